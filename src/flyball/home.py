@@ -11,7 +11,7 @@ __all__ = ["HomeLayout", "default_home"]
 
 
 class HomeLayout(msgspec.Struct, frozen=True):
-    """The folder that an application's state lies in by default, and where each part of it lies.
+    """The folder that an application's state is in by default, and where each part of it lies.
 
     >>> HomeLayout(Path("/srv/shop")).events
     'sqlite:///srv/shop/events.db?partitions=4'

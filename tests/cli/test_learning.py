@@ -55,9 +55,9 @@ def test_check_tells_what_an_edited_file_would_take_out_of_service(report: dict[
     assert run("check", "shop.py").code == 0
     Path("edited.py").write_text(Path("shop.py").read_text().replace("Buy", "Purchase"))
     got = run("check", "edited.py", "--home", ".flyball/shop")
-    assert (got.code, got.out.splitlines()[0]) == (1, "shop: declared, but its home does not go on with it")
+    assert (got.code, got.out.splitlines()[0]) == (1, "shop: declared, but its home does not fit it")
     lines = [line.strip() for line in got.out.splitlines()]
-    (lost,) = [line for line in lines if line.startswith("in the log, but declared no more: ")]
+    (lost,) = [line for line in lines if line.startswith("in the log, but no longer declared: ")]
     assert "event type buy, 750 events: " in lost
     assert 'former_names = ("buy",)' in lost
     (out,) = [line for line in lines if "will go out of service" in line]
@@ -83,7 +83,7 @@ def test_learn_says_once_what_no_class_declares_any_more(report: dict[str, objec
     price = "price: Annotated[float, fb.real(0, 100_000)]"
     Path("edited.py").write_text(shop.replace(price, "paid: float = 0.0").replace("buy=Buy, ", ""))
     got = run("learn", "edited.py", "--home", ".flyball/shop", "--as-of", "2026-03-05")
-    assert got.err.count("in the log, but declared no more: field Buy.price; see flyball check") == 1
+    assert got.err.count("in the log, but no longer declared: field Buy.price; see flyball check") == 1
     assert "cannot serve with this file" not in got.err
     Path("edited.py").write_text(shop.replace("category: str | None", "kind: str | None"))
     sys.modules.pop("flyball_app_edited")

@@ -234,7 +234,7 @@ OS_ERRORS = {
     errno.EROFS: "a.db must be one that .* may read and write, got: Read-only file system; allow it",
     errno.EEXIST: "a.db must be there, of the right kind, got: File exists; name another path",
     errno.EMFILE: "a.db must be opened, got: Too many open files; raise the limit of open files",
-    errno.EIO: "a.db must be usable, got: Input/output error; mend that and run the same command again",
+    errno.EIO: "a.db must be usable, got: Input/output error; correct that and run the same command again",
 }
 
 
@@ -371,7 +371,7 @@ def test_a_file_is_refused_in_a_home_that_a_world_wrote_into(shop: Run, by: str)
     before = events_in(home)
     got = shop("ingest", "shop.py", "shop-events.jsonl", "--home", home)
     assert (got.code, got.out) == (1, "")
-    assert "/made-up must hold no made-up events to take in a file" in got.err
+    assert "/made-up must hold no simulated events to ingest a file" in got.err
     assert "choose another --home" in got.err
     assert events_in(home) == before
     assert shop("ingest", "shop.py", "shop-events.jsonl", "--home", home, "--dry-run").code == 0

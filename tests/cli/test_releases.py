@@ -33,7 +33,7 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
     assert [(release["id"], release["state"]) for release in listed] == [("rel1", "champion"), ("rel2", "canary")]
     shown = run("releases", "show", shop, "rel2").out
     assert f"rel2: canary of {second} against {first}, canary at 10 % (step 1 of 3)" in shown
-    assert "before it goes on, it must be shown:" in shown
+    assert "before it advances, it must be shown:" in shown
     assert run("releases", "show", shop, "rel2", "--json").last["next"] == "waits"
     assert "rel1  " in run("releases", "list", shop).out
 

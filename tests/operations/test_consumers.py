@@ -253,7 +253,7 @@ BROKEN = {
     ),
     "a rule about an attribute that is gone": (
         {"max_per": ["genre", 2]},
-        "max_per of the arrangement must name an attribute of entity 'film' .*got 'genre', which is declared no more",
+        "max_per of the arrangement must name an attribute of entity 'film' .*got 'genre', which is no longer declared",
     ),
     "a part that is missing": ({"positive": [{}]}, "must be readable as the application is declared now, got: 'event'"),
     "an unknown operation": (

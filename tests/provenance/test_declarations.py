@@ -209,7 +209,7 @@ def test_an_answer_by_a_rule_that_cannot_be_read_is_explained_as_far_as_it_is_on
     assert [item.item for item in explained.items] == made.items
     assert "the version cannot be loaded: max_per of the arrangement must name" in " ".join(explained.notes)
     again = replay(learned.runtime, answer.id)
-    assert (again.replayable, "which is declared no more" in again.text()) == (False, True)
+    assert (again.replayable, "which is no longer declared" in again.text()) == (False, True)
 
 
 def test_an_arrangement_that_cannot_be_opened_takes_the_version_out_and_is_stamped_on_no_answer(
@@ -228,7 +228,7 @@ def test_an_arrangement_that_cannot_be_opened_takes_the_version_out_and_is_stamp
     for one in (refresher, refresher_of(learned)):
         one.step()
         assert (one.engine.serving.pipelines, sorted(one.engine.serving.refused)) == ({}, ["v2", "v3"])
-        assert "got 'color', which is declared no more" in one.reasons()[0]
+        assert "got 'color', which is no longer declared" in one.reasons()[0]
         answer = engine_answer(one, learned)
         assert (answer.level, answer.version, answer.arrangement) == ("popular", "", 0)
         again = replay(learned.runtime, answer.id)

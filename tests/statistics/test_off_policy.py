@@ -98,7 +98,7 @@ def test_wrong_propensities_are_refused() -> None:
     rng = np.random.default_rng(15)
     policy, logged, reward, *_ = world(rng, 3_000)
     assert overlap(importance_weights(policy, logged)).trusted
-    with pytest.raises(Refused, match="the mean weight is .* and must be 1.*mend the logging"):
+    with pytest.raises(Refused, match="the mean weight is .* and must be 1.*correct the logging"):
         policy_value(policy, np.ones(3_000), reward)
     with pytest.raises(Refused, match="mean weight"):
         list_value(policy[:, None], np.ones((3_000, 1)), reward[:, None])

@@ -206,7 +206,9 @@ def test_attributes_of_then_are_found_by_their_names_of_now() -> None:
         asked = request_of(request_type(now), "a", 5, {"user": 7, "include": {attribute: ["Drama"]}})
         assert fields_of(asked).include == {"style": ["Drama"]}
     assert arranged(now, {"max_per": None}).max_per is None
-    with pytest.raises(Refused, match=r"attribute of entity 'film' \(film, style\), got 'color', .* declared no more"):
+    with pytest.raises(
+        Refused, match=r"attribute of entity 'film' \(film, style\), got 'color', .* no longer declared"
+    ):
         arranged(now, {"max_per": ["color", 2]})
     with pytest.raises(Refused, match="its profile is gone"):
         arranged(_task_of(USER, fb.Entity("film")), {"max_per": ["genre", 2]})

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 def list_arrangements(app: AppName, home: Home = None, json: Json = False) -> None:
     """List the revisions and which one serves.
 
-    A rule that the application's file declares anew becomes a revision when the application is started, learns or
+    A changed rule in the application's file becomes a revision when the application is started, learns or
     releases a version.
     """
     from flyball.releases import current

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 class Backfilled(msgspec.Struct, frozen=True):
-    """What was written. `events` of the history that were looked through; the rows see one `apply_delay_us` after it
-    was known at the earliest."""
+    """The result of a backfill. `events`: the number read from the history; rows see an event `apply_delay_us` after it
+    was known, at the earliest."""
 
     file: str
     rows: int
@@ -35,8 +35,8 @@ def backfill_rows(
 ) -> Backfilled:
     """Write `rows` with the features of all groups whose keys they have, or of `group`, to `out`.
 
-    Beside `out` a folder `<out>.parts` holds the events as they were at the beginning, and what is done; it is gone
-    when all is. Another run of the same command goes on where one was stopped. Raises `HomeBusy` while one runs.
+    While it runs, a folder `<out>.parts` beside `out` holds the events as of the start, and the finished parts. The
+    same command continues where an earlier run was stopped. Raises `HomeBusy` while another one runs.
     """
     from flyball.features import backfill
     from flyball.history import hold_events
@@ -77,7 +77,7 @@ def backfill_rows(
 
 
 def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]") -> tuple[int, bool]:
-    """The apply delay to count with, and whether this begins; a folder left by a run of anything else is removed."""
+    """The apply delay to use, and whether this is a new backfill; the folder of a different one is removed."""
     from flyball.features import read_apply_delays
     from flyball.runtime import FEATURES_CONSUMER
 
@@ -103,11 +103,11 @@ class _Request(msgspec.Struct, frozen=True):
 
 _FORMATS = (".parquet", ".csv")
 _LOOKED_AT = 1_000
-"""Rows with an odd time that are looked at."""
+"""The most rows with a suspicious time that are examined."""
 
 
 def _read(path: Path) -> "pl.DataFrame":
-    """The rows as they are given."""
+    """The rows of the file."""
     import polars as pl
 
     if path.suffix not in _FORMATS:
@@ -124,7 +124,7 @@ def _read(path: Path) -> "pl.DataFrame":
 
 
 def _query_rows(frame: "pl.DataFrame", path: Path) -> "pl.DataFrame":
-    """The rows as the engine takes them: `at` in microseconds, `offsets` as lists."""
+    """The rows in the engine's form: `at` in microseconds, `offsets` as lists."""
     import polars as pl
 
     frame = frame.with_columns(at=_timestamps(frame["at"], path))
@@ -153,7 +153,7 @@ def _timestamps(column: "pl.Series", path: Path) -> "pl.Series":
 
 
 def _earliest_us(events: "Mapping[str, Sequence[Path]]") -> int | None:
-    """When the first of the events happened."""
+    """The least `at` of the events."""
     import polars as pl
 
     paths = [path for parts in events.values() for path in parts]
@@ -162,7 +162,7 @@ def _earliest_us(events: "Mapping[str, Sequence[Path]]") -> int | None:
 
 
 def _check_unit(column: "pl.Series", at_us: "pl.Series", earliest_us: int | None, path: Path) -> None:
-    """Raises `BadInput` for a number that lies before all events, or after 2099, but not in another unit."""
+    """Raise `BadInput` for a number that is before all events, or after 2099, but would not be in another unit."""
     import polars as pl
 
     from flyball.events import LAST_US, UNIT_WORDS, likely_unit
@@ -192,7 +192,7 @@ def _timestamp(text: str | None, where: str) -> int:
 
 
 def _chosen(groups: "Sequence[Group]", rows: "pl.DataFrame", only: str | None, path: Path) -> "list[Group]":
-    """The groups to compute: the one that was named, or all whose keys the rows have."""
+    """The groups to compute: `only`, or all whose keys the rows have."""
     named = {group.name: group for group in groups if group.definitions}
     if only is not None and only not in named:
         raise BadInput("group of features", f"one of {', '.join(named) or 'none'}", only)
@@ -205,7 +205,7 @@ def _chosen(groups: "Sequence[Group]", rows: "pl.DataFrame", only: str | None, p
 
 
 def _write(frame: "pl.DataFrame", out: Path) -> None:
-    """The whole file or none."""
+    """Write the file atomically."""
     import polars as pl
 
     out.parent.mkdir(parents=True, exist_ok=True)

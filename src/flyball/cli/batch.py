@@ -20,11 +20,11 @@ def predict(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Answer every row of a file with what serves now.
+    """Answer every row of a file with the present release.
 
-    The file may be larger than memory, and the command can be run again after it ended early: it goes on where it was.
-    What the answers were made from is kept in OUT.lineage.json. A column at says when each request is made; without one
-    it is made now. Answers are not recorded: nobody was shown them, so no outcome counts for or against a version.
+    The file may be larger than memory. After an interruption the same command continues where it was. OUT.lineage.json
+    says what the answers were made from. A column at gives the time of each request (default: now). Answers are not
+    recorded: they were not shown to users, so no outcome counts for or against a version.
     """
     from flyball.operations import catch_up
     from flyball.serving import answer_file
@@ -40,6 +40,6 @@ def predict(
     say(f"{report.rows:,} rows{again}: {counted(report.levels) or 'none answered'}; {out}")
     if report.unknown:
         fields = ", ".join(name for name in runtime.app.task.about.request.__struct_fields__)
-        warn(f"columns that change no answer, since a request has none of them: {', '.join(report.unknown)} ({fields})")
+        warn(f"ignored columns, which no field of the request has: {', '.join(report.unknown)} ({fields})")
     if report.failed:
         warn(f"{report.failed:,} rows have no answer, such as: {report.first_failure}")

@@ -1,6 +1,6 @@
-"""What commands share: their common options, and opening the application.
+"""Common options of the commands, and opening the application.
 
-Rooms are imported where they are used, here and in the commands: `flyball --version` should not wait for numpy.
+Packages are imported where they are used, here and in the commands: `flyball --version` should not wait for numpy.
 """
 
 import getpass
@@ -45,7 +45,7 @@ class Mode(StrEnum):
 
 
 class BadApplication(BadDeclaration):
-    """An application that cannot be loaded; `place` is file:line where that is known, `problem` what is wrong there."""
+    """An application that cannot be loaded. `location`: file:line where known; `problem`: what is wrong there."""
 
     def __init__(self, location: str, problem: str) -> None:
         self.location, self.problem = location, problem
@@ -53,7 +53,7 @@ class BadApplication(BadDeclaration):
 
 
 def load(spec: str, options: dict[str, Any]) -> "App":
-    """The application; whatever its file does wrong comes as `BadApplication` with the file's own line."""
+    """Load the application; any error in its file is raised as `BadApplication` with the file's line."""
     from flyball.app import load_app
 
     try:
@@ -71,7 +71,7 @@ def load(spec: str, options: dict[str, Any]) -> "App":
 
 
 def in_own_code(error: BaseException) -> str | None:
-    """`place: problem` of an error that the code of an application file led to, such as its `fit`; None for ours."""
+    """`location: problem` of an error caused by code of the application file, such as its `fit`; None for others."""
     own = {module.__file__ for name, module in list(sys.modules.items()) if name.startswith("flyball_app_")}
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in own]
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}: {_described(error)}" if frames else None
@@ -83,7 +83,7 @@ def _described(error: BaseException) -> str:
 
 
 def _meant(error: BaseException) -> str:
-    """The nearest name there is, where one was misspelt."""
+    """A suggestion of the nearest existing name for a misspelled one."""
     if not isinstance(error, AttributeError | NameError) or not error.name:
         return ""
     known = dir(error.obj) if isinstance(error, AttributeError) else []
@@ -93,7 +93,7 @@ def _meant(error: BaseException) -> str:
 
 
 def _place_in(error: BaseException, spec: str) -> str:
-    """file:line of the innermost line of the user's own file that led to the error."""
+    """file:line of the innermost line of the application file in the traceback."""
     name = Path(spec.split(":")[0]).name
     own = {name, f"{name.rsplit('.', 1)[-1]}.py"}
     if isinstance(error, SyntaxError):
@@ -143,7 +143,8 @@ def pairs(chosen: list[str], option: str = "--set") -> dict[str, Any]:
 def open_app(
     spec: str, home: Path | None, chosen: list[str] | None = None, world: bool = False, **options: Any
 ) -> "Runtime":
-    """The application and its stores, on the machine's clock; refused where past events cannot be read by it.
+    """The application and its stores, with the system clock. Raises `Refused` where stored events cannot be read.
+
 
     `world`: the default home is that of a simulated world.
     """
@@ -156,7 +157,7 @@ def open_app(
 
 
 def warn_of_losses(runtime: "Runtime") -> None:
-    """Say on standard error what of the home does not go on with the application's file; `flyball check` says more.
+    """Warn on standard error of what in the home does not fit the application's file; see `flyball check`.
 
     That is what the log holds that no class declares any more, and the released versions that it cannot open.
     """
@@ -165,13 +166,13 @@ def warn_of_losses(runtime: "Runtime") -> None:
 
     lost = [what.name for what in undeclared_in(runtime.app, runtime.settings, counted=False)]
     if lost:
-        warn(f"flyball: in the log, but declared no more: {', '.join(lost)}; see flyball check")
+        warn(f"flyball: in the log, but no longer declared: {', '.join(lost)}; see flyball check")
     for outage in outages(runtime, declared_only=True):
         warn(f"flyball: {outage.version} ({outage.role}) cannot serve with this file: {outage.reason}")
 
 
 def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":
-    """The same for commands that need what is there: raises `NotFound` rather than making an empty home."""
+    """As `open_app`, for commands that need an existing home: raises `NotFound` instead of creating one."""
     runtime = open_app(spec, home, chosen, **options)
     if not runtime.home.is_dir():
         raise NotFound(f"state of {runtime.app.name} yet (flyball ingest makes some) in", str(runtime.home))
@@ -179,8 +180,8 @@ def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **o
 
 
 def now_in(runtime: "Runtime") -> int:
-    """The present of a home in microseconds: of one made by `flyball simulate` the end of what happened in it, of any
-    other the machine's clock."""
+    """The present time of a home in microseconds: of one made by `flyball simulate` the time of its last event, of any
+    other the system clock's."""
     if not runtime.layout.simulated.exists():
         return runtime.clock.now_us()
     latest = 0
@@ -193,8 +194,8 @@ def now_in(runtime: "Runtime") -> int:
 
 
 def mode_in(runtime: "Runtime") -> Literal["live", "history"]:
-    """How an event of the present of a home becomes known: of one made by `flyball simulate` when it happens, lest its
-    present become the machine's."""
+    """The mode of ingesting a present event: "history" in a home made by `flyball simulate`, so that its present time
+    does not jump to the system clock's."""
     return "history" if runtime.layout.simulated.exists() else "live"
 
 

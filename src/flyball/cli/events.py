@@ -60,27 +60,27 @@ def ingest(
     lag: Annotated[
         str, typer.Option("--lag", help="How long after it happened history became known; learned: as live events do.")
     ] = "0s",
-    follow: Annotated[bool, typer.Option("--follow", help="Go on reading as the file grows, until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Continue reading as the file grows, until Ctrl-C.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show how the first lines are understood; write nothing.")
     ] = False,
     lines: Annotated[int, typer.Option("--lines", min=1, help="With --dry-run: how many lines to look at.")] = 1_000,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Go on although most of the first lines are bad.")
+        bool, typer.Option("--keep-going", help="Continue although most of the first lines are bad.")
     ] = False,
     into_world: Annotated[
-        bool, typer.Option("--into-world", help="Take them in although a simulated world wrote into this home.")
+        bool, typer.Option("--into-world", help="Ingest them although a simulated world wrote into this home.")
     ] = False,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Take events in from a file or standard input.
+    """Ingest events from a file or standard input.
 
-    Good events go to the log, bad lines to quarantine with the reason. What is in the log already is counted as a
-    duplicate, so the same command can be run again after a crash. When most of the first 5,000 lines are bad it stops
-    and says the likely cause. The exit code is 1 then, when no line was good, and when a file holds no event at all,
-    such as an export that was cut short; standard input and --follow may come to nothing.
+    Valid events go to the log, bad lines to quarantine with the reason. Events that are in the log already count as
+    duplicates, so the same command can be run again after a crash. When most of the first 5,000 lines are bad it stops
+    and names the likely cause. The exit code is 1 then, when no line was valid, and when a file holds no event at all,
+    such as a truncated export; standard input and --follow may be empty.
     """
     from flyball.events import LineSource
     from flyball.events import ingest as ingest_stream
@@ -111,7 +111,7 @@ def ingest(
                 between=backpressure(runtime, say=lambda text: warn(f"flyball: {text}")),
             )
         except KeyboardInterrupt:
-            warn("flyball: stopped; what was taken in stays, and the same command goes on with the rest")
+            warn("flyball: stopped; what was ingested stays, and the same command continues with the rest")
             raise typer.Exit(130) from None
     _show(report, json)
     is_empty = not report.read and source != "-" and not follow
@@ -122,12 +122,12 @@ def ingest(
 
 
 def _refuse_made_up(runtime: "Runtime") -> None:
-    """Real events beside made-up ones could never be told apart again."""
+    """Raise `Refused` before real events are mixed with simulated ones: they could not be separated again."""
     layout = runtime.layout
     if any(path.exists() for path in (layout.world, layout.world_begun, layout.simulated)):
         raise Refused(
-            f"home {runtime.home} must hold no made-up events to take in a file, got one into which a simulated world "
-            "wrote: choose another --home; or mix them for good with --into-world"
+            f"home {runtime.home} must hold no simulated events to ingest a file, got one into which a simulated world "
+            "wrote: choose another --home; or mix them permanently with --into-world"
         )
 
 
@@ -144,7 +144,7 @@ def _preview(runtime: "Runtime", origin: "LineSource", pieces: Iterator[bytes], 
 
 
 def _zone_of(runtime: "Runtime", format: "Format") -> tzinfo:
-    """The zone that times which name none are read in."""
+    """The zone in which times without one are read."""
     zone = getattr(format, "zone", None) or getattr(getattr(format, "columns", None), "zone", None)
     return zone if zone is not None else find_zone(runtime.settings.zone)
 
@@ -186,7 +186,7 @@ def _lag_us(runtime: "Runtime", lag: str, only: str | None) -> int:
 
 
 def _opened(runtime: "Runtime", source: str, format: str | None) -> "tuple[str, Format, BinaryIO]":
-    """The format's name, the format and the bytes of what the user named."""
+    """The format's name, the format and the opened source."""
     from flyball.events import find_format
 
     path = Path(source)
@@ -217,7 +217,7 @@ def _movielens(folder: Path) -> bytes:
 
 
 def _format_of(runtime: "Runtime", path: Path) -> str:
-    """By the file's ending; otherwise the application's one format of its own."""
+    """The name of the format, by the file's ending, else the only further format of the application."""
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
     name = _ENDINGS.get(suffixes[-1] if suffixes else "") or _only_format(runtime)
     if name is None:
@@ -233,7 +233,7 @@ def _only_format(runtime: "Runtime") -> str | None:
 
 @contextmanager
 def _until_asked(follow: bool) -> Iterator[list[int]]:
-    """Signals that asked to stop: when following, Ctrl-C is the ordinary end and not an interruption."""
+    """A list that collects stop signals: with --follow, Ctrl-C ends the command normally."""
     stop_signals: list[int] = []
     if not follow:
         yield stop_signals
@@ -309,8 +309,8 @@ def export(
 ) -> None:
     """Write events, predictions or outcomes to a file.
 
-    Predictions are a row a response, with the request, the items and what they were made from. Outcomes are a row for
-    each shown item that something followed; id names the response. Times are ISO 8601 UTC.
+    Predictions have a row for each response, with the request, the items and what they were made from. Outcomes have a
+    row for each shown item that an event followed; id is that of the response. Times are ISO 8601 UTC.
     """
     from flyball.data import ANSWERS, AppData, export_data
     from flyball.history import export as export_events

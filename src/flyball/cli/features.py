@@ -24,15 +24,15 @@ _AUDITED = ["feature", "compared", "wrong", "looked at", "stale", "late", "p50",
 
 
 class Freshness(msgspec.Struct, frozen=True):
-    """How soon after it is known an event is to be in a feature, and within which time 99 of 100 live events were in
-    the last days; None where none was measured. `met`: whether that is soon enough."""
+    """The declared freshness of a feature, and the measured 99th percentile of the last days (None where not measured).
+    `met`: whether it is fresh enough."""
 
     target_us: int
     p99_us: int | None
     met: bool | None
 
     def text(self) -> str:
-        """For a person."""
+        """As text for people."""
         target = format_duration(self.target_us)
         return f"{target}, not measured" if self.p99_us is None else f"{self.p99_us / 1e6:.2f} s of {target}"
 
@@ -40,10 +40,10 @@ class Freshness(msgspec.Struct, frozen=True):
 class FeatureRow(msgspec.Struct, frozen=True):
     """One feature as `flyball features list --json` prints it.
 
-    `kind`: of window, "tiled", "exact" or "lifetime", or "computed" or "hashed" of what is derived at the question;
-    `window`: how long. `type`: of the value. `bytes`: mean size of a key's state, all of its group's features together;
-    `behind`: records of the log not applied to it yet; None where nothing is kept (yet). `versions` that learned from
-    it, "(other)" behind one that learned from another definition.
+    `kind`: of the window, "tiled", "exact" or "lifetime", or "computed" or "hashed" for a feature derived at the
+    request; `window`: its length. `type`: of the value. `bytes`: the mean size of a key's state, of all features of the
+    group; `behind`: records of the log not applied yet; None where nothing is stored. `versions`: those that learned
+    from it, with "(other)" after one that learned from another definition.
     """
 
     name: str
@@ -84,9 +84,9 @@ def rebuild_(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Compute the online features of a range of keys again from the log.
+    """Recompute the online features of a range of keys from the log.
 
-    It runs beside the service and swaps the new values in at once.
+    It runs beside the service and swaps in the new values atomically.
     """
     _rebuild(open_home(app, home), group, low, high, json)
 
@@ -97,14 +97,14 @@ def backfill(
     rows: Annotated[Path, typer.Option("--rows", help="A csv or parquet file with keys and at (times).")],
     out: Annotated[Path, typer.Option("--out", help="The csv or parquet file to write.")],
     group: GroupOption = None,
-    memory: Annotated[str, typer.Option("--memory", help="Hold events of so many bytes at once at most.")] = "2GB",
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Compute in so many.")] = 1,
+    memory: Annotated[str, typer.Option("--memory", help="The most memory for events.")] = "2GB",
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Number of processes.")] = 1,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Add the features of its keys, as they were known at its time, to each row of a file.
+    """Add point-in-time features to each row of a file, by its keys and its time.
 
-    Stopped, it goes on where it was when it is run again.
+    When it was stopped, run it again: it continues where it was.
     """
     memory_bytes = parse_size(memory)
     if memory_bytes < 1 << 20:
@@ -124,10 +124,9 @@ def audit(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Compute the features of past answers again from the log, and compare every bit.
+    """Recompute the features of past answers from the log, and compare every bit.
 
-    Any difference is an error in Flyball or in a store, and ends with exit code 1. How fresh features were is
-    reported apart.
+    Any difference is an error in Flyball or in a store, and ends with exit code 1. Freshness is reported separately.
     """
     from flyball.provenance import audit as audit_now
 

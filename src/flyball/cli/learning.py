@@ -37,7 +37,7 @@ def learn(
         typer.Option(
             "--keep",
             min=1,
-            help="Keep the files of versions that never served for so many runs.",
+            help="Number of runs whose files are kept for versions that never served.",
             show_default="setting keep_runs",
         ),
     ] = None,
@@ -49,7 +49,7 @@ def learn(
     """Train all candidates, compare them, release the winner.
 
     All are evaluated on the same held-out time, beside baselines and the present champion. The winner is released if it
-    passes its gates, which hold it against the champion too. Exits with 1 when no candidate passes its gates.
+    passes its gates, which also compare it with the champion. Exits with 1 when no candidate passes its gates.
     """
     from flyball.learning import learn as learn_now
 
@@ -129,7 +129,7 @@ def _show_candidates(report: "LearnReport", wide: bool) -> None:
 
 
 def _head(name: str, decides: str, metric: str) -> str:
-    """A metric that was corrected by inverse propensity weighting is headed as the one it stands for."""
+    """The column title of a metric; one corrected by inverse propensity weighting is marked (IPS)."""
     return f"{metric} (IPS)" if name == decides != metric and decides.startswith("ips_") else name
 
 
@@ -149,7 +149,7 @@ def _estimate(estimate: dict[str, Any] | None) -> str | None:
 
 @commands.command("list")
 def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = False) -> None:
-    """List all versions: how they did, and which one serves."""
+    """List all versions with their metrics, and which one serves."""
     runtime = open_home(app, home)
     versions = runtime.registry.versions()
     if json:
@@ -227,7 +227,7 @@ def roll_back(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Let the previous champion serve again, by the arrangement it served with."""
+    """Let the previous champion serve again, with its arrangement."""
     from flyball.releases import rollback
 
     runtime = open_home(app, home)
@@ -255,8 +255,8 @@ def export(
 ) -> None:
     """Write a version of a prediction task as one ONNX file, which other programs run without Flyball.
 
-    Its inputs are the columns of a request's row by name, its output the same numbers within 1e-9. Features are read,
-    intervals kept by outcomes and decisions taken by Flyball, not by the file.
+    Its inputs are the columns of a request's row by name, its output is the same within 1e-9. Reading features,
+    calibrating intervals by outcomes and deciding are not part of the file.
     """
     from flyball.models import load_artifact, model_of
     from flyball.tasks import onnx_file

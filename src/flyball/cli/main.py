@@ -79,7 +79,7 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     try:
         app()
-    except KeyboardInterrupt:  # before the command itself began: it tells its own
+    except KeyboardInterrupt:  # before the command itself began, which reports its own interruption
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,7 +98,7 @@ _FULL, _DENIED, _MISSING = (
 
 
 def _os_error_text(error: OSError) -> str:
-    """What the operating system refused, and what to do about it."""
+    """The message for an error of the operating system, with what to do."""
     got = error.strerror or str(error) or type(error).__name__
     what = error.filename if error.filename is not None else "a file or folder"
     if error.errno in _FULL:
@@ -110,7 +110,7 @@ def _os_error_text(error: OSError) -> str:
         return f"{what} must be there, of the right kind, got: {got}; name another path, or make its folder first"
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return f"{what} must be opened, got: {got}; raise the limit of open files (ulimit -n)"
-    return f"{what} must be usable, got: {got}; mend that and run the same command again"
+    return f"{what} must be usable, got: {got}; correct that and run the same command again"
 
 
 def code_of(error: BaseException) -> tuple[int, str]:
@@ -122,6 +122,6 @@ def code_of(error: BaseException) -> tuple[int, str]:
     if isinstance(error, OSError):  # a full disk, a folder one may not write to
         return 1, f"flyball: {_os_error_text(error)}"
     described = in_own_code(error)
-    if described is not None:  # a model or function of the user's own: a mistake there, not one of Flyball's
+    if described is not None:  # an error in the user's own model or function, not in Flyball
         return 2, f"flyball: {described}"
     raise error

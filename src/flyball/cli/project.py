@@ -58,13 +58,13 @@ def new(
 
 
 def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = False) -> None:
-    """Say what is wrong with an application, and where; and whether its home can go on with it.
+    """Check an application: report errors with their location, and what in its home does not fit it.
 
     When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now. What
     the log holds that no class declares any more is listed, with counts. So are the released versions that could not
-    serve with this file: learn before you deploy it. The exit code is 1 when one of these answers today, and
+    serve with this file: learn before you deploy it. The exit code is 1 when one of these is in service today, and
     0 when it is only the previous champion. Released versions that learned from another declaration, such as another
-    target, go on to answer by it; they are listed, too.
+    target, are listed too: they continue to answer by what they learned.
     """
     from flyball.runtime import Runtime, check_stored, undeclared_in
     from flyball.serving import learned_otherwise, outages
@@ -103,7 +103,7 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
             }
         )
     else:
-        say(f"{declared.name}: {'declared, but its home does not go on with it' if breaks else 'OK'}")
+        say(f"{declared.name}: {'declared, but its home does not fit it' if breaks else 'OK'}")
         for line in [*_summary(declared), *_home_lines(lost, out, older)]:
             say(f"  {line}")
     if breaks:
@@ -166,9 +166,9 @@ def _summary(app: "App") -> list[str]:
 def _home_lines(
     lost: "Sequence[Undeclared]", out: "Sequence[Outage]", older: "Sequence[LearnedOtherwise]"
 ) -> list[str]:
-    """What of the application's home does not go on with the declaration."""
+    """What in the application's home does not fit the declaration."""
     return [
-        *(f"in the log, but declared no more: {undeclared.text()}" for undeclared in lost),
+        *(f"in the log, but no longer declared: {undeclared.text()}" for undeclared in lost),
         *(
             f"{outage.version} ({outage.role}) will go out of service: {outage.reason}; "
             "learn before you deploy this file"

@@ -116,7 +116,7 @@ def drop_(
 ) -> None:
     """Remove lines from quarantine for good.
 
-    Their bytes are gone afterwards; who removed how many, and why they were there, stands in the audit trail.
+    Their bytes are lost; the audit trail records who removed how many, and for which reason.
     """
     from flyball.events import drop
     from flyball.registry import AuditEntry, add_entry

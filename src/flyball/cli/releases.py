@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 @commands.command("list")
 def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
-    """List all releases there ever were: of what, in which state, since when and why."""
+    """List all releases: their versions, state, since when and why."""
     from flyball.releases import all_releases, shown_state
 
     runtime = open_home(app, home)
@@ -56,7 +56,7 @@ def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
 
 @commands.command()
 def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False) -> None:
-    """Show one release: who sees what, what was seen, what is still missing, and everything that was done."""
+    """Show one release: its arms and traffic, the evidence so far, what is still missing, and all of its steps."""
     from flyball.operations import catch_up
 
     runtime = open_home(app, home)
@@ -101,7 +101,7 @@ def _show(described: "ReleaseDescription") -> None:
     for title, lines in (
         ("guardrails", [verdict.sentence for verdict in described.guardrails]),
         ("metrics", described.metrics),
-        ("before it goes on, it must be shown", described.missing),
+        ("before it advances, it must be shown", described.missing),
     ):
         if lines:
             say(f"\n{title}:")
@@ -220,13 +220,13 @@ def _change(app: str, release: str, command: Any, reason: str, home: Any, json: 
 
 @commands.command()
 def pause(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
-    """Let a release stay as it is: units keep their arms, nothing goes on until it is resumed."""
+    """Pause a release: units keep their arms, and nothing advances until it is resumed."""
     _change(app, release, "pause", reason, home, json)
 
 
 @commands.command()
 def resume(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
-    """Let a release that is held or paused go on where it was."""
+    """Resume a release that is held or paused, where it was."""
     _change(app, release, "resume", reason, home, json)
 
 
@@ -255,13 +255,13 @@ def promote(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Let the version of a release serve all units from now on, whatever is still to be shown."""
+    """Let the version of a release serve all units from now on, whatever evidence is missing."""
     _change(app, release, "promote", reason, home, json, version=version)
 
 
 @commands.command()
 def finish(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
-    """End a release that has answered its question; the champion stays."""
+    """End a finished experiment; the champion stays."""
     _change(app, release, "finish", reason, home, json)
 
 

@@ -49,10 +49,9 @@ def show_report(
 ) -> None:
     """Show the report of a version: metrics beside the baselines, calibration, costs, decisions, windows, slices.
 
-    It is what learning found before the version was released, on time that it was not trained on: a model fitted
-    without that time stands for the version, which was fitted again with it. Prequential evaluation (several train,
-    delay and test windows in a row) takes as long as learning does for each window, so it is shown where flyball search
-    prequential or --windows ran it.
+    It was measured by learning before the release, on a test window: by the same model fitted without that window,
+    which was then fitted again on everything. Prequential evaluation (several train, delay and test windows in a row)
+    takes as long as learning does for each window, so it is shown where flyball search prequential or --windows ran it.
     """
     runtime = open_home(app, home)
     if plot is not None and plot.suffix.lower() != ".svg":

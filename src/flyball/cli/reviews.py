@@ -30,7 +30,7 @@ def list_reviews(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """List what waits for a person, the oldest first."""
+    """List the open reviews, the oldest first."""
     from flyball.outcomes import read_reviews
 
     runtime = open_home(app, home)
@@ -61,7 +61,9 @@ def list_reviews(
 def verdict(
     app: AppName,
     prediction: Annotated[str, typer.Argument(metavar="PREDICTION", help="The response that was sent to review.")],
-    values: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="What was found, such as fraud=true.")],
+    values: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE...", help="Fields of the verdict, such as fraud=true.")
+    ],
     again: Annotated[
         bool, typer.Option("--again", help="Also where there is one that found otherwise: it happened if any found so.")
     ] = False,
@@ -70,8 +72,8 @@ def verdict(
 ) -> None:
     """Enter a verdict as an event: it counts as the outcome of the response, and the next learning sees it.
 
-    What the verdict has in common with the request need not be given. A second one that finds the same changes nothing
-    and is not entered.
+    Fields that the verdict has in common with the request may be omitted. A second verdict with the same values is not
+    entered.
     """
     import msgspec
 

@@ -40,7 +40,7 @@ def up(
 ) -> None:
     """Run the application until Ctrl-C.
 
-    That is: serving workers, the worker that follows the log, and the governor that learns on schedule.
+    It starts serving processes, the log worker, and the governor that learns on schedule.
     """
     from flyball.operations import up as run_up
 
@@ -65,7 +65,7 @@ def _display(json: bool) -> "Display":
 
 
 def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
-    """The world's program; an application whose home has no world yet first takes in the past of a new one."""
+    """The world's program; where the home has no world yet, the past of a new one is ingested first."""
     from flyball.simulation import check_made_up, new_plan, plan_summary, read_plan, seed_home, world_program
 
     plan = new_plan(runtime.app, runtime.clock.now_us())  # refuses at once an application that names no world
@@ -74,7 +74,7 @@ def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
         warn(f"a new world in {runtime.home}: {plan_summary(runtime.app, plan)}")
         with progress_line(quiet) as progress:
             report = seed_home(runtime, plan, progress)
-        warn(f"took in {sum(report.accepted.values()):,} events, set {sum(report.quarantined.values()):,} aside")
+        warn(f"ingested {sum(report.accepted.values()):,} events, {sum(report.quarantined.values()):,} in quarantine")
     return world_program()
 
 
@@ -86,7 +86,7 @@ def status(
 ) -> None:
     """Show what runs, what lags, and how versions do; exits 1 while a consumer of the log fails or does not move.
 
-    Each version's metrics are of what happened after its responses, by label, joined in the background.
+    The metrics of each version are by label, from the outcomes of its responses, which are joined in the background.
     """
     from flyball.operations import status as status_of
 
@@ -178,9 +178,9 @@ def recommend(
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Answer one request for a list here and now.
+    """Answer one request for a list, without a running service.
 
-    No service need run. The answer is recorded like any other: `why` and `replay` know it.
+    The answer is recorded like any other, so `why` and `replay` work with it.
     """
     from flyball.operations import catch_up
     from flyball.serving import answer_once
@@ -206,7 +206,7 @@ PredictionId = Annotated[str, typer.Argument(metavar="ID", help="The id of an an
 
 
 def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
-    """Explain an answer: what made it, why it is as it is, what came of it.
+    """Explain an answer: what it was made from, the reasons for it, and what followed.
 
     Its version, snapshot and code, each item or value with its reasons, and the events that followed.
     """
@@ -222,7 +222,7 @@ def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = 
 def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
     """Recompute an answer and compare every bit.
 
-    It is made again from the log and the artifacts. The exit code is 1 when anything differs.
+    It is recomputed from the log and the artifacts. The exit code is 1 when anything differs.
     """
     from flyball.provenance import replay as again
 

@@ -50,8 +50,8 @@ def run(
 ) -> None:
     """Search parameters for the candidates, all with the same budget.
 
-    They are evaluated on the time before the test window, so that learn can still evaluate what was found. Every trial
-    is kept: flyball search list shows them.
+    They are evaluated on the time before the test window, so that learn can still evaluate the best ones. Every trial
+    is stored: flyball search list shows them.
     """
     from flyball.learning import search_parameters
 
@@ -110,9 +110,9 @@ def curve(
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Show learning curves: how good each candidate is with a tenth of the data, and with more.
+    """Show learning curves: the metric of each candidate on increasing shares of the data.
 
-    A curve that still rises says that more data would help.
+    A curve that still rises suggests that more data would help.
     """
     from flyball.learning import learning_curves
 
@@ -205,7 +205,7 @@ def _print_report(report: "SearchReport", app: str, unit: str) -> None:
         for family in better:
             say(f'    "{family.candidate}": {family.declaration},')
     else:
-        say("\nnothing tried was better than what is declared")
+        say("\nno trial was better than the declared parameters")
     say(f"\n{report.seconds:.1f} s in all; flyball search list {app} {report.search} shows every trial")
 
 
@@ -239,7 +239,7 @@ def _tell_curve(report: "CurveReport", unit: str) -> None:
 
 
 def _varied(search: "Search") -> dict[str, list[str]]:
-    """Of each candidate the parameters that are not the same in all its trials."""
+    """{candidate: its parameters that differ between trials}."""
     varied: dict[str, list[str]] = {}
     for trial in search.trials:
         own = [other.params for other in search.trials if other.candidate == trial.candidate]

@@ -17,14 +17,14 @@ SECTIONS = {
     EXPERIMENT: ("power", "experiments", "whatif", "impact"),
     EXPLAIN: ("why", "replay", "reviews"),
 }
-"""Every command stands in one section; a test holds it."""
+"""Every command is in one section (tested)."""
 
 
 class SectionedGroup(TyperGroup):
-    """A group whose help has a heading for each section of `SECTIONS`; a command of none stands under the last."""
+    """A group whose help has a heading for each section of `SECTIONS`."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As any group does; a verb without its noun is refused with the commands that may be meant."""
+        """Find the command; a verb without its noun is an error that suggests the commands with it."""
         try:
             return super().resolve_command(ctx, args)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""How results look: lines, tables that fit the terminal, one JSON object, a line of progress."""
+"""Prints results: lines, tables that fit the terminal, one JSON object, a progress line."""
 
 import shutil
 import sys
@@ -115,7 +115,7 @@ def _records(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str
 
 @contextmanager
 def progress_line(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """A line on standard error that is written over; nothing when quiet or where nobody looks."""
+    """A progress line on standard error that is overwritten; nothing when quiet or when it is no terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda text: None
         return

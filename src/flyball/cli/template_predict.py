@@ -148,7 +148,7 @@ app = fb.App(
 def example_lines(path: Path, days: int = 30, settled_days: int = 0, **settings: int) -> bytes:
     """Some days of the world of the application in `path`, which takes `settings`, as JSON lines.
 
-    `settled_days`: for so many more days only what comes of the requests of these, so that each has its label.
+    `settled_days`: for that many more days only events that follow earlier requests, so that each has its label.
     """
     import msgspec
 

@@ -1,7 +1,7 @@
 """The lowest package: what all others need, and nothing specific to machine learning.
 
-Promises: time, durations and randomness come in as arguments; errors form one tree, each naming what
-must be and what was got; files appear whole or not at all; a backend is opened by its URL.
+Promises: time, durations and randomness come in as arguments; errors form one tree, each naming what must be and what
+was got; files appear atomically; a backend is opened by its URL.
 """
 
 from typing import TYPE_CHECKING

@@ -1,8 +1,8 @@
-"""How good candidates are, how sure that is, what they cost, and whether they may serve.
+"""Evaluates candidates: metrics with intervals, costs, gates, and the choice of the winner.
 
 Promises: all challengers answer the same requests through the pipeline that serves; every metric has its interval;
 differences are paired; a challenger that fails is reported with its reason and stops no other; a gate says why. What is
-measured, the task says. Published protocols lie in `flyball.evaluation.published` and load when they are asked for.
+measured, the task says. Published protocols are in `flyball.evaluation.published` and load when they are asked for.
 """
 
 from importlib import import_module

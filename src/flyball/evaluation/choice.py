@@ -1,4 +1,4 @@
-"""Pick the winner among those who passed."""
+"""Chooses the winner among the candidates that passed their gates."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ SAME_TIME = 1.25
 
 
 def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, str]:
-    """The winner among `names` and why, in words.
+    """The winner among `names`, and the reason as text.
 
     The best has the best value of the metric that decides (`Report.deciding`). With `choice.cheapest` the winner is the
     quickest of those whose paired interval to the best includes 0; times within a quarter of the quickest count as the
@@ -49,7 +49,7 @@ def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, s
 
 
 def metric_words(report: Report, metric: str) -> str:
-    """What decides, as a table heads its column: "ndcg@20", or "ndcg@20 (IPS)" with inverse propensity weighting."""
+    """The title of the column that decides: "ndcg@20", or "ndcg@20 (IPS)" with inverse propensity weighting."""
     return f"{metric} (IPS)" if report.deciding(metric).startswith("ips_") else metric
 
 

@@ -123,7 +123,7 @@ class _Measured:
         }
 
     def tables(self, answers: Answers) -> list[ReportTable]:
-        """What the task shows of these answers beside metrics."""
+        """The task's tables for these answers."""
         return [] if self._plan.tables is None else self._plan.tables(answers, self._evaluation, self._estimates)
 
     def _estimates(self, named: Mapping[str, Resampled]) -> Mapping[str, tuple[float, float | None, float | None]]:
@@ -201,7 +201,7 @@ def _decided_by(
 
 
 def _note(plan: EvaluationPlan, metrics: Mapping[str, object]) -> str:
-    """What a gate of the task has to say of these metrics."""
+    """The gate's result for these metrics."""
     from flyball.evaluation.gates import holds
 
     return next((gate.why for gate in plan.gates if gate.why and not holds(gate, metrics.get(gate.metric))), "")  # type: ignore[arg-type]

@@ -27,13 +27,13 @@ _BATCH, _FEATURE_BATCH, _TIMED = 64, 512, 100
 
 
 class HasPlan(Protocol):
-    """The offline door of a task, as far as evaluation needs it."""
+    """The part of a task's offline interface that evaluation needs."""
 
     def plan(self) -> EvaluationPlan: ...
 
 
 class EvaluatedTask(Protocol):
-    """A task, as far as evaluation needs it: what it is, how it is evaluated, its pipelines."""
+    """The part of a task that evaluation needs: its description, evaluation plan and pipelines."""
 
     @property
     def about(self) -> About: ...
@@ -64,10 +64,10 @@ class Evaluator:
         ]
 
     def answered(self, challenger: Challenger) -> Answered:
-        """Ask for everything; what is raised is the reason why the challenger failed."""
+        """Answer all requests; an exception becomes the reason why the challenger failed."""
         try:
             return self._answered(challenger)
-        except Exception as error:  # a model may raise anything; the others go on
+        except Exception as error:  # a model may raise anything; the others continue
             return Answered(failed=challenger.failed or f"{type(error).__name__}: {error}")
 
     def answers(self, challenger: Challenger) -> Answers:
@@ -106,7 +106,7 @@ class Evaluator:
         return self._task.online(stores).open(challenger.model, challenger.artifact, self._task.about.arrangement)
 
     def _latency(self, pipeline: Pipeline, first: int) -> Estimate:
-        """Median microseconds of one response, asked singly; everything is compiled and warm by now."""
+        """The median time of a single response in microseconds, once everything is compiled and warm."""
         rows = range(first, len(self._requests), max(1, (len(self._requests) - first) // _TIMED))
         took = []
         for row in rows:

@@ -1,4 +1,4 @@
-"""What a candidate must pass before it may serve, each with its reason and metrics."""
+"""The gates that a candidate must pass before it may serve, each with its reason and metrics."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _ONE_SIDED_90, _WIDTH_95 = 1.2816, 3.9199
 
 
 class GateResult(msgspec.Struct, frozen=True):
-    """One gate: passed or not, why in words, and the metrics that decided."""
+    """The result of one gate: whether it passed, the reason as text, and the metrics that decided."""
 
     name: str
     passed: bool
@@ -23,9 +23,9 @@ class GateResult(msgspec.Struct, frozen=True):
 
 
 class Rivals(msgspec.Struct, frozen=True):
-    """Whom a candidate is held against, names in the report. `champion`: None without one. `must_beat`: the baseline
-    that must be beaten significantly, "" for none that could be evaluated; `must_beat_by`: the metric where the one
-    to choose by does not exist for it. `own_recipe`: the candidate is the champion's recipe on newer data."""
+    """The names of the challengers that a candidate is compared with. `champion`: None without one. `must_beat`: the
+    baseline that must be beaten significantly, "" for none that could be evaluated; `must_beat_by`: the metric where
+    the one to choose by does not exist for it. `own_recipe`: the candidate is the champion's recipe on newer data."""
 
     champion: str | None = None
     must_beat: str = ""
@@ -60,7 +60,7 @@ def check_gates(
 
 
 def holds(gate: MetricGate, estimate: Estimate | None) -> bool:
-    """Whether the value, or for a `certain` gate its whole interval, lies on the right side of the bound; for one that
+    """Whether the value, or for a `certain` gate its whole interval, is on the right side of the bound; for one that
     must be `refuted`, any of its interval."""
     if gate.refuted and estimate is not None and estimate.low is not None and estimate.high is not None:
         at_best = gate.at_least is None or estimate.high >= gate.at_least
@@ -124,7 +124,7 @@ def _beats(report: Report, candidate: str, rivals: Rivals, metric: str) -> GateR
 
 
 def _gain(report: Report, metric: str, candidate: str, rival: str, gap: Estimate) -> Estimate | None:
-    """How much better the candidate is: the difference, its sign turned where lower is better."""
+    """How much better the candidate is: the difference, with its sign changed where lower is better."""
     better = report.better.get(metric.partition("/")[0], "high")
     if better == "high":
         return gap
@@ -156,7 +156,8 @@ def _half(estimate: Estimate) -> float:
 def _holds_champion(
     gates: Gates, report: Report, candidate: str, champion: str, metric: str, own_recipe: bool
 ) -> GateResult:
-    """Another recipe must prove that it loses no more than allowed; the same one, on newer data, that is refuted only.
+    """Non-inferiority to the champion. Another recipe must prove that it loses no more than allowed; the champion's own
+    recipe on newer data only must not be significantly worse.
 
     A recipe that served has proved itself, and newer data is the reason to learn again: to ask of few users that they
     prove it each time would keep old data in service for ever.

@@ -1,4 +1,4 @@
-"""What a hyperparameter search maximizes: one metric of one fitted model, answering as it would serve."""
+"""The objective of a hyperparameter search: one metric of one fitted model, evaluated as it would serve."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from flyball.models import Artifact
 from flyball.tasks import Candidate, EvaluationSet, ReadFeatures
 
 Train = Callable[[Any, float], Artifact]
-"""(candidate, share of the training data) -> what it learned, in memory."""
+"""Fits: (candidate, share of the training data) -> its artifact in memory."""
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class Objective(msgspec.Struct, frozen=True):
     features: ReadFeatures | None = None
 
     def score(self) -> Score[Candidate]:
-        """(model, share of the training data) -> the metric, for errors with its sign turned: higher is better."""
+        """(model, share of the training data) -> the metric, negated for errors: higher is better."""
         metric = self.task.offline().plan().metric(self.metric)
         evaluator = Evaluator(self.task, self.evaluation, self.stopwatch)
         return lambda model, share: self._score(metric, evaluator, model, share)

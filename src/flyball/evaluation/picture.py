@@ -291,7 +291,7 @@ def _windows(series: WindowSeries) -> _Panel:
 
 
 def slice_name(part: SliceMetrics) -> str:
-    """What a person calls the slice: weekdays have names.
+    """The slice as text: weekdays have names.
 
     >>> slice_name(SliceMetrics("weekday", "6", 1, 1, {}))
     'Sun'
@@ -352,7 +352,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def table_cells(table: ReportTable) -> list[list[Any]]:
-    """The rows as a person reads them; the marked one with a star."""
+    """The rows as text; the marked one has a star."""
     cells: list[list[Any]] = []
     for number, row in enumerate(table.rows):
         line: list[Any] = [

@@ -1,4 +1,4 @@
-"""What an evaluation gave, as values: one report for all candidates, baselines and the champion."""
+"""The report of an evaluation: all candidates, baselines and the champion on the same requests."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ CANDIDATE, BASELINE, CHAMPION = "candidate", "baseline", "champion"
 
 
 def counted_units(count: int, unit: str) -> str:
-    """How many of what is counted.
+    """A count with its unit, in singular or plural.
 
     >>> counted_units(3_000, "delivery"), counted_units(1, "user")
     ('3,000 deliveries', '1 user')
@@ -109,7 +109,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.evaluated[name]
 
     def deciding(self, metric: str) -> str:
-        """The metric that gates and choice use when they are given `metric`."""
+        """The metric that gates and choice use in place of `metric`."""
         return self.decided_by.get(metric, metric)
 
     def estimate(self, metric: str, name: str) -> Estimate | None:

@@ -210,7 +210,7 @@ def _try(
     value, failed = None, ""
     try:
         value = float(score(model, share))
-    except Exception as error:  # a model may raise anything; the others go on
+    except Exception as error:  # a model may raise anything; the others continue
         failed = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
     return Trial(family, params, share, value, failed, stopwatch.read_s() - start if stopwatch is not None else 0.0)
 

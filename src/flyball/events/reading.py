@@ -81,7 +81,7 @@ def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Ite
     ends = log.ends()
     after, goals = _padded(after, len(ends)), _padded(until, len(ends))
     while any(at < goal for at, goal in zip(after, goals, strict=True)):
-        # a finished partition is read from its end, so that no records of it are read in vain
+        # a finished partition is read from its end, so that no records of it are read without use
         reading = tuple(end if at >= goal else at for at, goal, end in zip(after, goals, ends, strict=True))
         pieces = log.read(reading, limit)
         if not pieces:

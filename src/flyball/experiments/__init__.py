@@ -1,4 +1,4 @@
-"""Experiments: what a change did to what users do, measured on the log.
+"""Experiments: the effect of a release on what users do, measured on the log.
 
 Promises: a unit counts once, by its first exposure, once its window has closed and with what was known then; a result
 is a function of the log, a time and constants fixed before the start; what may not be concluded yet is said so.

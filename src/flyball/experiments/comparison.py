@@ -37,7 +37,7 @@ Method = Literal["anytime", "group_sequential", "fixed"]
 class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
     """All constants of an analysis, fixed before the start of an experiment and kept with its results.
 
-    `n_best`: the units of both arms at which intervals are to be narrowest. `method`: "anytime" may be looked at
+    `n_best`: the units of both arms at which intervals are to be narrowest. `method`: "anytime" may be examined
     always; "group_sequential" at `looks` planned looks until `n_best` units are in; "fixed" once, when they are.
     `ramp`: whether the split changes on the way. `burn_in`: units in the smaller arm before an asymptotic interval
     says anything. `pre_alpha`: of the check that arms did not differ before their exposure. `fewest`: units an arm of a
@@ -266,7 +266,7 @@ def _pre_p(
 
 
 def verdict_of(inference: Inference | None, p_adjusted: float | None, alpha: float) -> str:
-    """What may be concluded once all comparisons are counted."""
+    """The verdict, corrected for the number of comparisons."""
     if inference is None:
         return "too early"
     verdict = inference.verdict

@@ -1,4 +1,4 @@
-"""Who took part in an experiment, since when and as which arm."""
+"""The units of an experiment: their first exposure and arm."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -14,7 +14,7 @@ class Exposed(msgspec.Struct, frozen=True):
     """One answer that a unit got as a part of the experiment.
 
     `propensity`: of `arm` among the units that took part then. `id`: of the answer, which orders answers of one time.
-    `known_us`: when the answer lay in the log. `fields`: those of the request that results are sliced by.
+    `known_us`: when the answer was in the log. `fields`: those of the request that results are sliced by.
     """
 
     unit: str
@@ -52,7 +52,7 @@ def first_exposures(
 
     A stratum is a time of one split, such as a step of a ramp: it is known by the propensities. A unit belongs to the
     stratum and arm of its first exposure even when a ramp gives it another arm later (intention to treat). Raises
-    `BadInput` where more than two arms changed their shares: their strata cannot be told apart.
+    `BadInput` where more than two arms changed their shares: their strata cannot be distinguished.
     """
     firsts: dict[str, Exposed] = {}
     several: set[str] = set()

@@ -1,4 +1,4 @@
-"""The impact ledger: what each change was expected to do, what it did, and how well the first foretold the second."""
+"""The impact ledger: the expected and the measured effect of each release, and how well one predicts the other."""
 
 from collections.abc import Iterable, Sequence
 from math import isfinite, sqrt
@@ -49,7 +49,7 @@ class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OfflineOnline(msgspec.Struct, frozen=True):
-    """How well an offline metric foretold an online one, over changes that have both.
+    """How well an offline metric predicts an online one, over changes that have both.
 
     `agreed`: in how many the signs are alike; `decided`: of those that the online interval decided, in how many.
     `correlation`: Pearson's, with its 95 % interval (Fisher's z), None for fewer than three or four changes.

@@ -1,4 +1,4 @@
-"""Events for experiments: the history, and what lies in the log behind it."""
+"""Events for experiments: the history, and what is in the log behind it."""
 
 from collections.abc import Iterator
 
@@ -56,13 +56,13 @@ class LoggedEvents:
         return join_frames(event, *sides).filter(pl.col("at").is_between(since_us, until_us - 1))
 
     def _before_tail(self, piece: pl.DataFrame) -> pl.DataFrame:
-        """Without what the history took in since this was opened: that is in the tail."""
+        """Without what the history ingested since this was opened: that is in the tail."""
         ends = dict(enumerate(self._taken))
         limit = pl.col("partition").cast(pl.Int64).replace_strict(ends, default=0, return_dtype=pl.Int64)
         return piece.filter(pl.col("offset").cast(pl.Int64) < limit)
 
     def _tails(self) -> dict[str, pl.DataFrame]:
-        """{type: the events of it that lie in the log behind the history}."""
+        """{type: the events of it that are in the log behind the history}."""
         if self._tail is None:
             rows: dict[str, list[pl.DataFrame]] = {name: [] for name in self._schema.types}
             for slices in read_until(self._log, self._taken, self._ends, _BATCH):

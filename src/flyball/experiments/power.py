@@ -1,4 +1,4 @@
-"""Before an experiment: what it could find, from what users did lately; how long it would take."""
+"""Power analysis before an experiment: the detectable effect and the duration, from recent data."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What an experiment says: one struct a metric, with numbers for a statistician and a sentence for anybody."""
+"""The result of an experiment: one struct for each metric, with numbers and a sentence."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -141,7 +141,7 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """For a product manager, the most important first."""
+        """The sentences, the most important first."""
         units = ", ".join(f"{count:,} {arm}" for arm, count in self.units.items())
         at = format_timestamp(self.as_of_us // 1_000_000 * 1_000_000)
         lines = [f"{self.experiment} until {at}: {units or 'no units yet'}."]

@@ -1,4 +1,4 @@
-"""What each unit did within its window: one row a unit, from events read piece by piece.
+"""Aggregates events within each unit's window: one row for each unit, from events read piece by piece.
 
 Totals are whole millionths, so they are the same in any order of events and for any cut into pieces.
 """

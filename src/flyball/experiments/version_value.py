@@ -71,7 +71,7 @@ def _took_part(release: Release, version: str) -> bool:
 
 
 def _advice(about: About, version: str) -> str:
-    """What to declare so that the next log can tell."""
+    """What to declare so that the next log supports an estimate."""
     split = f"start a release that splits users, such as fb.ab() or fb.canary(1, 5, 25, 50, 100), with {version}"
     if about.arrangement.get("decide"):
         return f"declare fb.decide(..., control=0.05), or {split}"

@@ -1,4 +1,5 @@
-"""What a version would have earned, from the log of others: off-policy estimates that refuse to guess."""
+"""Off-policy evaluation: what a version would have earned, from the log of others; refuses where the log lacks
+support."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from zlib import crc32

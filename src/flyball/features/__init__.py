@@ -1,8 +1,9 @@
 """Features: one definition, the same values online and offline.
 
-Promises: what the online store holds is a function of the log before its offsets, whatever the batches and however
-often they were delivered, and equals what is computed offline from the same events, bit for bit; one read gives the
-values of its keys and the offsets they belong to; one process writes, any number read.
+
+Promises: the values in the online store are a function of the log before its offsets, whatever the batches and however
+often they were delivered, and equal the values computed offline from the same events, bit for bit; a read returns the
+values of its keys with the offsets they belong to; one process writes, any number read.
 """
 
 from typing import TYPE_CHECKING
@@ -94,4 +95,4 @@ __all__ = [
     "tiled",
 ]
 
-__getattr__ = lazy_door(__name__, __file__)  # what is computed over history needs polars, which serving should not load
+__getattr__ = lazy_door(__name__, __file__)  # the offline engine needs polars, which serving should not load

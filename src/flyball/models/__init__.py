@@ -208,6 +208,6 @@ __all__ = [
 ]
 
 MODELS: dict[str, type[Recommender]] = models_here()
-"""Flyball's own models by kind: whatever is imported above. Each passes `flyball.testing.model_checks`."""
+"""{kind: class} of Flyball's own models, those imported above. Each passes `flyball.testing.model_checks`."""
 
 __getattr__ = lazy_door(__name__, __file__)  # models of tables are imported when one is used

@@ -50,7 +50,7 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 def kind_of(model: Any) -> str:
-    """How a manifest names the model's class: one of Flyball's by its `kind`, another by its file, `shop.py:Own`.
+    """The model's class as a manifest names it: one of Flyball's by its `kind`, another by its file, `shop.py:Own`.
 
     >>> from flyball.models import EASE
     >>> kind_of(EASE())
@@ -80,7 +80,7 @@ def save_artifact(
     items: list[str] | None = None,
     texts: Mapping[str, list[str]] | None = None,
 ) -> dict[str, str]:
-    """Write an artifact that appears whole or not at all; returns {file name: sha256}, the manifest's included.
+    """Write an artifact that appears atomically; returns {file name: sha256}, the manifest's included.
 
     `manifest`: plain JSON values; give `kind` (`kind_of`) and `params` (`params_of`) for `model_of` to find.
     `items`: ids of a catalog, None without one; `texts`: further lists by name.

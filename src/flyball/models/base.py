@@ -47,7 +47,7 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
         raise NotImplementedError(f"{type(self).__name__} must define fit(data, seed)")
 
     def fit_past(self, past: RankingPast, seed: int) -> dict[str, NDArray[Any]]:
-        """Learn from a log as it was known at several times; by default from what is known now."""
+        """Learn from the past as known at several times; by default from what is known now."""
         return self.fit(past.now, seed)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
@@ -70,11 +70,11 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
         return {}
 
     def artifact_bytes(self, data: Interactions) -> int | None:
-        """How many bytes of arrays a fit on `data` leaves at most, besides a few thousand; None where nobody knows."""
+        """The most bytes of arrays after a fit on `data`, besides a few thousand; None where unknown."""
         return None
 
     def note(self, data: Interactions) -> str:
-        """What a fit on `data` leaves out or does otherwise, for the report; "" for nothing."""
+        """A note for the report on what a fit on `data` leaves out or does differently; "" for nothing."""
         return ""
 
 
@@ -92,7 +92,7 @@ class ListsSimilar(Protocol):
     """A model with an item side."""
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """How alike each item is to `item`, float32 (items,), -inf for unknown and for `item` itself."""
+        """The similarity of each item to `item`, float32 (items,); -inf for unknown items and for `item` itself."""
         ...
 
 
@@ -107,7 +107,7 @@ class PredictsRatings(Protocol):
 
 @runtime_checkable
 class Updates(Protocol):
-    """A model that goes on from what it learned before."""
+    """A model that continues from what it learned before."""
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """What was `learned` over `items`, brought up to date with `data`: everything known now, not only what is new.
@@ -174,7 +174,7 @@ def knows_similar(model: object) -> "TypeIs[ListsSimilar]":
 
 
 def updates(model: object) -> "TypeIs[Updates]":
-    """Whether the model can go on from what it learned before."""
+    """Whether the model can continue from what it learned before."""
     return isinstance(model, Updates)
 
 
@@ -189,7 +189,7 @@ def reads_attributes(model: Recommender) -> bool:
 
 
 def named_parts(prefix: str, learned: Sequence[Learned]) -> dict[str, NDArray[Any]]:
-    """What the parts learned as one: the arrays of the first are named `prefix`0_..."""
+    """The arrays of all parts, those of the first named `prefix`0_... and so on."""
     return {f"{prefix}{index}_{name}": array for index, arrays in enumerate(learned) for name, array in arrays.items()}
 
 
@@ -200,7 +200,7 @@ def part_of(prefix: str, index: int, learned: Learned) -> dict[str, NDArray[Any]
 
 
 def models_here() -> dict[str, type[Recommender]]:
-    """{kind: class} of the models of this room that were imported so far, by kind."""
+    """{kind: class} of Flyball's models that have been imported."""
     room = __name__.rpartition(".")[0] + "."
     own = [model for model in _subclasses(Recommender) if model.__module__.startswith(room) and "kind" in vars(model)]
     return {model.kind: model for model in sorted(own, key=lambda model: model.kind)}
@@ -224,7 +224,7 @@ def check_parts(owner: str, models: Any) -> None:
 
 
 def sum_of(sizes: Iterable[int | None]) -> int | None:
-    """The sum, None where one of them is not known."""
+    """The sum; None where a summand is None."""
     total = 0
     for size in sizes:
         if size is None:
@@ -234,5 +234,5 @@ def sum_of(sizes: Iterable[int | None]) -> int | None:
 
 
 def unscored(rows: int, items: int) -> Floats:
-    """Scores that recommend nothing, float32 (rows, items)."""
+    """Scores of -inf for every item, float32 (rows, items)."""
     return np.full((rows, items), -np.inf, dtype=np.float32)

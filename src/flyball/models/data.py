@@ -1,4 +1,4 @@
-"""What models learn from and what they answer: interactions known at a time, and batches of histories."""
+"""The inputs of models: interactions known at a time to learn from, and batches of histories to answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,7 +65,7 @@ class Histories(msgspec.Struct, frozen=True):
 
     @property
     def rows(self) -> int:
-        """How many users are asked about."""
+        """The number of users."""
         return len(self.indptr) - 1
 
 
@@ -91,7 +91,7 @@ def canonical(data: Interactions) -> Interactions:
 
 
 def order_by(keys: NDArray[Any], size: int) -> NDArray[np.int64]:
-    """Places of whole numbers in `[0, size)` in rising order, equal ones as they come."""
+    """The stable sorting permutation of integers in `[0, size)`."""
     from flyball.models.kernels.sorting import counting_order
 
     order: NDArray[np.int64] = counting_order(np.ascontiguousarray(keys), row_pointers(keys, size))

@@ -1,4 +1,4 @@
-"""What a model's constructor may be given: checked where it is written, with the parameter's name."""
+"""Checks the arguments of a model's constructor; errors name the parameter."""
 
 from functools import cache
 from numbers import Integral, Real

@@ -1,4 +1,4 @@
-"""The past that stages learn from: times at which lists are asked for, each with what was known just before it."""
+"""The past that `Stages` learn from: times at which lists are requested, each with what was known just before it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Outcomes: every response as a stamped record, joined to what happened after it, by label.
+"""Outcomes: records every response with its stamp, and joins it to later events by label.
 
 Promises: a prediction read back is the prediction written; each label joins events within its own window, whatever the
 order in which the two streams arrive; what completes a label of an item counts once, for the first response to it.

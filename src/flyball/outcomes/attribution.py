@@ -1,7 +1,7 @@
-"""Which responses an event follows, as pure functions of what was shown and what happened.
+"""Attributes events to responses, as pure functions of impressions and events.
 
-An event lies in the window of a response when it is not before it and at most the label's `within` after it, both ends
-included; it lies in the windows of all responses that it follows so closely. A label holds for a response when the
+An event is in the window of a response when it is not before it and at most the label's `within` after it, both ends
+included; it is in the windows of all responses that it follows so closely. A label holds for a response when the
 events in its window complete it, and is completed once: when the same event completes a label of an item for two
 responses, it holds for the first of them. Who was shown an item twice and took it once took it once. So some response
 has the label whenever the events in the window of any of them are enough for it. Labels of a whole request hold for
@@ -29,7 +29,7 @@ class Impression(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class Held(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A label that holds: since when, and its value in millionths."""
+    """A label that holds: the time from which it holds, and its value in millionths."""
 
     at: int
     value: int
@@ -61,7 +61,7 @@ def attribute(
     once: bool,
     closed: Mapping[Key, Attribution | None] | None = None,
 ) -> tuple[dict[Key, Attribution], set[LabelEvent]]:
-    """What is attributed to each impression, and the events that lie in the window of some impression.
+    """What is attributed to each impression, and the events that are in the window of some impression.
 
     `impressions` and `events` of one key (and item), sorted by time (events: then by offset); `labels`: those that join
     them, with their numbers. `once`: what completes a label counts for the first impression that it completes it for;

@@ -21,10 +21,10 @@ _FORGET_AT_ONCE = 20_000
 _STEPS = 100
 
 Changes = dict[tuple[str, int], VersionCounts]
-"""(version, minute) → what is added to the counts."""
+"""{(version, minute): what is added to the counts}."""
 
 UnitEvents = dict[Unit, dict[int, list[LabelEvent]]]
-"""Unit → item → events."""
+"""{unit: {item: events}}."""
 
 
 class OutcomeConsumer:
@@ -70,7 +70,7 @@ class OutcomeConsumer:
         return tuple(stored.get(partition, 0) for partition in range(partitions))
 
     def apply_events(self, slices: Sequence[Slice]) -> None:
-        """Fold in records of the event log; those already folded in are left out."""
+        """Apply records of the event log; those already applied are skipped."""
         self._define()
         with self._store.transaction():
             added: UnitEvents = {}
@@ -80,7 +80,7 @@ class OutcomeConsumer:
             self._store.add_counts(self._join(self._worth_keeping(added)))
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
-        """Fold in records of the prediction stream; those already folded in are left out."""
+        """Apply records of the prediction stream; those already applied are skipped."""
         self._define()
         with self._store.transaction():
             changes: Changes = {}
@@ -261,7 +261,7 @@ def _defaults(label: Label) -> list[list[tuple[str, str]]]:
 
 
 def _hash_of(about: About) -> str:
-    """Of everything but the streams that the file depends on."""
+    """A hash of everything besides the streams that the file depends on."""
 
     def text(label: Label) -> tuple[object, ...]:
         expressions = [None if expression is None else expression.text() for expression in (label.where, label.value)]

@@ -1,4 +1,4 @@
-"""Exposure: which items were shown to whom, and at which position."""
+"""Exposure: the items shown to each user, with their positions."""
 
 from collections.abc import Collection
 

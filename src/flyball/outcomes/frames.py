@@ -1,4 +1,4 @@
-"""Predictions and what followed them as frames, for notebooks and exports."""
+"""Predictions and outcomes as frames, for notebooks and exports."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is read from the counts of a version: shares and means by label, over responses that are old enough."""
+"""Metrics of a version from its counts: shares and means by label, over mature responses."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 class LabelSpec(msgspec.Struct, frozen=True):
-    """What a reader of the counts must know of a label. `within_us`: the longest of its windows."""
+    """The properties of a label that are needed to read its counts. `within_us`: the longest of its windows."""
 
     within_us: int
     measured: bool

@@ -1,4 +1,4 @@
-"""The stamped record of one response, and how it lies in the stream `predictions`."""
+"""The stamped record of one response, and its encoding in the stream `predictions`."""
 
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
@@ -201,7 +201,7 @@ def _columns_of(
 
 
 def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> Request:
-    """The request as it came in; raises `Refused` when the application now declares another type of request."""
+    """The request as received; raises `Refused` when the application now declares another request type."""
     if prediction.request_type != request_type.__name__.lower():
         raise Refused(
             f"request of {prediction.id} must be a {request_type.__name__}, as the application declares now, got a "
@@ -214,7 +214,7 @@ def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> 
 
 
 def response_of(prediction: Prediction) -> Response:
-    """The response as it left."""
+    """The response as it was sent."""
     count = len(prediction.items)
     propensities = [prediction.propensities.get(position, 1.0) for position in range(count)]
     columns = (prediction.items, prediction.scores, prediction.sources, propensities, prediction.parts or [()] * count)
@@ -236,7 +236,7 @@ _READ = (2, 3)
 
 _STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
 _NAMES = tuple(field.name for field in _STORED)
-"""What lies in the body of a record, in this order: new fields go to the end, with a default."""
+"""The body of a record, in this order: new fields go to the end, with a default."""
 _OF_DRAFTS = 2
 """The last of them: left out where nothing was drafted."""
 _TOOK_US, _WORKER = _NAMES.index("took_us"), _NAMES.index("worker")
@@ -260,7 +260,7 @@ _decode = msgspec.msgpack.Decoder(_Body).decode
 
 
 def id_bytes(prediction_id: str) -> bytes:
-    """The 16 bytes behind a 26-letter id; raises `BadInput`."""
+    """The 16 bytes of a 26-letter id; raises `BadInput`."""
     return number_of_id(prediction_id).to_bytes(16, "big")
 
 

@@ -37,7 +37,7 @@ def prediction_consumer(folder: Path, partitions: int) -> HistoryConsumer:
 
 
 def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offsets | None = None) -> "pl.DataFrame":
-    """The rows of what was answered up to `as_of_us` and lies before these offsets of the stream, in order of time.
+    """The rows of what was answered up to `as_of_us` and is before these offsets of the stream, in order of time.
 
     Columns: `prediction_columns`, among them the JSON of the request's fields. `rank` is 0 for the first item; `rank`,
     `item`, `score`, `source`, `item_propensity` and `parts` are null for a response without items.

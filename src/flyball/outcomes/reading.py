@@ -1,4 +1,4 @@
-"""Label events: what the labels see in an event, and the keys by which events and responses join."""
+"""Reads label events: the values that labels need of an event, and the keys by which events and responses join."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,7 +25,7 @@ class LabelGroup(msgspec.Struct, frozen=True):
 
 
 class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What the labels of one request or item see in an event.
+    """The values of an event that the labels of one request or item need.
 
     `seq`: its offset and partition in the log as one number, by offset first; `pair`: of a joined event the position of
     its other side. `bits`: bit i set when it qualifies for label i; `ends`: when it ends the wait for it. `values`:
@@ -42,7 +42,7 @@ class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def order(self) -> tuple[int, int, bytes, str]:
-        """Sorts events by time, then as they lie in the log; of one key and item no two are alike."""
+        """Sorts events by time, then as they are in the log; of one key and item no two are alike."""
         return self.at, self.seq, self.pair, self.kind
 
 
@@ -84,7 +84,7 @@ class Reader:
         return frozenset(self._by_type)
 
     def read(self, records: Sequence[Positioned]) -> list[KeyedEvent]:
-        """What the labels see in records."""
+        """The label events of records."""
         kept = [
             (offset << _PARTITION_BITS | partition, record)
             for record, offset, partition in records
@@ -138,7 +138,7 @@ class _TypeReader:
         self._ends = sum(1 << label for label in plan.censors)
 
     def read(self, seq: int, record: Record, event: Event) -> KeyedEvent | None:
-        """What the labels see in an event; None where it lacks a part of the key."""
+        """The label event of an event; None where a part of the key is missing."""
         names = self._key(event)
         item, index = "", self._item_index
         if index is not None:

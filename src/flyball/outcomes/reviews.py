@@ -1,4 +1,4 @@
-"""The queue of what a person should look at, and their verdicts, which are events like any other."""
+"""The review queue, and verdicts, which are events like any other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +36,7 @@ Verdicts = Sequence[tuple[int, dict[str, Any]]]
 def read_reviews(
     predictions: EventLog, log: EventLog, schema: Schema, plan: Reviews, from_us: int = 0, until_us: int = LAST_US
 ) -> list[Review]:
-    """What was sent to review in `[from_us, until_us)`, oldest first, each with its verdict."""
+    """The responses that were sent to review in `[from_us, until_us)`, oldest first, each with its verdict."""
     to_review = [
         prediction
         for record in records_between(predictions, from_us, until_us)

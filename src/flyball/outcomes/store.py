@@ -47,13 +47,13 @@ _decode_event = msgspec.msgpack.Decoder(LabelEvent).decode
 _decode_specs = msgspec.msgpack.Decoder(dict[str, LabelSpec]).decode
 
 NO_ITEM = 0
-"""The number of what is about a whole response."""
+"""The item number of labels about a whole response."""
 
 Unit = tuple[int, str]
 """(group of labels, key): what a request and an event have in common."""
 
 Stored = tuple[int, LabelEvent, bool]
-"""(item, event, whether it lies in the window of some response)"""
+"""(item, event, whether it is in the window of some response)"""
 
 
 class OutcomeStore(StreamFile):
@@ -100,7 +100,7 @@ class OutcomeStore(StreamFile):
         self._connection.close()
 
     def ready(self) -> bool:
-        """Whether the tables are there: a reader may open the file just before its writer makes them."""
+        """Whether the tables exist: a reader may open the file just before its writer creates them."""
         return self._format() == FORMAT
 
     def _format(self) -> int:
@@ -122,7 +122,7 @@ class OutcomeStore(StreamFile):
         self._connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (name, at_us))
 
     def number(self, item: str) -> int:
-        """The number of an item, given at first sight; `NO_ITEM` for ""."""
+        """The number of an item, assigned at its first occurrence; `NO_ITEM` for ""."""
         if item == "":
             return NO_ITEM
         known = self._numbers.get(item)
@@ -162,7 +162,7 @@ class OutcomeStore(StreamFile):
         return {item for (item,) in rows}
 
     def events(self, unit: Unit, item: int) -> dict[LabelEvent, bool]:
-        """{stored event of a unit and item: whether it lies in the window of some response}, by (at, seq)."""
+        """{stored event of a unit and item: whether it is in the window of some response}, by (at, seq)."""
         rows = self._connection.execute(
             "SELECT body, joined FROM label_events WHERE grp = ? AND key = ? AND item = ? ORDER BY at, seq, pair, kind",
             (*unit, item),

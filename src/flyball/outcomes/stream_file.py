@@ -26,7 +26,7 @@ class StreamFile:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside happen, or none; raises `StoreUnavailable` when the file is locked or full."""
+        """A transaction; raises `StoreUnavailable` when the file is locked or full."""
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -42,7 +42,7 @@ class StreamFile:
             raise
 
     def _undone(self) -> None:
-        """Called when a transaction was rolled back: forget what was remembered of it."""
+        """Called when a transaction was rolled back, to drop what was cached during it."""
 
     def offsets(self, stream: str) -> dict[int, int]:
         rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))

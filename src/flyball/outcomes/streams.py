@@ -21,7 +21,7 @@ class StreamStore(Protocol):
 
 
 def take_new(store: StreamStore, stream: str, slices: Sequence[Slice]) -> list[Slice]:
-    """What of `slices` was not applied yet; moves the stored offsets. Raises `BadInput` for a gap."""
+    """The part of `slices` that was not applied yet; moves the stored offsets. Raises `BadInput` for a gap."""
     stored = store.offsets(stream)
     new, reached = fresh(slices, tuple(stored.get(partition, 0) for partition in range(max(stored, default=-1) + 1)))
     if new:

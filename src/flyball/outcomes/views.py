@@ -1,4 +1,4 @@
-"""What is read from the outcomes' file: metrics per version, and what followed one response."""
+"""Reads the file of outcomes: metrics for each version, and the outcomes of one response."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 
 def followed(path: Path, prediction: Prediction) -> list[Followed]:
-    """What followed a response, its request first, then by position; empty when nothing did or nothing is kept yet."""
+    """The outcomes of a response, of the request first, then by position; empty without any."""
     if not path.exists():
         return []
     store = OutcomeStore(path, read_only=True)

@@ -1,4 +1,4 @@
-"""Inert values of a declaration: what counts as an outcome, when to retrain, how to release, how to choose.
+"""Rules of an application as plain values: what counts as an outcome, when to retrain, how to release and choose.
 
 Promises: constructing one does nothing but check itself; the room that acts reads it.
 """

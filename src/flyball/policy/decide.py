@@ -1,8 +1,8 @@
-"""What to do about a probability: approve, review or decline, by what each mistake costs.
+"""Decides by a probability: approve, review or decline, by the cost of each error.
 
 The decision is the one of the least expected cost (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001),
 each example with its own costs. Of what would be declined a small share is approved all the same, chosen by the seed
-of the request, with its propensity: otherwise nobody would learn what becomes of it.
+of the request, with its propensity: otherwise nobody would learn the result of it.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ class Decide(msgspec.Struct, frozen=True):
 
     @property
     def default_action(self) -> str:
-        """What is done about a request of which nothing was predicted."""
+        """The action for a request without a prediction."""
         return self.otherwise or (ABSTAIN if self.review is None else REVIEW)
 
     @property
@@ -69,7 +69,7 @@ class Thresholds(msgspec.Struct, frozen=True):
 
 
 class ExampleCosts(msgspec.Struct, frozen=True, gc=False):
-    """What mistakes on one example cost. `review`: what looking at it costs, None where nothing is reviewed."""
+    """The costs of errors on one example. `review`: the cost of a review, None without reviews."""
 
     false_approve: float
     false_decline: float
@@ -155,7 +155,7 @@ def compile_costs(policy: Decide) -> Callable[[Any], ExampleCosts]:
 def decide_one(
     policy: Decide, thresholds: Thresholds, probability: float, costs: ExampleCosts, seed: int
 ) -> DecidedAction:
-    """The decision on one example; the same for the same arguments, whatever was decided before.
+    """The decision on one example, a pure function of the arguments.
 
     `probability`: that it happens. Equal costs: approve before decline, both before review. `seed`: of the request;
     only the control group depends on it. Raises `BadInput` for what is no probability.
@@ -166,7 +166,7 @@ def decide_one(
 
 
 def decide_default(policy: Decide, seed: int) -> DecidedAction:
-    """The decision on an example of which nothing was predicted."""
+    """The decision on an example without a prediction."""
     return _with_control(policy, policy.default_action, seed)
 
 
@@ -191,7 +191,7 @@ def _intended(policy: Decide, thresholds: Thresholds, probability: float, costs:
 
 
 def cost_of(action: str, happened: bool, costs: ExampleCosts) -> float:
-    """What the action on an example came to, once it is known what happened; abstaining costs what approving does."""
+    """The cost of the action on an example once its outcome is known; abstaining costs what approving does."""
     if action == REVIEW:
         return costs.review or 0.0
     if action == DECLINE:

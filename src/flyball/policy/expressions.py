@@ -1,4 +1,4 @@
-"""A lambda over an event, traced once into a value that every engine can read.
+"""Traces a lambda over an event into an expression that every engine can evaluate.
 
 `trace(lambda r: (r.stars >= 4) & (r.device != "tv"))` calls the lambda with a probe that records what is done to
 it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so they raise with the mend.
@@ -44,7 +44,7 @@ class Expression(msgspec.Struct, frozen=True):
         return set().union(*(arg.fields() for arg in self.args if isinstance(arg, Expression)))
 
     def text(self) -> str:
-        """How a person would write it."""
+        """As text for people."""
         if self.op == "field":
             return str(self.args[0])
         if self.op == "constant":
@@ -54,7 +54,7 @@ class Expression(msgspec.Struct, frozen=True):
         return f"({self.args[0].text()} {self.op} {self.args[1].text()})"
 
     def renamed(self, name_of: Callable[[str], str]) -> "Expression":
-        """The same of fields that are called otherwise."""
+        """The same expression with renamed fields."""
         if self.op == "field":
             return Expression("field", (name_of(self.args[0]),))
         return Expression(

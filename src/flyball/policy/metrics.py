@@ -1,4 +1,4 @@
-"""What a metric is called: `[label:]metric[@argument][/slice]`. Which there are, the task says."""
+"""Names of metrics: `[label:]metric[@argument][/slice]`. The task defines the metrics."""
 
 import re
 
@@ -51,8 +51,8 @@ def parse_metric(text: str) -> MetricName:
 class MetricGate(msgspec.Struct, frozen=True):
     """A bound on one metric that every version must hold before it may serve.
 
-    `at_least`, `at_most`: bounds. `above`: the value itself must be above it. `certain`: the interval must lie on the
-    right side of the bound, not only the value. `refuted`: it fails only where the whole interval lies on the wrong
+    `at_least`, `at_most`: bounds. `above`: the value itself must be above it. `certain`: the whole interval must be on
+    the right side of the bound, not only the value. `refuted`: it fails only where the whole interval is on the wrong
     side, so that few examples refute nothing. `why`: what it means when the gate fails, "" for nothing to add.
     """
 

@@ -1,6 +1,6 @@
-"""What counts as an outcome of showing something to someone.
+"""Declares which events count as an outcome of a response.
 
-Spans of time are closed: two events exactly `within` apart lie within it, and an event exactly `within` after a
+Spans of time are closed: two events exactly `within` apart are within it, and an event exactly `within` after a
 response still counts as its outcome. `together` is the one place that says so; training, online state and outcomes
 all decide by it.
 """
@@ -72,7 +72,7 @@ def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
 
 
 def together(first_at: Any, last_at: Any, within_us: int) -> Any:
-    """Whether two timestamps lie within one span, both ends included; integers, arrays or polars expressions.
+    """Whether two timestamps are within one span, both ends included; integers, arrays or polars expressions.
 
     >>> together(0, 60, 60), together(0, 61, 60)
     (True, False)
@@ -81,7 +81,7 @@ def together(first_at: Any, last_at: Any, within_us: int) -> Any:
 
 
 def first_hold(ats: Sequence[int], at_least: int, within_us: int, start: int = 0) -> int | None:
-    """The index of the event with which `at_least` of `ats` (ascending) first lie within a span; None for never.
+    """The index of the event with which `at_least` of `ats` (ascending) first are within a span; None for never.
 
     `start`: of the events before that index it is known that they do not complete one.
 

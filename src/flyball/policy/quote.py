@@ -1,4 +1,4 @@
-"""Which number to promise, when being late costs more than being early.
+"""Chooses the number to promise when being late costs more than being early.
 
 The promise that costs least is a quantile: late / (late + early) of what may happen (the newsvendor's critical ratio:
 Arrow, Harris and Marschak, "Optimal Inventory Policy", Econometrica 1951).
@@ -28,7 +28,7 @@ class Quote(msgspec.Struct, frozen=True):
         return self.late / (self.late + self.early)
 
     def check(self, quantiles: Sequence[float]) -> None:
-        """Raises `BadDeclaration` where the quantile lies outside those that are predicted (ascending)."""
+        """Raise `BadDeclaration` where the quantile is outside the predicted ones (ascending)."""
         if not quantiles or not 0 < quantiles[0] <= self.level <= quantiles[-1] < 1:
             known = f"{quantiles[0]:g} to {quantiles[-1]:g}" if quantiles else "none"
             must = f"within the predicted quantiles ({known}): predict further ones or change the costs"

@@ -1,4 +1,4 @@
-"""How a version is released to users, and which gates it must pass first."""
+"""The rules by which a version is released, and the gates that it must pass first."""
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
@@ -221,7 +221,7 @@ BANDIT_POLICIES = ("epsilon-greedy", "thompson", "ucb")
 
 
 def switchback(period: str = "1h", *, days: float = 14, unit: str | Sequence[str] = (), **others: Any) -> ReleasePlan:
-    """All requests of one stretch of time go to one arm, drawn anew for each: for where one unit's answer affects
+    """All requests of one stretch of time go to one arm, drawn again for each: for where one unit's answer affects
     another's, such as drivers of one city.
 
     `unit`: a field, such as a city, whose stretches are drawn apart. `others`: as in `ab`, of which a switchback takes
@@ -274,7 +274,7 @@ def _is_name(name: Any) -> bool:
 
 
 SHADOW_CONSTANTS = {"shadow_answers": 1_000.0, "shadow_budget": 0.5}
-"""Of every release that may be a shadow: the answers that it must give at least before it goes on by itself, and the
+"""Of every release that may be a shadow: the least number of answers before it advances by itself, and the
 share of one processor's time that it may take."""
 
 
@@ -290,9 +290,9 @@ def shadow(
     """The candidate answers `sample` per cent of the requests beside the champion, a moment later and in a process of
     its own that may take `budget` of one processor's time; users see nothing of it.
 
-    A guardrail shown to be broken aborts; after `days` it is held. It never goes on by itself: a person lets it advance
-    to a canary of `steps`, promotes, finishes or aborts it. `slices`: fields of the request whose values are counted
-    apart, too. `others`: as in `canary`. Raises `BadDeclaration`.
+    A guardrail shown to be broken aborts; after `days` it is held. It never advances by itself: a person lets it
+    advance to a canary of `steps`, promotes, finishes or aborts it. `slices`: fields of the request whose values are
+    counted apart, too. `others`: as in `canary`. Raises `BadDeclaration`.
     """
     if "shadow" in others or "patience" in others:
         raise BadDeclaration(
@@ -441,7 +441,7 @@ def gates(
     `min_examples`: units (such as users) in the evaluation set, below it nothing can be said. `max_loss`: the share of
     the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: median time of one answer.
     `max_fit`: how long one fit may take; one that takes longer is ended and rejected. `at_least`, `at_most`: {metric:
-    bound}, such as `at_least={"coverage@20": 0.1}`: the whole 95 % interval must lie on the right side. A bound on a
+    bound}, such as `at_least={"coverage@20": 0.1}`: the whole 95 % interval must be on the right side. A bound on a
     metric that a gate of the task uses replaces that gate. Raises `BadDeclaration`.
     """
     _check_numbers({"min_examples": min_examples, "max_loss": max_loss})

@@ -153,7 +153,7 @@ def within_capacity(
 
 
 def _standard_error(differences: Doubles, day_of: SignedInts) -> float:
-    """Of the sum of differences, whose days are drawn anew; of rows where there is but one day."""
+    """Of the sum of differences, whose days are drawn again; of rows where there is but one day."""
     _, group = np.unique(day_of, return_inverse=True)
     sums = np.bincount(group, differences) if group.max() > 0 else differences
     return float(np.sqrt(len(sums)) * sums.std(ddof=1)) if len(sums) > 1 else 0.0

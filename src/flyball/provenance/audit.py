@@ -41,7 +41,7 @@ class Difference(msgspec.Struct, frozen=True):
     recomputed: str
 
     def text(self) -> str:
-        """For a person."""
+        """As text for people."""
         feature_words = f"{self.feature} of {self.key}" if self.feature else f"some feature ({self.key})"
         return f"{self.prediction}: {feature_words}: logged {self.logged}, from the log {self.recomputed}"
 
@@ -92,7 +92,7 @@ class Audit(msgspec.Struct, frozen=True):
         return self.wrong == 0
 
     def text(self) -> str:
-        """For a person."""
+        """As text for people."""
         if not self.predictions:
             return f"no answer with features since {format_timestamp(self.since_us)}; --last looks further back"
         head = f"{self.audited:,} of {self.predictions:,} answers with features computed again from the log"

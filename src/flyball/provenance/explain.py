@@ -72,7 +72,7 @@ class Why(msgspec.Struct, frozen=True):
     teams: list[Version] = []
 
     def text(self) -> str:
-        """For a person."""
+        """As text for people."""
         return "\n".join(
             [
                 *_stamp_lines(self),

@@ -34,7 +34,7 @@ class Replay(msgspec.Struct, frozen=True):
     notes: list[str]
 
     def text(self) -> str:
-        """For a person."""
+        """As text for people."""
         if not self.replayable:
             return "\n".join([f"{self.id} cannot be replayed", *self.notes])
         made = f"by {self.version}" if self.version else "without a version"

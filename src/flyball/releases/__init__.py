@@ -1,4 +1,4 @@
-"""Releases: who sees which version, and how that changes.
+"""Releases: which version answers which request, and the steps by which that changes.
 
 Promises: every request has a route that names version, arm and propensity; a user stays with an arm while it widens;
 a version that failed a gate, or whose files are not as registered, never becomes champion; of two changes at the

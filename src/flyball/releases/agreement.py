@@ -1,4 +1,4 @@
-"""How alike two responses to one request are: what a shadow's answer is compared with the served one by.
+"""Measures the agreement of two responses to one request: a shadow's answer with the served one.
 
 Sources: Webber, Moffat and Zobel, "A similarity measure for indefinite rankings", ACM TOIS 28(4), 2010 (rank-biased
 overlap, extrapolated, lists of unequal length: equation 32).

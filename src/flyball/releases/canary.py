@@ -1,4 +1,4 @@
-"""Whether to go on, hold or stop: a pure function of a release, the evidence and the time.
+"""Decides whether to advance, hold or stop: a pure function of a release, the evidence and the time.
 
 A guardrail's harm and safety are evaluated by e-processes for the difference of two rates, a product over the steps of
 the ramp, each with its own share: steps are never pooled, and one may look as often as one likes (Howard et al. 2021).
@@ -37,7 +37,7 @@ COUNTED: dict[str, _Counter] = {
 
 
 class ReleaseDecision(msgspec.Struct, frozen=True):
-    """What to do with a release: the command, the reason for a person and the evidence for a statistician."""
+    """A decision about a release: the command, the reason as text, and the evidence."""
 
     command: Command
     reason: str
@@ -47,7 +47,7 @@ class ReleaseDecision(msgspec.Struct, frozen=True):
 
 
 class GuardrailVerdict(msgspec.Struct, frozen=True):
-    """What is known of one guardrail of one arm. `log_e`: against a rise of exactly what is accepted."""
+    """The evidence on one guardrail of one arm. `log_e`: against a rise of exactly the accepted amount."""
 
     guardrail: str
     arm: str
@@ -125,7 +125,7 @@ def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[G
 
 
 def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
-    """What must still be shown before the candidate may have `share` of the units; empty when all is.
+    """The evidence that is missing before the candidate may have `share` of the units; empty when nothing is.
 
     Nothing follows the answers of a shadow: it is evaluated without success metrics, on a least number of answers.
     """
@@ -154,7 +154,7 @@ def _answers_missing(release: Release, evidence: Evidence) -> list[str]:
 
 
 def summary(release: Release, evidence: Evidence) -> dict[str, Any]:
-    """What the decision was made on, for the registry."""
+    """The evidence of the decision, for the registry."""
     rows = [{"arm": row.arm, "share": row.share / WHOLE, **shown_counts(row.counts)} for row in evidence.arms]
     return {
         "arms": rows,
@@ -238,7 +238,8 @@ def _harmful(release: Release, evidence: Evidence) -> str | None:
 
 
 def _resumed(release: Release, evidence: Evidence) -> ReleaseDecision | None:
-    """Silence that is over, and a comparison that can be believed again, need no person; all else does."""
+    """Whether a hold ends by itself: after silence, or when the comparison is valid again; other holds need a
+    person."""
     if release.held_for == SILENCE and evidence.last_us > release.held_us:
         return ReleaseDecision("resume", "answers come again", {})
     if release.held_for == BLOCKED and not evidence.blocked:

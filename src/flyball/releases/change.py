@@ -20,7 +20,7 @@ Opens = Callable[[Mapping[str, Any]], object]
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What came of asking for a change: the state now, whether it changed, and a sentence for a person."""
+    """The result of a command: the release state, whether it changed, and a message."""
 
     state: ReleaseState
     changed: bool

@@ -1,4 +1,4 @@
-"""What a person or the controller may do with a release: each one compare-and-set with all that it changes."""
+"""The commands on a release, by people or the controller: each is one compare-and-set of all that it changes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ from flyball.releases.state import ReleaseState, current
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who changes a release, when and why, and what is looked at first.
+    """Who changes a release, when and why, and what is examined first.
 
     `artifacts`, `features` and `opens` as in `promote`.
     """
@@ -188,7 +188,7 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Release:
-    """The release with this id, as it is now; raises `NotFound`, naming those there are."""
+    """The release with this id; raises `NotFound`, which lists all."""
     for release in state.releases:
         if release.id == release_id:
             return release
@@ -200,7 +200,7 @@ def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Re
 
 
 def all_releases(registry: Registry) -> list[Release]:
-    """Every release there ever was, as it is now, oldest first."""
+    """All releases in their present state, oldest first."""
     return [msgspec.convert(document, Release) for document in registry.release_objects()]
 
 

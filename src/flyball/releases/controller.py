@@ -1,4 +1,4 @@
-"""The controller's step: look at every release that something may still follow for, and let it go on, hold or stop."""
+"""The release controller: checks every running release and lets it advance, hold or stop."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from flyball.releases.shadow_counts import ShadowCounter
 from flyball.releases.state import current
 
 ReadMetrics = Callable[[Release, int], tuple[Sequence[MetricEvidence], str]]
-"""(release, now) -> what is known of its metrics, and why no comparison can be believed, "" when they can."""
+"""Reads metrics: (release, now) -> their evidence, and the reason why no comparison is valid, "" when it is."""
 DAY_US = 86_400_000_000
 
 
@@ -49,7 +49,7 @@ def read_evidence(
 
 
 class Controller:
-    """Decides about releases whenever `step` is called; between the calls it knows nothing that is not in the stores.
+    """Decides about releases when `step` is called; its only state is in the stores.
 
     `counter`, `metrics` and, of shadows, `shadows` give the evidence; `actor(now_us, reason)` says in whose name and by
     which checks changes are made.
@@ -67,7 +67,7 @@ class Controller:
         self._shadows = shadows
 
     def step(self, now_us: int) -> list[Change]:
-        """What was changed. A change that another one came in between of is left to the next step."""
+        """The changes made. A change that conflicts with another one is left to the next step."""
         changes: list[Change | None] = []
         for release_id in [release.id for release in current(self._registry).releases]:
             state = current(self._registry)  # the one before may have changed it
@@ -111,7 +111,8 @@ class Controller:
         )
 
     def _refused(self, release: Release, decision: ReleaseDecision, error: Refused, now_us: int) -> Change | None:
-        """What cannot be done, such as promoting a version whose files are gone, holds the release for a person."""
+        """Hold the release for a person when its command cannot be done, such as when the version's files are
+        missing."""
         reason = f"{decision.command} was due ({decision.reason}) but refused: {error}"
         if release.state in ("held", "champion"):
             return None

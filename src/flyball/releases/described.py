@@ -1,4 +1,4 @@
-"""A release for a reader: what it is, what was seen, what is still missing, everything that was done."""
+"""Describes a release: its plan, evidence, missing evidence, and all of its steps."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a decision about a release is made on."""
+"""The evidence for decisions about releases."""
 
 from collections.abc import Mapping
 from typing import Any, Literal

@@ -1,7 +1,7 @@
-"""What answers came to, by release, arm and share, and by version: a view of the stream of predictions.
+"""Counts answers by release, arm and share, and by version: a view of the stream of predictions.
 
-An answer counts for the arm and the version it was assigned to, whatever answered in the end. Counts lie in hours; the
-offsets of the stream commit with them.
+An answer counts for the arm and the version it was assigned to, whatever answered in the end. Counts are kept by hour;
+the offsets of the stream commit with them.
 """
 
 from bisect import bisect_left

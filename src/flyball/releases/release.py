@@ -1,4 +1,4 @@
-"""The release object: which version is put before whom, how, and how far it has come."""
+"""The release object: its versions, arms and traffic, and its state."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -91,14 +91,14 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     `arms`: control first. `steps`: shares of the candidate in ten-thousandths, of a canary; `step`: the present one.
     `unit`: the fields of the request whose first present value is hashed, () for the request's key. `layer`, `first`,
-    `end`: it takes the units whose slot in the layer lies in `[first, end)`; releases of one layer share no unit.
+    `end`: it takes the units whose slot in the layer is in `[first, end)`; releases of one layer share no unit.
     `targets`: {field: values}: the requests that take part. `salt`: what units are hashed with to find their arm.
     `sampled`: the share of requests that a shadow answers; `slices`: the fields of the request whose values a shadow
     tells apart. `constants`: all numbers that decide, fixed at the start; `guardrails`: {name: margin} and `success`:
-    {metric: margin}, too. `paused`: a person held it, who alone resumes it; otherwise `held_for` says why and
-    `held_us` since when. `resumes`: the state that it goes back to.
-    `since_us`: when the present state or step began. `watch_until_us`: until when a champion may still be rolled back
-    by what comes to be known. `over`: the champion it was compared with.
+    {metric: margin}, too. `paused`: a person held it, who alone resumes it; otherwise `held_for` says why and `held_us`
+    since when. `resumes`: the state that it goes back to. `since_us`: when the present state or step began.
+    `watch_until_us`: until when a champion may still be rolled back by what comes to be known. `over`: the champion it
+    was compared with.
     """
 
     id: str

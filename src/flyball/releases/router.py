@@ -1,4 +1,4 @@
-"""Who sees what: a pure function of the released state and the request, compiled once for each state.
+"""Routes requests to versions: a pure function of the release state and the request, compiled once for each state.
 
 A unit's slot in a layer and its arm in a release are salted hashes: the same in every process and after every restart,
 and unrelated from one salt to another. Releases of one layer take slots that do not overlap; a unit takes part in at
@@ -335,7 +335,7 @@ _Hasher = Any
 
 
 def _hasher(salt: str) -> _Hasher:
-    """A hash that has taken in the salt; copies go on from there."""
+    """A hash that has taken in the salt; copies continue from there."""
     return blake2b(digest_size=8, key=salt.encode()[:64])
 
 

@@ -1,4 +1,4 @@
-"""What the answers of a shadow came to: sums in one SQLite file, which lasts over restarts.
+"""Counts of a shadow's answers: sums in one SQLite file, which survive restarts.
 
 Requests that take part are drawn for one of two arms: most are answered by the candidate, some by the champion again,
 beside the answer that it served. The second arm shows what only the later look at the state, the lower priority and the

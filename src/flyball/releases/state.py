@@ -1,4 +1,4 @@
-"""What is released, and what follows from it for a version."""
+"""The release state, and the role of each version in it."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ class HoldoutGroup(msgspec.Struct, frozen=True):
     """The group that no release reaches: `share` of the units, hashed with `salt`, are answered by `version`.
 
     `unit` as in `Release`. `since_us`: when `version` was the champion for everybody; after `period_us` the group
-    catches up with the champion of then, and the measurement begins anew.
+    catches up with the champion of then, and the measurement starts again.
     """
 
     share: float

@@ -1,8 +1,8 @@
-"""Serving: an answer in time, stamped and logged.
+"""Serving: answers requests before their deadline, and records every response.
 
-Promises: a well-formed request gets an answer before the deadline, whatever versions and stores do; its level
-says from which fallback level it came; every answer leaves one record in the log of predictions; a new champion
-takes over without a dropped request; malformed requests get a problem document, never a 500.
+Promises: a well-formed request gets a response before the deadline, whatever versions and stores do; the response names
+its fallback level; every response has one record in the prediction log; a new champion takes over without a dropped
+request; malformed requests get a problem document, never a 500.
 """
 
 from typing import TYPE_CHECKING

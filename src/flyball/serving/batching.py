@@ -1,7 +1,7 @@
-"""Answers in time: a queue, one scoring thread that drains it in batches, and a timer that answers what is overdue.
+"""Answers before the deadline: a queue, a scoring thread that drains it in batches, and a timer for overdue requests.
 
-The event loop only waits. When the scoring thread is held for longer than `STUCK_S`, the circuit breaker of the version
-at fault is tripped, a fresh thread takes the queue over and the old one ends when it comes back; its answers are
+The event loop only waits. When the scoring thread is stuck for longer than `STUCK_S`, the circuit breaker of the
+version at fault opens, a new thread takes over the queue, and the old one ends when it returns; its answers are
 dropped.
 """
 
@@ -22,7 +22,7 @@ QUEUE = 1_000
 TICK_S = 0.005
 STUCK_S = 1.0
 MAX_STUCK = 3
-"""Scoring threads held at the same time before no more are started and the process asks to be replaced."""
+"""The most stuck scoring threads; with more, no new one is started and the process asks to be replaced."""
 
 
 Done = Callable[[Prediction], None]
@@ -46,8 +46,9 @@ class _Turn:
 
 
 class Scorer:
-    """Answers requests through `engine`, from its fallback when `deadline_s` is near; all methods but none are called
-    from the event loop's thread.
+    """Answers requests through `engine`, and from its fallback when `deadline_s` is near. Call all methods from the
+    event loop's thread.
+
 
     `trip(version, reason)`: called once for each thread given up.
     """
@@ -62,11 +63,14 @@ class Scorer:
     ) -> None:
         self._engine, self._trip = engine, trip
         self._metrics, self._stopwatch = metrics, stopwatch
-        # a tick may come late by one, and the answer needs a moment to leave
+        # a tick may be late by one, and sending the answer takes a moment
         self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._gathered: list[_Waiting] = []
-        self._put, self._taken = 0, 0  # requests; the first is counted by the event loop, the other by who scores
+        self._put, self._taken = (
+            0,
+            0,
+        )  # numbers of requests, the first counted by the event loop, the second by the scoring thread
         self._open: deque[_Waiting] = deque()
         self._turn = _Turn()
         self._stuck = 0
@@ -82,7 +86,7 @@ class Scorer:
 
     @property
     def spent(self) -> bool:
-        """Whether so many threads are held at once that the process had better be replaced."""
+        """Whether so many threads are stuck that the process should be replaced."""
         return self._stuck > MAX_STUCK
 
     def answer(self, request: Request) -> "asyncio.Future[Prediction]":
@@ -100,7 +104,8 @@ class Scorer:
         """Calls `done` in the event loop with the answer, before the deadline, whatever the scoring thread does; at
         once when too many wait.
 
-        What is submitted in one turn of the event loop is handed to the scoring thread together: it is woken once.
+        Requests submitted in one iteration of the event loop are passed to the scoring thread together, which is woken
+        once.
         """
         loop = self._running()
         if self._put - self._taken >= QUEUE or self.spent:
@@ -196,7 +201,7 @@ class Scorer:
         waiting.answered = True
         try:
             waiting.done(answer)
-        except Exception as error:  # what goes wrong with one reply must not keep the others waiting
+        except Exception as error:  # an error in one reply must not delay the others
             self._metrics.note("fault", "reply", error)
 
     def _came_back(self) -> None:
@@ -207,12 +212,12 @@ def _call_in_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None]
     try:
         loop.call_soon_threadsafe(function, *args)
     except RuntimeError:
-        if not loop.is_closed():  # at the end nobody waits for an answer any more
+        if not loop.is_closed():  # after the loop has closed, no caller waits
             raise
 
 
 def _drain(queue: "SimpleQueue[list[_Waiting] | None]") -> list[_Waiting] | None:
-    """Wait for some, then take what else is there while fewer than `BATCH`; None at the end."""
+    """Wait for requests, then take further ones up to `BATCH`; None at the end."""
     first = queue.get()
     if first is None:
         return None

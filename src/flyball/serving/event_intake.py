@@ -1,4 +1,4 @@
-"""Events over HTTP: checked, durable before the reply, a verdict for each."""
+"""Ingests events over HTTP: they are durable before the reply, which has a verdict for each."""
 
 import asyncio
 import contextlib
@@ -27,17 +27,17 @@ from flyball.serving.metrics import ServingMetrics
 from flyball.tasks import Request, fields_of_event
 
 SOURCE, REQUESTS = "http", "requests"
-"""Where events came from: sent as events, or as the requests that were answered."""
+"""Names of sources: events that clients sent, and requests that were answered."""
 
 THREADS = 4
 MAX_WAITING = 256
 WITHIN_S = 10.0
 GATHER_S, GATHER_REQUESTS_S = 0.002, 0.05
-"""How long events wait for others to share their commit with: sent ones, whose sender waits, and answered requests."""
+"""How long events wait for others to share a commit: sent ones, whose sender waits, and answered requests."""
 
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one event. `event`: its place among the events sent, from 1."""
+    """The result of one event. `event`: its place among the events sent, from 1."""
 
     event: int
     verdict: str
@@ -48,7 +48,7 @@ class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """What became of a request's events. `ignored`: fields that were sent and that no declared field takes."""
+    """The result of a request's events. `ignored`: fields that were sent and that no declared field takes."""
 
     accepted: int
     duplicate: int
@@ -57,12 +57,12 @@ class Summary(msgspec.Struct, frozen=True):
     ignored: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def first_reason(self) -> str:
-        """The reason of the first one set aside."""
+        """The reason for the first event in quarantine."""
         return next((f"{event.reason}: {event.detail}" for event in self.events if event.verdict == "quarantined"), "")
 
 
 class EventIntake:
-    """Takes events in on a few threads, so that requests at the same time share a commit of the log."""
+    """Ingests events on a few threads, so that concurrent requests share a commit of the log."""
 
     def __init__(self, runtime: Runtime, metrics: ServingMetrics, clock: Clock) -> None:
         self._runtime, self._metrics, self._clock = runtime, metrics, clock
@@ -79,7 +79,7 @@ class EventIntake:
         self._pool.submit(self._catch_up)
 
     def stop(self) -> None:
-        """Finish what was begun."""
+        """Finish the pending work, then stop the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._requests:
             self._take_requests()
@@ -89,8 +89,8 @@ class EventIntake:
     async def take(self, format_name: str, lines: list[bytes]) -> Summary:
         """Check and append the events in `lines`; when this returns they are durable.
 
-        Raises `BadInput` for an unknown format; `StoreUnavailable` when the log cannot be written (then it is unknown
-        whether some are in; sending the same events again adds none twice).
+        Raises `BadInput` for an unknown format; `StoreUnavailable` when the log cannot be written (some events may then
+        be in it; sending the same events again adds none twice).
         """
         if self._waiting >= MAX_WAITING or self._loop is None:
             raise StoreUnavailable(f"{self._waiting} requests with events are waiting")
@@ -107,7 +107,8 @@ class EventIntake:
         return self._summary(taken)
 
     def note_request(self, request: Request) -> None:
-        """Append the request's event in the background; never waits. Sent as an event too, it is added once."""
+        """Append the request's event in the background without waiting. If it is sent as an event too, it is added
+        once."""
         self._requests.append(request)
         if not self._gathering and self._loop is not None:
             self._gathering = True
@@ -126,11 +127,11 @@ class EventIntake:
             source = LineSource(REQUESTS, find_format("jsonl"), "jsonl", "live")
             for batch, taken in _batches(requests):
                 ingest_batch(batch, lambda index, taken=taken: _line(taken[index]), source, self._inlet())  # type: ignore[misc]
-        except Exception as error:  # the records of the answers hold the requests too
+        except Exception as error:  # the prediction log holds the requests too
             self._metrics.note("events", "requests", error)
 
     def _catch_up(self) -> None:
-        """The catalog is a view over the log that may have been lost, or come from an older place."""
+        """Bring the entity catalog up to the log, since it may have been lost or restored from an older state."""
         try:
             self._runtime.catalog.catch_up(self._runtime.log)
         except Exception as error:  # until it can be read, references count as known or not as it says

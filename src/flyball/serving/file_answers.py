@@ -1,8 +1,8 @@
-"""Answers to a file of requests: larger than memory, restartable, with a record of what they were made from.
+"""Answers a file of requests, which may be larger than memory; restartable, with the lineage of the answers.
 
-The file is answered in parts of `PART_ROWS` rows, each written whole or not at all into `<out>.parts`. A run that ends
+The file is answered in parts of `PART_ROWS` rows, each written atomically into `<out>.parts`. A run that ends
 early is taken up at the first part that is missing, as long as the input, the release and the columns are the same;
-otherwise it begins anew. When the last part is there, they are put together.
+otherwise it starts again. When the last part is there, they are combined.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ FileRow = dict[str, Any]
 
 
 class BatchReport(msgspec.Struct, frozen=True):
-    """What came of a file; also its lineage, kept in `<out>.lineage.json`.
+    """The result of a file; also its lineage, kept in `<out>.lineage.json`.
 
     `levels`, `versions`: {name: answered rows}. `artifacts`: {version: sha256 of its manifest}; `snapshots`:
-    {version: the snapshot that it learned from}. `offsets`: [first, last] state of the log that answers were made
-    from. `reused`: rows that an earlier run had answered. `failed`: rows that are no requests or that nothing can
-    answer, with the first reason. `unknown`: columns that the request has not, which change no answer.
+    {version: the snapshot that it learned from}. `offsets`: [first, last] offsets of the log that answers were made
+    from. `reused`: rows that an earlier run had answered. `failed`: invalid requests, and rows that nothing can answer,
+    with the first reason. `unknown`: columns that no field of the request has.
     """
 
     app: str
@@ -85,7 +85,7 @@ def answer_file(
 
     A row's columns that the request has are its fields, empty ones of CSV are left out; all columns are carried
     over. A column `at` says when each request is made: hours, weekdays and windows of features are of that time.
-    Answers are not recorded as served ones are: nobody saw them, so no outcome may count for or against a version.
+    Answers are not recorded: they were not shown to users, so no outcome may count for or against a version.
     Raises `NotFound` and `BadInput` for the files.
     """
     if not source.is_file():
@@ -106,7 +106,7 @@ def answer_file(
             else:
                 answered, part = engine_of.answers(rows, number)
                 _write(path, writes, answered)
-                write_atomic(note, msgspec.json.encode(part))  # after its rows: a part with a note is whole
+                write_atomic(note, msgspec.json.encode(part))  # after its rows: a part with this file is complete
                 parts.append(part)
             answered_rows += parts[-1].rows
             show_progress(f"{answered_rows:,} rows answered")
@@ -119,8 +119,9 @@ def answer_file(
 
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
-    """Rows hold no cycles, but the garbage collector would look through those of a part a hundred times: more than half
-    of the time of a row."""
+    """Switch the garbage collector off: rows have no cycles, and traversing them takes more than half of the time of a
+    row.
+    """
     was = gc.isenabled()
     gc.disable()
     try:
@@ -131,7 +132,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def format_of(path: Path) -> str:
-    """How a file is written, by its ending; raises `BadInput`."""
+    """The format of a file, by its ending; raises `BadInput`."""
     file_format = FORMATS.get(path.suffix.lower())
     if file_format is None:
         raise BadInput("file", f"named with one of {', '.join(FORMATS)}", path.name)
@@ -161,7 +162,7 @@ def rows_of(path: Path, format: str) -> Iterator[FileRow]:
 
 
 def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[FileRow]:
-    """What `csv.DictReader` gives, in a third of its time; None for columns that a row lacks."""
+    """Rows as from `csv.DictReader`, in a third of its time; None for columns that a row lacks."""
     rows = filter(None, csv.reader(file))  # blank lines are no rows
     names = next(rows, [])
     width = len(names)
@@ -182,7 +183,7 @@ def chunks(rows: Iterator[FileRow], size: int) -> Iterator[list[FileRow]]:
 
 
 class _Answerer:
-    """What serving would answer now, without a service."""
+    """Answers requests with the present release, without a service."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime, about = runtime, runtime.app.task.about
@@ -193,7 +194,7 @@ class _Answerer:
         self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
 
     def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
-        """What all parts must have in common."""
+        """The properties that all parts must have in common."""
         release = current(self._runtime.registry)
         return {
             "app": self._runtime.app.name,
@@ -205,7 +206,7 @@ class _Answerer:
         }
 
     def answers(self, rows: Sequence[FileRow], part: int) -> tuple[list[FileRow], _Part]:
-        """The rows with their answers, and what to note of them."""
+        """The rows with their answers, and the description of the part."""
         reader = RequestReader(self._about.request, self._runtime.clock, random.Random(part))
         requests, answerable, failures = [], [], dict[int, str]()
         names, absent = self._fields, (None, "")
@@ -277,7 +278,7 @@ class _Answerer:
 
 
 def _time_in(row: FileRow) -> int | None:
-    """When the request of a row is made; None where it does not say. Raises `BadInput`."""
+    """The time of a row's request; None without one. Raises `BadInput`."""
     at = row.get("at")
     if at in (None, ""):
         return None
@@ -307,7 +308,7 @@ def _begin(folder: Path, plan: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:
-    """Write a part, whole or not at all."""
+    """Write a part, atomically."""
     partial = path.with_name(f".{path.name}.partial")
     if format == "csv":
         with open(partial, "w", newline="", encoding="utf-8") as file:
@@ -324,7 +325,7 @@ def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:
 
 
 def _names(rows: Sequence[FileRow]) -> list[str]:
-    """All columns, in the order in which they first come; most rows have the same."""
+    """All columns, in the order of their first occurrence."""
     return list(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
 
 
@@ -352,7 +353,7 @@ def _join(folder: Path, out: Path, format: str) -> None:
 
 
 def _header(path: Path) -> bytes:
-    """The first row of a CSV as it lies there: names may hold line breaks."""
+    """The bytes of a CSV's header, in which names may contain line breaks."""
     with open(path, newline="", encoding="utf-8") as file:
         row = next(csv.reader(file))
     written = io.StringIO(newline="")

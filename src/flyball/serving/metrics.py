@@ -1,4 +1,4 @@
-"""What serving counts: one set of counters per process, summed for `/metrics`, and notes of failures for the log."""
+"""Counters of serving, one set for each process, summed for `/metrics`; and logging of failures."""
 
 import logging
 import threading
@@ -10,8 +10,8 @@ from flyball.core import Counters, Stopwatch
 from flyball.events import WorkerReport
 
 LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "default", "empty")
-"""From best to poorest: the champion, another version under release, the previous champion, what the version computed
-beforehand, what is usual now, the declared decision, nothing better known."""
+"""Fallback levels from best to worst: the champion, another version under release, the previous champion, the version's
+precomputed response, what is popular now, the declared decision, an empty response."""
 
 FAILURES = {
     "state": "the online state could not be read",
@@ -24,10 +24,10 @@ FAILURES = {
     "poll": "a background look at a store failed",
     "predictions": "the log of predictions could not be written for a while",
     "events": "the event log could not be written",
-    "fault": "an error nobody foresaw",
+    "fault": "an unexpected error",
 }
 LASTING = ("load", "poll")
-"""Failures that are tried again and again until they are healed: each is logged once, and when its reason changes."""
+"""Failures that are retried until they are resolved: each is logged once, and again when its reason changes."""
 
 LATENCY_MS = (0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 75, 100, 150, 200, 300, 500, 1_000)
 GAUGES = {
@@ -45,7 +45,7 @@ _logger = logging.getLogger("flyball.serving")
 
 
 def counter_names() -> list[str]:
-    """Every slot a serving process keeps."""
+    """The names of all counters of a serving process."""
     return [
         *(f"answers|{level}" for level in LEVELS),
         *(f"failures|{kind}" for kind in FAILURES),
@@ -60,8 +60,9 @@ def counter_names() -> list[str]:
 class ServingMetrics:
     """One process's counters. Failures may be noted from any thread; every other name has one writing thread.
 
-    A failure is counted each time and logged at most once a second per kind and subject, so a store that is gone
-    does not fill the disk with its log; a `LASTING` one is logged once, when its reason changes, and when it is healed.
+    A failure is counted each time and logged at most once a second for each kind and subject, so that an unavailable
+    store does not fill the disk with log lines; a `LASTING` one is logged once, when its reason changes, and when it is
+    resolved.
     """
 
     def __init__(self, folder: Path, process: str, stopwatch: Stopwatch) -> None:
@@ -75,7 +76,7 @@ class ServingMetrics:
             self.gauge(name, 0)
 
     def note(self, kind: str, subject: str, reason: object) -> None:
-        """Count the failure `kind` and log `reason` unless just said about `subject`."""
+        """Count the failure `kind`, and log `reason` unless it was just logged for `subject`."""
         now_s, text = self._stopwatch.read_s(), _reason_text(reason)
         about = (kind, subject)
         with self._lock:
@@ -90,14 +91,15 @@ class ServingMetrics:
             _logger.warning("%s: %s: %s", FAILURES[kind], subject, text)
 
     def healed(self, kind: str, subject: str) -> None:
-        """A lasting failure is over; logged if it was noted."""
+        """A lasting failure is resolved; logged if the failure was."""
         with self._lock:
             before = self._lasting.pop((kind, subject), None)
         if before is not None:
             _logger.warning("%s, and is over: %s (%s)", FAILURES[kind], subject, before)
 
     def forget(self, kind: str, subjects: Iterable[str]) -> None:
-        """What is tried no more, such as loading a version that is released no more, is neither lasting nor healed."""
+        """Stop tracking failures of what is not tried any more, such as loading a version that is no longer
+        released."""
         with self._lock:
             for subject in subjects:
                 self._lasting.pop((kind, subject), None)

@@ -1,4 +1,4 @@
-"""One answer without a running service, recorded like any other."""
+"""Answers one request without a running service; the answer is recorded like any other."""
 
 import random
 from collections.abc import Callable
@@ -21,12 +21,14 @@ def answer_once(
     stopwatch: Stopwatch | None = None,
     report: Callable[[str], object] = lambda reason: None,
 ) -> Prediction:
-    """The answer to a request of `key` from what serves now; raises `BadInput`. `k`: how many items, of tasks that say.
+    """The answer of the present release to a request of `key`; raises `BadInput`. `k`: the number of items, for lists.
 
-    `report` is called with each thing that is not as it should be, as `/readyz` names it.
+    `report` is called with each problem, as listed by `/readyz`.
     """
     task, watch = runtime.app.task, stopwatch or SystemStopwatch()
-    metrics = ServingMetrics(runtime.counters_folder / "once", "once", watch)  # apart: this is no process that serves
+    metrics = ServingMetrics(
+        runtime.counters_folder / "once", "once", watch
+    )  # separate, since this is no serving process
     reader = RequestReader(task.about.request, runtime.clock, rng or random.SystemRandom())
     request = reader.read({reader.key_field: key} | ({} if k is None else {"k": k}))
     refresher = Refresher(runtime, metrics, runtime.clock)

@@ -1,4 +1,4 @@
-"""Prediction records to the log, off the path of the answer."""
+"""Writes predictions to the log in the background."""
 
 import threading
 from collections import deque
@@ -13,14 +13,14 @@ from flyball.serving.metrics import ServingMetrics
 MAX_RECORDS = 500
 EVERY_S = 0.05
 BOUND = 50_000
-"""Records kept while the log cannot be written: at 4,000 answers/s about twelve seconds, some 100 MB at most."""
+"""The most records buffered while the log cannot be written: at 4,000 answers/s twelve seconds, some 100 MB."""
 
 
 class PredictionWriter:
-    """Appends answers in the background, at the latest 100 ms after they were given, 500 to an append.
+    """Appends predictions in the background, at most 100 ms after they were answered, 500 in an append.
 
-    While the log is locked or full the records wait, up to `bound`; further ones are counted as dropped. What a
-    process holds when it is killed is lost: at most 200 ms of answers while the log can be written.
+    While the log is locked or full, up to `bound` records are buffered; further ones are counted as dropped. Records
+    that a process has buffered when it is killed are lost: at most 200 ms of answers while the log can be written.
     """
 
     def __init__(self, log: Callable[[], EventLog], metrics: ServingMetrics, worker: str, bound: int = BOUND) -> None:
@@ -34,7 +34,7 @@ class PredictionWriter:
         self._thread.start()
 
     def put(self, prediction: Prediction, took_us: int) -> None:
-        """Note that `prediction` was answered in `took_us`; never waits."""
+        """Queue `prediction`, which was answered in `took_us`; never waits."""
         if len(self._waiting) >= self._bound:
             self._metrics.counters.add("predictions|dropped")
         else:
@@ -50,20 +50,20 @@ class PredictionWriter:
         return msgspec.structs.replace(prediction, took_us=took_us, worker=self._worker)
 
     def stop(self, within_s: float = 5.0) -> int:
-        """Write what waits, trying for `within_s`; returns how many records could not be written."""
+        """Write the buffered records, trying for `within_s`; returns how many could not be written."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(within_s)
         return len(self._waiting)
 
     def flush(self) -> bool:
-        """Append all that waits; False when the log could not be written (the records wait on)."""
+        """Append all buffered records; False when the log could not be written (they stay buffered)."""
         while self._waiting:
             taken = [self._waiting[index] for index in range(min(len(self._waiting), MAX_RECORDS))]
             records = [record for waiting in taken if (record := self._record(*waiting)) is not None]
             try:
                 self._log().append(records)
-            except Exception as error:  # whatever is wrong with the log, answers go on and records wait
+            except Exception as error:  # when the log cannot be written, answers continue and records wait
                 self._metrics.note("predictions", "log", error)
                 return False
             for _ in taken:
@@ -74,7 +74,8 @@ class PredictionWriter:
         return True
 
     def _record(self, prediction: Prediction, took_us: int) -> Record | None:
-        """None, noted, for what cannot be written: it must not hold up the others."""
+        """The record; None, and a failure is counted, for one that cannot be encoded, so that it does not block the
+        others."""
         try:
             return prediction_record(prediction, took_us, self._worker)
         except Exception as error:

@@ -1,4 +1,4 @@
-"""One serving process's parts, put together: what HTTP handlers call."""
+"""The service that HTTP handlers call: the parts of one serving process."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ _WRITTEN_US, _LOOK_AGAIN_S = 300_000, 0.05
 
 
 class AnswerReason(msgspec.Struct, frozen=True):
-    """What added `value` to a score or a predicted value."""
+    """A contribution to a score or a predicted value."""
 
     name: str
     value: float
@@ -68,7 +68,7 @@ class Service:
         self._aside_waiting = 0
 
     async def start(self) -> None:
-        """Start the threads; answers are possible at once, from memory until stores and versions are there."""
+        """Start the threads; requests are answered at once, from fallbacks until stores and versions are loaded."""
         loop = asyncio.get_running_loop()
         self._writer = PredictionWriter(lambda: self.runtime.predictions, self.metrics, self.worker)
         self._writer.start()
@@ -77,7 +77,7 @@ class Service:
         self.intake.start(loop)
 
     async def stop(self) -> None:
-        """Stop the threads; what was answered is written first."""
+        """Write the predictions, then stop the threads."""
         self.refresher.stop()
         self.scorer.stop()
         loop = asyncio.get_running_loop()
@@ -91,14 +91,14 @@ class Service:
         return await self.answer(self.requests.plain(key))
 
     async def answer(self, request: Request) -> Prediction:
-        """The answer, in time; recorded and counted."""
+        """The answer before the deadline; it is recorded and counted."""
         began_s = self.stopwatch.read_s()
         prediction = await self.scorer.answer(request)
         self._record(request, prediction, self.stopwatch.read_s() - began_s)
         return prediction
 
     def answer_soon(self, request: Request, done: Callable[[Prediction], None]) -> None:
-        """Calls `done` in the event loop with the answer, in time; recorded and counted first."""
+        """Call `done` in the event loop with the answer before the deadline; it is recorded and counted first."""
         began_s = self.stopwatch.read_s()
 
         def answered(prediction: Prediction) -> None:
@@ -130,9 +130,9 @@ class Service:
         return f"{self.refresher.why_unanswered()}{kept}"
 
     async def reasons(self, request: Request, prediction: Prediction, most: int) -> Reasons:
-        """For each value, or item, what its version says added most to it; [] where it cannot say.
+        """For each value or item the largest contributions by its version; [] where the model has none.
 
-        They are computed after the answer, from what is known then: `flyball why` tells those of the answer itself.
+        They are computed after the answer, from the state at that time; `flyball why` gives those of the answer itself.
         """
         if prediction.level in FALLBACK_LEVELS:
             return []
@@ -162,8 +162,8 @@ class Service:
             return None
 
     async def lookup(self, lookup: Lookup, fields: Mapping[str, Any]) -> Any:
-        """What the best version that can answers to a query; raises `BadInput`, `NotFound`, or `Refused` when no
-        version in service can."""
+        """The answer to a query by the best version that supports it; raises `BadInput`, `NotFound`, or `Refused` when
+        no version in service does."""
         query, serving = read_query(lookup.query, fields), self.engine.serving
         able = next((version for version, pipeline in serving.pipelines.items() if lookup.able(pipeline)), None)
         if able is None:
@@ -181,14 +181,14 @@ class Service:
             try:
                 return await self.aside(lambda: find_prediction(self.runtime.predictions, prediction_id))
             except NotFound:
-                # another process may have given it a moment ago and not written it yet
+                # another process may have answered just now and not written it yet
                 age_us = self.clock.now_us() - timestamp_of_id(prediction_id)
                 if not 0 <= age_us < _WRITTEN_US:
                     raise
             await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def aside(self, work: Callable[[], _Result]) -> _Result:
-        """Do what may take a while in a thread of its own; raises `StoreUnavailable` when it takes too long."""
+        """Run slow `work` in another thread; raises `StoreUnavailable` when it takes too long."""
         if self._aside_waiting >= _ASIDE_WAITING:
             raise StoreUnavailable("too many such requests are waiting")
         self._aside_waiting += 1

@@ -1,7 +1,7 @@
-"""Worlds whose truth is known, to drive an application live or in virtual time.
+"""Simulated worlds whose truth is known, which drive an application live or in virtual time.
 
 Promises: the same seed gives the same requests, decisions and lines; what was corrupted on the way is counted; the true
-quality of every response is known, so each measured metric can be held against the true one. The drivers know worlds
+quality of every response is known, so each measured metric can be compared with the true one. The drivers know worlds
 only by the five methods of `World`.
 """
 

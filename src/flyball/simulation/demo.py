@@ -1,7 +1,7 @@
-"""A world for a home: planned once and written down, lived into the past, then driven live.
+"""The simulated world of a home: planned once, its past ingested, then driven live.
 
 The plan in `home/world.json` makes the world the same one each time: a driving process lives through the same past
-again (a second for half a million lines) and goes on from there.
+again (a second for half a million lines) and continues from there.
 """
 
 import sys
@@ -29,7 +29,7 @@ PLAN_FORMAT = 2
 
 
 class WorldPlan(msgspec.Struct, frozen=True):
-    """Which world, how long it lived before the service came (until `until_us`), and how fast it goes on.
+    """Which world, how long it lived before the service came (until `until_us`), and how fast it continues.
 
     `settings`: of the application's world, where they differ from its own.
     """
@@ -47,7 +47,7 @@ class WorldPlan(msgspec.Struct, frozen=True):
 
 
 def read_plan(home: Path) -> WorldPlan | None:
-    """The plan of the world whose past `home` holds whole, None when there is none yet."""
+    """The plan of the world whose past is in `home`; None when there is none yet."""
     return _read(HomeLayout(home).world)
 
 
@@ -68,7 +68,7 @@ def _read(path: Path) -> WorldPlan | None:
 def new_plan(
     app: App, now_us: int, *, days: int | None = None, seed: int = 1, lines_per_s: float = 100.0, **settings: Any
 ) -> WorldPlan:
-    """A plan whose past ends now, after `days`, or as many as the application's world says.
+    """A plan whose past of `days` (default: the application's world's) ends now.
 
     Raises `BadDeclaration` when `app` has no world, `BadInput` for a wrong setting.
     """
@@ -95,7 +95,7 @@ def world_of(app: App, plan: WorldPlan) -> World:
 
 
 def check_made_up(runtime: Runtime) -> None:
-    """Raises `Refused` when the home's log holds events that no world made: nothing is ever taken out of a log."""
+    """Raise `Refused` when the home's log holds events that no world made, since nothing is ever removed from a log."""
     if runtime.layout.world.exists() or runtime.layout.world_begun.exists() or not log_exists(runtime.settings.events):
         return
     events = sum(runtime.log.ends())
@@ -110,7 +110,7 @@ def check_made_up(runtime: Runtime) -> None:
 def seed_home(
     runtime: Runtime, plan: WorldPlan, report_progress: Callable[[str], object] | None = None
 ) -> IngestReport:
-    """Take the world's past into the application's log and bring the views up to it, then write the plan down.
+    """Ingest the world's past, apply it to the views, then store the plan.
 
     So the first answers find a state to answer from. Killed and called again, nothing is lost or doubled: a past that
     was begun earlier on this home is finished, whatever `plan` says. Raises `BadDeclaration` when the application has
@@ -138,7 +138,7 @@ def world_program() -> Program:
 
 
 def drive_plan(app: App, plan: WorldPlan, url: str, now_us: int, stop: threading.Event) -> DriveReport:
-    """Live through the plan's past again, then drive the service at `url` until `stop` is set."""
+    """Simulate the plan's past again, then drive the service at `url` until `stop` is set."""
     world = world_of(app, plan)
     lines = sum(len(part) for batch in live_past(world, plan.start_us, plan.until_us) for _, part in batch.lines)
     # What comes next must not repeat what an earlier drive of the same world did.
@@ -148,7 +148,7 @@ def drive_plan(app: App, plan: WorldPlan, url: str, now_us: int, stop: threading
 
 
 def speed_for(lines_per_s: float, lines: int, days: float) -> float:
-    """How many times faster a world must run than real time to leave `lines_per_s`, given `lines` in `days` days.
+    """The speed-up of a world's time that gives `lines_per_s`, for a world with `lines` in `days` days.
 
     >>> speed_for(100.0, 864_000, 1.0)
     10.0

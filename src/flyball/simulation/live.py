@@ -1,7 +1,7 @@
-"""The live driver: a world's requests go to a running service, and its lines after them, over HTTP.
+"""The live driver: sends a world's requests and then its events to a running service over HTTP.
 
 World time runs faster than real time, so that an evening passes in a minute; what is written into the lines is real
-time. While the service is away the world waits, and goes on where it was.
+time. While the service is away the world waits, and continues where it was.
 """
 
 import http.client
@@ -24,19 +24,19 @@ _NDJSON = "application/x-ndjson"
 
 
 class ServiceClient(Protocol):
-    """What the driver needs of a service; both raise `OSError` or `HTTPException` when it is away."""
+    """The service as the driver uses it; both methods raise `OSError` or `HTTPException` when it is unavailable."""
 
     def ask(self, fields: Mapping[str, Any]) -> Response | None:
         """The response to a request, None when the service answered with an error."""
         ...
 
     def send(self, format: str, lines: Sequence[bytes]) -> None:
-        """Hand over lines of the log."""
+        """Send lines of events."""
         ...
 
 
 class DriveReport(msgspec.Struct):
-    """What a drive has done so far. `answered`: requests that got a response."""
+    """Counts of a drive so far. `answered`: requests that got a response."""
 
     requests: int = 0
     answered: int = 0
@@ -102,7 +102,7 @@ class HttpService:
             answer = connection.getresponse()
             return answer.status, answer.read()
         except (OSError, http.client.HTTPException):
-            connection.close()  # the next request opens it anew
+            connection.close()  # the next request opens it again
             raise
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -110,7 +110,7 @@ class HttpService:
 
 
 class Driver:
-    """Moves a world along in real time; `step` does what is due, a loop calls it.
+    """Drives a world in real time; a loop calls `step`, which does what is due.
 
     `now_us`: the time of the world. `speed`: how many times faster than real time it passes.
     """
@@ -126,7 +126,8 @@ class Driver:
         self._anchor()
 
     def step(self) -> None:
-        """Live up to now: ask, decide, send. Raises what the service raises; call `resume` before the next step."""
+        """Simulate up to now: send requests, decide, send events. Raises what the service raises; then call `resume`
+        before the next step."""
         self._flush()
         timeline, until_us = self._timeline, self._world_now_us()
         if until_us <= self.now_us:
@@ -145,7 +146,7 @@ class Driver:
         self._flush()
 
     def resume(self) -> None:
-        """Go on from now after a pause, as if no time had passed for the world."""
+        """Continue from now after a pause, as if no time had passed in the world."""
         self._anchor()
 
     def _ask(self, fields: Mapping[str, Any]) -> Response | None:

@@ -1,4 +1,4 @@
-"""What a simulated world has decided and not sent yet."""
+"""Events and outcomes that a simulated world has decided and not emitted yet."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from flyball.simulation.world import Timeline, TrueOutcome, WorldBatch
 
 class Outbox:
     """Lines of JSON and true outcomes to come. Lines leave in order of world time, then of the request's number, then
-    of the step within what became of it."""
+    of the step among the events that follow it."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[int, int, int, str, Mapping[str, Any]]] = []
         self._outcomes: list[TrueOutcome] = []
 
     def add(self, at_us: int, number: int, step: int, type: str, fields: Mapping[str, Any]) -> None:
-        """An event of `type` at `at_us` of world time; the `step`-th of what became of the `number`-th request."""
+        """An event of `type` at `at_us` of world time; the `step`-th of those that follow the `number`-th request."""
         self._lines.append((at_us, number, step, type, fields))
 
     def note(self, outcome: TrueOutcome) -> None:

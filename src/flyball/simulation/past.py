@@ -1,4 +1,4 @@
-"""A past for a new application: what happened in a world before the service was there."""
+"""Makes a past for a new application: a world simulated without a service."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -14,7 +14,7 @@ _PIECE = 20_000
 
 
 def live_past(world: World, start_us: int, until_us: int, step: str = _STEP) -> Iterator[WorldBatch]:
-    """Live a new world from `start_us` to `until_us` without a service: nobody gets a response.
+    """Simulate a new world from `start_us` to `until_us` without a service: no request gets a response.
 
     The first batch holds the profiles of everyone and everything there from the start.
     """
@@ -52,7 +52,7 @@ def ingest_pieces(
     mode: Literal["live", "history"],
     progress: Callable[[IngestReport], None] | None = None,
 ) -> IngestReport:
-    """Take pieces of lines into the application's log."""
+    """Ingest chunks of lines into the application's log."""
     # The world writes UTC, whatever zone the home has set.
     lines = LineSource(source, find_format(format, runtime.app.formats), format, mode)
     return ingest(pieces, lines, runtime.inlet, progress=progress)

@@ -1,4 +1,4 @@
-"""What a simulation reports: what was measured, and beside it what was true."""
+"""The report of a simulation: measured metrics beside true ones."""
 
 from collections.abc import Iterable, Mapping
 
@@ -91,7 +91,7 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, float] = {}
 
     def text(self) -> str:
-        """For a person to read."""
+        """As text for people."""
         outcomes, true = _names(row.outcomes for row in self.versions), _names(row.true for row in self.versions)
         references = _names(row.references for row in self.versions)
         settings = ", ".join(

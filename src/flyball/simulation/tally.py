@@ -1,4 +1,4 @@
-"""Tallies of a simulation: every answer, what it was truly worth, and what truly came of it."""
+"""Tallies of a simulation: every answer with its true quality and true outcome."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

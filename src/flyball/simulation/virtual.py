@@ -63,7 +63,7 @@ _TIMELINE = Timeline()
 class DrawnStopwatch:
     """A stopwatch whose every reading is a drawn moment later: durations look real and repeat.
 
-    A copy, such as crosses to another process, starts anew: what it draws does not depend on when it was made.
+    A copy, such as crosses to another process, starts again: what it draws does not depend on when it was made.
     """
 
     def __init__(self, seeds: Sequence[int], median_s: float) -> None:
@@ -91,9 +91,9 @@ def simulate(
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of its world; same arguments, same digest.
 
-    Before them lie `past_days` without a service (default: as the application's world says); they are taken in as
+    Before them lie `past_days` without a service (default: as the application's world says); they are ingested as
     history. `home`: where its state is kept (default: a temporary folder); it must be new. `step`: how often the world
-    is looked at, and how late, at most, an event comes to count. `report_progress` is called with a line now and then.
+    is examined, and how late, at most, an event comes to count. `report_progress` is called with a line now and then.
     `settings`: of the world, before what the application says, such as `users=500`.
 
     Learning starts as soon as there are events for it, then as `app.retrain` says. Training and

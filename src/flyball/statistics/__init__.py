@@ -1,6 +1,6 @@
-"""Inference for experiments: intervals and tests that say what may be concluded, and when.
+"""Statistical inference for experiments: intervals and tests, with the looks at which they are valid.
 
-Promises: every method's error rate is alpha at most in the way it is looked at (once, at planned looks, or at any
+Promises: every method's error rate is alpha at most in the way it is examined (once, at planned looks, or at any
 time); every constant is an argument, to be fixed before the start and kept in the result; state is sums that merge in
 any order. Knows nothing of releases, metrics or applications: numbers in, numbers and one plain sentence out.
 """

@@ -27,7 +27,7 @@ _CHUNK_CELLS = 2_000_000
 class BettingPlan(msgspec.Struct, frozen=True):
     """What is fixed before the start: the range of values, the candidate means, the shares at stake.
 
-    `low`, `high`: values lie within. `candidates`: means at which the wealth is kept, rising. `stakes`, `weights`:
+    `low`, `high`: values are within. `candidates`: means at which the wealth is kept, rising. `stakes`, `weights`:
     shares and the part of the wealth they start with.
     """
 
@@ -192,7 +192,7 @@ def plan_bounded_difference(
     """Fix the constants: values within [low, high], standard deviation `sd` and mean `center` as known from before.
 
     `n_best`: units of both arms at which the interval is to be narrowest. `share`: of units to b. `widest`: differences
-    are told apart within ±widest (default: the whole range), 0 and the margin among the candidates.
+    are distinguished within ±widest (default: the whole range), 0 and the margin among the candidates.
     """
     if not 0 < share < 1:
         raise BadInput("share", "between 0 and 1: the share of units to arm b", share)

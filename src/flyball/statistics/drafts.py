@@ -1,4 +1,4 @@
-"""Team draft: one list made of several rankers', and how likely each item was to stand where it does.
+"""Team-draft interleaving: one list made from several rankers', and the probability of each item at its position.
 
 Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008; several
 rankers: Schuth et al., "Multileaved comparisons", CIKM 2014.

@@ -1,4 +1,4 @@
-"""What a comparison says: effect, interval, the constants fixed before the start, and what may be concluded."""
+"""The result of a comparison: effect, interval, the constants fixed before the start, and the verdict."""
 
 from collections.abc import Mapping
 from math import inf, isfinite

@@ -1,4 +1,4 @@
-"""Interleaving: who earned the clicks of one list made of several rankers'.
+"""Interleaving: compares rankers by the clicks on one list made from theirs.
 
 Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008.
 """

@@ -1,4 +1,4 @@
-"""What another policy would have earned, from the log of one whose propensities are known.
+"""Off-policy evaluation: the value of a policy, from the log of another one with known propensities.
 
 Sources: Horvitz and Thompson, JASA 1952 (IPS); Swaminathan and Joachims, NeurIPS 2015 (SNIPS); Dudík, Langford and Li,
 ICML 2011 (DR); Wang, Agarwal and Dudík, ICML 2017 (switch-DR); lists: Li et al., "Offline evaluation of ranking
@@ -181,7 +181,7 @@ def policy_value(
         raise BadInput("rewards", f"of the shape of the propensities {w.shape}", r.shape)
     support = overlap(w, unsupported, units=units)
     if not support.trusted:
-        raise Refused(f"no value of the policy: {support.reason}; mend the logging of propensities first")
+        raise Refused(f"no value of the policy: {support.reason}; correct the logging of propensities first")
     how = Estimation(
         estimator=estimator,
         predicted_shown=predicted_shown,
@@ -293,6 +293,6 @@ def list_value(
         terms = weights * r.sum(axis=1)
     support = overlap(np.maximum(weights, 0.0) if form != "additive" else w.mean(axis=1), units=units)
     if not support.trusted:
-        raise Refused(f"no value of the policy: {support.reason}; mend the logging of propensities first")
+        raise Refused(f"no value of the policy: {support.reason}; correct the logging of propensities first")
     low, high = _normal(terms, units, alpha) if support.effective >= SMALLEST_SAMPLE else (-np.inf, np.inf)
     return PolicyValue(form, "normal", float(terms.mean()), low, high, alpha, support)

@@ -1,4 +1,4 @@
-"""How small an effect an experiment can find, and how long it takes: for one look, planned looks, and every look.
+"""Power: the smallest detectable effect and the duration, for one look, planned looks, and every look.
 
 `variance` is that of one unit, as seen live before the start. Looks are steps of a Brownian motion: power is the
 probability that it crosses the bounds of the method, by the recursion of `spending`.

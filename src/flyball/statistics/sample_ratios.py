@@ -1,4 +1,4 @@
-"""Whether units went to the arms in the declared shares; where they did not, no comparison can be believed.
+"""Sample ratio mismatch: whether units went to the arms in the declared shares; if not, no comparison is valid.
 
 Source: Lindon and Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022 (arXiv 2011.03567).
 """

@@ -185,12 +185,11 @@ def group_sequential(
 ) -> Inference:
     """The comparison at this look.
 
-    `looks`: the units at which the looks before this one were taken. Units seldom come in the planned portions: this
+    `looks`: the units at which the looks before this one were taken. Units rarely come in the planned portions: this
     look counts as soon as another planned share is reached, and its bound is that of the share which really is in (Lan
     and DeMets 1983). When not given, looks were taken exactly as planned. Otherwise `missing` says what to wait for, or
-    that the last look was taken.
-    The interval is the repeated confidence interval: effect ± bound x se. p is that of this look alone.
-    Raises `BadInput` for looks that do not rise below the present units.
+    that the last look was taken. The interval is the repeated confidence interval: effect ± bound x se. p is that of
+    this look alone. Raises `BadInput` for looks that do not rise below the present units.
     """
     null = _null(margin, higher_is_better)
     shares, share = np.array(plan.fractions), min(contrast.count / plan.units, 1.0)

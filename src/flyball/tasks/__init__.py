@@ -1,8 +1,8 @@
-"""Tasks: what is to be learned, from what, and how an answer is put together.
+"""Tasks: what is learned from which events, and how responses are made.
 
-Promises: a declaration checks itself; training data and evaluation cases hold only what was known at their time; a
-pipeline (retrieve, score, arrange) gives a row the same bits in any batch, never an item twice, never one the user has
-seen, and as many items as were asked for while the catalog has them. Importing loads neither polars nor numba.
+Promises: constructing a declaration checks it; training data and evaluation cases are point-in-time; a pipeline
+(retrieve, score, re-rank) gives a row the same bits in any batch, never an item twice, never one that the user has
+seen, and as many items as were requested while the catalog has them. Importing loads neither polars nor numba.
 """
 
 from typing import TYPE_CHECKING

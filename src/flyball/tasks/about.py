@@ -1,4 +1,4 @@
-"""What every room may know of a task without running anything."""
+"""The description of a task, which other packages read instead of the task itself."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened after a response, as a later event says. Labels of one name hold when one of them does.
+    """What happened after a response, given by a later event. Several labels of one name hold when one of them does.
 
     `event`: a declared or joined event type. `by`: its fields that name the request, each agreeing with the request's
     field of the same entity or name; where one names the entity of the ranked items, it belongs to one item of the
     response. `value`: a number of the event; None for "it happened". `where`, `at_least`: it holds once that many
-    events that satisfy the filter lie within `within_us` of each other. `within_us`: the attribution window: how long
+    events that satisfy the filter are within `within_us` of each other. `within_us`: the attribution window: how long
     after a request an event still counts. When it has passed without one, the label is `otherwise`: a number, or None
     for censored, so the example is left out. `censored_by`: event types that end the wait at once. `impossible_after`:
     decisions after which no label can come.
@@ -36,7 +36,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reviews(msgspec.Struct, frozen=True):
-    """Which responses a person looks at, and how their verdict comes in.
+    """The responses that people review, and the events of their verdicts.
 
     `decision`: of those responses, "review". `request`: the event type of a request; `verdict`: that of a verdict.
     `by`: the fields of the request and of the verdict that must agree; `finding`: that of the verdict which says
@@ -52,9 +52,9 @@ class Reviews(msgspec.Struct, frozen=True):
 
 
 class AdaptedInterval(msgspec.Struct, frozen=True):
-    """An interval among the values of a response that what comes keeps at its level.
+    """A prediction interval whose coverage is kept at its level by outcomes (adaptive conformal inference).
 
-    `label`: the name of the label that should lie within it. `level`: the share that should. `ends`: which of the
+    `label`: the name of the label that should be within it. `level`: the share that should. `ends`: which of the
     values bound it. `rate`: how fast a miss widens it.
     """
 
@@ -65,24 +65,23 @@ class AdaptedInterval(msgspec.Struct, frozen=True):
 
 
 PATH_RENDERINGS = ("json", "lines")
-"""How a path of `About.paths` may reply: as a JSON document, or with the ids of the items in one line."""
+"""The renderings of a path of `About.paths`: a JSON document, or the ids of the items in one line."""
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """A task as inert values.
+    """The description of a task.
 
-    `kind`: such as "recommend"; the path `/v1/<kind>`. `request`: the event type of a request. `items`: the entity
-    that responses rank, "" for none. `parts`, `values`: names of what a response carries. `event_types`: every event
-    type it reads. `k`: the usual number of items, 0 for none. `declaration`: everything else that an answer depends on,
-    as plain values: kept with each version, and given to `Task.restore` to serve and replay it. `arrangement`: what may
-    change without training (re-ranking rules, thresholds, weights); it has its own revision, released and rolled back
-    by itself. `interval`: what outcomes keep at its level, `reviews`: what people look at, both None for nothing.
-    `unit`: what evaluations count and resample, such as "user" or "order"; `counted`: which of them, in words, such as
-    "with positives". `sources`: {source of an item: why it is there, in words}. `unreleased`: what answers while no
-    version is released, in words, such as "the popular list", "" for nothing; `first_needs`: what must come before
-    anything can be answered, and how.
-    `paths`: what HTTP answers besides `/v1/<kind>`: {method and path such as "GET /recommend/{user}": rendering of the
-    reply}, "json" or "lines".
+    `kind`: such as "recommend"; the path `/v1/<kind>`. `request`: the event type of a request. `items`: the entity that
+    responses rank, "" for none. `parts`, `values`: names of what a response carries. `event_types`: every event type it
+    reads. `k`: the default number of items, 0 for none. `declaration`: everything else that an answer depends on, as
+    plain values: stored with each version, and passed to `Task.restore` to serve and replay it. `arrangement`: what may
+    change without training (re-ranking rules, thresholds, weights), with its own revision, released and rolled back
+    separately. `interval`: the interval that outcomes adapt, `reviews`: what people review, both None for nothing.
+    `unit`: what evaluations count and resample, such as "user" or "order"; `counted`: which of them, as text, such as
+    "with positives". `sources`: {source of an item: the reason, as text}. `unreleased`: what answers before the first
+    release, as text, such as "the popular list", "" for nothing; `first_needs`: what is needed before anything can be
+    answered. `paths`: HTTP paths besides `/v1/<kind>`: {method and path, such as "GET /recommend/{user}": "json" or
+    "lines"}.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""The responses of one candidate to an evaluation set as columns: what metrics are computed from."""
+"""The responses of one candidate to an evaluation set as columns, from which metrics are computed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -32,7 +32,7 @@ class Answers(msgspec.Struct, frozen=True):
     decisions: list[str] = []
 
     def take(self, rows: NDArray[np.int64]) -> "Answers":
-        """Those of some requests alone, without `further`."""
+        """The answers to some of the requests, without `further`."""
         decisions = [self.decisions[row] for row in rows.tolist()] if self.decisions else []
         return Answers(
             self.items[rows],
@@ -45,7 +45,7 @@ class Answers(msgspec.Struct, frozen=True):
         )
 
     def shared(self, name: str, compute: Callable[[], T]) -> T:
-        """What `compute` gives, computed once."""
+        """The result of `compute`, cached."""
         if name not in self.derived:
             self.derived[name] = compute()
         value: T = self.derived[name]

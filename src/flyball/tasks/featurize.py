@@ -1,4 +1,4 @@
-"""Featurize: the declared features of a user and the items retrieved, as one matrix, online and offline alike."""
+"""Builds the matrix of declared features for a user and retrieved items, the same online and offline."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -24,37 +24,38 @@ GroupKeys = Mapping[str, Sequence[tuple[str, ...]]]
 """{group: keys to read}."""
 
 CATEGORIES = 1_024
-"""Into how many numbers texts are hashed; few values apart need few splits of a tree."""
+"""The number of values that texts are hashed into; with few, trees need few splits."""
 
 
 class HasFeatures(Protocol):
-    """A task, as far as its features go: they are those of who asks, of what is ranked, and of both."""
+    """The features of a task: those of the user, of the ranked items, and of both."""
 
     @property
     def about(self) -> About: ...
 
 
 class ReadFeatures(Protocol):
-    """Reads features: for each of `keys_of_rows` a reading as of its time, each from one consistent view."""
+    """Reads features: for each of `keys_of_rows` a reading as of its time, each from one consistent state."""
 
     def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> "list[Reading]": ...
 
 
 @runtime_checkable
 class ReadsByEvent(Protocol):
-    """A task whose features are those of every key that a request names; all its candidates read the same."""
+    """A task whose features are those of every key in a request; all candidates read the same."""
 
     def feature_hashes_of(self, candidate: Any) -> dict[str, str]:
         """{feature: hash of its definition} of what a version of the candidate reads."""
         ...
 
     def feature_columns(self, names: Sequence[str]) -> "Columns":
-        """How these are read for a request. Raises `KeyError` for a name that the task does not declare."""
+        """The columns of these features. Raises `KeyError` for a name that the task does not declare."""
         ...
 
 
 def feature_columns(task: HasFeatures, names: Sequence[str]) -> "Columns":
-    """How the features `names` of a version are read for a request of the task.
+    """The columns of a version's features `names` for requests of the task.
+
 
     Raises `KeyError` for a name that the task does not declare.
     """
@@ -62,7 +63,8 @@ def feature_columns(task: HasFeatures, names: Sequence[str]) -> "Columns":
 
 
 class Columns:
-    """Which features stages see, and how readings of them become columns, in order of `names`.
+    """The columns of the features `names`, made from readings.
+
 
     Raises `KeyError` for a name that the task does not declare.
     """
@@ -98,7 +100,7 @@ class Columns:
         return self.keys_for(request.key, items)
 
     def matrix(self, reading: "Reading", users: Sequence[str], items: Sequence[str]) -> Doubles:
-        """float64 (rows, names) of the pairs of users and items that were asked about; nan for missing."""
+        """float64 (rows, names) of the pairs of users and items; nan for missing."""
         rows = len(items)
         matrix = np.empty((rows, len(self.names)))
         numbers = {name: numbers_of(vectors) for name, vectors in reading.groups.items()}
@@ -106,7 +108,7 @@ class Columns:
         for column, name in enumerate(self.names):
             if name in self._placed:
                 group, source = self._placed[name]
-                matrix[:, column] = numbers[group.name][:, source]  # a user's one row is everyone's
+                matrix[:, column] = numbers[group.name][:, source]  # the user's row is repeated for all items
             else:
                 matrix[:, column] = [_number(value) for value in derived[name]]
         return matrix
@@ -126,9 +128,9 @@ class Columns:
         return columns
 
     def of_items(self, reading: "Reading", rows: Sequence[int]) -> "Reading":
-        """What of the reading these columns are made from, for some of the items: their order is that of `rows`.
+        """The part of the reading that these columns are made from, for the items `rows`, in that order.
 
-        Groups and features are in order of their names, so it does not matter what else is declared, or where.
+        Groups and features are sorted by name, so other declarations and their order do not matter.
         """
         from flyball.features import Reading
 
@@ -141,14 +143,14 @@ class Columns:
         return Reading(reading.at_us, reading.offsets, kept, reading.beyond)
 
     def feature_read(self, reading: "Reading", rows: Sequence[int], request_key: str) -> FeatureRead:
-        """What the record of a response says of the features read for these items."""
+        """The features read for these items, as the record of a response stores them."""
         read, vectors = self.of_items(reading, rows), {}
         if sampled(request_key):
             vectors = {name: (group.bits.tobytes(), group.tags.tobytes()) for name, group in read.groups.items()}
         return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
 
     def _chosen_of(self, group: "Group") -> list[int]:
-        """The places in the group of the features that are read, in order of their names."""
+        """The indices in the group of the features that are read, sorted by name."""
         return [position for _, (owner, position) in sorted(self._placed.items()) if owner.name == group.name]
 
     def pairs(self, group: "Group", users: Sequence[str], items: Sequence[str]) -> list[tuple[str, ...]]:
@@ -163,11 +165,11 @@ class Columns:
 
 
 ONE_IN = 16
-"""Of one in so many request keys the records hold the values themselves; of all others their digest."""
+"""For one in this many request keys, records store the values themselves; for all others their digest."""
 
 
 def sampled(key: str) -> bool:
-    """Whether the values read for this key are kept: always the same keys."""
+    """Whether the values read for this key are recorded; the choice depends on the key alone."""
     return crc32(key.encode()) % ONE_IN == 0
 
 
@@ -218,7 +220,7 @@ def _entities_of(about: About) -> tuple[str, str]:
 
 
 def _keys_of(feature_set: "FeatureSet", names: Sequence[str]) -> set[str]:
-    """The keys that features are kept for or derived from."""
+    """The keys of the features, and those that derived features read."""
     needed = set(feature_set.needed(names))
     keys = {key for group in feature_set.groups for key in group.keys if key in needed}
     return keys.union(
@@ -231,7 +233,7 @@ def _keys_of(feature_set: "FeatureSet", names: Sequence[str]) -> set[str]:
 
 
 def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str = "the version") -> None:
-    """Raise `Refused` for the first of the features `learned` that is not, or not so, among the `live` ones."""
+    """Raise `Refused` for the first feature of `learned` that is missing or different in `live`."""
     for name, expected in sorted(learned.items()):
         declared = live.get(name)
         if declared != expected:
@@ -243,13 +245,13 @@ def check_hashes(live: Mapping[str, str], learned: Mapping[str, str], who: str =
 
 
 class OnlineFeatures:
-    """Features from the online store, one read for each question."""
+    """Features from the online store, one read for each row."""
 
     def __init__(self, reader: "FeatureReader") -> None:
         self._reader = reader
 
     def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> "list[Reading]":
-        """Raises `Refused` while the store has seen no event."""
+        """Raise `Refused` while no event has been applied to the store."""
         readings = [self._reader.read(keys_of, at) for keys_of, at in zip(keys_of_rows, at_us, strict=True)]
         if readings and not any(readings[0].offsets):
             raise Refused("the online features must have been computed from the log, got an empty store")
@@ -257,11 +259,10 @@ class OnlineFeatures:
 
 
 class OfflineFeatures:
-    """Features from frames of events, by what was known and, `apply_delay_us` later, applied at each time, or by
-    `offsets`.
+    """Point-in-time features from frames of events: those known, and `apply_delay_us` later applied, at each time, or
+    those before `offsets`.
 
-    All that is asked at once is computed at once, however many times it is about; what was computed is kept, so that
-    asking again is quick: make one for each use.
+    All rows of a call are computed together. Computed values are cached, so make one instance for each use.
     """
 
     def __init__(
@@ -342,11 +343,11 @@ class OfflineFeatures:
 
 
 _At = tuple[tuple[str, ...], int]
-"""A key and the time it is asked for."""
+"""A key and a time."""
 
 
 class _Kept:
-    """Values computed already: `index` {(key, time): row of `bits`, `tags`, `objects`}; texts and lists by feature."""
+    """Cached values: `index` {(key, time): row of `bits`, `tags`, `objects`}; texts and lists by feature."""
 
     def __init__(
         self,
@@ -359,7 +360,7 @@ class _Kept:
 
 
 def coded_column(series: "polars.Series") -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """The type and the 64 bits of each value of a column of features: `bits_of` of every one."""
+    """The type and the 64 bits of each value of a column, as `bits_of` gives for one."""
     import polars as pl
 
     from flyball.features import bits_of

@@ -1,4 +1,4 @@
-"""Labels of requests, computed from history at once: what training learns from."""
+"""Computes the labels of requests from history, for training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,11 +13,11 @@ from flyball.tasks.labels import LabelPlan, label_plans
 
 _OTHER = ("other_offset", "other_partition")
 _ORDER = ("at", "offset", "partition", *_OTHER)
-"""By time, then as events lie in the log, joined ones after the side whose time they have."""
+"""The order of events: by time, then by position in the log; joined ones after the side whose time they have."""
 
 HELD, OTHERWISE, CENSORED, OPEN = "held", "otherwise", "censored", "open"
-"""States of a label: it holds; its window has closed without it; something else ended the wait, or nothing can be said
-of its absence; it may still come."""
+"""States of a label: it holds; its window has closed without it; it is censored, since something else ended the wait or
+its absence says nothing; its window is still open."""
 
 
 def label_requests(
@@ -102,7 +102,7 @@ def _touches(
 
 
 def _held_times(joined: pl.DataFrame, number: int, label: Label) -> pl.DataFrame:
-    """(_row, _clause, held_at): when the `at_least`-th event came; those of one window all lie within one span."""
+    """(_row, _clause, held_at): when the `at_least`-th event came; all of one window are within one span."""
     counted = joined.filter(pl.col("_counted") & (pl.col("_clause") == number)).sort(*_ORDER)
     return (
         counted.group_by("_row")

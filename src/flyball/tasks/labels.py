@@ -1,7 +1,7 @@
-"""Labels compiled once for every engine: which events belong to a request, which qualify, what they are worth.
+"""Compiles labels for all engines: which events belong to a request, which qualify, and their values.
 
 Training, online state and the outcomes of live responses read the same plans and decide by the same two rules of
-`policy`: `together` (spans are closed) and `first_hold` (when enough events lie within one).
+`policy`: `together` (spans are closed) and `first_hold` (when enough events are within one).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from flyball.tasks.about import Label
 
 
 class LabelPlan(msgspec.Struct, frozen=True):
-    """What one event type says about the labels that join by the same names.
+    """The contributions of one event type to the labels that join by the same names.
 
     `by`: the entity that each joining field refers to, or the field's own name; `fields`: these fields of the event.
     Labels are numbered in the order they were given. `tests`: (label, filter, None for every event) of those it may
@@ -57,7 +57,7 @@ def label_plans(labels: Sequence[Label], schema: Schema) -> list[LabelPlan]:
 
 
 def joining_names(label: Label) -> tuple[str, ...]:
-    """What each field of `by` refers to, else its own name; the same for events that name their fields otherwise."""
+    """The entity that each field of `by` refers to, else its own name, so that events may use other field names."""
     refs = references(label.event)
     return tuple(refs.get(name, name) for name in label.by)
 

@@ -1,4 +1,4 @@
-"""History as it was known at some time: the only way in which tasks and their candidates see it."""
+"""Point-in-time history: the only form in which tasks and their candidates read it."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,20 +13,20 @@ Frames = Mapping[str, "polars.DataFrame"]
 
 
 DECISIONS = "@decisions"
-"""The name under which `Past.events` gives what was decided about requests: a row for each response that carried a
-decision, with `at`, `known_at`, `request` (the JSON of its fields), `decision` and `propensity`."""
+"""The name under which `Past.events` returns past decisions: a row for each response with a decision, with `at`,
+`known_at`, `request` (the JSON of its fields), `decision` and `propensity`."""
 
 
 class ServingLag(msgspec.Struct, frozen=True):
-    """How far serving is behind what is known: after how many microseconds an event shows in histories and catalog
-    (`state_us`) and in the declared features (`features_us`)."""
+    """The delay of serving, in microseconds after an event is known: until it is in histories and catalog (`state_us`),
+    and in the declared features (`features_us`)."""
 
     state_us: int = 0
     features_us: int = 0
 
 
 class Past(Protocol):
-    """History as it was known at `as_of_us`. `lag`: how late serving saw it."""
+    """History as known at `as_of_us`. `lag`: the delay with which serving saw it."""
 
     @property
     def as_of_us(self) -> int: ...
@@ -39,9 +39,10 @@ class Past(Protocol):
         ...
 
     def shown(self, keys: Collection[str], start_us: int, end_us: int) -> Any:
-        """What responses to requests with these keys showed in `[start, end)`, and when: see `outcomes.exposure_of`."""
+        """The items shown in responses to requests with these keys in `[start, end)`, and when; see
+        `outcomes.exposure_of`."""
         ...
 
     def before(self, at_us: int) -> "Past":
-        """The same as it was known just before `at_us`."""
+        """The same history, as known just before `at_us`."""
         ...

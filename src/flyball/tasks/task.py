@@ -366,7 +366,7 @@ class TakesShares(Protocol):
     """An offline door that can take a share of the training data, for learning curves and successive halving."""
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
-        """A random share of the units it is made of; a smaller share lies within a larger one."""
+        """A random share of the units it is made of; a smaller share is within a larger one."""
         ...
 
 

@@ -34,7 +34,7 @@ class Act(fb.Event):
 
 
 class Label(fb.Event):
-    """What became of it, often known late."""
+    """The result of it, often known late."""
 
     user: User
     tag: str
@@ -162,7 +162,7 @@ def logs(draw: st.DrawFn, most: int = 12) -> tuple[int, list[Logged]]:
     for event in draw(st.lists(events(start), max_size=most)):
         partition = draw(st.integers(0, PARTITIONS - 1))
         if isinstance(event, Card):
-            partition = 0  # the records of one key lie in one partition
+            partition = 0  # the records of one key are in one partition
         log.append(Logged(event, event.at + draw(LATE), partition, ends[partition]))
         ends[partition] += 1
     return start, log

@@ -1,6 +1,6 @@
-"""What every feature must be, said the slow way: a value is a function of the events seen, the keys and the time.
+"""The oracle of features: a naive implementation of a value as a function of the visible events, the keys and the time.
 
-Nothing here is shared with the engines: a few obvious lines for each aggregate, over plain Python numbers.
+It shares nothing with the engines: a few obvious lines for each aggregate, over plain Python numbers.
 """
 
 import enum
@@ -15,7 +15,7 @@ from flyball.features import Aggregate, Definition, Ratio
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """An event as it lies in the log."""
+    """An event as it is in the log."""
 
     event: Event
     known_at: int

@@ -1,8 +1,8 @@
 """A small load generator over keep-alive connections, for where wrk is not installed.
 
-One thread, raw sockets, epoll or its like. `closed_loop` sends the next request of a connection when the answer to
-the last one is in (saturation); `open_loop` sends at times fixed beforehand, and an answer's time counts from the
-time at which its request was due, so a server that stalls is charged for all it made wait.
+One thread with raw sockets. `closed_loop` sends the next request of a connection when the answer to the last one has
+arrived (saturation); `open_loop` sends at times fixed beforehand, and latency counts from the time at which a request
+was due, so that a stalling server is charged for all requests it delays (no coordinated omission).
 """
 
 import selectors
@@ -15,7 +15,7 @@ import msgspec
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What came of it. `times_s`: of each answer, sorted; `headers`: how often each value of a watched header came."""
+    """The result of it. `times_s`: of each answer, sorted; `headers`: how often each value of a watched header came."""
 
     seconds: float
     times_s: list[float]

@@ -1,4 +1,4 @@
-"""What every backend of the event log must do, against a log of plain lists and dicts.
+"""The contract of every event log, tested against a log of plain lists and dicts.
 
 Subclass `LogContract`, give `url`, and pytest runs the suite on the backend behind it.
 """

@@ -285,7 +285,7 @@ def check_similar(model: Recommender, folder: Path) -> None:
 
 
 def check_update(model: Recommender, folder: Path) -> None:
-    """From what was learned without the last quarter of the users and half of the items to all: as good as anew.
+    """From what was learned without the last quarter of the users and half of the items to all: as good as again.
 
     The same update gives the same bits, the items may have been in another order, and what was learned stays as it was.
     """

@@ -187,7 +187,7 @@ def _naive_pair(placed_events: list[tuple[Any, int, int]], signals: Signals) -> 
 
 
 def naive_hit(events: Sequence[Any], outcome: Outcome | Label) -> int | None:
-    """The first time at which `at_least` qualifying events lay in `[time - within, time]`."""
+    """The first time at which `at_least` qualifying events were in `[time - within, time]`."""
     passes: Callable[[Any], Any] = compile_python(outcome.where) if outcome.where else lambda event: True
     times: list[int] = [event.at for event in events if _is(event, outcome.event) and passes(event)]
     for end in sorted(times):

@@ -77,7 +77,7 @@ class Application:
         return self.schema.check(name, fields, at, at if known_at is None else known_at)
 
     def partitioned(self, records: Sequence[Record]) -> list[list[Record]]:
-        """The records as they would lie in the log: each identity once, by partition of the key."""
+        """The records as they would be in the log: each identity once, by partition of the key."""
         log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
         for record in {record.id: record for record in records}.values():
             log[zlib.crc32(record.key.encode()) % PARTITIONS].append(record)

@@ -50,7 +50,7 @@ def check_a_seed_decides_everything(app: App) -> None:
 
 
 def check_requests_come_in_order(app: App) -> None:
-    """Numbers count from 0, times rise and lie in the steps they were asked for."""
+    """Numbers count from 0, times rise and are in the steps they were asked for."""
     _, requests, _ = lived(app)
     assert requests, "two days must bring requests"
     assert [request.number for request in requests] == list(range(len(requests)))

@@ -176,7 +176,7 @@ def _columns(table: pl.DataFrame, file: Path) -> tuple[pl.DataFrame, bool, TimeK
 
 
 def _timestamps(column: pl.Series, file: Path) -> pl.Series:
-    """Microseconds, from seconds, milliseconds or microseconds (told apart by their size) or from dates."""
+    """Microseconds, from seconds, milliseconds or microseconds (distinguished by their size) or from dates."""
     numbers = column.cast(pl.Float64, strict=False)
     if numbers.null_count():
         parsed = column.str.to_datetime(time_unit="us", strict=False, time_zone="UTC")

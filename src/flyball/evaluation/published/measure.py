@@ -1,4 +1,4 @@
-"""How well a fitted model does on a protocol's cases, batch by batch."""
+"""Measures a fitted model on a protocol's cases, batch by batch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -169,7 +169,7 @@ def _popular(cases: ListCases) -> Floats:
 
 
 def _filled(scores: Floats, popular: Floats) -> Floats:
-    """-inf replaced by what is below every score of the row, in the order of `popular`, which lies in [0, 1)."""
+    """-inf replaced by what is below every score of the row, in the order of `popular`, which is in [0, 1)."""
     unknown = np.isneginf(scores)
     lowest = np.where(unknown, np.inf, scores).min(axis=1, initial=np.inf, keepdims=True)
     reach = np.where(unknown, 0.0, np.abs(scores)).max(axis=1, initial=1.0, keepdims=True)

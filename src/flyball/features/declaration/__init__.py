@@ -1,1 +1,1 @@
-"""What an application declares: windows, aggregates, groups by key, derived values. Inert: nothing is computed here."""
+"""Declarations of features: windows, aggregates, groups by key, derived values. Nothing is computed here."""

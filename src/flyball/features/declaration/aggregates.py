@@ -1,4 +1,4 @@
-"""Windowed aggregates as values: what is added up over which events, in which window."""
+"""Windowed aggregates: what is aggregated over which events, in which window."""
 
 import msgspec
 
@@ -20,22 +20,22 @@ LAST, FIRST, DISTINCT, LAST_N, DECAYED, TARGET, ATTRIBUTE = (
 )
 RATIO = "ratio"
 ADDED = (COUNT, SUM, MEAN, STD, TARGET)
-"""Made of number of events, sum of units and sum of squared units, so they can be added and subtracted."""
+"""Aggregates made of the number of events, the sum and the sum of squares, which can be added and subtracted."""
 
 HALF_LIVES = 20
 WEIGHT_ONE = 1 << 24
-"""Weights of decayed values are whole: this one at age 0, half of it after a half-life."""
+"""Weights of decayed values are integers: this one at age 0, half of it after a half-life."""
 
 FRESHNESS_US = 5_000_000
-"""How soon after they are known events are to be in a feature that does not say."""
+"""The default target of freshness: how soon after an event is known it should be in the feature."""
 
 
 class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
-    """One aggregate over the events of a type that pass `where`, made by `count`, `sum`, ... of this room.
+    """One aggregate over the events of a type that pass `where`, made by `fb.count`, `fb.sum` and so on.
 
-    `kind`: the type of the value read (int, real, text, bool; list for attributes). `per_unit`: units in one, for
-    numbers. `by`: the event's field that names the key, where several could. `n`: of `last_n`. `max_events`: how many
-    values are kept at most by `distinct`. `prior`, `weight`: of `target`.
+    `kind`: the type of the value (int, real, text, bool; list for attributes). `per_unit`: fixed-point units in one,
+    for numbers. `by`: the event's field that names the key, where several could. `n`: of `last_n`. `max_events`: the
+    most values that `distinct` keeps. `prior`, `weight`: of `target`.
     """
 
     op: str
@@ -53,10 +53,10 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
     prior: float = 0.0
     weight: float = 0.0
     freshness_us: int = FRESHNESS_US
-    """How soon after it is known an event is to be in it: what audits hold it to, no part of what it means."""
+    """The target of freshness, which audits check; not part of the definition's hash."""
 
     def fresh(self, within: str) -> "Aggregate":
-        """The same, held to be fresh within another time than 5 s: `fb.count(Watch, "7d").fresh("1s")`."""
+        """The same with another target of freshness than 5 s: `fb.count(Watch, "7d").fresh("1s")`."""
         return msgspec.structs.replace(self, freshness_us=_freshness_us(self.text(), within))
 
     @property
@@ -70,12 +70,12 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def weights(self) -> tuple[int, ...]:
-        """Of `decayed`: the weight of an event by its age in whole tiles."""
+        """For `decayed`: the weight of an event by its age in whole tiles."""
         tile, half = self.window.tile_us, self.half_life_us
         return tuple(round(WEIGHT_ONE * 2.0 ** (-age * tile / half)) for age in range(self.window.tiles))
 
     def text(self) -> str:
-        """How a person would write it."""
+        """As text for people."""
         parts = [self.event.__name__]
         parts += [] if self.value is None else [self.value.text()]
         parts += [str(self.n)] if self.op == LAST_N else []
@@ -102,7 +102,7 @@ class Ratio(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, freshness_us=_freshness_us(self.text(), within))
 
     def text(self) -> str:
-        """How a person would write it."""
+        """As text for people."""
         return f"{RATIO}({self.top.text()}, {self.bottom.text()})"
 
 

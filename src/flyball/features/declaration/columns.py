@@ -1,7 +1,7 @@
-"""A traced expression over the columns of a frame, with exactly its meaning over single events.
+"""Evaluates a traced expression over the columns of a frame, with the same results as over single events.
 
-Comparisons of fields with constants and &, |, ~ between them run as columns; anything whose columnar arithmetic could
-differ from Python's in a bit (division, overflow, mixed types) is computed row by row.
+Comparisons of fields with constants, and &, | and ~ of these, are evaluated by columns; arithmetic whose columnar
+result could differ from Python's in a bit (division, overflow, mixed types) is evaluated row by row.
 """
 
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ _EXACT_BELOW = 1 << 53
 
 
 def holds_column(expression: Expression | None, frame: pl.DataFrame) -> pl.Series:
-    """Where the filter holds: booleans without nulls, as long as the frame."""
+    """Whether the filter holds, for each row: booleans without nulls."""
     if expression is None:
         return pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
     column = boolean_column(expression, frame.schema)
@@ -45,7 +45,7 @@ def _by_row(expression: Expression, frame: pl.DataFrame) -> list[Any]:
 
 
 def boolean_column(expression: Expression, schema: pl.Schema) -> pl.Expr | None:
-    """A filter as an expression over columns, without nulls; None where that could differ from Python."""
+    """A filter as a polars expression without nulls; None where its result could differ from Python's."""
     if expression.op == "~":
         inner = boolean_column(expression.args[0], schema)
         return None if inner is None else ~inner

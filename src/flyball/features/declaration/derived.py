@@ -1,4 +1,4 @@
-"""Features computed at the request from other features, the keys and the time: one function, called row by row."""
+"""Derived features: computed at the request from other features, keys and the time, by one function for each row."""
 
 import hashlib
 import math
@@ -24,7 +24,7 @@ _KINDS: dict[type, str] = {int: INT, float: REAL, str: TEXT, bool: BOOL}
 
 
 class Derived(msgspec.Struct, frozen=True):
-    """One value of a row. `inputs`: names of features ("user.watched"), keys ("user"), other derived ones, or "at"."""
+    """One derived feature. `inputs`: names of features ("user.watched"), keys ("user"), other derived ones, or "at"."""
 
     op: str
     inputs: tuple[str, ...]
@@ -35,21 +35,22 @@ class Derived(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """16 hex digits of what it computes; of a function its parsed source, the same on every Python."""
+        """16 hex digits: a hash of its definition; of a function its parsed source, the same on every Python
+        version."""
         return self.hash_with(self.inputs)
 
     def hash_with(self, inputs: Sequence[str]) -> str:
-        """The hash that it has where its inputs are called so."""
+        """Its hash if its inputs had these names."""
         return hash_of([SEMANTICS, self.op, inputs, self.result, self.size, self.content])
 
 
 def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> Derived:
-    """`function(*inputs)` of plain values, None where one is missing; it may give None for missing.
+    """A derived feature `function(*inputs)`. Inputs are plain values, None where missing; it may return None.
 
-    Called for one row at a time, in training as in serving, so no batch can change a bit. `kind`: float, int, bool or
-    str. The function may use its arguments, functions, modules and constants made of numbers and texts (also tables and
-    sets of them). All of these are part of its hash, as its parsed source is: layout, comments and annotations are not.
-    Raises `BadDeclaration` for a function that reads anything else.
+    The function is called for one row at a time, in training and serving, so batches cannot change a bit. `kind`:
+    float, int, bool or str. It may use its arguments, functions, modules and constants made of numbers and texts (also
+    dicts, lists and sets of them). Its hash covers all of these and its parsed source, without layout, comments and
+    annotations. Raises `BadDeclaration` for a function that uses anything else.
     """
     if kind not in _KINDS:
         raise BadDeclaration("kind of computed", "float, int, bool or str", kind)
@@ -66,9 +67,9 @@ def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> 
 
 
 def hashed(*inputs: str, size: int) -> Derived:
-    """The inputs together as a whole number in `[0, size)`: a cross of categories. Missing where one input is.
+    """A cross of categories: a hash of the inputs, an integer in `[0, size)`. Missing where an input is.
 
-    blake2b with a digest of 8 bytes over the texts, each with its length before it, modulo `size`.
+    The hash is blake2b, 8 bytes, over the texts, each preceded by its length, modulo `size`.
     """
     if type(size) is not int or not 1 < size <= MOST_HASHED:
         raise BadDeclaration("size of hashed", f"a whole number in 2..{MOST_HASHED}", size)
@@ -76,10 +77,10 @@ def hashed(*inputs: str, size: int) -> Derived:
 
 
 class FeatureSet:
-    """What a model reads: groups of features, and values derived from them, in this order.
+    """The features that a model reads: groups of features, and derived features, in this order.
 
     `FeatureSet(user, film, hour=computed(lambda at: at // 3_600_000_000 % 24, "at", kind=int))`. An event type among
-    them names the event that is asked about: derived values may read its fields.
+    them is the request's event: derived features may read its fields.
     """
 
     def __init__(self, *groups: Entity | Features | Group | type[Event], **derived: Derived) -> None:
@@ -108,14 +109,14 @@ class FeatureSet:
 
     @property
     def hash(self) -> str:
-        """16 hex digits over every name and what it means."""
+        """16 hex digits: a hash of all names and definitions."""
         stored = [[feature.name, feature.hash] for group in self.groups for feature in group.definitions]
         derived = [[name, feature.hash_with(self._original_inputs(feature))] for name, feature in self.derived.items()]
         return hash_of([stored, derived])
 
     @property
     def hashes(self) -> dict[str, str]:
-        """{name: hash}; that of a derived value covers what its inputs mean, too, fields by their oldest names."""
+        """{name: hash of its definition}; a derived feature's covers its inputs, fields under their oldest names."""
         by_name = {feature.name: feature.hash for group in self.groups for feature in group.definitions}
         for name, feature in self.derived.items():
             inputs = self._original_inputs(feature)
@@ -126,12 +127,12 @@ class FeatureSet:
         return [self._originals.get(source, source) for source in feature.inputs]
 
     def hash_of(self, names: Iterable[str]) -> str:
-        """16 hex digits over these names and what each means: what else the set declares does not matter."""
+        """16 hex digits: a hash of these names and their definitions alone."""
         hashes = self.hashes
         return hash_of([[name, hashes[name]] for name in sorted(names)])
 
     def needed(self, names: Sequence[str]) -> list[str]:
-        """The stored features, keys and derived values that `names` are made from, themselves among them, in order."""
+        """The stored features, keys and derived features that `names` depend on, including themselves, in order."""
         needed_names = dict.fromkeys(names)
         for name in reversed(self.derived):
             if name in needed_names:
@@ -139,7 +140,7 @@ class FeatureSet:
         return [name for name in (*self.names, *_others(self.groups, self.fields)) if name in needed_names]
 
     def derive_columns(self, columns: dict[str, Sequence[Any]], rows: int, names: Sequence[str]) -> None:
-        """Add the derived values among `names`, in order of the set, to `columns`, each of `rows` values."""
+        """Add the derived features among `names` to `columns` ({name: `rows` values}), in the order of the set."""
         for name in self.derived:
             if name in names:
                 feature = self.derived[name]
@@ -149,7 +150,7 @@ class FeatureSet:
                 columns[name] = [_value(name, feature, row) for row in inputs]
 
     def derive(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The derived values of feature row, source its features, keys and `at` by name."""
+        """{name: value} of the derived features of one row of features, keys and `at`."""
         values = dict(row)
         for name, feature in self.derived.items():
             values[name] = _value(name, feature, [values[source] for source in feature.inputs])

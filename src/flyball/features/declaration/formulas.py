@@ -1,4 +1,4 @@
-"""From whole units to the value of a feature: the one place where doubles are made, shared by all engines."""
+"""Computes a feature's value from fixed-point units: the only code, shared by all engines, that makes floats."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,11 +9,12 @@ from flyball.features.declaration.values import BOOL, REAL, TEXT, key_function, 
 from flyball.policy import compile_python
 
 EncodedEvent = tuple[tuple[str, ...], Any]
-"""The keys an event counts for, and its value: units of a number, text, 1 where no value is read, any of attributes."""
+"""The keys that an event counts for, and its value: units of a number, a text, 1 without a value, any for
+attributes."""
 
 
 def encode_event(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], EncodedEvent | None]:
-    """What one event of the feature's type adds to it, or None for nothing. `fields`: see `Definition.aggregates`."""
+    """A function from an event of the feature's type to what it adds; None for nothing. `fields`: the key fields."""
     keys_of = [key_function(field) for field in fields]
     test = None if feature.where is None else compile_python(feature.where)
     read = None if feature.value is None else compile_python(feature.value)
@@ -39,7 +40,7 @@ def encode_event(feature: Aggregate, fields: Sequence[str]) -> Callable[[Any], E
 
 
 def added(feature: Aggregate, n: int, total: int, squares: int = 0) -> int | float | None:
-    """count, sum, mean, std or target of `n` values with that sum and sum of squares in units."""
+    """count, sum, mean, std or target of `n` values with this sum and sum of squares in units."""
     if feature.op == COUNT:
         return n
     if feature.op == TARGET:
@@ -56,14 +57,14 @@ def added(feature: Aggregate, n: int, total: int, squares: int = 0) -> int | flo
 
 
 def shown(feature: Aggregate, value: Any) -> Any:
-    """A value of min, max, last, first or last_n in the type it was read as."""
+    """A value of min, max, last, first or last_n in its declared type."""
     if feature.kind == REAL:
         return value / feature.per_unit
     return bool(value) if feature.kind == BOOL else value
 
 
 def decayed_value(feature: Aggregate, n: int, weighted: int) -> float | None:
-    """`decayed` of `n` values whose units times `Aggregate.weights[age]` add up to `weighted`."""
+    """`decayed` of `n` values; `weighted`: the sum of their units times `Aggregate.weights[age]`."""
     if n == 0 and feature.value is not None:
         return None
     return float(weighted) / (WEIGHT_ONE * feature.per_unit)

@@ -1,4 +1,4 @@
-"""How windowed aggregates are declared: `fb.count(Watch, "7d")`, and what is refused."""
+"""The functions that declare windowed aggregates, such as `fb.count(Watch, "7d")`, with their checks."""
 
 import builtins
 from collections.abc import Callable
@@ -60,7 +60,7 @@ Span = str | Window
 def count(
     event: type[Event], window: Span, *, where: Read | None = None, delay: str = "0s", by: str | None = None
 ) -> Aggregate:
-    """How many events; 0 when there were none."""
+    """The number of events; 0 without any."""
     return _declare(COUNT, event, None, window, where, delay, by)
 
 
@@ -144,7 +144,7 @@ def last(
     delay: str = "0s",
     by: str | None = None,
 ) -> Aggregate:
-    """The value of the latest event that has one; of several at the same time the greatest."""
+    """The value of the latest event that has one; of several at the same time the greatest value."""
     return _declare(LAST, event, value, window, where, delay, by, scale)
 
 
@@ -190,7 +190,7 @@ def distinct(
     delay: str = "0s",
     by: str | None = None,
 ) -> Aggregate:
-    """How many different values; 0 when there were none, missing beyond `max_events` different ones."""
+    """The number of distinct values; 0 without any, missing for more than `max_events`."""
     check_max_events("distinct", max_events)
     declared = _declare(DISTINCT, event, value, window, where, delay, by, scale)
     return msgspec.structs.replace(declared, max_events=max_events)
@@ -242,9 +242,10 @@ def target(
     delay: str = "0s",
     by: str | None = None,
 ) -> Aggregate:
-    """A mean drawn towards `prior` as if `weight` more events had had it; `prior` itself when there were none.
+    """A mean shrunk towards `prior`, which counts as `weight` events; `prior` itself without events.
 
-    Time-ordered target encoding: over the events that bring the label, so only labels known by then are in it.
+    This is time-ordered target encoding: it is computed over the events that carry the label, so it only contains
+    labels known by then.
     """
     if not (isinstance(prior, int | float) and -1e15 < prior < 1e15):
         raise BadDeclaration("prior of target", "a finite number", prior)
@@ -263,9 +264,9 @@ def ratio(top: Aggregate, bottom: Aggregate) -> Ratio:
 
 
 def attribute(profile: type[Profile], value: Read) -> Aggregate:
-    """A field of the entity's profile as known then: of the latest profile, even where the field is missing in it.
+    """A field of the entity's latest profile as known at the time; missing where that profile has no value.
 
-    Of several profiles at one time the one later in the log counts.
+    Of several profiles at one time the later one in the log counts.
     """
     if not (isinstance(profile, type) and issubclass(profile, Profile)):
         raise BadDeclaration("an attribute", "of a subclass of fb.Profile", profile)

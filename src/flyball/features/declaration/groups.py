@@ -1,4 +1,4 @@
-"""Features by what they are kept for: an entity, or several keys together; each with a name and a hash."""
+"""Groups of features by their keys: an entity, or several keys together; each feature has a name and a hash."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +13,18 @@ from flyball.features.declaration.functions import keyed_by
 from flyball.policy import Expression
 
 _APART = ("event", "by", "freshness_us")
-"""What of an aggregate is covered elsewhere, or is no part of its meaning."""
+"""Fields of an aggregate that are hashed elsewhere, or do not change its values."""
 
 SEMANTICS = 1
-"""Raised when the same definition comes to mean another value; part of every hash."""
+"""Increased when the same definition gets another value; part of every hash."""
 
 
 class Definition(msgspec.Struct, frozen=True):
     """One feature of a group. `name` is "user.watched"; `fields`: for each key the event's field that names it.
 
-    Of a ratio `fields` are the top's and `bottom_fields` the bottom's. `entity_keys`: which keys are entities, not
-    fields. `hash`: 16 hex digits of all that its value depends on besides events, keys and time; types and fields go
-    into it by their oldest declared names.
+    For a ratio `fields` are the top's and `bottom_fields` the bottom's. `entity_keys`: which keys are entities, not
+    fields. `hash`: 16 hex digits of everything besides events, keys and time that its value depends on; types and
+    fields are hashed under their oldest declared names.
     """
 
     name: str
@@ -44,24 +44,24 @@ class Definition(msgspec.Struct, frozen=True):
         return hash_of([SEMANTICS, keys, _content(self.feature), *fields])
 
     def _originals(self, part: int) -> list[str]:
-        """The key fields of an aggregate by their oldest names; none of a second one that there is not."""
+        """The key fields of an aggregate under their oldest names; empty for the bottom of what is no ratio."""
         aggregates = self.aggregates[part : part + 1]
         return [original_field_name(aggregate.event, field) for aggregate, fields in aggregates for field in fields]
 
     def _original_key(self, key: str) -> str:
-        """The oldest name of a key that is a field, as an event that has it says; the key itself where none has."""
+        """The oldest name of a key that is a field of an event; else the key itself."""
         events = [aggregate.event for aggregate, _ in self.aggregates if key in aggregate.event.__struct_fields__]
         return original_field_name(events[0], key) if events else key
 
     @property
     def aggregates(self) -> tuple[tuple[Aggregate, tuple[str, ...]], ...]:
-        """The aggregates behind it with their key fields: one, or the two of a ratio."""
+        """Its aggregates with their key fields: one, or the two of a ratio."""
         if isinstance(self.feature, Ratio):
             return (self.feature.top, self.fields), (self.feature.bottom, self.bottom_fields)
         return ((self.feature, self.fields),)
 
     def since_us(self, at_us: int, fields: tuple[str, ...]) -> int | None:
-        """The first time that a value as of `at_us` can depend on, by events keyed by `fields`; None without one."""
+        """The start of its longest window over events keyed by `fields`, as of `at_us`; None without a start."""
         starts = [
             part.window.start_us(at_us - part.delay_us) for part, key_fields in self.aggregates if key_fields == fields
         ]
@@ -74,7 +74,7 @@ class Definition(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Features kept for the same keys. `keys`: names of entities, or of event fields where `entity_keys` says False."""
+    """Features with the same keys. `keys`: names of entities, or of event fields where `entity_keys` is False."""
 
     name: str
     keys: tuple[str, ...]
@@ -83,7 +83,7 @@ class Group(msgspec.Struct, frozen=True):
 
     @property
     def event_types(self) -> tuple[type[Event], ...]:
-        """Every event type a feature reads, once."""
+        """The event types that its features read, each once."""
         return tuple(dict.fromkeys(part.event for definition in self.definitions for part, _ in definition.aggregates))
 
 
@@ -110,12 +110,12 @@ def make_group(name: str, keys: Sequence[tuple[str, bool]], features: Mapping[st
 
 
 class Entity:
-    """One kind of thing that events name.
+    """A kind of entity that events refer to.
 
-    `profile`: the event type that describes one of them; the latest by `at` counts. `known_by`: further event types
-    whose first reference to this kind makes it known (an account was created). `group`: a function of the profile
-    giving the text of its group, or None: `Entity("user", UserCard, group=lambda p: p.gender)`. Every other
-    keyword names a feature of it: `Entity("film", FilmCard, views=count(Watch, "7d"))`.
+    `profile`: the event type that describes an entity; the one with the latest `at` counts. `known_by`: further event
+    types whose first reference to an entity makes it known (such as the creation of an account). `group`: a function
+    from the profile to the name of its group, or None: `Entity("user", UserCard, group=lambda p: p.gender)`. Other
+    keywords are its features: `Entity("film", FilmCard, views=count(Watch, "7d"))`.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Entity:
 
 
 class Features:
-    """Features kept for several keys together, or for a field that is no entity.
+    """Features of several keys together, or of a field that is no entity.
 
     `Features("user_film", keys=(user, film), seen=fb.count(Watch, "30d"))`; a key is an `Entity` or the name of a field
     of the events (`keys=("merchant",)`). Requests give each key by the entity's or field's name.

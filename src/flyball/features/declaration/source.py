@@ -1,9 +1,9 @@
-"""The meaning of a Python function as text: its parsed source, so that another Python gives the same.
+"""The content of a Python function as text, for hashes: its parsed source, the same on every Python version.
 
-Layout, comments, docstrings and annotations do not matter. What the function reads from outside does: values made of
-numbers and texts by their content (of a set in order, of a dict as it stands, since a function can see that order),
-functions written in Python by their own source, attributes of the user's own modules and classes by their value, what
-is built in or installed by its qualified name. Anything else is refused.
+Layout, comments, docstrings and annotations are left out. What the function uses from outside is included: values made
+of numbers and texts (sets sorted, dicts in their order, which a function can see), Python functions by their source,
+attributes of the user's own modules and classes by their value, built-in and installed names by their qualified name.
+Anything else is refused.
 """
 
 import ast
@@ -46,17 +46,17 @@ _MUST = (
 )
 
 Chain = tuple[str, ...]
-"""Attributes in a row: of `a.b.c` b and c."""
+"""A chain of attributes: (b, c) for `a.b.c`."""
 
 
 _parsed: "WeakKeyDictionary[FunctionType, tuple[str, dict[str, set[Chain]]]]" = WeakKeyDictionary()
-"""Of each function its text and the attributes it names; parsing its file takes some 20 ms, and each version asks."""
+"""A cache: {function: its text and the attributes it uses}, since parsing a file takes some 20 ms."""
 
 
 def content_of(function: FunctionType) -> str:
-    """All that the function's value depends on besides its arguments.
+    """Everything besides its arguments that the function's value depends on, as text.
 
-    Raises `BadDeclaration` where the source cannot be read, or where it reads what has no content.
+    Raises `BadDeclaration` where the source cannot be read, or where it uses something that cannot be hashed.
     """
     try:
         return "\n".join(_Content(function).parts(function))
@@ -65,7 +65,7 @@ def content_of(function: FunctionType) -> str:
 
 
 class _Content:
-    """The content of one function and of what it reads. `seen`: the functions that were come by, numbered."""
+    """The content of one function and of what it uses. `seen`: {function: its number}, of those visited already."""
 
     def __init__(self, function: FunctionType) -> None:
         self._package = (function.__module__ or "").partition(".")[0]
@@ -89,7 +89,7 @@ class _Content:
         self._check_imports(function)
 
     def _read(self, name: str, value: Any, chains: set[Chain]) -> Iterator[str]:
-        """The lines of what a name stands for, or, of the user's module or class, of what is read of it."""
+        """The lines for a name's value, or, of the user's module or class, for the attributes that are used."""
         if isinstance(value, ModuleType) and not self._is_own(value.__name__):
             yield f"{name} is module {value.__name__}"
             return
@@ -113,7 +113,7 @@ class _Content:
         yield from self._read(attribute, getattr(value, chain[0]), {chain[1:]})
 
     def _has_attributes(self, value: Any) -> bool:
-        """Whether it is a module or class of the user's, of which only what is named counts."""
+        """Whether it is the user's own module or class, of which only the used attributes count."""
         if isinstance(value, type):
             return self._is_own(value.__module__) and not issubclass(value, enum.Enum)
         return isinstance(value, ModuleType)
@@ -152,7 +152,7 @@ class _Content:
         return self._function(where, value)
 
     def _function(self, where: str, value: Any) -> str:
-        """The content of what is called; refuses all else."""
+        """The content of a callable; raises `BadDeclaration` for anything else."""
         if isinstance(value, FunctionType) and self._is_own(value.__module__):
             number = self._seen.get(value)
             return f"function {number}" if number is not None else f"function({'; '.join(self.parts(value))})"
@@ -176,7 +176,7 @@ class _Content:
         raise BadDeclaration(where, _MUST, value)
 
     def _kind(self, value: Any, base: type) -> str:
-        """What a container is besides one of `base`: its class, and of the user's own classes what they define."""
+        """The class of a container that is not exactly `base`, with the methods that the user's class defines."""
         kind = type(value)
         if kind is base:
             return ""
@@ -187,7 +187,7 @@ class _Content:
         return f"{kind.__qualname__} " if not methods else f"{kind.__qualname__} ({', '.join(methods)}) "
 
     def _methods(self, kind: type) -> list[str]:
-        """The functions that a class of the user's defines itself."""
+        """The methods that the user's class defines itself."""
         texts = []
         for name, value in sorted(vars(kind).items()):
             function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
@@ -203,7 +203,7 @@ class _Content:
                     raise BadDeclaration(f"{module or 'a module'} of a computed feature", must, "an import inside it")
 
     def _is_own(self, module: str | None) -> bool:
-        """Whether the module is the user's: of the function's package, or neither built in nor installed."""
+        """Whether the module is the user's own: of the function's package, or neither built in nor installed."""
         top = (module or "").partition(".")[0]
         if top in sys.stdlib_module_names or top == "builtins":
             return False
@@ -232,7 +232,7 @@ def _parse(function: FunctionType) -> tuple[str, dict[str, set[Chain]]]:
 
 
 def _add_chains(node: ast.AST, after: Chain, chains: dict[str, set[Chain]]) -> None:
-    """Add for each name under the node the attributes that are read of it; () where it is read itself."""
+    """Add {name: attribute chains used} for the names under the node; () where the name itself is used."""
     if isinstance(node, ast.Attribute):
         _add_chains(node.value, (node.attr, *after), chains)
     elif isinstance(node, ast.Name):
@@ -253,14 +253,14 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _imported(code: CodeType) -> list[str]:
-    """The modules that the code imports while it runs; "" for a relative one."""
+    """The modules that the code imports when it runs; "" for a relative import."""
     import dis
 
     return [str(step.argval) for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME"]
 
 
 def _global_names(code: CodeType) -> set[str]:
-    """The global names that the code, or a function inside it, reads."""
+    """The global names that the code, or a function inside it, uses."""
     import dis
 
     names = {str(step.argval) for step in dis.get_instructions(code) if step.opname.startswith("LOAD_GLOBAL")}
@@ -283,7 +283,8 @@ def _node_of(function: FunctionType) -> ast.AST:
 
 
 def _may_be(node: ast.AST, code: CodeType) -> bool:
-    """Whether the code's instructions all lie within the node, which is of the code's kind and starts on its line."""
+    """Whether all of the code's instructions are within the node, which is of the code's kind and starts on its
+    line."""
     if isinstance(node, ast.Lambda):
         if code.co_name != "<lambda>" or node.lineno != code.co_firstlineno:
             return False
@@ -312,7 +313,8 @@ def _extent(node: ast.AST) -> tuple[int, int]:
 
 
 def _dump(node: Any) -> str:
-    """The node as text, without what carries no meaning and without what a Python version may add empty."""
+    """The node as text, without parts that do not change the value and without empty fields of newer Python
+    versions."""
     if isinstance(node, list):
         return "[" + ", ".join(_dump(child) for child in node) + "]"
     if not isinstance(node, ast.AST):
@@ -324,7 +326,7 @@ def _dump(node: Any) -> str:
                 fields.append(f"{name}={value!r}")
             continue
         if name == "name" and isinstance(node, ast.FunctionDef):
-            continue  # what a function is called does not change its value
+            continue  # a function's name does not change its value
         if name == "body" and isinstance(node, ast.FunctionDef):
             value = value[1:] if _is_docstring(value[0]) else value
         fields.append(f"{name}={_dump(value)}")

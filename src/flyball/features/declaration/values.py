@@ -1,7 +1,7 @@
-"""What a feature reads from one event: its filter, its value, its keys. Missing is None and never zero.
+"""Reads a feature's filter, value and keys from one event. Missing is None, never zero.
 
-Numbers become whole units (`fixed point`): `round(value * per_unit)`, half to even. None, NaN, infinities, a division
-by zero and anything beyond 2**53 units are missing.
+Numbers are converted to fixed point, integer units: `round(value * per_unit)`, half to even. None, NaN, infinities, a
+division by zero and anything beyond 2**53 units are missing.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def scale_of(expression: Expression, event: EventType) -> float | None:
 
 
 def per_unit_of(scale: float, where: str) -> int:
-    """Units in one, of a scale such as 0.01 or 1e-6; raises `BadDeclaration` for one that is no whole fraction."""
+    """Units in one, of a scale such as 0.01 or 1e-6; raises `BadDeclaration` for one that is not a whole fraction."""
     if isinstance(scale, int | float) and not isinstance(scale, bool) and 0 < scale <= 1:
         per_unit = round(1 / scale)
         if per_unit <= PER_UNIT_MOST and abs(per_unit * scale - 1) < 1e-9:
@@ -89,7 +89,7 @@ def units_of(value: Any, per_unit: int) -> int | None:
 
 
 def key_function(field: str) -> Callable[[Any], str | None]:
-    """The text of a key field; None where the event names nothing by it."""
+    """The text of a key field; None where it has no value."""
     get = compile_python(Expression("field", (field,)))
 
     def key(event: Any) -> str | None:
@@ -134,7 +134,7 @@ def _extras(annotation: Any) -> list[dict[str, Any]]:
 
 
 def number_of(value: Any) -> float | None:
-    """The value of an expression as a finite number; None where it is missing or no number.
+    """The value of an expression as a finite float; None where it is missing or not a number.
 
     >>> number_of(2), number_of(True), number_of(None), number_of("x"), number_of(float("inf"))
     (2.0, 1.0, None, None, None)

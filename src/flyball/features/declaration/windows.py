@@ -1,4 +1,4 @@
-"""Which stretch of time a feature looks at, in microseconds; the left end belongs to it, the right end does not."""
+"""Windows of time, in microseconds: the left end is included, the right end is not."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ MAX_TILES = 2_000
 MAX_EVENTS = 100_000
 FEWEST_TILES = 24
 LONGEST_US = 1 << 60
-"""No duration reaches it, so times and durations add up within 64 bits."""
+"""The limit of durations, so that sums of times and durations fit 64 bits."""
 TILES_US = tuple(parse_duration(text) for text in ("1d", "6h", "1h", "10m", "1m", "10s", "1s"))
 
 
@@ -25,7 +25,7 @@ class Window(msgspec.Struct, frozen=True):
     max_events: int = 0
 
     def start_us(self, end_us: int) -> int | None:
-        """The first time of the window that ends before `end_us`; None without a beginning.
+        """The start of the window that ends before `end_us`; None for lifetime.
 
         >>> tiled("1d", "1h").start_us(parse_duration("30h30m")) == parse_duration("6h")
         True
@@ -37,16 +37,16 @@ class Window(msgspec.Struct, frozen=True):
 
     @property
     def tiles(self) -> int:
-        """How many tiles a read touches at most; 0 for windows without tiles."""
+        """The most tiles that a read touches; 0 for windows without tiles."""
         return self.size_us // self.tile_us + 1 if self.kind == TILED else 0
 
     @property
     def length(self) -> str:
-        """How long it is, in words."""
+        """Its length as text."""
         return "all" if self.kind == LIFETIME else format_duration(self.size_us)
 
     def text(self) -> str:
-        """How a person would write it."""
+        """As text for people."""
         if self.kind == LIFETIME:
             return LIFETIME
         size = format_duration(self.size_us)
@@ -56,7 +56,7 @@ class Window(msgspec.Struct, frozen=True):
 
 
 lifetime = Window(LIFETIME)
-"""Everything before the query time."""
+"""The window of everything before the query time."""
 
 
 def tiled(size: str, tile: str | None = None) -> Window:
@@ -81,14 +81,14 @@ def tiled(size: str, tile: str | None = None) -> Window:
 def exact(size: str, max_events: int = 1_000) -> Window:
     """The window `[end - size, end)`, to the microsecond.
 
-    Its events are kept one by one, so at most `max_events`: a value over more of them is missing.
+    Its events are stored one by one, at most `max_events`: a value over more of them is missing.
     """
     check_max_events(f"exact window {size!r}", max_events)
     return Window(EXACT, _duration("size of a window", size), 0, max_events)
 
 
 def window_of(window: "str | Window") -> Window:
-    """A window as declared: `"7d"` is `tiled("7d")`, `"lifetime"` everything."""
+    """A window from its declaration: `"7d"` is `tiled("7d")`, `"lifetime"` everything."""
     if isinstance(window, Window):
         return window
     if not isinstance(window, str):
@@ -102,7 +102,7 @@ def check_max_events(where: str, max_events: int) -> None:
 
 
 def duration_us(where: str, text: str) -> int:
-    """A duration as declared; raises `BadDeclaration`. Zero is one."""
+    """A duration from its declaration, which may be zero; raises `BadDeclaration`."""
     try:
         duration = parse_duration(text)
     except (BadInput, TypeError):

@@ -1,4 +1,4 @@
-"""Features of more events than fit in memory: by ranges of keys, in parallel processes, going on where it stopped."""
+"""Computes features of more events than fit in memory: by ranges of keys, in parallel processes, restartable."""
 
 import hashlib
 import io
@@ -17,11 +17,11 @@ from flyball.features.declaration.groups import Entity, Features, Group
 from flyball.features.offline.point_in_time import point_in_time
 
 BYTES_PER_EVENT = 200
-"""What the engine holds of an event at its peak, columns and sorted copies (measured 95 to 203 for 7 columns)."""
+"""The engine's peak memory for an event, columns and sorted copies (measured 95 to 203 for 7 columns)."""
 
 
 class KeyRange(msgspec.Struct, frozen=True):
-    """The rows and events of one group whose first key, as text, lies in `[low, high)`; None for no end."""
+    """The rows and events of one group whose first key, as text, is in `[low, high)`; None for no end."""
 
     group: int
     low: str | None
@@ -30,7 +30,7 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 
 class BackfillPlan(msgspec.Struct, frozen=True):
-    """What a backfill does, in which parts; the name of its folder says both."""
+    """The definitions, inputs and parts of a backfill, which the name of its folder identifies."""
 
     name: str
     rows: int
@@ -52,7 +52,7 @@ def backfill(
 
     `events`: {type: its Parquet files}, with the columns `point_in_time` takes. Each group is computed by ranges of its
     first key, with about `memory_bytes / workers / 200` events each (one key's events are never parted), in `workers`
-    processes. Every part is a file of `out_folder`; a backfill of the same definitions, events and rows goes on where
+    processes. Every part is a file of `out_folder`; a backfill of the same definitions, events and rows continues where
     it was stopped, any other starts afresh. Returns `rows` with the features; rows and result are held in memory.
     """
     if memory_bytes < 1 << 20 or workers < 1:
@@ -145,14 +145,14 @@ def _ranges(group: int, counts: pl.DataFrame, most_events: int) -> list[KeyRange
 
 
 class _NamedEvent:
-    """Stands for an event type in another process, which may not be able to import it."""
+    """Replaces an event type in another process, which may not be able to import it."""
 
     def __init__(self, event: type[Event]) -> None:
         self.__name__, self.__struct_fields__ = event.__name__, event.__struct_fields__
 
 
 def _portable(group: Group) -> Group:
-    """The group with its event types by name and fields, all that computing needs of them."""
+    """The group with its event types replaced by names and fields, which is all that computing needs."""
     named = {event: cast("type[Event]", _NamedEvent(event)) for event in group.event_types}
 
     def part(feature: Aggregate) -> Aggregate:
@@ -176,7 +176,7 @@ class _Call(msgspec.Struct, frozen=True):
 
 
 def _compute(call: _Call) -> int:
-    """Compute one part in this process and leave its file; the number of its rows."""
+    """Compute one part in this process and write its file; returns its number of rows."""
     group, part = call.group, call.part
     rows = pl.scan_parquet(call.rows).filter(_within(group.keys[0], part)).collect()
     frames = {}
@@ -198,7 +198,7 @@ def _compute(call: _Call) -> int:
 
 
 def _within(column: str, part: KeyRange) -> pl.Expr:
-    """Where the text of a key lies in the part; a missing key in the first one."""
+    """Whether the text of a key is in the part's range; a missing key is in the first part."""
     key = pl.col(column).cast(pl.String)
     inside = pl.lit(True)
     if part.low is not None:

@@ -1,4 +1,4 @@
-"""A column as arrays: one for each chunk that polars holds of it, as they are, so that nothing is copied."""
+"""A column as arrays, one for each polars chunk, without copying."""
 
 from functools import cached_property
 from itertools import pairwise
@@ -12,7 +12,7 @@ from flyball.features.offline.kernels import sort as sort
 from flyball.features.offline.threads import parts_of, run_calls
 
 FEWEST_IN_CHUNK = 10_000
-"""Chunks that are shorter on the average are copied together first."""
+"""Columns with a shorter mean chunk length are copied into one array first."""
 
 
 class Chunks:
@@ -31,11 +31,11 @@ class Chunks:
 
     @cached_property
     def whole(self) -> npt.NDArray[Any]:
-        """All in one array."""
+        """All values in one array."""
         return self.parts[0][1] if len(self.parts) == 1 else np.concatenate([piece for _, piece in self.parts])
 
     def least_step(self) -> int:
-        """The least difference between a value and the one before."""
+        """The least difference between a value and its predecessor."""
         inside = run_calls(sort.least_step, [(piece,) for _, piece in self.parts])
         filled = [piece for _, piece in self.parts if len(piece)]
         between = [int(after[0]) - int(before[-1]) for before, after in pairwise(filled)]

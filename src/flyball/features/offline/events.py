@@ -1,4 +1,4 @@
-"""The events that features read: their columns by key and time, and which of them each row may see."""
+"""The events that features read, as columns sorted by key and time, and which of them each row may see."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,12 +23,12 @@ _END = (0, 0)
 
 
 def _span(window: Window) -> tuple[int, int]:
-    """How long it is, and the tiles it begins with one of, 0 for none."""
+    """The length of a window, and the tile that its start is aligned to, 0 for none."""
     return window.size_us, 0 if window.kind == EXACT else window.tile_us
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """For each row (by key): events `[left, right)` are in its window, those before `sure` are all seen."""
+    """For each row: events `[left, right)` are in its window, and all before `sure` are visible."""
 
     left: Ints
     sure: Ints
@@ -121,7 +121,8 @@ class EventSource:
         return self._edges[name]
 
     def _seen(self, segments: Segments, delay_us: int) -> tuple[Ints, Ints]:
-        """The first event that may not be seen, and the first at or after the end or with nothing seen from it on."""
+        """The first event that may be invisible, and the first at or after the window's end or followed by no visible
+        one."""
         name = (id(segments), "seen", delay_us)
         if name not in self.kept:
             codes, stamps = self.rows.codes, self.rows.stamps

@@ -1,4 +1,4 @@
-"""Turns whole sums of many rows into values, with exactly the doubles of `formulas`."""
+"""Converts integer sums of many rows to values, bit for bit as `formulas` does."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ from flyball.features.offline.threads import over_rows
 Mask = npt.NDArray[np.bool_]
 
 BLOCK = 1 << 14
-"""QueryRows that are finished at a time."""
+"""The number of rows that are finalized at a time."""
 
 HALF = 31
 """Products of two 62-bit numbers are made of halves of this many bits."""

@@ -1,4 +1,4 @@
-"""Keys of query rows and events as small whole numbers. Two keys are equal when their texts are."""
+"""Codes keys of query rows and events as small integers. Keys are equal when their texts are."""
 
 from collections.abc import Sequence
 
@@ -54,7 +54,7 @@ def _as_text(column: pl.Series) -> pl.Series:
 
 
 def _with_whole_numbers(table: pl.DataFrame, name: str, dtype: pl.DataType) -> pl.DataFrame:
-    """The keys that are the text of a whole number, as such: "7" but not "07"."""
+    """The keys that are canonical texts of integers ("7" but not "07"), as integers."""
     numbers = table[name].cast(dtype, strict=False)
     return table.with_columns(numbers).filter(numbers.cast(pl.String) == table[name])
 

@@ -1,4 +1,4 @@
-"""The values of features for any rows of keys and times, computed from history at once."""
+"""Computes features point-in-time for rows of keys and times, from history."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -26,10 +26,10 @@ def point_in_time(
     """`rows` with a column for each feature of `groups`, "user.watched" and so on, in the order they were declared.
 
     `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); a type that is
-    absent has no events, but a joined one is made of its sides. `rows`: one column for each key (named as the entity or
-    field, text or whole numbers) and `at`, microseconds. A row with a list in the column `offsets` sees the events
+    absent has no events; a joined type is made from its two sides. `rows`: one column for each key (named as the entity
+    or field, text or whole numbers) and `at`, microseconds. A row with a list in the column `offsets` sees the events
     before those offsets, any other row those with `known_at + apply_delay_us <= at`. Missing values are null. Raises
-    `BadInput` for columns that lack.
+    `BadInput` for missing columns.
     """
     bound = [group if isinstance(group, Group) else group.features for group in groups]
     events = _with_joined(bound, events)
@@ -61,7 +61,7 @@ def _check(groups: Sequence[Group], events: Mapping[str, pl.DataFrame], rows: pl
 
 
 def _with_joined(groups: Sequence[Group], events: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
-    """With the frames of joined types that only their sides are given of."""
+    """`events`, with the frames of joined types made from their two sides."""
     complete = dict(events)
     for event in dict.fromkeys(event for group in groups for event in group.event_types):
         if join_of(event) is not None and event.__name__.lower() not in complete:

@@ -1,4 +1,4 @@
-"""Compiled loops over parts of their rows on several threads: each row is computed alone, so parts change no bit."""
+"""Runs compiled loops on several threads, each over a part of the rows; rows are independent, so bits do not change."""
 
 import os
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Any
 
 MOST_THREADS = 4
 FEWEST_ROWS = 50_000
-"""Below this a thread costs more than it saves."""
+"""The least rows for another thread to be worth its cost."""
 
 
 def parts_of(rows: int) -> list[tuple[int, int]]:
@@ -23,7 +23,7 @@ def over_rows(kernel: Any, rows: int, *arguments: Any) -> None:
 
 
 def run_calls(kernel: Any, calls: Sequence[tuple[Any, ...]], *arguments: Any) -> list[Any]:
-    """What `kernel(*call, *arguments)` gives for each of the calls, made on several threads."""
+    """The results of `kernel(*call, *arguments)` for each of the calls, made on several threads."""
     if len(calls) == 1:
         return [kernel(*calls[0], *arguments)]
     with ThreadPoolExecutor(max(1, min(MOST_THREADS, os.cpu_count() or 1, len(calls)))) as pool:

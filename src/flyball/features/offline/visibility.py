@@ -1,4 +1,4 @@
-"""Which events a row may see, as one comparison of whole numbers: an event is seen from its stamp on."""
+"""Which events a row may see, as a comparison of integers: an event is visible to rows with at least its stamp."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,9 +18,9 @@ class Visible(msgspec.Struct, frozen=True):
 
 
 class Visibility(msgspec.Struct, frozen=True):
-    """QueryRows that see by one rule. `rows`: which of the frame (None: all); `stamps`: theirs.
+    """Query rows with one rule of visibility. `rows`: their indices in the frame (None: all); `stamps`: theirs.
 
-    With `chain` the rule is by offsets, rising with the rank that is the stamp; without it by `known_at`.
+    With `chain` the rule is by offsets, which ascend with the stamp, a rank; without it by `known_at`.
     """
 
     rows: Ints | None
@@ -91,7 +91,7 @@ def _table(chain: Sequence[Offsets]) -> Ints:
 
 
 def _ranks(partitions: npt.NDArray[np.int64], offsets: Ints, chain: Ints) -> Ints:
-    """The first rank whose vector lies beyond each event's offset; one beyond all when none does."""
+    """The first rank whose vector is beyond each event's offset; one beyond all when none does."""
     ranks = np.full(len(offsets), len(chain), dtype=np.int64)
     for partition in range(chain.shape[1]):
         here = partitions == partition

@@ -93,7 +93,7 @@ def keys_bytes(prefix: bytes, keys: Sequence[tuple[str, ...]]) -> list[bytes]:
 
 
 def keys_of_bytes(raw: bytes) -> tuple[str, ...] | None:
-    """The keys again; None where they were hashed."""
+    """The keys decoded; None where they were hashed."""
     if raw.startswith(b"\xff"):
         return None
     return tuple(part.decode("utf-8", "surrogatepass") for part in raw.split(b"\0"))

@@ -1,8 +1,8 @@
-"""Folds the log into the online features: one pass over each event, one value for each key, offsets in the same write.
+"""Applies the log to the online features: one pass over events, one value for each key, written with the offsets.
 
-A state is a function of the events before the offsets, whatever the batches were and however often they came. It
-answers for every time from its horizon on: the latest `known_at` seen, less `grace_us`. Events before the horizon
-are kept as tiles, in which late ones are merged; what no such time can see is forgotten.
+A state is a function of the events before the offsets, whatever the batches were and however often they came. It can be
+queried for every time from its horizon on: the latest `known_at` so far, less `grace_us`. Events before the horizon are
+stored as tiles, into which late ones are merged; what no query can see any more is deleted.
 """
 
 import fcntl
@@ -84,12 +84,12 @@ class FeatureConsumer:
         self._joiner = Joiner(schema, list(self._types), log)
 
     def offsets(self) -> Offsets:
-        """How far the store has come: what to read the log after."""
+        """The offsets of the store: where to continue reading the log."""
         stored = self._store.offsets()
         return stored + (0,) * (self._partitions - len(stored))
 
     def apply(self, slices: Sequence[Slice]) -> int:
-        """Fold `slices` in; the number of records that were new. Raises `BadInput` for a gap."""
+        """Apply `slices`; returns the number of new records. Raises `BadInput` for a gap."""
         with locked(self._lock):
             offsets, by_type, known_us, new, sides = self._sort(slices)
             if not new:
@@ -116,15 +116,15 @@ class FeatureConsumer:
             return new
 
     def pending_prefixes(self) -> list[bytes]:
-        """What the keys of events that wait to be joined begin with."""
+        """The key prefixes of events that wait to be joined."""
         return self._joiner.prefixes()
 
     def counts(self) -> KeyCounts:
-        """How many events came too late, and how many keys were forgotten."""
+        """The numbers of events that came too late, and of keys that were deleted."""
         return counts_of(self._store.read([COUNTS])[0][0])
 
     def unready(self) -> list[str]:
-        """Groups that are new, or whose definition has changed, and so must be rebuilt from the log."""
+        """The groups that are new or have changed, and so must be rebuilt from the log."""
         _, ready = self._meta()
         return [plan.group.name for plan in self.plans if ready.groups.get(plan.group.name) != plan.hash]
 
@@ -238,7 +238,7 @@ class FeatureConsumer:
         counts: KeyCounts,
         changes: dict[bytes, Any],
     ) -> None:
-        """Note when the new states fall due; older ones are looked at again when they do."""
+        """Store when the new states expire; older ones are checked again when they do."""
         assert plan.reach_us is not None
         buckets = counts.buckets.setdefault(plan.group.name, {})
         for index in np.nonzero(words[ends[:-1] + _BUCKET] == NONE)[0].tolist():
@@ -249,7 +249,7 @@ class FeatureConsumer:
             buckets[bucket] = buckets.get(bucket, 0) + 1
 
     def _sweep(self, counts: KeyCounts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
-        """Forget keys that no time from the horizon on can see, faster than `new` records can bring others."""
+        """Delete keys that no query can see any more, faster than `new` records can add others."""
         forgot = False
         for plan in self.plans:
             if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:

@@ -22,7 +22,7 @@ _REMEMBERED = 1 << 16
 
 
 class EncodedEvents(msgspec.Struct):
-    """Rows `[stream, at, columns...]` of some keys; those of key `i` lie in `starts[i]:starts[i + 1]`.
+    """Rows `[stream, at, columns...]` of some keys; those of key `i` are in `starts[i]:starts[i + 1]`.
 
     `texts`: what a rank in these rows stands for, until it is made a rank of the key. `profiles`: the
     attributes by key and offset.

@@ -1,4 +1,4 @@
-"""How long online consumers take from an event being known to its being applied, measured as they go."""
+"""Measures the delay of online consumers, from an event being known to its being applied."""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ DAYS = 7
 SAVED_US = 5_000_000
 _DAY_US = 86_400_000_000
 
-# A tenth of a millisecond to a fortnight, each a fifth longer than the one before; the end of a step is reported.
+# From a tenth of a millisecond to two weeks, each a fifth longer than the one before; the end of a step is reported.
 BOUNDS_US: tuple[int, ...] = (0, *(round(100 * 1.2**step) for step in range(129)))
 
 Apply = Callable[[Sequence[Slice]], object]
@@ -28,10 +28,10 @@ class _Measured(msgspec.Struct):
 
 
 class ApplyDelays:
-    """Measures consumers; what was measured in the latest days with events is kept in the file `path`.
+    """Measures consumers; the measurements of the latest days with events are stored in the file `path`.
 
-    Counted are the events that became known after a consumer had first reached the end of the log: what had waited
-    before it began to work was not late by its doing. Imported history is not counted, its `known_at` being declared.
+    Only events that became known after a consumer had first reached the end of the log are counted, since earlier ones
+    waited for the consumer to start. Imported history is not counted, as its `known_at` was declared.
     """
 
     def __init__(self, path: Path, now_us: Callable[[], int]) -> None:
@@ -42,7 +42,7 @@ class ApplyDelays:
         self._unsaved: set[str] = set()
 
     def timed(self, consumer: str, apply: Apply) -> Apply:
-        """`apply`, each of whose events is measured once it has been applied."""
+        """`apply`, with each event measured once it has been applied."""
 
         def timed(slices: Sequence[Slice]) -> object:
             result = apply(slices)
@@ -52,7 +52,7 @@ class ApplyDelays:
         return timed
 
     def at_end(self, consumer: str) -> Callable[[int], None]:
-        """To be called with now when the consumer has reached the end of the log."""
+        """Call it with the time when the consumer has reached the end of the log."""
 
         def at_end(now_us: int) -> None:
             self._since.setdefault(consumer, now_us)
@@ -61,7 +61,7 @@ class ApplyDelays:
         return at_end
 
     def _save(self, consumer: str, now_us: int) -> None:
-        """Write down what is new, every few seconds at most."""
+        """Store new measurements, at most every few seconds."""
         last = self._saved.get(consumer)
         if consumer in self._unsaved and (last is None or not 0 <= now_us - last < SAVED_US):
             write_atomic(self._path, msgspec.json.encode(self._measured))
@@ -93,7 +93,7 @@ class ApplyDelays:
 
 
 def read_apply_delays(path: Path) -> dict[str, Delay]:
-    """What was measured, by consumer; one that applied no live event yet is absent. Raises `StoreCorrupt`."""
+    """{consumer: its delay}, without consumers that have applied no live event yet. Raises `StoreCorrupt`."""
     delays = {}
     for consumer, days in _read(path).delays.items():
         counts: _Counts = {}
@@ -123,5 +123,5 @@ def _read(path: Path) -> _Measured:
     try:
         return msgspec.json.decode(data, type=_Measured, strict=False)
     except msgspec.DecodeError as error:
-        must = "delays as the log worker writes them (delete it, and they are measured anew)"
+        must = "delays as the log worker writes them (delete it, and they are measured again)"
         raise StoreCorrupt(str(path), must, str(error)) from None

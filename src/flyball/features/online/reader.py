@@ -23,7 +23,7 @@ class FeatureReader:
     """Reads what is kept for `declared` (entities, `Features`, groups) from `store`; any number of them may read.
 
     `read({"user": ["7"], "user_film": [("7", "up"), ...]}, at_us)`: keys of one part may be given as text. Raises
-    `Refused` where a time lies before what the state can still answer, or a group is not complete.
+    `Refused` where a time is before what the state can still answer, or a group is not complete.
     """
 
     def __init__(self, declared: Sequence[Any], store: StateStore) -> None:

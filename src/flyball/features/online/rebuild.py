@@ -1,4 +1,4 @@
-"""Rebuilding the online features of a group from the log, and swapping them in while the consumer goes on."""
+"""Rebuilding the online features of a group from the log, and swapping them in while the consumer continues."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A blend distilled into one factor model, which answers at the cost of one.
+"""Distills a blend into one factor model, which answers at the cost of one.
 
 Source: Tang, Wang, "Ranking Distillation: Learning Quantized Ranking Models with High Performance for Recommender
 System", KDD 2018: the student learns from the likes and from what the teacher ranks highest among the rest.

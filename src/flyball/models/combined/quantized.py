@@ -1,4 +1,4 @@
-"""A factor model in a quarter of the memory: fewer dimensions, and a byte for each number.
+"""A quantized factor model in a quarter of the memory: fewer dimensions, and a byte for each number.
 
 Sources: truncation to the leading principal directions, Eckart, Young, "The Approximation of One Matrix by Another of
 Lower Rank", Psychometrika 1936; symmetric linear quantization by row, Jacob et al., "Quantization and Training of

@@ -1,4 +1,4 @@
-"""Two stages in one model: retrievers name a few hundred items, boosted trees put them in order.
+"""Two-stage ranking: retrievers return a few hundred items, boosted trees rank them.
 
 What trees see of a pair: each retriever's score and place, how long the history and how popular the item is, and the
 declared features of the user, the item and both, as they were at the time of the question. They learn from lists

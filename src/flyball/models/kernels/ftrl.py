@@ -20,7 +20,7 @@ def _weight(z, n, alpha, beta, l1, l2):
 def standardize_running(numbers, seen, widest, standard):
     """standard (rows, columns): each number less the mean of those up to and with its own, by their deviation.
 
-    `seen` (columns, 3): count, mean and squared deviations, which go on; nan stays, +-`widest` bounds the rest.
+    `seen` (columns, 3): count, mean and squared deviations, which continue; nan stays, +-`widest` bounds the rest.
     """
     for row in range(numbers.shape[0]):
         for column in range(numbers.shape[1]):
@@ -43,7 +43,7 @@ def standardize_running(numbers, seen, widest, standard):
     nogil=True,
 )
 def follow_leader(slots, values, happened, weight, z, n, alpha, beta, l1, l2):
-    """One pass over the rows in their order, each predicted before it is learned from; `z`, `n` (slots,) go on.
+    """One pass over the rows in their order, each predicted before it is learned from; `z`, `n` (slots,) continue.
 
     `slots`, `values` (rows, features): -1 for a feature that is not there; the last of a row is the base, without l1.
     """

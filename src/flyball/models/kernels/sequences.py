@@ -1,4 +1,4 @@
-"""What users take after what: transitions within a window, and the sum of a history's with the latest counting most."""
+"""Transitions between items within a window, and their sum over a history with decaying weights."""
 
 import numpy as np
 from numba import njit, void
@@ -13,7 +13,7 @@ def transitions(item_ptr, order, starts, stops, items, weights, window, back, sh
 
     value(i, j) = sum over the places t of i of w_t w_s / |t - s| over the places s of j at most `window` after t, and
     `back` times the same before it, over norms[i] norms[j] + shrink. `order` of item i: at `[item_ptr[i], ...)`,
-    `starts`, `stops`: of the user's sequence that each place lies in. Ties by lower item.
+    `starts`, `stops`: of the user's sequence that each place is in. Ties by lower item.
     """
     n, k = near.shape
     sums = np.zeros(n)

@@ -1,4 +1,5 @@
-"""What each column adds to the score of a forest: exact Shapley values, in time linear in the nodes of each path.
+"""The contribution of each column to the score of a forest: exact Shapley values, in time linear in the nodes of each
+path.
 
 A column's Shapley value is the integral over t in [0, 1] of what knowing it adds, when each other column is known with
 probability t (Owen, "Multilinear Extensions of Games", Management Science 18(5), 1972). For one leaf this is a
@@ -21,7 +22,7 @@ _r_u1, _r_u4 = reads(u1), reads(types.uint32)
 def measure_paths(children, feature, counts, roots, ends, parents, before, shares, columns):
     """Fills, of each node: its parent, the node before on its path whose question was about the same column (-1 for
     none), the share of rows that reach it by the questions about that column; and of each tree the most columns on a
-    path. Nodes of a tree lie in [root, end), parents first."""
+    path. Nodes of a tree are in [root, end), parents first."""
     distinct = np.zeros(len(feature), dtype=np.int32)
     for tree in range(len(roots)):
         root, most = roots[tree], 0

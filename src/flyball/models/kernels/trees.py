@@ -1,4 +1,4 @@
-"""Walking forests of packed binary trees, sixteen steps side by side: while one waits for memory the others go on.
+"""Walking forests of packed binary trees, sixteen steps side by side: while one waits for memory the others continue.
 
 A walk takes as many steps as its tree is deep, and none of them branches. What a node asks about a column is looked up
 in a slot of the row that was made ready for it: a missing number is -inf where it goes left and NaN where it goes

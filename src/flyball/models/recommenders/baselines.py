@@ -16,7 +16,7 @@ MIDDLE = 0.0  # predicted when no rating was ever given: there is no scale to sp
 
 
 class GlobalMean(Recommender, frozen=True):
-    """Predicts the mean of all ratings for everybody and everything; as a list, every item ties."""
+    """Predicts the mean of all ratings for every user and item; as a list, all items tie."""
 
     kind: ClassVar[str] = "global_mean"
     family: ClassVar[Literal["lists", "ratings", "stages"]] = "ratings"

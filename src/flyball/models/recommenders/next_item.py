@@ -104,7 +104,7 @@ class NextItem(Recommender, frozen=True):
         return explained(learned, self._faded(histories), item)
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """What follows the item."""
+        """The strength with which each item follows `item`."""
         return neighbor_row(learned, item)
 
     def _faded(self, histories: Histories) -> Histories:

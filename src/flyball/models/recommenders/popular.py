@@ -1,4 +1,4 @@
-"""Popularity: what most users liked, of all time, lately, or within the user's group."""
+"""Popularity: the items that most users liked, over all time, recently, or within the user's group."""
 
 from typing import Any, ClassVar
 

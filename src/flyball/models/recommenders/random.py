@@ -10,7 +10,7 @@ from flyball.models.data import Floats, Histories, Interactions
 
 
 class Random(Recommender, frozen=True):
-    """Every item is as good as any other, in an order that changes with the question.
+    """Random scores, whose order changes with the request.
 
     Pure all the same: the order is a hash of the seed, the item, the time and the history.
     """

@@ -1,4 +1,4 @@
-"""Anomaly detection: how unlike the others a row is, learned without labels.
+"""Anomaly detection: how different a row is from the others, learned without labels.
 
 Sources: Liu, Ting, Zhou, "Isolation Forest", ICDM 2008; Ramaswamy, Rastogi, Shim, "Efficient Algorithms for Mining
 Outliers from Large Data Sets", SIGMOD 2000.

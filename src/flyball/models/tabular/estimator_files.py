@@ -1,4 +1,4 @@
-"""What an estimator of another library learned as bytes that run no code when they are read.
+"""Serializes fitted estimators of other libraries to bytes whose loading runs no code.
 
 scikit-learn's through skops, which builds only types that were named beforehand; XGBoost's in its own binary format;
 any other's as the ONNX file that it makes of itself.
@@ -144,7 +144,7 @@ _INPUTS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.flo
 
 
 def _check_alone(file: bytes) -> None:
-    """Raises `BadInput` for what is no ONNX file, `Refused` for one whose numbers lie in other files."""
+    """Raises `BadInput` for what is no ONNX file, `Refused` for one whose numbers are in other files."""
     onnx, decode_error = need("onnx", "onnx"), need("google.protobuf.message", "onnx").DecodeError
     try:
         model = onnx.load_model_from_string(file)

@@ -23,7 +23,7 @@ class FTRL(TabularModel, frozen=True):
     A category's text has the coefficient of its hash among 2 to the `bits`, so texts that share one share it, and a new
     one needs no room. Numbers are standardized by those seen so far, at most 10 deviations, and a missing one has a
     coefficient of its own. `alpha`, `beta`: how fast each coefficient learns, the more often it is seen the slower;
-    `l1` keeps rare ones at 0, `l2` all of them small. `update` goes on with new rows, bit for bit as one pass
+    `l1` keeps rare ones at 0, `l2` all of them small. `update` continues with new rows, bit for bit as one pass
     over both. Of several classes one against the rest, the probabilities divided by their sum.
     """
 

@@ -133,7 +133,7 @@ def time_folds(
     at_us: NDArray[np.int64], folds: int, delay_us: int = 0
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """(rows before, rows) of each piece but the first, of `folds` + 1 of equal size in order of time, or fewer where
-    times are equal: rows of one time lie in one piece.
+    times are equal: rows of one time are in one piece.
 
     Of the rows before only those whose label, final after `delay_us`, was known when the piece began; pieces before
     which these would be less than half a piece are left out. Raises `BadInput` for less than two times, and where no

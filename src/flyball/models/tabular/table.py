@@ -87,7 +87,7 @@ class TrainingTable(Table, frozen=True, kw_only=True):
 
 
 class TabularFit(msgspec.Struct, frozen=True):
-    """What a model learned. `note`: what the fit left out or did otherwise, "" for nothing."""
+    """A fitted model's arrays. `note`: what the fit left out or did differently, "" for nothing."""
 
     arrays: Arrays
     texts: Mapping[str, list[str]] = {}
@@ -95,7 +95,7 @@ class TabularFit(msgspec.Struct, frozen=True):
 
 
 class TabularPredictor(Protocol):
-    """What a model learned, ready to answer. Pure; a row gets the same bits in any batch."""
+    """A fitted model, ready to predict. Pure; a row gets the same bits in any batch."""
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         """float64 (rows, outputs) of the target."""
@@ -132,7 +132,7 @@ class TabularModel(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> TabularPredictor:
-        """What `fit` learned from a table of these columns, ready to answer."""
+        """The predictor for what `fit` learned from a table of these columns."""
         raise NotImplementedError(f"{type(self).__name__} must define open(arrays, texts, columns, target)")
 
 

@@ -1,4 +1,4 @@
-"""From requests to stamped predictions, by level: pure steps, the same under HTTP, in virtual time and in a replay."""
+"""Answers requests by fallback levels: pure functions, the same under HTTP, in virtual time and in a replay."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,11 +24,11 @@ from flyball.tasks import (
 
 ReadContexts = Callable[[Sequence[Request]], tuple[Sequence[Any], Offsets]]
 Note = Callable[[str, str, object], None]
-"""(kind, subject, reason) of a failure that a lower level made up for."""
+"""Called with (kind, subject, reason) of a failure after which a lower level answered."""
 
 
 class NoFallback(msgspec.Struct, frozen=True):
-    """The fallback of a process that has not read anything yet."""
+    """The fallback of a process that has not read any store yet."""
 
     offsets: Offsets = ()
     ready: bool = False
@@ -38,7 +38,8 @@ class NoFallback(msgspec.Struct, frozen=True):
 
 
 class Serving(msgspec.Struct, frozen=True):
-    """All that responses are made from at one moment; replaced whole, never changed.
+    """Everything that responses are made from; immutable, replaced as a whole.
+
 
     `pipelines`: the loaded versions; `arrangements`: {version: the revision its pipeline serves by}, 0 for the
     declared one. `contexts`: {version: how the contexts of its requests are read}, where that is
@@ -61,7 +62,7 @@ class Serving(msgspec.Struct, frozen=True):
 
 
 class ScoringProgress:
-    """Which version a scoring thread is at, for whoever watches it; "" while it reads."""
+    """The version that a scoring thread is using, for the watchdog; "" while it reads the state."""
 
     __slots__ = ("version",)
 
@@ -94,7 +95,7 @@ class _Contexts:
         if read not in self._read:
             try:
                 self._read[read] = read(self._requests)
-            except Exception as error:  # whatever is wrong with the store, the fallback can answer
+            except Exception as error:  # when the store cannot be read, the fallback answers
                 self._note("state", "store", error)
                 self._read[read] = (None, ())
         return self._read[read]
@@ -136,9 +137,9 @@ class Engine:
         return predictions
 
     def from_fallback(self, request: Request, failed: str = "") -> Prediction:
-        """A prediction that reads no store and asks no version: quick, and safe to call from any thread.
+        """A prediction from the fallback alone, without store or version: fast, and safe to call from any thread.
 
-        `failed`: why no version is asked. The answer counts for the arm that the request was assigned to all the same.
+        `failed`: why no version is used. The answer counts for the arm that the request was assigned to.
         """
         serving = self.serving
         answer = self._fall_back(serving, request, None, ())
@@ -201,8 +202,8 @@ class Engine:
         failed: list[str],
         progress: ScoringProgress,
     ) -> None:
-        """Fill `answered` with what versions answer, each request by the first of its versions that can, and `failed`
-        with why that was not the first."""
+        """Fill `answered` with the responses of versions, each by the first of a request's versions that can answer,
+        and `failed` with the reason where that was not the first."""
         by_chosen = {version: _versions(serving, version) for version in {chosen.version for chosen in routes}}
         versions = [by_chosen[chosen.version] for chosen in routes]
         for index, chosen in enumerate(routes):
@@ -253,13 +254,13 @@ class Engine:
         requests: Sequence[Request],
         contexts: Sequence[Any],
     ) -> list[Response | str]:
-        """The version's responses, the kind of failure for what it could not answer; a batch that raises is tried one
-        by one."""
+        """The version's responses, or the kind of failure for each request; a batch that raises is retried one by
+        one."""
         try:
             responses = serving.pipelines[version].answer(
                 [requests[index] for index in batch], [contexts[index] for index in batch]
             )
-        except Exception as error:  # a version may raise anything; the next level goes on
+        except Exception as error:  # a version may raise anything; the next level continues
             self._note("score", version, error)
             if len(batch) == 1:
                 return ["score"]
@@ -275,7 +276,8 @@ class Engine:
     def _checked(
         self, serving: Serving, version: str, request: Request, context: Any, response: Response
     ) -> Response | str:
-        """The response, "wrong" where another level has a better one. An empty one stands where nothing is known."""
+        """The response, or "wrong" where another level has a better one. An empty one is kept where nothing better is
+        known."""
         if not _holds_any(response):
             if _holds_any(serving.fallback.answer(request, context)[1]):
                 self._note("wrong", version, "an empty response")

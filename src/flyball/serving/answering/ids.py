@@ -1,4 +1,4 @@
-"""What a well-formed id is: what a request type accepts in a field that names an entity."""
+"""Checks ids: the values that a request type accepts in a field that refers to an entity."""
 
 import re
 from typing import Any, get_args, get_origin, get_type_hints
@@ -9,7 +9,7 @@ from flyball.core import BadInput
 from flyball.events import Ref
 
 _LONGEST = 400
-"""Bytes; what the log takes as a key."""
+"""The most bytes of an id, as of a key in the log."""
 
 _INTEGER = re.compile(r"\A(?:0|[1-9][0-9]{0,18})\Z", re.ASCII)
 
@@ -25,7 +25,7 @@ class IdRule:
         self.json_schema: dict[str, Any] = msgspec.json.schema(annotation)
 
     def value(self, id: object) -> Any:
-        """The id that `id`, text or the declared type, stands for; raises `BadInput` when it is malformed."""
+        """The id in its declared type, from text or that type; raises `BadInput` when it is malformed."""
         if type(id) is int and id in self._usual:
             return id
         value = id

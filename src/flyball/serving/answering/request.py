@@ -1,4 +1,4 @@
-"""Requests: numbered on arrival, checked once, fields that are not declared refused."""
+"""Makes requests: assigns ids on arrival, checks fields once, refuses undeclared ones."""
 
 import random
 from collections.abc import Mapping
@@ -15,7 +15,8 @@ Query = TypeVar("Query", bound=msgspec.Struct)
 
 
 class RequestReader:
-    """Makes requests of one type from what clients send.
+    """Makes requests of one type from the fields that clients send.
+
 
     Ids may be given as text, whatever their declared type. A request type that refers to nothing has the request's own
     id as its key. `names`: the fields that a request may have. `rng` numbers the requests: different in each process.

@@ -38,9 +38,9 @@ from flyball.tasks import Lookup, Request
 
 MAX_BATCH, MAX_LINES, MAX_REASONS = 100, 10_000, 100
 LINES_AT_ONCE = 256
-"""Lines that share a deadline; meanwhile other requests wait for some 3 ms."""
+"""Lines that are answered together; other requests wait for some 3 ms meanwhile."""
 LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-"""Requests in one body."""
+"""Content types of a body with several requests."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 Render = Callable[[Prediction], bytes]
@@ -88,7 +88,7 @@ def make_app(service: Service) -> ASGIApp:
 
 
 def _reasons_asked(request: HttpRequest) -> int:
-    """How many reasons of each value or item the request wants, 0 for none."""
+    """The number of reasons that the request wants for each value or item, 0 for none."""
     if "reasons" not in request.query_params:
         return 0
     text = required_parameter(request, "reasons")
@@ -98,13 +98,13 @@ def _reasons_asked(request: HttpRequest) -> int:
 
 
 def _loose(path: str) -> str:
-    """A path whose parameter takes what contains slashes too: an id that is malformed gets a 400, not a 404."""
+    """The path with a parameter that may contain slashes, so that a malformed id gets a 400, not a 404."""
     return path.replace("}", ":path}")
 
 
 class _Front:
-    """Takes the short path for plain lists and for requests sent as a body, which are looked up by their whole path,
-    and turns whatever goes wrong into a problem document. `direct`: {path of POST: its handler}."""
+    """Handles plain lists and requests in a body by their exact path, without routing, and converts all errors to
+    problem documents. `direct`: {path of POST: its handler}."""
 
     def __init__(self, service: Service, inner: ASGIApp, direct: Mapping[str, Handler]) -> None:
         self._service, self._inner, self._direct = service, inner, direct
@@ -127,7 +127,7 @@ class _Front:
         prefix = next(prefix for prefix in self._prefixes if path.startswith(prefix))
         try:
             prediction = await self._service.plain(path[len(prefix) :])
-        except Exception as error:  # BadInput as a rule; whatever else it is, the caller gets a document
+        except Exception as error:  # mostly BadInput; any error becomes a problem document
             if not isinstance(error, BadInput):
                 self._service.metrics.note("fault", prefix, error)
             await self._problem(error, path, send)
@@ -163,7 +163,7 @@ class _Front:
         try:
             await self._inner(scope, receive, sending)
         except Exception as error:
-            # what nobody foresaw was answered and noted within, and is raised again by Starlette for the server's log
+            # an unexpected error was answered already, and is raised again by Starlette for the server's log
             if not begun:
                 await self._problem(error, scope["path"], send)
 
@@ -219,7 +219,7 @@ class _Routes:
         return _json(documents, {"cache-control": "no-store"}, 200 if all(answered) else 207)
 
     async def _answer_lines(self, request: HttpRequest) -> Response:
-        """A request a line; a line each in reply, in the same order: the answer, or what is wrong with the request."""
+        """One request for each line; the reply has a line for each in the same order: the answer, or the error."""
         only(request, set())
         lines = [line for line in (await read_body(request)).split(b"\n") if line.strip()]
         if not 1 <= len(lines) <= MAX_LINES:
@@ -269,12 +269,12 @@ class _Routes:
         return Problem(503, self._service.why_unanswered(), headers, prediction=prediction.id)
 
     def own(self, path: str, rendering: str) -> Route:
-        """The route of a path of the application's own, such as "POST /eta"."""
+        """The route of an application's path, such as "POST /eta"."""
         method, _, template = path.partition(" ")
         return Route(_loose(template), self.own_handler(path, rendering), methods=[method])
 
     def own_handler(self, path: str, rendering: str) -> Handler:
-        """What answers such a path: fields in its path, query or body."""
+        """The handler of an application's path, with fields in the path, query or body."""
         method, _, template = path.partition(" ")
         render, reader = rendering_of(path, rendering), self._service.requests
 
@@ -316,8 +316,8 @@ class _Routes:
         return Response("ok\n", media_type="text/plain", headers={"cache-control": "no-store"})
 
     async def readyz(self, request: HttpRequest) -> Response:
-        """503 only while this process cannot answer: what is wrong with the whole service would be so with the process
-        that a load balancer would take instead, and answers from a state that is behind are better than none."""
+        """503 only while this process cannot answer: a problem of the whole service would affect the process that a
+        load balancer would choose instead, and answers from a lagging state are better than none."""
         unready, serving = self._service.refresher.unready(), self._service.engine.serving
         reasons = list(dict.fromkeys([*unready, *self._service.refresher.reasons()]))
         document = {
@@ -348,11 +348,11 @@ class _Routes:
 
 
 ARM_HEADER = "x-flyball-arm"
-"""The arm of a release that a tester asks for."""
+"""The header with which a tester requests an arm of a release."""
 
 
 def _with_arm(request: HttpRequest, question: Request) -> Request:
-    """The question, for the arm that its header names, if it names one."""
+    """The request, assigned to the arm that its header names, if any."""
     arm = request.headers.get(ARM_HEADER, "")
     return question if not arm else msgspec.structs.replace(question, arm=arm)
 

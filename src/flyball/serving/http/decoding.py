@@ -1,4 +1,4 @@
-"""What clients send, decoded: bodies within a limit, fields by query or as JSON, events as lines."""
+"""Decodes requests: bodies within a limit, fields in the query or as JSON, events as lines."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, get_origin, get_type_hints
@@ -14,8 +14,8 @@ MAX_BODY = 1 << 20
 _ONE = "application/json"
 _LINES = ("", "application/x-ndjson", "application/ndjson", "application/jsonl", "text/plain", "text/csv")
 UNNAMED = ("application/x-www-form-urlencoded", "application/octet-stream")
-"""What curl and others send when no content type is named: taken as lines when the request names their format, or when
-they begin as JSON does."""
+"""Default content types of curl and other clients: read as lines when the request names their format, or when they
+begin like JSON."""
 
 
 async def read_body(request: HttpRequest, limit: int = MAX_BODY) -> bytes:
@@ -32,7 +32,9 @@ async def read_body(request: HttpRequest, limit: int = MAX_BODY) -> bytes:
                 raise too_large
             pieces.append(piece)
     except ClientDisconnect:
-        raise Problem(400, "body must be sent in whole") from None  # nobody is left to read it, but it is counted
+        raise Problem(
+            400, "body must be sent in whole"
+        ) from None  # the client has disconnected, but the error is counted
     return b"".join(pieces)
 
 
@@ -84,7 +86,7 @@ def _bare(hint: Any) -> Any:
 
 
 def only(request: HttpRequest, known: set[str]) -> None:
-    """Raises `BadInput` for a parameter that is not known."""
+    """Raise `BadInput` for an unknown parameter."""
     for name in request.query_params:
         if name not in known:
             raise BadInput("parameter", f"one of {', '.join(sorted(known)) or 'none'}", name)
@@ -146,7 +148,7 @@ def _begins_as_json(body: bytes) -> bool:
 
 
 def _documents(body: bytes) -> list[bytes]:
-    """Each event of a JSON document on a line of its own; what is no JSON stays one line, for the quarantine."""
+    """The events of a JSON document, one for each line; invalid JSON stays one line, for the quarantine."""
     try:
         if body.lstrip()[:1] == b"[":
             return [

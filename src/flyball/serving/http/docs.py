@@ -1,4 +1,4 @@
-"""The page of documentation: one file, nothing from elsewhere, so that it works without a network."""
+"""The documentation page: a single file that works without a network."""
 
 from html import escape
 from pathlib import Path

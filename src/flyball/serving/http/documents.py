@@ -1,4 +1,4 @@
-"""Replies: an answer as JSON shows it, or in another rendering."""
+"""Renders predictions as replies: as a JSON document, or as one line."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -53,11 +53,11 @@ def _lines(prediction: Prediction) -> bytes:
 
 
 RENDERINGS: dict[str, Callable[[Prediction], bytes] | None] = {"json": None, "lines": _lines}
-"""How a path answers: None for the JSON document."""
+"""{rendering of a path: function to bytes, None for the JSON document}."""
 
 
 def rendering_of(path: str, name: str) -> Callable[[Prediction], bytes] | None:
-    """The rendering that a path names; raises `BadDeclaration` for one that there is not."""
+    """The rendering `name`; raises `BadDeclaration` for an unknown one."""
     if name not in RENDERINGS:
         raise BadDeclaration(f"rendering of path {path!r}", f"one of {', '.join(RENDERINGS)}", name)
     return RENDERINGS[name]

@@ -139,7 +139,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
 
 
 def _releases() -> Document:
-    """What `http.releases` offers."""
+    """The paths of `http.releases`."""
     name = _in_path("release", {"type": "string"})
     texts: Document = {"reason": {"type": "string"}, "by": {"type": "string"}}
     sample: Document = {"type": "number", "minimum": 0.01, "maximum": 100}
@@ -154,22 +154,22 @@ def _releases() -> Document:
         )
 
     words = {
-        "advance": "Let a shadow become a canary, or a canary take its next step",
-        "pause": "Let it stay as it is",
-        "resume": "Let it go on",
-        "abort": "End it: the champion answers everybody",
-        "promote": "Let its version serve everybody",
+        "advance": "Advance it: a shadow to a canary, or a canary to its next step",
+        "pause": "Pause it: units keep their arms",
+        "resume": "Resume it where it was",
+        "abort": "End it: the champion answers all requests",
+        "promote": "Let its version answer all requests",
         "finish": "End it; the champion stays",
         "rollback": "Undo the release that made the champion",
     }
     return {
         "/v1/releases": {
-            "get": _operation("releases", "All releases there ever were", "releases", [], {"200": _json()}),
+            "get": _operation("releases", "All releases, present and past", "releases", [], {"200": _json()}),
             "post": changed("start", "Start a release as declared, or as a shadow", [], fields),
         },
         "/v1/releases/{release}": {
             "get": _operation(
-                "release", "One release, with what is known of it", "releases", [name], {"200": _json()}, 404
+                "release", "One release, with its evidence and steps", "releases", [name], {"200": _json()}, 404
             )
         },
         **{

@@ -25,7 +25,7 @@ _KINDS = {
 
 
 class Problem(FlyballError):
-    """A request that cannot be served: answered with `status` and a problem document."""
+    """An error that is answered with `status` and a problem document."""
 
     def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None, **more: Any) -> None:
         self.status, self.detail, self.headers, self.more = status, detail, dict(headers or {}), more
@@ -33,7 +33,7 @@ class Problem(FlyballError):
 
 
 def problem_of(error: BaseException) -> Problem:
-    """The problem that stands for an error."""
+    """The problem for an error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, BadInput):

@@ -1,4 +1,5 @@
-"""Releases over HTTP: what the command line does, as JSON. Changes need the setting `manage`: there are no keys."""
+"""Releases over HTTP: the commands of `flyball releases`, as JSON. Changes need the setting `manage`, since there is no
+authentication."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +26,7 @@ from flyball.serving.http.problems import Problem
 from flyball.serving.service import Service
 
 COMMANDS = ("advance", "pause", "resume", "abort", "promote", "finish", "rollback")
-"""What a person may do with a release by its id."""
+"""The commands on a release, by its id."""
 _TEXTS = {"reason": "over HTTP", "by": "http", "version": "", "credit": ""}
 
 
@@ -67,7 +68,7 @@ class _Releases:
         return await self._changed(lambda: self._start(versions, plan, fields), 201)
 
     async def show(self, request: HttpRequest) -> Response:
-        """One release with what is known of it now."""
+        """One release with its evidence and steps."""
         only(request, set())
         name = request.path_params["release"]
 

@@ -1,8 +1,8 @@
-"""Requests that need no routing, read and answered as bytes: one sent as a JSON object, or a key in the path.
+"""Answers requests without routing, as bytes: one JSON object, or a key in the path.
 
-Promises: whoever connects sees what the routes of `app.py` would send, byte for byte but for ids (tested); what is in
-any doubt is left to them, so that an error has one wording. A request by way of ASGI costs 60 us more. Clients send the
-same head again and again: one that was parsed before, byte for byte, is not parsed again, which saves another 6 us.
+Promises: replies equal those of the routes of `app.py`, byte for byte except for ids (tested); anything unusual is left
+to the routes, so that an error has one wording. A request through ASGI takes 60 us more. Clients send the same head
+again and again: one that was parsed before, byte for byte, is not parsed again, which saves another 6 us.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ from flyball.serving.service import Service
 from flyball.tasks import Request
 
 MAX_BODY = 1 << 16
-"""Of a request on a short path, in bytes; a longer one is seldom, and comes in pieces."""
+"""Of a request on a short path, in bytes; longer ones are rare, and arrive in several pieces."""
 
 MAX_KNOWN_HEAD, MAX_KNOWN_HEADS = 1 << 11, 256
 """Bytes of a head that is known again, and how many are kept."""
@@ -32,7 +32,7 @@ _STRANGE = (b"transfer-encoding", b"expect", b"upgrade", b"content-encoding")
 
 
 class ShortPath:
-    """One path: `read` makes the request from the key in the path or the body; it may raise anything."""
+    """One path. `read`: makes the request from the key in the path, or from the body; it may raise anything."""
 
     __slots__ = ("encode", "read")
 
@@ -55,7 +55,7 @@ class ShortPaths:
         self._known: dict[bytes, tuple[ShortPath, int]] = {}
 
     def find(self, method: bytes, url: bytes, headers: Headers) -> ShortPath | None:
-        """The path of a request with this head; None for one that the routes must look at."""
+        """The short path for a request with this head; None for one that needs the routes."""
         if method == b"POST":
             path = self._posts.get(url)
             return path if path is not None and _is_small_json(headers) else None
@@ -150,7 +150,7 @@ def _text_of(render: Callable[[Prediction], bytes]) -> Encode:
 
 
 def _is_small_json(headers: Headers) -> bool:
-    """Whether the head promises one JSON document that comes at once."""
+    """Whether the head announces one small JSON document."""
     length = b""
     for name, value in headers:
         if name == b"content-length":

@@ -1,1 +1,1 @@
-"""One serving process, and the dispatcher that hands connections to it."""
+"""A serving process, and the dispatcher that passes connections to it."""

@@ -5,7 +5,7 @@ of them. Here the parent accepts each connection and passes it over a Unix socke
 open ones; a worker tells when it can answer, of every connection that it took, before it reads from it, and of every
 one that closed. Until a connection is taken the parent holds it too, and what a worker left untaken when it died goes
 to the next one: with a killed worker break the connections that it had taken, one per waiting client, and no others. A
-client that connects anew at once cannot meet the dead worker again, though its channel may still look open. As long as
+client that connects again at once cannot meet the dead worker again, though its channel may still look open. As long as
 no worker can answer well, clients wait in the kernel's backlog, but no longer than `PATIENCE_S`: a poor answer is
 better than none.
 """
@@ -22,7 +22,7 @@ from contextlib import suppress
 from flyball.core import Stopwatch, SystemStopwatch
 
 PATIENCE_S = 8.0
-"""How long clients wait for a worker that is ready, from when one takes connections at all."""
+"""How long clients wait for a worker that is ready, from when one accepts connections at all."""
 
 _TAKING, _READY, _TOOK, _MISSED, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"k", b"m", b"c", b"d", b"n"
 _READ_BYTES = 4_096
@@ -42,10 +42,10 @@ class _Worker:
 
 
 class Dispatcher:
-    """The parent's side: accepts on `listener` in a thread of its own and hands connections out.
+    """The parent's side: accepts connections on `listener` in a thread and passes them to workers.
 
-    Without any worker that can answer nothing is accepted, so clients wait in the kernel's backlog until one comes.
-    When none is ready, those that take connections do once one of them has for `patience_s`.
+    Without a worker that can answer nothing is accepted, so clients wait in the kernel's backlog. When none is ready,
+    those that take connections do once one of them has for `patience_s`.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Dispatcher:
         return theirs
 
     def shares(self) -> dict[str, tuple[int, int]]:
-        """{worker: (connections assigned so far, open now)}, the dead ones with 0 open."""
+        """{worker: (connections assigned so far, open now)}; dead workers have 0 open."""
         with self._lock:
             shares = {name: (assigned, 0) for name, assigned in self._gone.items()}
             for worker in self._workers:
@@ -91,7 +91,7 @@ class Dispatcher:
         return shares
 
     def stop(self) -> None:
-        """Accept no more and let go of the workers; their open connections stay theirs."""
+        """Stop accepting and close the channels to the workers, which keep their open connections."""
         if self._thread.is_alive() and not self._stopping:
             self._stopping = True
             self._wake.send(b"w")
@@ -155,7 +155,7 @@ class Dispatcher:
     def _accept(self) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError as error:  # this thread must not end: without it nobody could connect any more
+        except OSError as error:  # this thread must not end, or no client could connect any more
             self._full = error.errno in _NO_ROOM
             return
         self._hand_out(connection)
@@ -213,7 +213,7 @@ class Dispatcher:
         worker.open -= heard.count(_CLOSED) + heard.count(_MISSED)
 
     def _drop(self, worker: _Worker) -> None:
-        """Let go of a dead worker: what it did not take is for the others."""
+        """Remove a dead worker; the connections it did not take go to the others."""
         if worker in self._workers:
             with suppress(OSError):
                 while heard := worker.channel.recv(_READ_BYTES):  # what it sent before it died
@@ -226,7 +226,7 @@ class Dispatcher:
 
 
 class Receiver:
-    """The worker's side: turns each connection handed over into one that `make_protocol` serves."""
+    """The worker's side: serves each connection it receives with `make_protocol`."""
 
     def __init__(self, channel: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
         self._channel, self._make_protocol = channel, make_protocol

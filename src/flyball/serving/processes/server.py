@@ -28,7 +28,7 @@ from flyball.settings import Settings
 from flyball.tasks import Request
 
 REPLACE_ME = 71
-"""Exit code of a process whose scoring threads are all held: start another."""
+"""Exit code of a process whose scoring threads are all stuck, to be replaced."""
 
 KEEP_ALIVE_S = 75
 REQUEST_S = 30.0
@@ -44,7 +44,8 @@ def serve(
     name: str,
     listener: socket.socket | None = None,
 ) -> None:
-    """Be a serving process until SIGTERM or SIGINT: finish what is in flight, write the predictions, return.
+    """Run a serving process until SIGTERM or SIGINT; then finish requests in flight, write the predictions, and return.
+
 
     `channel`: from `Dispatcher.add_worker`; or `listener`, a socket to accept from. `name` tells this process apart
     in metrics and records. Ends the process with `REPLACE_ME` when versions hold its scoring threads.
@@ -58,7 +59,7 @@ def run(
     """Serve an opened application; see `serve`."""
     service = Service(runtime, name, random.Random(int.from_bytes(os.urandom(16))))
     _allow_connections()
-    # what was loaded so far lives as long as the process: the collector need not look at it again and again
+    # loaded objects live as long as the process, so the garbage collector need not traverse them
     gc.collect()
     gc.freeze()
     connection = _connections(ShortPaths(service))
@@ -88,7 +89,7 @@ def _allow_connections() -> None:
 
 
 class _ShortCycle:
-    """What uvicorn's connection looks at of a request on its way, for one on a short path."""
+    """What uvicorn's connection needs of a request in flight, for one on a short path."""
 
     __slots__ = ("disconnected", "keep_alive", "response_complete", "response_started")
     message_event = asyncio.Event()  # nobody waits for it
@@ -99,10 +100,10 @@ class _ShortCycle:
 
 
 class _Connection(HttpToolsProtocol):
-    """Tells the parent when it is closed, and whoever does not speak HTTP what is wrong, as a problem document.
+    """A connection that reports its closing to the parent, and answers invalid HTTP with a problem document.
 
-    A request must be in whole `REQUEST_S` after it began and its head must fit `MAX_HEAD` bytes, so that clients who
-    send a byte now and then, or headers without end, hold neither connections nor memory.
+    A request must be complete `REQUEST_S` after it began, and its head must fit `MAX_HEAD` bytes, so that slow clients
+    and endless headers hold neither connections nor memory.
     """
 
     receiver: Receiver | None = None
@@ -156,7 +157,7 @@ class _Connection(HttpToolsProtocol):
         if path is not None and self.short is not None:
             try:
                 request = path.read(self._body)
-            except Exception:  # the routes read it again, and say what is wrong
+            except Exception:  # the routes parse it again and report the error
                 super().on_headers_complete()
                 super().on_body(self._body)
             else:
@@ -209,7 +210,7 @@ class _Connection(HttpToolsProtocol):
         try:
             response = self.short.response(path, prediction, self.server_state.default_headers, closing)
         except Exception:
-            self.transport.close()  # the client must not wait for what cannot be made
+            self.transport.close()  # the reply cannot be made, and the client must not wait
             raise
         self.transport.write(response)
         if closing:
@@ -241,7 +242,7 @@ class _Connection(HttpToolsProtocol):
         self._refuse(Problem(408, f"request must be in whole within {REQUEST_S:g} s"))
 
     def _refuse(self, problem: Problem) -> None:
-        """Say why, unless an answer is on its way, and hang up."""
+        """Send the problem, unless an answer is being sent, and close the connection."""
         if not self.transport.is_closing():
             if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
                 body = problem_body(problem, "")
@@ -301,7 +302,7 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but the signal is not raised again afterwards: being asked to stop is a good end."""
+        """As uvicorn's, but the signal is not raised again afterwards, so that the exit code is 0."""
         handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

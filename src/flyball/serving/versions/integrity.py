@@ -1,20 +1,20 @@
-"""Whether the files of versions in service are still those that were verified when they were loaded."""
+"""Detects changes of the files of loaded versions."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 Print = tuple[int, int, int]
-"""Size, time of the last change in nanoseconds, and inode: what a write to a file changes."""
+"""Size, time of the last change in nanoseconds, and inode of a file."""
 
 
 class ArtifactFiles:
-    """Remembers what the files of each version looked like; a look costs one stat a file."""
+    """Remembers size, time and inode of each version's files; a check costs one stat for each file."""
 
     def __init__(self) -> None:
         self._prints: dict[str, dict[str, Print | None]] = {}
 
     def note(self, version: str, folder: Path, names: Iterable[str]) -> None:
-        """Remember how the files are now: call it before they are verified, so that no change falls in between."""
+        """Remember the present files; call it before they are verified, so that no change is missed in between."""
         self._prints[version] = {str(folder / name): _print_of(folder / name) for name in names}
 
     def forget(self, kept: Iterable[str]) -> None:
@@ -22,7 +22,7 @@ class ArtifactFiles:
         self._prints = {version: self._prints[version] for version in kept if version in self._prints}
 
     def changed(self, version: str) -> bool:
-        """Whether a file has changed since it was noted; one that is gone has not: what was loaded of it is whole."""
+        """Whether a file has changed since it was noted; a deleted file has not, as it is still mapped in memory."""
         now = {path: _print_of(Path(path)) for path in self._prints.get(version, {})}
         return any(
             print_now is not None and print_now != self._prints[version][path] for path, print_now in now.items()

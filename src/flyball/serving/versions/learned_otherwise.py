@@ -1,7 +1,7 @@
-"""Which versions in service learned from another declaration than the application's file has now.
+"""Finds versions in service that learned from another declaration than the application's file has now.
 
-They go on to answer by what they learned, as they should: an edit of a target is a decision for the next version. What
-is wrong is when nobody knows it.
+They continue to answer by what they learned, since an edited target applies to the next version; but it should be
+reported.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from flyball.releases import current, role_of, versions_in_service
 from flyball.runtime import Runtime
 
 _FOLLOWED = ("hashes", "times", "types")
-"""Keys that opening a version checks or follows by itself."""
+"""Keys of the declaration that opening a version checks or follows."""
 
 _PAIRS = ("columns",)
 """Keys that list (name, kind)."""
@@ -30,7 +30,7 @@ class LearnedOtherwise(msgspec.Struct, frozen=True):
     changes: tuple[str, ...]
 
     def text(self) -> str:
-        """It, what differs, and what to do.
+        """The version, what differs, and what to do.
 
         >>> LearnedOtherwise("v2", "champion", ("target.within 6h, now 12h",)).text()
         'v2 (champion) learned with target.within 6h, now 12h; it answers by what it learned: run flyball learn for a \
@@ -76,7 +76,7 @@ def _names_now(event_types: Sequence[type[Event]]) -> dict[str, str]:
 
 
 def _plain(value: Any, names: Mapping[str, str]) -> Any:
-    """The value as JSON would give it, by the names of now."""
+    """The value as from JSON, with present names."""
     if isinstance(value, Mapping):
         return {key: _plain(item, names) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""A registered version made ready to answer: loaded, verified, opened as its task was declared then, warmed."""
+"""Loads a registered version: verifies its files, opens it with the task as declared then, and warms it up."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,9 +40,9 @@ class VersionLoader:
         self._onlines: dict[str, Online] = {}
 
     def online(self, declaration: Mapping[str, Any] | None = None) -> Online:
-        """The online door of the task as `declaration` of a version says (default: as it is declared now).
+        """The online interface of the task as in a version's `declaration` (default: as declared now).
 
-        Raises `Refused` for what the application declares no more.
+        Raises `Refused` for what the application no longer declares.
         """
         declared = declaration or self._app.task.about.declaration
         name = msgspec.json.encode(declared, order="deterministic").decode()
@@ -84,5 +84,5 @@ class VersionLoader:
         )
 
     def verify(self, version: Version) -> None:
-        """Raises `ArtifactCorrupt` when a file of `version` is no longer what the registry says."""
+        """Raise `ArtifactCorrupt` when a file of `version` differs from its hash in the registry."""
         load_artifact(self._artifacts / version.artifact, version.artifact_files)

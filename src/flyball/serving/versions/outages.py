@@ -1,4 +1,4 @@
-"""Which versions in service could not serve any more if the application's file, as it is now, were deployed."""
+"""Finds versions in service that could not serve if the application's present file were deployed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,15 +25,15 @@ class Outage(msgspec.Struct, frozen=True):
 
     @property
     def serves(self) -> bool:
-        """Whether it answers today; the previous champion is only where a rollback would go."""
+        """Whether it answers requests today; the previous champion only would after a rollback."""
         return self.role != "previous"
 
 
 def outages(runtime: Runtime, declared_only: bool = False) -> list[Outage]:
-    """The released versions that the application as it is declared now cannot open, best first.
+    """The released versions that the application as declared now cannot open, best first.
 
-    Each is loaded as serving loads it, over empty stores; nothing is written, and no registry is made. `declared_only`:
-    its artifact is not read, so that only what the declaration forbids is found; that is quick.
+    Each is loaded as in serving, over empty stores; nothing is written. `declared_only`: the artifact is not read, so
+    that only conflicts of the declaration are found, which is fast.
     """
     if not registry_exists(runtime.settings.registry):
         return []

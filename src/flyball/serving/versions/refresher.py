@@ -1,7 +1,7 @@
-"""Keeps what answers are made from up to date: released versions, the fallback, the catalog, the lag.
+"""Refreshes what answers are made from: released versions, the fallback, the catalog, the lag.
 
-One step polls once; the process polls four times a second in a thread of its own, so that loading and verifying a
-version never stands in the way of a request. What cannot be read stays as it was and is counted.
+One step polls once; the process polls four times a second in a separate thread, so that loading and verifying a version
+never delays a request. When something cannot be read, the present value is kept and a failure is counted.
 """
 
 import threading
@@ -35,15 +35,15 @@ _FALLBACK_US = 1_000_000
 _INTERVAL_US = 1_000_000
 _CATALOG_US = 10_000_000
 _FILLING_US = 1_000_000
-"""How often the catalog is polled while it is empty or the state lags: then items arrive by the thousand."""
+"""The polling period of the catalog while it is empty or the state lags, when items arrive by the thousand."""
 _RETRY_US = 5_000_000
 _CATALOG_TRIES = 3
 
 
 class StateLag:
-    """How old the online state is: since when the log holds events that are not applied yet.
+    """The lag of the online state: how long the log has held events that are not applied yet.
 
-    `first_us`: how long what the first poll finds unapplied counts as having waited, which nobody knows.
+    `first_us`: the assumed age of events that are unapplied at the first poll.
     """
 
     def __init__(self, first_us: int = 0) -> None:
@@ -64,7 +64,7 @@ class StateLag:
             self._polls.append((now_us, ends))
         while self._polls and _covers(applied, self._polls[0][1]):
             self._polls.popleft()
-        if len(self._polls) > 1_000:  # a consumer that stands still: every second poll says enough
+        if len(self._polls) > 1_000:  # for a consumer without progress, every second poll is enough
             self._polls = deque(poll for index, poll in enumerate(self._polls) if index % 2 == 0)
         return now_us - self._polls[0][0] if self._polls else 0
 
@@ -120,7 +120,7 @@ class Refresher:
     def step(self) -> None:
         """Poll everything that is due."""
         now_us = self._clock.now_us()
-        if now_us < self._last_us:  # the clock was set back: what was due then is due now
+        if now_us < self._last_us:  # the clock was set back: poll everything now
             self._due_us.clear()
             with self._lock:
                 self._failed = {version: (reason, now_us) for version, (reason, _) in self._failed.items()}
@@ -138,7 +138,7 @@ class Refresher:
         self._metrics.gauge("ready", int(not self.unready()))
 
     def trip(self, version: str, reason: str) -> None:
-        """Open the circuit breaker of `version`: it is out of service until another release comes."""
+        """Open the circuit breaker of `version`: it is out of service until the next release."""
         with self._lock:
             self._tripped[version] = reason
         self._publish()
@@ -150,12 +150,12 @@ class Refresher:
         return self._contexts(requests)
 
     def online_of(self, version: str) -> Online:
-        """The online door of a version in service."""
+        """The online interface of a version in service."""
         return self._loaded[version].online
 
     @property
     def loader(self) -> VersionLoader:
-        """What opens versions over the stores as they are known."""
+        """The loader of versions over the present stores."""
         if self._loader is not None:
             return self._loader
         try:
@@ -167,9 +167,9 @@ class Refresher:
 
     @property
     def settled(self) -> bool:
-        """Whether answers are as good as they get: the champion is in service, or it is known that there is none.
+        """Whether answers cannot get better by waiting: the champion is in service, or there is none.
 
-        Where the log holds events, the consumers are given the time to make a first fallback of them.
+        Where the log holds events, consumers are given the time to make a first fallback from them.
         """
         serving = self.engine.serving
         if not (self._polled and self._released and serving.release.champion in (None, *serving.pipelines)):
@@ -177,7 +177,7 @@ class Refresher:
         return bool(serving.fallback.ready or serving.pipelines or not self._events)
 
     def unready(self) -> list[str]:
-        """Why no request can be answered with anything yet; empty when one can."""
+        """The reasons why no request can be answered yet; empty when one can."""
         if self._loading and not self.engine.serving.pipelines:
             return [f"{self._loading} is being loaded"]
         if not self._polled:
@@ -191,7 +191,7 @@ class Refresher:
         return [*(lost or [self._runtime.app.task.about.first_needs]), *self._troubles.values()]
 
     def reasons(self) -> list[str]:
-        """What is not as it should be, though requests can be answered."""
+        """Problems in spite of which requests can be answered."""
         serving = self.engine.serving
         reasons = _out_of_service(serving)
         if serving.release.champion is None:
@@ -211,7 +211,7 @@ class Refresher:
         while not self._stop.is_set():
             try:
                 self.step()
-            except Exception as error:  # this thread must not end: without it no release would come through
+            except Exception as error:  # this thread must not end, or no release would be loaded
                 self._metrics.note("fault", "refresher", error)
             self._stop.wait(EVERY_S)
 
@@ -223,7 +223,7 @@ class Refresher:
             poll()
             self._troubles.pop(name, None)
             self._metrics.healed("poll", name)
-        except Exception as error:  # a store that is locked or gone: what was known stays in service
+        except Exception as error:  # a store is locked or unavailable: the present value stays in service
             self._metrics.note("poll", name, error)
             self._troubles[name] = f"{name} could not be read: {error}"
 
@@ -289,7 +289,7 @@ class Refresher:
             self._intervals[level] = read_interval(self._runtime.intervals_path(level))
 
     def _shift(self, level: float) -> IntervalShift | None:
-        """By how much outcomes have moved the interval of `level`; None for one that is not kept."""
+        """The shift of the interval of `level` by outcomes; None for one that is not adapted."""
         if level not in self._intervals:
             return None
         known = self._intervals[level]
@@ -338,7 +338,7 @@ class Refresher:
                 self._loaded[version] = loaded
                 self._failed.pop(version, None)
             self._metrics.healed("load", version)
-        except Exception as error:  # whatever is wrong with it, it does not serve; it is tried again later
+        except Exception as error:  # any error: it does not serve, and is tried again later
             if isinstance(error, StoreUnavailable) and version in self._loaded:
                 raise  # the registry is locked for a moment: all stays as it was
             self._take_out(version, error, now_us)
@@ -346,14 +346,14 @@ class Refresher:
             self._loading = ""
 
     def _take_out(self, version: str, reason: Exception, now_us: int) -> None:
-        """A version that cannot be opened as it is released does not serve as it was before either."""
+        """Take a version out of service that cannot be opened as it is released now."""
         with self._lock:
             self._loaded.pop(version, None)
             self._failed[version] = (str(reason), now_us + _RETRY_US)
         self._metrics.note("load", version, reason)
 
     def _poll_files(self, now_us: int) -> None:
-        """A file of a version in service that was written to is verified again; what is wrong no longer serves."""
+        """Verify versions in service whose files were written to; a corrupt one is taken out of service."""
         for version, loaded in list(self._loaded.items()):
             if not self._files.changed(version):
                 continue
@@ -404,7 +404,7 @@ def items_of(about: About) -> Entity | None:
 
 
 TITLES = ("title", "name")
-"""Fields of a profile that tell a person what an item is, the first that there is."""
+"""Fields of a profile that hold an item's title; the first existing one is used."""
 
 
 def titles_of(catalog: Catalog, items: Entity) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 Every function takes `predicted`, float64 (rows,), probabilities (for `auc` and `average_precision` any scores),
 `actual`, 0 or 1, each row's unit (`unit_of`, of `units`) and what each example counts (`weight`, (rows,), 1 by
-default). Rows of equal scores cannot be told apart: no metric depends on their order. Sources: AUC with ties as half:
-Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982; average precision: Manning,
-Raghavan and Schütze, "Introduction to Information Retrieval", 2008, chapter 8, thresholds at distinct scores; recall
-at a false-positive rate: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006; log loss and
-Brier score: Gneiting and Raftery, JASA 2007.
+default). No metric depends on the order of rows with equal scores. Sources: AUC with ties as half: Hanley and McNeil,
+"The meaning and use of the area under a ROC curve", Radiology 1982; average precision: Manning, Raghavan and Schütze,
+"Introduction to Information Retrieval", 2008, chapter 8, thresholds at distinct scores; recall at a false-positive
+rate: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006; log loss and Brier score: Gneiting
+and Raftery, JASA 2007.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _SMALLEST = 1e-15
 
 
 def one_class(actual: NDArray[Any], metric: str) -> Undefined | None:
-    """Why a metric that compares both classes cannot be had of `actual`; None when it can.
+    """Why a metric that compares both classes is undefined for `actual`; None when it is defined.
 
     >>> one_class(np.array([0, 0, 0]), "auc").reason
     'auc needs examples of both classes, all 3 are 0'
@@ -45,7 +45,7 @@ def one_class(actual: NDArray[Any], metric: str) -> Undefined | None:
 def logloss(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean of -log of the probability given to what happened; probabilities count as 1e-15 at least."""
+    """Mean log loss: -log of the probability of the actual outcome, clipped at 1e-15."""
     probability = np.where(np.asarray(actual) > 0, predicted, 1.0 - np.asarray(predicted, np.float64))
     return request_mean(-np.log(np.clip(probability, _SMALLEST, 1.0)), unit_of, units, weight)
 
@@ -53,21 +53,22 @@ def logloss(
 def brier(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean squared difference of probability and what happened."""
+    """Brier score: the mean squared difference of probability and outcome."""
     return request_mean((np.asarray(predicted, np.float64) - actual) ** 2, unit_of, units, weight)
 
 
 def calibration_ratio(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Sum of probabilities over what happened; it should be 1."""
+    """Calibration ratio: the sum of probabilities divided by the number of positives; it should be 1."""
     return ratio(predicted, actual, unit_of, units, weight)
 
 
 def auc(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Probability that a row where it happened scores above one where it did not, ties as half; nan without both."""
+    """Area under the ROC curve: the probability that a positive scores above a negative, ties as half; nan without
+    both."""
     ascending = _Ranked(-np.asarray(predicted, np.float64), actual, unit_of, weight)
 
     def of_rows(rows: Doubles) -> Doubles:
@@ -82,8 +83,8 @@ def auc(
 def average_precision(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Sum over distinct scores, best first, of (recall gained there) times (precision down to there); nan where
-    nothing happened."""
+    """Average precision: the sum over distinct scores, best first, of the gain in recall times the precision; nan
+    without positives."""
     descending = _Ranked(predicted, actual, unit_of, weight)
 
     def of_rows(rows: Doubles) -> Doubles:
@@ -102,8 +103,8 @@ def recall_at_fpr(
     units: int,
     weight: ExampleWeight = None,
 ) -> Resampled:
-    """The most recall that any threshold has whose false-positive rate is `most` at most, from 0 to 1; nan without
-    both classes."""
+    """The highest recall of a threshold whose false-positive rate is at most `most`, in [0, 1]; nan without both
+    classes."""
     if not 0 <= most <= 1:
         raise BadInput("false-positive rate", "from 0 to 1", most)
     descending = _Ranked(predicted, actual, unit_of, weight)

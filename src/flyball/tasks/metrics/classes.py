@@ -18,7 +18,7 @@ from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, divided
 def class_logloss(
     probabilities: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean of -log of the probability given to the class of the row, 1e-15 at least; 1e-15 for a class unknown."""
+    """Mean log loss: -log of the probability of the row's class, clipped at 1e-15; 1e-15 for an unknown class."""
     known = np.asarray(actual) >= 0
     probability = np.where(known, probabilities[np.arange(len(actual)), np.where(known, actual, 0)], 0.0)
     return request_mean(-np.log(np.clip(probability, 1e-15, 1.0)), unit_of, units, weight)
@@ -34,8 +34,7 @@ def accuracy(
 def macro_f1(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean over classes of 2 hits / (chosen + actual): classes count alike however rare. Those never seen are left
-    out."""
+    """Macro-averaged F1: the mean over classes of 2 hits / (chosen + actual). Classes that never occur are left out."""
     classes, chosen_of, actual_of, hits_of = _counts(chosen, actual, unit_of, units, weight)
 
     def value(weights: Doubles) -> Doubles:
@@ -48,7 +47,7 @@ def macro_f1(
 def balanced_accuracy(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean over the classes that occur of the share of their rows that were chosen right."""
+    """Balanced accuracy: the mean over classes of their recall, of the classes that occur."""
     classes, _, actual_of, hits_of = _counts(chosen, actual, unit_of, units, weight)
 
     def value(weights: Doubles) -> Doubles:

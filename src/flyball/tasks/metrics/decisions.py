@@ -1,4 +1,4 @@
-"""Metrics of what was done about probabilities: confusion, what a day's capacity of reviews finds, and money.
+"""Metrics of decisions made from probabilities: confusion, precision within a day's review capacity, and costs.
 
 `flagged`, bool (rows,): acted upon. `value`, (rows,), such as the amount of a payment: what each example counts then.
 `cost`, (rows,): what the decision on each example cost, see `policy.costs_of_decisions`. Sources: Fawcett, "An
@@ -41,7 +41,7 @@ def confusion(
 def precision_of_flagged(
     flagged: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Share of the flagged where it happened; nan where nothing is flagged."""
+    """Precision: the share of flagged examples that are positive; nan when none is flagged."""
     return defined_ratio(np.asarray(flagged, bool) & (np.asarray(actual) > 0), flagged, unit_of, units, weight)
 
 
@@ -53,7 +53,7 @@ def recall_of_flagged(
     weight: ExampleWeight = None,
     value: NDArray[Any] | None = None,
 ) -> Resampled:
-    """Share of what happened that was flagged, by `value` where it is given; nan where nothing happened."""
+    """Recall: the share of positives that were flagged, weighted by `value` where given; nan without positives."""
     happened = (np.asarray(actual) > 0) * (1.0 if value is None else np.asarray(value, np.float64))
     return defined_ratio(happened * np.asarray(flagged, bool), happened, unit_of, units, weight)
 
@@ -61,7 +61,7 @@ def recall_of_flagged(
 def false_positive_rate(
     flagged: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Share of what did not happen that was flagged; nan where everything happened."""
+    """False-positive rate: the share of negatives that were flagged; nan without negatives."""
     quiet = ~(np.asarray(actual) > 0)
     return defined_ratio(quiet & np.asarray(flagged, bool), quiet, unit_of, units, weight)
 
@@ -69,7 +69,7 @@ def false_positive_rate(
 def money_saved(
     cost: NDArray[Any], cost_accepted: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean over examples of what accepting all would have cost minus what the decisions cost, in the unit of costs."""
+    """Mean saving: the cost of accepting all examples minus the cost of the decisions, in the unit of costs."""
     return request_mean(np.asarray(cost_accepted, np.float64) - cost, unit_of, units, weight)
 
 

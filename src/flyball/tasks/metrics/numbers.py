@@ -73,7 +73,7 @@ def interval_coverage(
     units: int,
     weight: ExampleWeight = None,
 ) -> Resampled:
-    """Share of rows whose actual number lies in [low, high]."""
+    """Share of rows whose actual number is in [low, high]."""
     return request_mean((low <= actual) & (actual <= high), unit_of, units, weight)
 
 

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: the reliability curve and the calibration error, both by bins.
+"""Calibration of probabilities: the reliability curve and the calibration error, both by bins.
 
 Sources: reliability diagrams: Murphy and Winkler, Applied Statistics 1977; calibration error in equally filled bins:
 Nixon et al., "Measuring Calibration in Deep Learning", CVPR Workshops 2019; bin edges as scikit-learn's
@@ -19,7 +19,7 @@ BINS = 10
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True):
-    """The examples whose probability lies in `(low, high]`, the first bin with `low` itself.
+    """The examples whose probability is in `(low, high]`, the first bin with `low` itself.
 
     `rows`: how many. `predicted`: their mean probability; `observed`: the share of them that happened, both functions
     of unit weights, so that the bootstrap of every other metric gives their intervals.

@@ -13,11 +13,12 @@ Resampled = Callable[[Doubles], Doubles]
 """Weights (resamples, units) -> values (resamples,)."""
 
 ExampleWeight = NDArray[Any] | None
-"""What each example counts: (rows,); None: 1 each."""
+"""The weight of each example, shape (rows,); None: 1 each."""
 
 
 class Undefined(msgspec.Struct, frozen=True):
-    """A metric that these examples cannot give, and why: "auc needs both classes, all 40 examples are 0"."""
+    """A metric that is undefined for these examples, with the reason: "auc needs both classes, all 40 examples are
+    0"."""
 
     reason: str
 

@@ -1,1 +1,1 @@
-"""One event in, a number, quantiles, a probability or a class out, learned from what later events say of it."""
+"""Prediction tasks: a number, quantiles, a probability or a class for an event, learned from later events."""

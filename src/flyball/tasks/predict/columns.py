@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 
 BASELINE = "baseline_values"
-"""The array of what is answered when neither a version nor the features can be had."""
+"""The name of the artifact's array with the response for when version or features are unavailable."""
 
 
 def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) -> tuple[TableColumn, ...]:
-    """Every column that candidates see but those `ignored`: fields of the event, times, the features in their order.
+    """The columns that candidates see: fields of the event, times, and features in order, without those `ignored`.
+
 
     Raises `BadDeclaration` for features of a key that the event does not name.
     """
@@ -86,7 +87,7 @@ class EventColumns(Columns):
         self._fields = {group.name: attrgetter(*group_fields(task.on, group)) for group in self.groups}
 
     def keys_of_request(self, request: Request, items: Sequence[str] = ()) -> GroupKeys:
-        """The key of each group; none where the event leaves it out."""
+        """The key of each group; empty where the event has no value for it."""
         keys_of = {}
         for name, read in self._fields.items():
             named = read(request.event)
@@ -96,7 +97,7 @@ class EventColumns(Columns):
         return keys_of
 
     def of_request(self, reading: "Reading", request: Request) -> FeatureRead:
-        """What the record of a response says of what was read for it."""
+        """The features read for a response, as its record stores them."""
         read = self.of_items(reading, range(1))
         vectors = {}
         if sampled(request.key):
@@ -180,7 +181,7 @@ class Encoder:
         return numbers, codes
 
     def _numbers(self, requests: Sequence[Request], features: Mapping[str, Sequence[Any]]) -> Doubles:
-        # None becomes NaN on the way; contiguous rows are what the predictors walk
+        # None becomes NaN here; predictors need contiguous rows
         if requests and self._fields_of is not None and features.keys().isdisjoint(self.number_names):
             numbers = np.array([self._fields_of(request.event) for request in requests], np.float64)
         else:

@@ -1,4 +1,4 @@
-"""Metrics of what was done about predictions: costs, what was caught, and what a quote came to."""
+"""Metrics of decisions and quotes: costs, positives caught, and the cost of quotes."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -17,8 +17,8 @@ from flyball.tasks.task import EvaluationSet, MetricFamily
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """Decisions on requests beside what came: `actions`, int8 (n,), indexes into `policy.ACTIONS`; `actual`, `weight`,
-    float64 (n,); `unit_of`, int64 (n,), of `units`."""
+    """Decisions with their outcomes: `actions`, int8 (n,), indexes into `policy.ACTIONS`; `actual`, `weight`, float64
+    (n,); `unit_of`, int64 (n,), of `units`."""
 
     actions: NDArray[np.int8]
     actual: Doubles
@@ -29,18 +29,18 @@ class Decided(msgspec.Struct, frozen=True):
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Those that were declined or sent to review."""
+        """Which requests were declined or sent to review."""
         flagged: NDArray[np.bool_] = np.isin(self.actions, (ACTIONS.index("decline"), ACTIONS.index("review")))
         return flagged
 
     @property
     def paid(self) -> Doubles:
-        """What each decision came to."""
+        """The cost of each decision."""
         return costs_of_decisions(self.actions, self.actual, self.costs)
 
     @property
     def paid_by_accepting(self) -> Doubles:
-        """What approving it came to."""
+        """The cost of approving each request."""
         return costs_of_decisions(np.zeros(len(self.actions), np.int8), self.actual, self.costs)
 
 
@@ -75,7 +75,7 @@ class DecisionMetric(msgspec.Struct, frozen=True):
 class DailyPrecision(msgspec.Struct, frozen=True):
     """Precision of the `k` highest probabilities of a day; of the entities that are the units where `by_unit`.
 
-    Of a sample of the requests, as many fewer are looked at.
+    Of a sample of the requests, as many fewer are examined.
     """
 
     k: int
@@ -149,7 +149,7 @@ _CELLS: dict[str, Literal["high", "low"]] = {
 
 
 def quote_cost(quote: Quote, column: int) -> Callable[..., Resampled]:
-    """Mean over requests of what being late and early with the promise costs; `column`: of the promise."""
+    """The mean cost of being late or early with the promise; `column`: the index of the promise among the values."""
 
     def measured(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
         gap = actual - values[:, column]

@@ -1,4 +1,4 @@
-"""What a prediction task does about what it predicts: a decision by costs, or a number to promise."""
+"""What a prediction task derives from its predictions: a decision by costs, or a quoted number."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,7 +34,7 @@ Policy = Decide | Quote | None
 
 
 def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Sequence[str]) -> None:
-    """Raise `BadDeclaration` where what is done does not fit what is predicted. `fields`: of the request's event."""
+    """Raise `BadDeclaration` where the decision or quote does not fit the target. `fields`: of the request's event."""
     if isinstance(policy, Quote):
         if target.kind != "quantiles":
             must = f"for quantiles: a quote is the {policy.level:.0%} quantile of what may happen"
@@ -70,7 +70,7 @@ def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, .
 
 
 def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str, within_us: int) -> Reviews | None:
-    """What people look at; None without a type of verdicts."""
+    """The reviews of the task; None without a type of verdicts."""
     if not isinstance(policy, Decide) or policy.verdict is None:
         return None
     keys = (key_field, key_field_of(policy.verdict, by))
@@ -85,7 +85,7 @@ def plain_decide(policy: Policy) -> dict[str, Any] | None:
 
 
 def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy, on: type[Event]) -> Policy:
-    """What a version was declared with; the type of verdicts is that of `now`, fields are called as in `on`."""
+    """The decision that a version was declared with, with the present type of verdicts and present names of fields."""
     if plain is None:
         return None
     if "late" in plain:
@@ -108,7 +108,7 @@ def _cost_now(plain: Sequence[Any], on: type[Event]) -> Expression:
 
 
 class Decider:
-    """Turns predicted values into a response; the same for the same request, whatever came before."""
+    """Makes a response from predicted values; it depends on the request alone."""
 
     def __init__(self, policy: Policy, quantiles: Sequence[float], thresholds: Thresholds) -> None:
         self._policy, self._quantiles, self._thresholds = policy, tuple(quantiles), thresholds
@@ -148,7 +148,7 @@ class Decider:
 
     @property
     def quoted(self) -> str:
-        """In words which quantile a quote is, "" for none."""
+        """The quantile of a quote as text, "" without a quote."""
         return f"{self._policy.level:.0%} quantile" if isinstance(self._policy, Quote) else ""
 
 

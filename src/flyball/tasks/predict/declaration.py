@@ -1,4 +1,4 @@
-"""The declaration of a prediction task: of which event, what, from what."""
+"""The declaration of a prediction task: its event, target and columns."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ _DOORS = {
     "EventColumns": "flyball.tasks.predict.columns",
     "columns_of": "flyball.tasks.predict.columns",
 }
-"""What the declaration opens by name: these modules know it, it does not know them."""
+"""Modules that are imported by name when needed, since they import this one."""
 
 TIMES = ("hour", "weekday")
 """Columns made of the request's time in the task's zone, as categories: "0" to "23", "0" (Monday) to "6"."""
@@ -51,7 +51,7 @@ _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("
 
 
 class Predict(msgspec.Struct, frozen=True, dict=True):
-    """Predict something of one event from what is known when it happens.
+    """Predict a target of an event from what is known when it happens.
 
     `on`: the request's event type; the service keeps each request as such an event, and training learns from them.
     `target`: made by `fb.elapsed`, `fb.occurs` or `fb.target_value`; or several of `fb.occurs` at once, {label:
@@ -92,7 +92,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def target_kind(self) -> TargetKind:
-        """What models know of the target."""
+        """The target as models see it."""
         target = self.target
         kind: Any = self.kind or _able(target)[0]
         return TargetKind(
@@ -103,12 +103,12 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def targets(self) -> dict[str, Target]:
-        """{label: what it is}, in the order of the columns of a target of several labels."""
+        """{label: its target}, in the order of the columns of several labels."""
         return {self.target.name: self.target} if isinstance(self.target, Target) else dict(self.target)
 
     @property
     def within_us(self) -> int:
-        """How long after a request nothing can change what is to be learned of it."""
+        """How long after a request its label is final, in microseconds."""
         return max(target.within_us for target in self.targets.values())
 
     @cached_property
@@ -141,12 +141,12 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def weight_expression(self) -> Expression | None:
-        """What an example counts, None for 1."""
+        """The weight of an example; None for 1."""
         return None if self.weight is None else trace(self.weight)
 
     @cached_property
     def about(self) -> About:
-        """The task as inert values, which other rooms read."""
+        """The description of the task, for other packages."""
         labels, features, by = self._labels, self.feature_set, next(iter(self.targets.values())).by
         used = [self.on, *(label.event for label in labels)]
         used += [event for target in self.targets.values() for event in target.censored_by]
@@ -174,7 +174,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def interval(self) -> AdaptedInterval | None:
-        """The interval that outcomes keep at its level: between the outer two quantiles; None without any."""
+        """The interval that outcomes adapt: between the outer two quantiles; None without one."""
         level, last = self.interval_level, len(self.target_kind.quantiles) - 1
         if level is None or not self.adapt or not isinstance(self.target, Target):
             return None
@@ -339,7 +339,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         return self if plain_decide(policy) == plain_decide(self.decide) else self._refusing(decide=policy)
 
     def _refusing(self, **changes: Any) -> "Predict":
-        """The task with `changes`; what does not fit its declaration of today is refused."""
+        """The task with `changes`; raises `Refused` where they do not fit the present declaration."""
         try:
             return msgspec.structs.replace(self, **changes)
         except BadDeclaration as error:
@@ -367,7 +367,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         return online
 
     def first_fallback(self, arrangement: Mapping[str, Any]) -> "Fallback":
-        """What is answered before any version or store: the default decision, if there are decisions."""
+        """The fallback before any version or store: the default decision, if the task decides."""
         fallback: Fallback = _door("fallback_without_version")(self, arrangement)
         return fallback
 
@@ -382,7 +382,7 @@ def _sides(event: type[Event]) -> tuple[type[Event], ...]:
 
 
 def _entities(features: Any) -> "tuple[Entity, ...]":
-    """Those among the features, also within a `FeatureSet`: they bring their profiles."""
+    """The entities among the features, also within a `FeatureSet`, whose profiles belong to the task."""
     from flyball.features import Entity, FeatureSet
 
     entities: list[Entity] = []

@@ -1,15 +1,15 @@
-"""Examples of a prediction task: requests with their label, as both were known at some time.
+"""Examples of a prediction task: requests with their labels, as known at some time.
 
-Young requests are the difficulty: of those asked an hour ago only the ones answered within the hour have a label, and
-these are the quick ones. Either no request younger than the target's span counts, or each labeled one counts by the
-inverse of the probability that its label could have been seen by now: 1 / G(d), where d is how long its label took and
-G the Kaplan-Meier estimate of the share of requests observed at least so long. Sources: Robins and Rotnitzky, "Recovery
-of Information and Adjustment for Dependent Censoring Using Surrogate Markers", 1992; van der Laan and Robins, "Unified
+Young requests are a problem: of those made an hour ago only those whose label took less than an hour have one, so they
+are biased. Either requests younger than the target's span are excluded, or each labeled one is weighted by the inverse
+of the probability that its label could be observed by now: 1 / G(d), where d is how long its label took and G the
+Kaplan-Meier estimate of the share of requests observed at least so long. Sources: Robins and Rotnitzky, "Recovery of
+Information and Adjustment for Dependent Censoring Using Surrogate Markers", 1992; van der Laan and Robins, "Unified
 Methods for Censored Longitudinal Data and Causality", 2003.
 
-What was declined has no label. Of the requests that would have been, the few that were approved all the same (the
-control group of `fb.decide`) stand for all of them: each counts by the inverse of its answer's logged propensity.
-Source: Horvitz and Thompson, "A Generalization of Sampling Without Replacement from a Finite Universe", JASA 1952.
+Declined requests have no label. The few that were approved nevertheless (the control group of `fb.decide`) represent
+them: each is weighted by the inverse of its answer's logged propensity. Source: Horvitz and Thompson, "A Generalization
+of Sampling Without Replacement from a Finite Universe", JASA 1952.
 """
 
 from functools import cached_property
@@ -34,7 +34,7 @@ from flyball.tasks.task import TrainingData
 ORDER = ("at", "partition", "offset")
 OFFSET = "_request"
 SMALLEST_SHARE = 0.02
-"""Below it an example would count more than fifty times: its weight is bounded, at the price of some bias."""
+"""The least probability, so that no example is weighted more than fifty times, at the price of some bias."""
 
 
 class Labeled(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ class RequestHistory:
 
     @cached_property
     def decided(self) -> tuple[NDArray[np.bool_], Doubles]:
-        """Of each request whether what was decided left no label to come, and the propensity of the decision."""
+        """For each request whether its decision makes a label impossible, and the propensity of the decision."""
         impossible = np.zeros(self.frame.height, bool)
         propensity = np.ones(self.frame.height)
         if not isinstance(self.task.decide, Decide):
@@ -233,8 +233,8 @@ def _joining(task: Predict, schema: Schema) -> dict[str, Any]:
 
 
 def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
-    """What mistakes on each row cost, float64 (rows, 2 or 3): false approve, false decline and review; NaN where that
-    cannot be computed."""
+    """The costs of errors on each row, float64 (rows, 2 or 3): false approve, false decline and review; NaN where not
+    computable."""
     costs = [cost for cost in (policy.false_approve, policy.false_decline, policy.review) if cost is not None]
     matrix = np.empty((frame.height, len(costs)))
     for index, cost in enumerate(costs):

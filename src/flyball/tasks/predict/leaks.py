@@ -1,6 +1,6 @@
-"""Columns that give the outcome away: what is filled in later, or copied from it, is no knowledge of the request.
+"""Detects target leakage: columns that are filled in after the request, or copied from the outcome.
 
-What is looked for: a single column that ranks the outcomes almost without a mistake, by its values or by having one.
+It reports single columns that rank the outcomes almost perfectly, by their values or by whether they have one.
 Source: Kaufman, Rosset and Perlich, "Leakage in Data Mining", KDD 2011.
 """
 
@@ -19,7 +19,7 @@ FEWEST_OF_A_CLASS = 5
 
 
 def leaking_columns(data: TrainingData, kind: str) -> list[str]:
-    """A sentence for each column that tells the outcome, one of its classes or labels by itself. `kind`: of the target.
+    """A sentence for each column that by itself predicts the outcome, a class or a label. `kind`: of the target.
 
     Texts are ranked by the mean outcome of the examples with the same text in the other half of the examples, so a text
     that no two examples share says nothing.
@@ -36,14 +36,14 @@ def leaking_columns(data: TrainingData, kind: str) -> list[str]:
         if best >= SUSPICIOUS:
             sentences.append(
                 f"column {name} gives the outcome away{of}: {what} alone orders {best:.2%} of all pairs of examples "
-                f"rightly. It may be known only later, or be copied from the outcome: if so, "
+                f"correctly. It may be known only later, or be copied from the outcome: if so, "
                 f'ignore=("{name}",) and learn again'
             )
     return sentences
 
 
 def _outcomes(data: TrainingData, kind: str) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """What to look for: how a sentence names it, and its value for each example."""
+    """The outcomes to compare with: their name in a sentence, and the value for each example."""
     target, classes = np.asarray(data.arrays["target"][-MOST:], np.float64), data.texts.get("classes", [])
     if len(target) < FEWEST:
         return
@@ -62,7 +62,7 @@ def _outcomes(data: TrainingData, kind: str) -> Iterator[tuple[str, NDArray[np.f
 
 
 def _certainty(column: NDArray[np.generic], target: NDArray[np.float64], column_kind: str) -> tuple[float, str]:
-    """How well the column orders the outcome, and by what of it; of several labels where this one is known."""
+    """How well the column orders the outcome, and by which property of the column."""
     labeled = ~np.isnan(target)
     column, target = column[labeled], target[labeled]
     present = column >= 0 if column_kind == "category" else ~np.isnan(column.astype(np.float64))  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""The offline door of predictions: examples as known then, how candidates learn, how they are evaluated."""
+"""The offline interface of predictions: examples, fitting and evaluating candidates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
 
 
 class PredictTruth(msgspec.Struct, frozen=True):
-    """What came of the requests: `target` and `weight` as in a training table, float64 (requests,) or, of several
+    """The outcomes of the requests: `target` and `weight` as in a training table, float64 (requests,) or, of several
     labels, (requests, labels).
 
     `costs`: of mistakes on each, see `cost_matrix`; None where nothing is decided by costs.
@@ -40,7 +40,7 @@ class PredictTruth(msgspec.Struct, frozen=True):
 
 
 class PredictOffline:
-    """How predictions of one task are learned and evaluated."""
+    """Learns and evaluates predictions of one task."""
 
     def __init__(self, task: Predict) -> None:
         self._task = task
@@ -154,7 +154,7 @@ class PredictOffline:
         return Trained(arrays, {**own, **fitted.texts}, "; ".join(note for note in notes if note))
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
-        """A random share of the examples, in order of time; a smaller share lies within a larger one."""
+        """A random share of the examples, in order of time; a smaller share is within a larger one."""
         count = len(data.arrays["target"])
         rows = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(share * count))])
         return msgspec.structs.replace(data, arrays={name: array[rows] for name, array in data.arrays.items()})
@@ -189,8 +189,8 @@ def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
 
 
 def _needed_past(task: Predict, final: "Labeled") -> str:
-    """How long the past must be: the test window is the last fifth of what is final, and before it a label must have
-    been final to learn from."""
+    """The length of past that is needed: the test window is the last fifth of the final labels, and before it some
+    label must have been final to learn from."""
     within_us = task.within_us
     needed_us = within_us + int(within_us / (1 - TEST_SHARE))
     return (

@@ -1,4 +1,4 @@
-"""The online door of predictions: a pipeline per version, and what is answered without one."""
+"""The online interface of predictions: a pipeline for each version, and a fallback."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -46,14 +46,14 @@ class PredictOnline:
         return PredictPipeline(self._task, artifact, candidate, self._stores.features, arrangement)
 
     def fallback(self, best: Pipeline | None) -> "BaselineFallback":
-        """What is usual, as the best version computed it beforehand."""
+        """The baseline response, precomputed by the best version."""
         if not isinstance(best, PredictPipeline):
             return fallback_without_version(self._task, {})
         return BaselineFallback(best.baseline, decider=Decider(best.policy, best.target.quantiles, Thresholds()))
 
 
 def fallback_without_version(task: "Predict", arrangement: Mapping[str, Any]) -> "BaselineFallback":
-    """What is answered while there is no version: the default decision by `arrangement`, if the task decides."""
+    """The fallback without a version: the default decision by `arrangement`, if the task decides."""
     policy = task.arranged(arrangement).decide
     return BaselineFallback(decider=Decider(policy, task.target_kind.quantiles, Thresholds()))
 
@@ -196,7 +196,7 @@ class PredictPipeline:
 
 def shifted_interval(quantiles: Doubles, shifts: Sequence[IntervalShift | None]) -> Doubles:
     """The quantiles (rows, quantiles), ascending, with the outer two moved outward by each row's margin; where they
-    move inward past each other both lie in their middle, and the others stay between them.
+    move inward past each other both are in their middle, and the others stay between them.
 
     >>> shifted_interval(np.array([[2.0, 5.0, 6.0]]), [IntervalShift(7, -1.5)])
     array([[3.5, 4.5, 4.5]])
@@ -213,6 +213,6 @@ def shifted_interval(quantiles: Doubles, shifts: Sequence[IntervalShift | None])
 
 
 def _largest(names: Sequence[str], added: Sequence[float]) -> list[tuple[str, float]]:
-    """What added anything, the largest first."""
+    """The nonzero contributions, the largest first."""
     parts = [(name, part) for name, part in zip(names, added, strict=True) if part]
     return sorted(parts, key=lambda part: -abs(part[1]))

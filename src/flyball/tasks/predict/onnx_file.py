@@ -11,10 +11,10 @@ from flyball.tasks.task import Task
 
 
 def onnx_file(task: Task, model: Any, artifact: Artifact, about: Mapping[str, str]) -> bytes:
-    """What the version predicts from the columns of its row, as it learned them; see `onnx_of` of models.
+    """The version's prediction from the columns of its row, as ONNX; see `onnx_of` of models.
 
-    Features are read, intervals kept by outcomes and decisions taken by Flyball, not by the file. Raises `Refused` for
-    a task of another kind and for a model without an ONNX form.
+    Reading features, adapting intervals and deciding are not part of the file. Raises `Refused` for a task of another
+    kind and for a model without an ONNX form.
     """
     if not isinstance(task, Predict):
         raise Refused(f"a version must be of an fb.Predict task to become ONNX, got one of {type(task).__name__}")

@@ -1,4 +1,4 @@
-"""How predictions are evaluated: metrics by kind of target, baselines."""
+"""The evaluation plan of predictions: metrics by kind of target, and baselines."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -137,7 +137,7 @@ def _at_a_bound(by_unit: bool) -> dict[str, MetricFamily]:
 
 
 COVERAGE_SLACK = 0.05
-"""How far below its level an interval may lie at first."""
+"""How far the coverage of an interval may be below its level at first."""
 
 _SLICED = ("coverage", "width", "bias", "late_share", "auc", "calibration", "cost", "saved", "quote_late_share")
 """Reported by slice beside the first metric."""
@@ -197,7 +197,7 @@ def _thresholds(pipeline: Any, evaluation: EvaluationSet) -> Mapping[str, NDArra
 
 def _covers(task: Predict) -> MetricGate:
     """The interval may miss its level by no more than outcomes can mend soon; what a version misses by chance alone is
-    held against nobody."""
+    compared with nobody."""
     level = task.interval.level if task.interval else 0.0
     return MetricGate("covers", "coverage", at_least=round(level - COVERAGE_SLACK, 9), refuted=True)
 

@@ -1,4 +1,4 @@
-"""Tables of a report: whether probabilities mean what they say, what thresholds cost, what was decided."""
+"""Tables of a report: calibration, costs by threshold, and decisions."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from flyball.tasks.predict.thresholds import DAY_US, as_columns, usable_costs
 from flyball.tasks.task import EstimateAll, EvaluationSet, ReportTable
 
 CHOSEN = "chosen_thresholds"
-"""Under it the answers of a candidate carry the odds and the review margin that it decides by."""
+"""The name under which the answers of a candidate hold the odds and the review margin of its thresholds."""
 
 
 def report_tables(

@@ -1,4 +1,4 @@
-"""Targets, as later events say them: how long until an event, whether one comes, a value of one."""
+"""Targets given by later events: the time until an event, whether one occurs, or a value of one."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -39,7 +39,7 @@ class Target(msgspec.Struct, frozen=True):
         return self.event.__name__.lower()
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, for the declaration that a version keeps."""
+        """As plain values, for the declaration that a version stores."""
         return {
             "kind": self.kind,
             "event": self.event.__name__,
@@ -161,7 +161,7 @@ def outcome_type(target: Target, on: type[Event]) -> type[Event]:
 
 @lru_cache(maxsize=256)
 def _joined(on: type[Event], event: type[Event], by: str, within_us: int) -> type[Event]:
-    """One type however often it is asked for: types are told apart by identity."""
+    """The joined type, always the same object, since types are compared by identity."""
     return joined(f"{on.__name__}To{event.__name__}", on, event, by=by, within=f"{within_us // 1_000}ms")
 
 

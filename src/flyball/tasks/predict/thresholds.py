@@ -95,7 +95,7 @@ def thresholds_of(
     renamed: Mapping[str, str] = MappingProxyType({}),
 ) -> Thresholds:
     """The thresholds of a version for `policy`: those learned with it, or, where the version was learned by `declared`
-    and that says otherwise, chosen anew on the predictions that were kept.
+    and that says otherwise, chosen again on the predictions that were kept.
 
     `renamed`: {name that a field had then: its name now}. Raises `Refused` for costs made of fields that were not kept.
     """

@@ -1,4 +1,4 @@
-"""What other rooms may know of a recommendation task, and what a version keeps of it."""
+"""The description of a recommendation task, and the declaration that a version stores."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -29,7 +29,7 @@ ARRANGEMENT = ("max_per", "cold_start_slots")
 
 
 SOURCES = {
-    "general": "placed by a model that ranks alike for everybody",
+    "general": "ranked by a model that is the same for all users",
     "group": "liked by the group",
     "popular": "popular now",
     "cold_start": "new in the catalog, shown to learn about it",
@@ -68,10 +68,10 @@ def restored(
     event_types: Sequence[type[Event]],
     written: Sequence[WrittenType] = (),
 ) -> "Recommend":
-    """`task` with the outcomes and the rating of `declaration`, and the arrangement where that holds one.
+    """`task` with the outcomes, the rating and, if any, the arrangement of `declaration`.
 
-    Types and fields that have another name since are found by it. Raises `Refused` where an event type, a field or an
-    entity of then is not declared any more.
+    Renamed types and fields are followed. Raises `Refused` where an event type, a field or an entity is no longer
+    declared.
     """
     then = msgspec.convert(declaration.get("types", {}), dict[str, WrittenType])
     names = FormerNames((*task.event_types, *event_types), written, then)
@@ -95,7 +95,8 @@ def restored(
 def arranged(task: "Recommend", arrangement: Mapping[str, Any]) -> "Recommend":
     """`task` that re-ranks by `arrangement`; by its own where that names nothing.
 
-    An attribute that was renamed since is found by its former name. Raises `Refused` for one that is declared no more.
+    An attribute that was renamed since is found by its former name. Raises `Refused` for one that is no longer
+    declared.
     """
     changed = {field: arrangement[field] for field in ARRANGEMENT if field in arrangement}
     if not changed:
@@ -112,19 +113,20 @@ def _attribute_now(task: "Recommend", attribute: str) -> str:
     if now is None:
         raise Refused(
             f"max_per of the arrangement must name an attribute of entity {task.item.name!r} "
-            f"({', '.join(known) or 'its profile is gone'}), got {attribute!r}, which is declared no more: declare it "
-            f'again, under another name with fb.renamed("{attribute}"), or release another arrangement'
+            f"({', '.join(known) or 'its profile is gone'}), got {attribute!r}, which is no longer declared: declare "
+            f'it again, under another name with fb.renamed("{attribute}"), or release another arrangement'
         )
     return now
 
 
 def _listed(value: Any) -> Any:
-    """As JSON gives it back."""
+    """The value after a round trip through JSON."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: FormerNames) -> None:
-    """Raises `Refused` for users grouped otherwise than then, or for another catalog: answers depend on both."""
+    """Raise `Refused` for another grouping of users or another catalog than the declaration's: answers depend on
+    both."""
     grouped = declaration.get("groups")
     if grouped is not None:
         grouped = {**grouped, "profile": _name_now(grouped["profile"], names)}
@@ -157,7 +159,7 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
 
 
 def _name_now(name: str, names: FormerNames) -> str:
-    """What the event type is called now; its name of then where none declared has or had it."""
+    """The present name of an event type; the old name where it is no longer declared."""
     try:
         return names.type_of(name).__name__
     except Refused:
@@ -165,7 +167,7 @@ def _name_now(name: str, names: FormerNames) -> str:
 
 
 def _groups(task: "Recommend") -> dict[str, Any] | None:
-    """What the groups of users depend on besides their profiles."""
+    """What the groups of users depend on besides profiles."""
     user = task.user
     if user.group is None or user.profile is None:
         return None

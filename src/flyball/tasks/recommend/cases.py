@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Cases(msgspec.Struct, frozen=True):
-    """Users to answer at `split_us` and what they went on to like in `[split_us, end_us)`.
+    """Users to answer at `split_us`, and the items that became positive in `[split_us, end_us)`.
 
     `histories`: per user, as known and applied just before the split (`known_at + apply_delay < split_us`). `truth`:
     per user the items that became positive in the window and that the user had not touched before, one or more.

@@ -1,4 +1,4 @@
-"""The declaration of a recommendation task: who, what, and what counts as success."""
+"""The declaration of a recommendation task: users, items, and the outcomes that count as success."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -30,7 +30,7 @@ _DOORS = {
     "RecommendOffline": "flyball.tasks.recommend.offline",
     "RecommendOnline": "flyball.tasks.recommend.online",
 }
-"""What the declaration opens by name: these rooms know it, it does not know them."""
+"""Modules that are imported by name when needed, since they import this one."""
 
 
 class Recommend(msgspec.Struct, frozen=True):
@@ -42,7 +42,7 @@ class Recommend(msgspec.Struct, frozen=True):
     items of one value in a list), relaxed when the list cannot be filled otherwise. `cold_start_slots`: places of a
     list given to items that no model can know yet (one place per five at most, so lists shorter than five have
     none). `features`: those kept for several keys together, such as user and item, or an `fb.FeatureSet` with these
-    and values derived at the question; the entities bring their own.
+    and derived features; those of the entities are included.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -76,12 +76,12 @@ class Recommend(msgspec.Struct, frozen=True):
 
     @property
     def about(self) -> "About":
-        """The task as inert values, which other rooms read."""
+        """The description of the task, for other packages."""
         about: About = _door("about_of")(self)
         return about
 
     def bind(self, candidates: Mapping[str, Any]) -> tuple["Recommend", dict[str, Recommender]]:
-        """The task with the features that stages bring, and the candidates with the hashes of those they read."""
+        """The task with the features of its `Stages`, and the candidates with the hashes of the features they read."""
         bound: tuple[Recommend, dict[str, Recommender]] = _door("bind_candidates")(self, candidates)
         return bound
 
@@ -91,7 +91,7 @@ class Recommend(msgspec.Struct, frozen=True):
         event_types: Sequence[type[Event]] = (),
         written: Sequence[WrittenType] = (),
     ) -> "Recommend":
-        """The task as a version was made with it; see `restored`."""
+        """The task as declared when a version was made; see `restored`."""
         task: Recommend = _door("restored")(self, declaration, event_types, written)
         return task
 
@@ -161,7 +161,7 @@ class Recommend(msgspec.Struct, frozen=True):
 
     @property
     def lookups(self) -> "tuple[Lookup, ...]":
-        """What versions answer besides requests."""
+        """Queries that versions answer besides requests."""
         lookups: tuple[Lookup, ...] = _door("lookups_of")(self)
         return lookups
 

@@ -1,4 +1,4 @@
-"""The requests that candidates are evaluated on: at the times at which users come, with what was known by then."""
+"""The requests that candidates are evaluated on: at the times at which users came, with what was known then."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ _LATEST = 2**62
 
 ItemExposure = tuple[Positions, Mapping[str, Sequence[int]]]
 ReadExposure = Callable[[Collection[str]], ItemExposure]
-"""What the service showed some users in the window and just before it, and when it answered them in the window."""
+"""Returns what the service showed some users in the window and just before it, and when it answered them."""
 
 
 def evaluation_set(
@@ -116,7 +116,7 @@ def evaluation_set(
 
 
 def history_length(items: int) -> str:
-    """The slice of a request whose user had so many items.
+    """The slice of a request by the length of its user's history.
 
     >>> [history_length(items) for items in (0, 1, 4, 5, 19, 20)]
     ['0', '1-4', '1-4', '5-19', '5-19', '20+']

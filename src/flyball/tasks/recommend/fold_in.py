@@ -1,4 +1,4 @@
-"""Fold-in: items that came after a model was fitted, scored by what the catalog says of them."""
+"""Fold-in: scores items that arrived after a model was fitted by their attributes in the catalog."""
 
 import msgspec
 import numpy as np

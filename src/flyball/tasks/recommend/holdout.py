@@ -14,7 +14,7 @@ RULE = (
 
 
 def holdouts(data: Interactions) -> list[Holdout]:
-    """The windows to try in turn for `data`, everything known now; none when no positive would lie before a split."""
+    """The windows to try in turn for `data`, everything known now; none when no positive would be before a split."""
     at_us = np.sort(data.at_us[data.weights >= 1])
     windows: list[Holdout] = []
     for share in SHARES:

@@ -1,4 +1,5 @@
-"""A catalog as one artifact sees it: the model's items first, then those that came after it was fitted."""
+"""The item index of an artifact over a catalog: the model's items first, then those that arrived after it was
+fitted."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What a version of a recommender knows besides recommendations: similar items, and the rating a user would give."""
+"""Queries to a version of a recommender besides recommendations: similar items, and predicted ratings."""
 
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 

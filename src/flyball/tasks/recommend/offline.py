@@ -1,4 +1,4 @@
-"""The offline door of recommendations: examples as known then, how candidates learn, how they are evaluated."""
+"""The offline interface of recommendations: examples, fitting and evaluating candidates."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ _SHOWN_BEFORE_US = 86_400_000_000
 
 
 class RecommendOffline:
-    """How recommendations of one task are learned and evaluated."""
+    """Learns and evaluates recommendations of one task."""
 
     def __init__(self, task: Recommend) -> None:
         self._task = task
@@ -97,7 +97,7 @@ class RecommendOffline:
         return Trained(extended, {"items": interactions.items}, candidate.note(interactions))
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
-        """What a random share of the users did; items and users keep their numbers."""
+        """The interactions of a random share of the users; items and users keep their numbers."""
         return training_data(share_of_users(interactions_of(data), share, seed))
 
     def _fit(self, candidate: Recommender, interactions: Interactions, past: Past, seed: int) -> Learned:
@@ -119,7 +119,7 @@ class RecommendOffline:
 
 
 def _exposure(past: Past, window: Holdout) -> Any:
-    """What the service showed in the window and a day before, which may have led to positives, and when."""
+    """The items shown in the window and a day before, which may have led to positives, with their times."""
 
     def read(users: Collection[str]) -> ItemExposure:
         exposure: ItemExposure = past.shown(users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
@@ -131,7 +131,7 @@ def _exposure(past: Past, window: Holdout) -> Any:
 def check_scores(model: Recommender, learned: Learned, data: Interactions) -> None:
     """Score a few users together and each alone: the bits must be the same, or no answer could be replayed.
 
-    A score that ends its process ends this one, not the one that evaluates everybody. Raises `BadScores`.
+    A model that crashes its process crashes this one, not the evaluating one. Raises `BadScores`.
     """
     if not all(isinstance(array, np.ndarray) for array in learned.values()):
         return  # whoever saves it says what it must be

@@ -1,4 +1,4 @@
-"""The online door of recommendations: histories as contexts, a pipeline per version, lists in memory."""
+"""The online interface of recommendations: histories as contexts, a pipeline for each version, lists in memory."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -81,7 +81,7 @@ class RecommendPipeline:
         ]
 
     def without_model(self, requests: Sequence[Request], contexts: Sequence[UserHistory]) -> list[Response]:
-        """The same from the group's and the popular list alone: what remains when the model fails."""
+        """The fallback when the model fails: lists from the group's and the popular list alone."""
         rows, batch = self._batch(requests, contexts)
         lists = self._rerank(None, batch, self._seen(rows, contexts), requests, MODEL)
         return [Response(tuple(items)) for items in lists]
@@ -193,7 +193,7 @@ class RecommendPipeline:
 
 
 def empty_history(group: str | None) -> UserHistory:
-    """The history of a user of whom only the group is known."""
+    """The history of a user without interactions, whose group is known."""
     nothing = np.empty(0, np.float32)
     return UserHistory("", [], nothing, nothing, np.empty(0, np.int64), [], group)
 

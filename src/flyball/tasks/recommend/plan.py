@@ -1,4 +1,4 @@
-"""How recommendations are evaluated: metrics by name, baselines, gates."""
+"""The evaluation plan of recommendations: metrics by name, baselines, gates."""
 
 from collections.abc import Callable
 from functools import partial

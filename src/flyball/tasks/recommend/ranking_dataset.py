@@ -1,4 +1,4 @@
-"""What stages learn from: past times, each with what serving could see just before it, nothing later."""
+"""The training data of `Stages`: past times, each with only what serving could see just before it."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property

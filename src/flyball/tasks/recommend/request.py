@@ -1,4 +1,4 @@
-"""What a request for recommendations asks: an event type made for the users and items of a task."""
+"""The request type of a recommendation task, made for its users and items."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,8 +1,8 @@
-"""One value for each row over the events of its window that it may see.
+"""Aggregates for each row over the visible events of its window.
 
-A row's window is `[left, right)`, as indices of events. Everything before `sure` is seen; of `[sure, right)` an event
-is seen when `seen_from[i] <= stamp`. Where the first index is beyond the second the stretch is empty. Each computes the
-rows in `[first, last)`, and leaves that of row r in `out[order[r]]`.
+A row's window is `[left, right)`, as indices of events; it is empty where `left >= right`. Events before `sure` are
+visible; of `[sure, right)` event i is visible when `seen_from[i] <= stamp`. Each function computes the rows in
+`[first, last)` and writes the value of row r to `out[order[r]]`.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ FANOUT = 16
 
 @njit(cache=True, nogil=True)
 def counts(first, last, left, sure, right, seen_from, stamps, order, out):
-    """How many events are seen."""
+    """The number of visible events."""
     for row in range(first, last):
         total = max(sure[row] - left[row], 0)
         for i in range(max(left[row], sure[row]), right[row]):
@@ -24,7 +24,7 @@ def counts(first, last, left, sure, right, seen_from, stamps, order, out):
 
 @njit(cache=True, nogil=True)
 def sums(first, last, codes, left, sure, right, seen_from, stamps, order, prefix, values, out):
-    """The sum of the values seen; `prefix` as `prefix_sums` makes it."""
+    """The sum of the visible values; `prefix`: made by `prefix_sums`."""
     for row in range(first, last):
         total = np.int64(0)
         if sure[row] > left[row]:
@@ -111,7 +111,7 @@ def earliest(first, last, left, sure, right, seen_from, stamps, order, out):
 
 @njit(cache=True, nogil=True)
 def different(first, last, rows, starts, codes, left, sure, right, seen_from, stamps, order, before, longest, out):
-    """How many different values are seen. `before`: see `previous_same`; `rows`: by key and `sure`, rising.
+    """The number of distinct visible values. `before`: see `previous_same`; `rows`: ascending by key and `sure`.
 
     A tree of sums marks the last occurrence of each value among the events passed so far, so a stretch ending there
     holds as many values as marks (Fenwick, "A new data structure for cumulative frequency tables", 1994).

@@ -56,7 +56,7 @@ def number_by_code(first, last, following, codes, out):
 
 @njit(cache=True, nogil=True)
 def prefix_sums(first, last, starts, values, out):
-    """Sums from the start of each segment; `out` (events + keys,): what lies before event i of key c is at i + c."""
+    """Sums from the start of each segment; `out` (events + keys,): what is before event i of key c is at i + c."""
     for c in range(first, last):
         total = np.int64(0)
         out[starts[c] + c] = 0
@@ -116,7 +116,7 @@ def first_since(first, last, starts, at, codes, ends, spans, tiles, out):
 
 @njit(cache=True, nogil=True)
 def previous_same(starts, values, value_count, out):
-    """The index of the event before of the same key and value, or -1. `values` lie in [0, value_count)."""
+    """The index of the event before of the same key and value, or -1. `values` are in [0, value_count)."""
     latest = np.full(value_count, -1, dtype=np.int64)
     for c in range(len(starts) - 1):
         for i in range(starts[c], starts[c + 1]):
@@ -127,7 +127,7 @@ def previous_same(starts, values, value_count, out):
 
 @njit(cache=True, nogil=True)
 def ends_of_tiles(starts, at, tile, out):
-    """For each event the first event of its key that lies in a later tile."""
+    """For each event the first event of its key that is in a later tile."""
     for c in range(len(starts) - 1):
         for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
             if i + 1 == starts[c + 1] or at[i + 1] // tile != at[i] // tile:

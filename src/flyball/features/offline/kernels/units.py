@@ -6,9 +6,10 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def of_reals(start, values, per_unit, most, out, usable):
-    """The nearest whole units, ties to even, of those of at most `most`; whether all are. The piece begins at `start`.
+    """Convert to the nearest integer units, ties to even; returns whether all are at most `most`. The piece begins at
+    `start`.
 
-    What is not is 0 in `out`; `usable` marks which, where it has any room.
+    Others become 0 in `out`; `usable`, unless empty, marks which are valid.
     """
     all_fit, marks = True, len(usable) > 0
     for i in range(len(values)):

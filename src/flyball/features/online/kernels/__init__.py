@@ -1,4 +1,4 @@
-"""Compiled loops of both engines over integers, so a value has the same bits in any batch and on any thread."""
+"""Compiled loops over integers, so that a value has the same bits in any batch and on any thread."""
 
 from pathlib import Path
 

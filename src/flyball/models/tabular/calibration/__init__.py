@@ -1,1 +1,1 @@
-"""What makes probabilities and intervals mean what they say: pure functions of arrays, one method a file."""
+"""Calibration of probabilities and intervals: pure functions of arrays, one method in each file."""

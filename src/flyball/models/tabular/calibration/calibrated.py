@@ -26,7 +26,7 @@ CalibrationMap = IsotonicMap | PlattMap | BetaMap
 
 
 class Calibrated(TabularModel, frozen=True):
-    """The probabilities of `model`, mapped so that they happen as often as they say.
+    """The probabilities of `model`, calibrated.
 
     `method`: "isotonic" (any rising map; wants thousands of examples), "platt" (a line over the log-odds, for few) or
     "beta" (a bend on either side; leaves right ones alone). The map is fitted on the newest `share` of the examples by

@@ -1,4 +1,4 @@
-"""Intervals that cover as often as they say: conformalized quantile regression, for all or for each group.
+"""Intervals with the declared coverage: conformalized quantile regression, for all rows or for each group.
 
 Sources: Romano, Patterson and Candès, "Conformalized Quantile Regression", NeurIPS 2019; per group: Vovk, Lindsay,
 Nouretdinov and Gammerman, "Mondrian Confidence Machine", 2003; weighted examples: Tibshirani et al., "Conformal
@@ -17,7 +17,7 @@ _SLACK = 1e-9  # (n + 1) * level is computed in floating point
 
 
 def conformity_scores(low: NDArray[Any], high: NDArray[Any], actual: NDArray[Any]) -> Doubles:
-    """How far each actual number lies outside [low, high], (n,); below 0 for how far inside."""
+    """How far each actual number is outside [low, high], (n,); below 0 for how far inside."""
     return np.asarray(np.maximum(np.asarray(low, np.float64) - actual, np.asarray(actual, np.float64) - high))
 
 

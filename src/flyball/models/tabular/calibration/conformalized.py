@@ -1,4 +1,4 @@
-"""A model of quantiles whose outer two are moved until the interval between them covers as often as it says."""
+"""A model of quantiles whose outer two are moved so that the interval between them has the declared coverage."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -29,7 +29,7 @@ class Conformal(TabularModel, frozen=True):
     ("shop",), for each combination by itself; one of too few examples, or never seen, moves as all do. The guarantee
     holds where what comes is like this window; `refit` fits the model again on everything, and gives it up. In a world
     that shifts, `adapt`, such as 0.02, goes through the window in order of time and widens intervals that missed
-    too often of late, narrows those that missed too seldom (adaptive conformal inference, Gibbs and Candès 2021).
+    too often of late, narrows those that missed too rarely (adaptive conformal inference, Gibbs and Candès 2021).
     """
 
     kind: ClassVar[str] = "conformal"

@@ -1,4 +1,4 @@
-"""What every calibration map is fitted on: scores, what happened, and what each example counts."""
+"""The examples that calibration maps are fitted on: scores, outcomes and weights."""
 
 from typing import Any
 

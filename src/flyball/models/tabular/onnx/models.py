@@ -1,4 +1,4 @@
-"""What each model learned as ONNX operators, by the arrays of its artifact."""
+"""Each model as ONNX operators, made from the arrays of its artifact."""
 
 from collections.abc import Mapping
 from typing import Any

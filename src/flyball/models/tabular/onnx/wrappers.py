@@ -1,4 +1,4 @@
-"""What models around other models add to theirs, as ONNX operators."""
+"""Models that wrap other models, as ONNX operators."""
 
 from collections.abc import Callable
 from typing import Any

@@ -36,7 +36,7 @@ def slowness_at(at_us: int, rain_mm: float) -> float:
 class Conditions:
     """Rain in mm/h and the form of each of `shops` kitchens, float64 (shops,): its work takes exp(form) times as long.
 
-    Both go on from slot to slot of `SLOT_US`; a city starts dry and in average form.
+    Both continue from slot to slot of `SLOT_US`; a city starts dry and in average form.
     """
 
     def __init__(self, shops: int) -> None:

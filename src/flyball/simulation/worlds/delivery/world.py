@@ -1,4 +1,4 @@
-"""The city as a `World`: orders and what becomes of them, the true time, the time an all-knowing city would quote."""
+"""The city as a `World`: orders and their outcomes, the true time, and the time that an oracle would quote."""
 
 import math
 from collections import deque
@@ -58,7 +58,7 @@ class DeliveryWorld:
     response may hold one value, the minutes, or several quantiles of them in ascending order. Nobody minds the answer.
 
     True outcome: `delivery`, the minutes of an order that was delivered. True metrics: `closeness`, minus the expected
-    absolute error of the middle value in minutes; `inside`, the probability that the time lies between the first and
+    absolute error of the middle value in minutes; `inside`, the probability that the time is between the first and
     the last value; `late`, the probability that it takes longer than the last. Where world time is sped up, an order
     takes as long as ever in written time, and hours and weekdays follow what is written.
     """
@@ -121,7 +121,7 @@ class DeliveryWorld:
         return {"closeness": closeness, "inside": inside, "late": late}
 
     def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
-        """The `oracle` sees all queues; `shop_median` knows the shop's last deliveries, `city_median` everybody's."""
+        """The `oracle` sees all queues; `shop_median` knows the shop's last deliveries, `city_median` all users'."""
         everywhere = _quantiles([minutes for recent in self._recent for minutes in recent] or [30.0])
         shops = [_quantiles(recent) if recent else everywhere for recent in self._recent]
         return {

@@ -11,7 +11,7 @@ _CATEGORY_SHARE = np.array((0.08, 0.15, 0.45, 0.25, 0.07))
 _CATEGORY_AMOUNT = np.array((1.6, 1.1, 0.8, 0.9, 1.7))
 TERMINALS_A_MERCHANT = 4
 _SIDE, _REACH = 100.0, 5.0
-"""Customers and terminals lie in a square; a customer pays at terminals within reach."""
+"""Customers and terminals are in a square; a customer pays at terminals within reach."""
 _PAYMENTS_A_DAY = 4.0
 _MEAN_AMOUNT = (5.0, 100.0)
 

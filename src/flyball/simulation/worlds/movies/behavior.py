@@ -95,7 +95,7 @@ def choose_from_list(
 ) -> np.ndarray:
     """The rank from which each user starts a film, int64 (b,), -1 for none.
 
-    A cascade: from the top, a rank is looked at with `attention_at` and its film started with `accept_probability`;
+    A cascade: from the top, a rank is examined with `attention_at` and its film started with `accept_probability`;
     the first started ends it. Films already seen, and -1 in `shown` (b, ranks), are passed over.
     """
     chance = start_chances(tastes, films, shown, seen)

@@ -52,7 +52,7 @@ class Sessions(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """What became of each session, int64 (b,): `film` -1 for none; its `rank` in the list, -1 when not from it; from
+    """The result of each session, int64 (b,): `film` -1 for none; its `rank` in the list, -1 when not from it; from
     `start_us` on it is watched for `minutes`, 0 for none."""
 
     film: np.ndarray

@@ -19,7 +19,7 @@ BUY_SHARE = 0.5
 IDLE_VIEWS = 0.1
 """How often who looks at an item without wanting it opens it all the same."""
 ATTENTION_DECAY = 0.85
-"""The item at rank r (from 0) of a list is looked at with this to the power r."""
+"""The item at rank r (from 0) of a list is examined with this to the power r."""
 SEARCH_VIEWS = 2
 """Items that a visitor finds alone in a visit: the better known ones first, more of the wanted than of others."""
 

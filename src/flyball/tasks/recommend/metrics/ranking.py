@@ -1,4 +1,4 @@
-"""How well lists hold what their users went on to like; binary relevance, one value a request.
+"""Ranking metrics of lists against relevant items; binary relevance, one value for each request.
 
 Every function takes `hits`, bool (requests, ranks): whether the item at each rank, best first, is relevant; `relevant`,
 integers (requests,), 1 or more: how many relevant items the request has, listed or not; and the cutoff `k`. Ranks that

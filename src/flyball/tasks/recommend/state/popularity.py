@@ -82,7 +82,7 @@ def popular_in(view: StateStore, group: str | None = None) -> PopularList:
 
 
 class Popularity:
-    """Keeps the lists; `apply` gives the changes to write. The counts lie in the store, the scores are held here."""
+    """Keeps the lists; `apply` gives the changes to write. The counts are in the store, the scores are held here."""
 
     def __init__(self, half_life_days: int) -> None:
         self._half_life = half_life_days

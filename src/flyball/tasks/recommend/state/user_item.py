@@ -15,10 +15,10 @@ POSITIVE_UNITS, WEAK_POSITIVE_UNITS = 4, 1
 class UserItem(msgspec.Struct, array_like=True, gc=False):
     """The folded events of a (user, item).
 
-    `hits[slot]`: when the outcome first held: the least `t` such that `at_least` qualifying events lie in
-    `[t - within, t]`. `pending[slot]`: qualifying timestamps that a late event could still complete to an earlier hit
-    (all before the hit; all when none), ascending, as the first and then differences.
-    `rated`: (at, offset, partition, value) of the latest rating by `at`, then offset.
+    `hits[slot]`: when the outcome first held: the least `t` such that `at_least` qualifying events are in `[t - within,
+    t]`. `pending[slot]`: qualifying timestamps that a late event could still complete to an earlier hit (all before the
+    hit; all when none), ascending, as the first and then differences. `rated`: (at, offset, partition, value) of the
+    latest rating by `at`, then offset.
     """
 
     item: str
