@@ -1,7 +1,6 @@
 """Time zones by name, and local times in them."""
 
 from datetime import UTC, datetime, tzinfo
-from zoneinfo import ZoneInfo
 
 from flyball.core.errors import BadInput
 
@@ -10,6 +9,8 @@ def find_zone(name: str) -> tzinfo:
     """The time zone called `name`, such as Europe/Berlin; raises `BadInput` for an unknown one."""
     if name == "UTC":
         return UTC  # works also where the system has no time zone database
+    from zoneinfo import ZoneInfo  # takes 2 ms of every command, and most name no zone
+
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):  # respectively: an invalid path, a folder, no such zone

@@ -3,7 +3,7 @@
 import enum
 import re
 import types
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -85,6 +85,12 @@ def read_type(cls: type[Event]) -> EventType:
     """The declaration of `cls`; raises `BadDeclaration` naming the class and field."""
     if not (isinstance(cls, type) and issubclass(cls, Event)) or cls in (Event, Profile):
         raise BadDeclaration("an event type", "a subclass of Event or Profile", cls)
+    return _read_type(cls)
+
+
+@cache
+def _read_type(cls: type[Event]) -> EventType:
+    """Read once: what declares a feature or a label asks for the same few types again and again."""
     try:
         msgspec.json.schema_components([cls])
         infos = [info for info in msgspec.structs.fields(cls) if info.name != "at"]

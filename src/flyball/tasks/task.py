@@ -19,10 +19,10 @@ from flyball.stores import StateStore
 from flyball.tasks.about import About
 from flyball.tasks.answers import Answers
 from flyball.tasks.featurize import ReadFeatures
-from flyball.tasks.metrics.unit_weights import Resampled, Undefined
 from flyball.tasks.past import Past
 from flyball.tasks.request import Request
 from flyball.tasks.response import IntervalShift, Response
+from flyball.tasks.unit_weights import Resampled, Undefined
 
 
 class Stores(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ SEMANTICS = 1
 """Increased when the same definition gets another value; part of every hash."""
 
 
-class Definition(msgspec.Struct, frozen=True):
+class Definition(msgspec.Struct, frozen=True, dict=True):
     """One feature of a group. `name` is "user.watched"; `fields`: for each key the event's field that names it.
 
     For a ratio `fields` are the top's and `bottom_fields` the bottom's. `entity_keys`: which keys are entities, not
@@ -34,7 +35,7 @@ class Definition(msgspec.Struct, frozen=True):
     bottom_fields: tuple[str, ...] = ()
     entity_keys: tuple[bool, ...] = ()
 
-    @property
+    @cached_property
     def hash(self) -> str:
         fields = [self._originals(0), self._originals(1)]
         keys = [

@@ -5,6 +5,7 @@ division by zero and anything beyond 2**53 units are missing.
 """
 
 from collections.abc import Callable
+from functools import cache
 from math import isfinite
 from typing import Any, Literal, get_args, get_origin
 
@@ -24,6 +25,7 @@ _NUMBERS = {INT, REAL, BOOL}
 _COMPARISONS = frozenset(("==", "!=", "<", "<=", ">", ">="))
 
 
+@cache
 def declared_type(event: type[Event]) -> EventType:
     """The declaration of an event class; raises `BadDeclaration`."""
     declared = Schema([*dict.fromkeys((*logged_types([event]), event))]).type_of(event)

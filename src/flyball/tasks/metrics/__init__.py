@@ -28,7 +28,7 @@ from flyball.tasks.metrics.decisions import (
 from flyball.tasks.metrics.labels import f1, hamming_loss, label_cells, macro, micro, subset_accuracy
 from flyball.tasks.metrics.numbers import bias, interval_coverage, interval_width, late_share, mae, pinball, rmse, rmsle
 from flyball.tasks.metrics.reliability import ReliabilityBin, bin_edges, calibration_error, reliability
-from flyball.tasks.metrics.unit_weights import (
+from flyball.tasks.unit_weights import (
     DefinedRatio,
     RatioOfSums,
     Resampled,

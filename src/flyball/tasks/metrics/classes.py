@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Doubles, SignedInts
-from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, divided, request_mean
+from flyball.tasks.unit_weights import ExampleWeight, Resampled, divided, request_mean
 
 
 def class_logloss(

@@ -19,7 +19,7 @@ from flyball.policy import (
     intended_actions,
     within_capacity,
 )
-from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, request_mean
+from flyball.tasks.unit_weights import ExampleWeight, Resampled, request_mean
 
 
 class CostPoint(msgspec.Struct, frozen=True):

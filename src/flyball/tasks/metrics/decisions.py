@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadInput, Doubles, SignedInts
-from flyball.tasks.metrics.unit_weights import (
+from flyball.tasks.unit_weights import (
     ExampleWeight,
     Resampled,
     defined_ratio,

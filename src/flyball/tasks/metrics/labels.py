@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Doubles, SignedInts
-from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, defined_ratio, divided, request_mean
+from flyball.tasks.unit_weights import ExampleWeight, Resampled, defined_ratio, divided, request_mean
 
 
 def f1(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadInput, Doubles, SignedInts
-from flyball.tasks.metrics.unit_weights import ExampleWeight, Resampled, defined_ratio, divided
+from flyball.tasks.unit_weights import ExampleWeight, Resampled, defined_ratio, divided
 
 Strategy = Literal["quantile", "uniform"]
 BINS = 10

@@ -12,18 +12,16 @@ from flyball.policy import parse_metric
 from flyball.tasks.featurize import check_hashes
 from flyball.tasks.past import Past
 from flyball.tasks.recommend.declaration import Recommend
-from flyball.tasks.recommend.evaluation_set import ItemExposure, evaluation_set
 from flyball.tasks.recommend.fallback import fallback_arrays
-from flyball.tasks.recommend.holdout import holdouts
-from flyball.tasks.recommend.interactions import build_interactions
 from flyball.tasks.recommend.plan import evaluation_plan
-from flyball.tasks.recommend.ranking_dataset import RankingDataset
 from flyball.tasks.recommend.request import BadScores
 from flyball.tasks.recommend.training_data import interactions_of, training_data
 from flyball.tasks.task import EvaluationPlan, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
     import polars
+
+    from flyball.tasks.recommend.evaluation_set import ItemExposure
 
 _PROBED = 3
 _SHOWN_BEFORE_US = 86_400_000_000
@@ -45,6 +43,10 @@ class RecommendOffline:
 
     def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str]) -> Examples | str:
         """Interactions known before the holdout and now, and requests of users who came in it."""
+        from flyball.tasks.recommend.evaluation_set import evaluation_set  # an application is declared without them
+        from flyball.tasks.recommend.holdout import holdouts
+        from flyball.tasks.recommend.interactions import build_interactions
+
         frames = self._frames(past)
         full = build_interactions(frames, self._task, self._schema, past.as_of_us)
         windows, pool = holdouts(full), 0
@@ -103,6 +105,8 @@ class RecommendOffline:
     def _fit(self, candidate: Recommender, interactions: Interactions, past: Past, seed: int) -> Learned:
         if not candidate.needs_past:
             return candidate.fit(interactions, seed)
+        from flyball.tasks.recommend.ranking_dataset import RankingDataset
+
         check_hashes(self._task.feature_hashes, candidate.feature_hashes)
         present = np.unique(interactions.user_index)
         users = None if len(present) == len(interactions.users) else [interactions.users[row] for row in present]
@@ -121,7 +125,7 @@ class RecommendOffline:
 def _exposure(past: Past, window: Holdout) -> Any:
     """The items shown in the window and a day before, which may have led to positives, with their times."""
 
-    def read(users: Collection[str]) -> ItemExposure:
+    def read(users: Collection[str]) -> "ItemExposure":
         exposure: ItemExposure = past.shown(users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
         return exposure
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from flyball.models import Popular, Random
 from flyball.policy import MetricGate
-from flyball.tasks.metrics import mae, rmse
 from flyball.tasks.recommend.metrics.lists import (
     PERSONAL_SOURCES,
     SCORED_SOURCES,
@@ -27,6 +26,13 @@ if TYPE_CHECKING:
 
 LISTS_ALONE = ("novelty", "popularity_share", "mean_popularity")
 
+
+def _of_ratings(name: str) -> RatingMetric:
+    from flyball.tasks import metrics  # an application is declared without them
+
+    return RatingMetric(getattr(metrics, name))
+
+
 _AT_K: dict[str, Callable[[int], Metric]] = {
     **{name: partial(accuracy_metric, name) for name in ACCURACY},
     **{f"ips_{name}": partial(IpsMetric, name) for name in GAINS},
@@ -44,8 +50,8 @@ def _with_k(make: Callable[[int], Metric], k: float) -> Metric:
 
 FAMILIES: dict[str, MetricFamily] = {
     **{name: MetricFamily(partial(_with_k, make), "k") for name, make in _AT_K.items()},
-    "rmse": MetricFamily(lambda _: RatingMetric(rmse)),
-    "mae": MetricFamily(lambda _: RatingMetric(mae)),
+    "rmse": MetricFamily(lambda _: _of_ratings("rmse")),
+    "mae": MetricFamily(lambda _: _of_ratings("mae")),
 }
 
 MIN_FULL_LISTS = 0.99

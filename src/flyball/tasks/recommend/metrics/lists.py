@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from flyball.core import Doubles
 from flyball.tasks.answers import Answers
-from flyball.tasks.metrics.unit_weights import Resampled, ratio, request_mean
 from flyball.tasks.recommend.metrics.beyond_accuracy import (
     mean_popularity,
     novelty,
@@ -22,6 +21,7 @@ from flyball.tasks.recommend.metrics.ranking import ACCURACY
 from flyball.tasks.recommend.request import GENERAL, MODEL
 from flyball.tasks.recommend.truth import RecommendTruth
 from flyball.tasks.task import EvaluationSet
+from flyball.tasks.unit_weights import Resampled, ratio, request_mean
 
 _COVERAGE_ROWS = 64
 
