@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,48 +139,23 @@ class _Collector:
         self._folder, self._versions, self._refused, self._worker = folder, versions, refused, worker
 
     def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
         per_process, living = Counters.per_process(self._folder), Counters.living(self._folder)
         total: dict[str, int] = {}
         for counts in per_process.values():
             for name, value in counts.items():
                 total[name] = total.get(name, 0) + value
         per_process = {process: counts for process, counts in per_process.items() if process in living}
-        for prefix, label, described in (
-            ("answers", "level", "answers by fallback level"),
-            ("failures", "kind", "failures that a lower level or a retry made up for, by kind"),
-            ("http", "status", "HTTP answers by class of status"),
-            ("events", "verdict", "events received over HTTP, by verdict"),
-            ("predictions", "fate", "prediction records, by what became of them"),
-        ):
-            family = CounterMetricFamily(f"flyball_{prefix}", described, labels=[label])
-            for name, value in total.items():
-                if name.startswith(f"{prefix}|"):
-                    family.add_metric([name.partition("|")[2]], value)
-            yield family
-        yield CounterMetricFamily("flyball_batches", "batches the scoring threads made", value=total.get("batches", 0))
-        yield CounterMetricFamily("flyball_batched", "requests answered in batches", value=total.get("batched", 0))
-        yield CounterMetricFamily(
-            "flyball_reloads", "times a process took another release", value=total.get("reloads", 0)
-        )
-        shares = CounterMetricFamily("flyball_process_answers", "answers of each living process", labels=["process"])
-        for process, counts in per_process.items():
-            shares.add_metric([process], sum(n for name, n in counts.items() if name.startswith("answers|")))
-        yield shares
-        histogram = HistogramMetricFamily("flyball_answer_seconds", "time from request to answer")
-        buckets, below = [], 0
-        for index, bound in enumerate((*LATENCY_MS, None)):
-            below += total.get(f"latency_ms|{index}", 0)
-            buckets.append(("+Inf" if bound is None else repr(bound / 1_000), below))
-        histogram.add_metric([], buckets, sum_value=None)
-        yield histogram
-        for name, described in GAUGES.items():
-            values = [counts.get(f"gauge|{name}", 0) for counts in per_process.values()] or [0]
-            if name == "stale_us":
-                yield GaugeMetricFamily("flyball_stale_seconds", described, value=max(values) / 1e6)
-            else:
-                yield GaugeMetricFamily(f"flyball_{name}", described, value=sum(values))
+        yield from _totals(total)
+        yield _answers_of(per_process)
+        yield _answer_seconds(total)
+        yield from _gauges(per_process)
+        yield from self._consumers()
+        yield from self._in_service()
+
+    def _consumers(self) -> Iterator[Any]:
+        """How the consumers of the log stand."""
+        from prometheus_client.core import GaugeMetricFamily
+
         behind = GaugeMetricFamily("flyball_consumer_behind", "records a consumer is behind", labels=["consumer"])
         lag = GaugeMetricFamily("flyball_consumer_lag_seconds", "how long ago the oldest came", labels=["consumer"])
         failing = GaugeMetricFamily("flyball_consumer_failing", "1 while attempts of it fail", labels=["consumer"])
@@ -195,6 +170,11 @@ class _Collector:
                 "when the log worker last reported",
                 value=self._worker.at_us / 1e6,
             )
+
+    def _in_service(self) -> Iterator[Any]:
+        """The versions in service, and those that are released and out of it."""
+        from prometheus_client.core import GaugeMetricFamily
+
         info = GaugeMetricFamily("flyball_version", "versions in service", labels=["version", "role"])
         for version, role in self._versions.items():
             info.add_metric([version, role], 1)
@@ -205,3 +185,61 @@ class _Collector:
         for version, reason in self._refused.items():
             bad.add_metric([version, reason], 1)
         yield bad
+
+
+_COUNTED = (
+    ("answers", "level", "answers by fallback level"),
+    ("failures", "kind", "failures that a lower level or a retry made up for, by kind"),
+    ("http", "status", "HTTP answers by class of status"),
+    ("events", "verdict", "events received over HTTP, by verdict"),
+    ("predictions", "fate", "prediction records, by what became of them"),
+)
+"""(prefix of the counters' names, label, description) of the counters that have a label."""
+
+
+def _totals(total: Mapping[str, int]) -> Iterator[Any]:
+    """The counters of all processes, those that have ended included."""
+    from prometheus_client.core import CounterMetricFamily
+
+    for prefix, label, described in _COUNTED:
+        family = CounterMetricFamily(f"flyball_{prefix}", described, labels=[label])
+        for name, value in total.items():
+            if name.startswith(f"{prefix}|"):
+                family.add_metric([name.partition("|")[2]], value)
+        yield family
+    yield CounterMetricFamily("flyball_batches", "batches the scoring threads made", value=total.get("batches", 0))
+    yield CounterMetricFamily("flyball_batched", "requests answered in batches", value=total.get("batched", 0))
+    yield CounterMetricFamily("flyball_reloads", "times a process took another release", value=total.get("reloads", 0))
+
+
+def _answers_of(per_process: Mapping[str, Mapping[str, int]]) -> Any:
+    from prometheus_client.core import CounterMetricFamily
+
+    shares = CounterMetricFamily("flyball_process_answers", "answers of each living process", labels=["process"])
+    for process, counts in per_process.items():
+        shares.add_metric([process], sum(n for name, n in counts.items() if name.startswith("answers|")))
+    return shares
+
+
+def _answer_seconds(total: Mapping[str, int]) -> Any:
+    from prometheus_client.core import HistogramMetricFamily
+
+    histogram = HistogramMetricFamily("flyball_answer_seconds", "time from request to answer")
+    buckets, below = [], 0
+    for index, bound in enumerate((*LATENCY_MS, None)):
+        below += total.get(f"latency_ms|{index}", 0)
+        buckets.append(("+Inf" if bound is None else repr(bound / 1_000), below))
+    histogram.add_metric([], buckets, sum_value=None)
+    return histogram
+
+
+def _gauges(per_process: Mapping[str, Mapping[str, int]]) -> Iterator[Any]:
+    """The gauges of the living processes together: the worst of a time, the sum of a number."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, described in GAUGES.items():
+        values = [counts.get(f"gauge|{name}", 0) for counts in per_process.values()] or [0]
+        if name == "stale_us":
+            yield GaugeMetricFamily("flyball_stale_seconds", described, value=max(values) / 1e6)
+        else:
+            yield GaugeMetricFamily(f"flyball_{name}", described, value=sum(values))

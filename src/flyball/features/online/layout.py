@@ -185,8 +185,50 @@ class _Compiler:
             made = [self._part(feature, fields) for feature, fields in definition.aggregates]
             pairs.append([made[0][0], made[1][0] if len(made) > 1 else -1])
             shown.append(made[0][1] if len(made) == 1 else OutputColumn(definition.feature))
-        streams, sections = list(self.streams.values()), list(self.sections.values())
+        streams = list(self.streams.values())
         most = max(stream.columns for stream in streams)
+        numbers = self._numbers(pairs, most)
+        kinds = np.full((len(streams), max(most, 1)), NUMBER, dtype=np.int64)
+        for index, stream in enumerate(streams):
+            for source in stream.sources.values():
+                kinds[index, source.first_column : source.first_column + (2 if source.kind == HASH else 1)] = (
+                    source.kind
+                )
+        hashed = self._hash()
+        lasting = any(stream.lasting for stream in streams)
+        return GroupLayout(
+            group=self.group,
+            prefix=f"f/{label_of(self.group.name)}.{hashed}/".encode(),
+            streams=tuple(streams),
+            numbers=np.array(numbers + self.weights, dtype=np.int64),
+            reals=np.array(self.reals, dtype=np.float64).reshape(-1, 2),
+            shown=tuple(shown),
+            kinds=kinds,
+            list_width=self.list_width,
+            reach_us=None if lasting else max(stream.reach_us + stream.delay_us for stream in streams),
+            hash=hashed,
+            names=tuple(definition.name for definition in self.group.definitions),
+            has_texts=bool(np.isin(kinds, (RANK, PLACE)).any()),
+        )
+
+    def _hash(self) -> str:
+        """Of all that the states of the group depend on besides events and keys."""
+        defaults = [
+            defaults_in(
+                part.event,
+                *fields,
+                *(expression.text() for expression in (part.value, part.where) if expression is not None),
+            )
+            for definition in self.group.definitions
+            for part, fields in definition.aggregates
+        ]
+        meaning = [LAYOUT, self.group.name, [definition.hash for definition in self.group.definitions]]
+        return hash_of([*meaning, defaults] if any(defaults) else meaning)
+
+    def _numbers(self, pairs: list[list[int]], most: int) -> list[int]:
+        """The layout as the kernels read it: a header, then streams, sections, pairs and parts. `most`: columns of any
+        stream."""
+        streams, sections = list(self.streams.values()), list(self.sections.values())
         start = _HEADER
         numbers = [len(streams), len(sections), len(pairs), 2 + most]
         after_streams = start + _STREAM * len(streams)
@@ -213,38 +255,7 @@ class _Compiler:
             if part[0] == _OPS[DECAYED]:
                 part[10] += after_parts
             numbers += part
-        kinds = np.full((len(streams), max(most, 1)), NUMBER, dtype=np.int64)
-        for index, stream in enumerate(streams):
-            for source in stream.sources.values():
-                kinds[index, source.first_column : source.first_column + (2 if source.kind == HASH else 1)] = (
-                    source.kind
-                )
-        defaults = [
-            defaults_in(
-                part.event,
-                *fields,
-                *(expression.text() for expression in (part.value, part.where) if expression is not None),
-            )
-            for definition in self.group.definitions
-            for part, fields in definition.aggregates
-        ]
-        meaning = [LAYOUT, self.group.name, [definition.hash for definition in self.group.definitions]]
-        hashed = hash_of([*meaning, defaults] if any(defaults) else meaning)
-        lasting = any(stream.lasting for stream in streams)
-        return GroupLayout(
-            group=self.group,
-            prefix=f"f/{label_of(self.group.name)}.{hashed}/".encode(),
-            streams=tuple(streams),
-            numbers=np.array(numbers + self.weights, dtype=np.int64),
-            reals=np.array(self.reals, dtype=np.float64).reshape(-1, 2),
-            shown=tuple(shown),
-            kinds=kinds,
-            list_width=self.list_width,
-            reach_us=None if lasting else max(stream.reach_us + stream.delay_us for stream in streams),
-            hash=hashed,
-            names=tuple(definition.name for definition in self.group.definitions),
-            has_texts=bool(np.isin(kinds, (RANK, PLACE)).any()),
-        )
+        return numbers
 
     def _part(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, OutputColumn]:
         stream_index, stream = self._stream(feature, fields)
@@ -255,18 +266,7 @@ class _Compiler:
             reach, stream.lasting = -1, True
         else:
             stream.reach_us = max(stream.reach_us, reach)
-        exact = -1
-        if window.kind == EXACT:
-            exact = self._section(_TOP, stream_index, column, -1, 0, reach, window.max_events + 1)
-        if feature.op == DISTINCT:
-            section = self._section(_DISTINCT, stream_index, column, second, 0, reach, feature.max_events + 1)
-        elif window.kind == EXACT:
-            section = exact
-        elif feature.op in (LAST, ATTRIBUTE, LAST_N):
-            section = self._section(_TOP, stream_index, column, -1, 0, reach, max(feature.n, 1))
-        else:
-            mask = _MASKS[feature.op] if column >= 0 else 0
-            section = self._section(_TILES, stream_index, column, -1, window.tile_us, reach, mask)
+        section, exact = self._sections_of(feature, stream_index, column, second, reach)
         shown = OutputColumn(feature, self.list_width, len(stream.attributes) - 1)
         extra = 0
         if feature.op == DECAYED:
@@ -298,6 +298,22 @@ class _Compiler:
         )
         self.reals.append((feature.prior * feature.weight, feature.weight))
         return len(self.parts) - 1, shown
+
+    def _sections_of(
+        self, feature: Aggregate, stream_index: int, column: int, second: int, reach: int
+    ) -> tuple[int, int]:
+        """The section that holds what the feature reads, and the one of the events of its exact window, -1 for none."""
+        window, exact = feature.window, -1
+        if window.kind == EXACT:
+            exact = self._section(_TOP, stream_index, column, -1, 0, reach, window.max_events + 1)
+        if feature.op == DISTINCT:
+            return self._section(_DISTINCT, stream_index, column, second, 0, reach, feature.max_events + 1), exact
+        if window.kind == EXACT:
+            return exact, exact
+        if feature.op in (LAST, ATTRIBUTE, LAST_N):
+            return self._section(_TOP, stream_index, column, -1, 0, reach, max(feature.n, 1)), exact
+        mask = _MASKS[feature.op] if column >= 0 else 0
+        return self._section(_TILES, stream_index, column, -1, window.tile_us, reach, mask), exact
 
     def _stream(self, feature: Aggregate, fields: tuple[str, ...]) -> tuple[int, Stream]:
         profile = feature.op == ATTRIBUTE

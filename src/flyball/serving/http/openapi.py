@@ -52,13 +52,23 @@ def describe(service: "Service") -> Document:
 
 def _paths(service: "Service", events: list[str]) -> Document:
     about = service.about
-    formats = sorted({"jsonl", "csv", *service.runtime.app.formats} - {"parquet"})
-    own = {path.partition(" ")[2]: _own_path(service, path, rendering) for path, rendering in about.paths.items()}
-    event = {"oneOf": [{"$ref": ref} for ref in events]}
+    return {
+        **{path.partition(" ")[2]: _own_path(service, path, rendering) for path, rendering in about.paths.items()},
+        **_questions(service),
+        **{f"/v1/{lookup.name}{lookup.path}": {"get": _lookup(service, lookup)} for lookup in service.lookups},
+        **_event_intake(service, events),
+        **_recorded(),
+        **_releases(),
+        **_state(),
+    }
+
+
+def _questions(service: "Service") -> Document:
+    """Requests, one at a time or several."""
+    about = service.about
     answers = {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}
     requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
-        **own,
         f"/v1/{about.kind}": {
             "get": _operation(
                 about.kind,
@@ -91,7 +101,14 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 },
             ),
         },
-        **{f"/v1/{lookup.name}{lookup.path}": {"get": _lookup(service, lookup)} for lookup in service.lookups},
+    }
+
+
+def _event_intake(service: "Service", events: list[str]) -> Document:
+    """Where events go in. `events`: references to their schemas."""
+    formats = sorted({"jsonl", "csv", *service.runtime.app.formats} - {"parquet"})
+    event = {"oneOf": [{"$ref": ref} for ref in events]}
+    return {
         "/v1/events": {
             "post": _operation(
                 "events",
@@ -111,6 +128,12 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 },
             )
         },
+    }
+
+
+def _recorded() -> Document:
+    """What was answered before."""
+    return {
         "/v1/predictions/{id}": {
             "get": _operation(
                 "prediction",
@@ -122,7 +145,12 @@ def _paths(service: "Service", events: list[str]) -> Document:
                 404,
             )
         },
-        **_releases(),
+    }
+
+
+def _state() -> Document:
+    """How the process is, and what it offers."""
+    return {
         "/healthz": {"get": _operation("healthz", "Whether the process runs", "state", [], {"200": _text("ok")})},
         "/readyz": {
             "get": _operation(
