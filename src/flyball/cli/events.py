@@ -83,8 +83,6 @@ def ingest(
     such as a truncated export; standard input and --follow may be empty.
     """
     from flyball.events import LineSource
-    from flyball.events import ingest as ingest_stream
-    from flyball.operations import backpressure
 
     runtime = open_app(app, home, chosen)
     if not (into_world or dry_run):
@@ -100,25 +98,42 @@ def ingest(
         with stream:
             _preview(runtime, origin, parsing.lines(stream), lines, json)
         return
-    with stream, progress_line(json) as progress, _until_asked(follow) as stop_signals:
-        try:
-            report = ingest_stream(
-                _following(stream, stop_signals) if follow else parsing.lines(stream),
-                origin,
-                runtime.inlet,
-                stop_early=not keep_going,
-                progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
-                between=backpressure(runtime, say=lambda text: warn(f"flyball: {text}")),
-            )
-        except KeyboardInterrupt:
-            warn("flyball: stopped; what was ingested stays, and the same command continues with the rest")
-            raise typer.Exit(130) from None
+    report = _ingested(runtime, origin, stream, parsing, follow=follow, stop_early=not keep_going, quiet=json)
     _show(report, json)
     is_empty = not report.read and source != "-" and not follow
     if is_empty:
         warn(f"flyball: file {source} must hold one event or more, got none: was it cut short where it was written?")
     if is_empty or (report.quarantined and not report.accepted and not report.duplicates):
         raise typer.Exit(1)
+
+
+def _ingested(
+    runtime: "Runtime",
+    origin: "LineSource",
+    stream: BinaryIO,
+    parsing: "Format",
+    *,
+    follow: bool,
+    stop_early: bool,
+    quiet: bool,
+) -> "IngestReport":
+    """The report on ingesting all of `stream`; exit code 130 when it was interrupted."""
+    from flyball.events import ingest as ingest_stream
+    from flyball.operations import backpressure
+
+    with stream, progress_line(quiet) as progress, _until_asked(follow) as stop_signals:
+        try:
+            return ingest_stream(
+                _following(stream, stop_signals) if follow else parsing.lines(stream),
+                origin,
+                runtime.inlet,
+                stop_early=stop_early,
+                progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
+                between=backpressure(runtime, say=lambda text: warn(f"flyball: {text}")),
+            )
+        except KeyboardInterrupt:
+            warn("flyball: stopped; what was ingested stays, and the same command continues with the rest")
+            raise typer.Exit(130) from None
 
 
 def _refuse_made_up(runtime: "Runtime") -> None:

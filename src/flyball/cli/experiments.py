@@ -13,6 +13,7 @@ from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, parse_timestamp
 
 if TYPE_CHECKING:
+    from flyball.experiments import PowerReport
     from flyball.runtime import Runtime
 
 commands = group("Experiments: what a release did to the units that took part.")
@@ -141,7 +142,12 @@ def show_power(
     )
     if json:
         show_json(report)
-        return
+    else:
+        _show_power(report, effect)
+
+
+def _show_power(report: "PowerReport", effect: float | None) -> None:
+    """`effect`: the change that was asked for, in per cent."""
     rows = [
         [
             row.metric,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flyball.app import App
     from flyball.events import Undeclared
     from flyball.serving import LearnedOtherwise, Outage
+    from flyball.settings import Settings
     from flyball.tasks import Label
 
 
@@ -66,24 +67,12 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
     0 when it is only the previous champion. Released versions that learned from another declaration, such as another
     target, are listed too: they continue to answer by what they learned.
     """
-    from flyball.runtime import Runtime, check_stored, undeclared_in
+    from flyball.runtime import Runtime, undeclared_in
     from flyball.serving import learned_otherwise, outages
 
-    try:
-        declared = load(app, pairs(chosen or []))
-    except BadApplication as error:
-        if not json:
-            raise
-        show_json({"ok": False, "where": error.location, "error": error.problem})
-        raise typer.Exit(2) from None
+    declared = _declared(app, chosen, json)
     settings = settings_for(app, home, chosen)
-    try:
-        check_stored(declared, settings)
-    except Refused as error:
-        if not json:
-            raise
-        show_json({"ok": False, "where": "events", "error": str(error)})
-        raise typer.Exit(1) from None
+    _check_events(declared, settings, json)
     lost = undeclared_in(declared, settings)
     runtime = Runtime(declared, settings, SystemClock())
     out = outages(runtime)
@@ -108,6 +97,30 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
             say(f"  {line}")
     if breaks:
         raise typer.Exit(1)
+
+
+def _declared(app: str, chosen: list[str] | None, json: bool) -> "App":
+    """The application, or exit code 2 with what is wrong in its file."""
+    try:
+        return load(app, pairs(chosen or []))
+    except BadApplication as error:
+        if not json:
+            raise
+        show_json({"ok": False, "where": error.location, "error": error.problem})
+        raise typer.Exit(2) from None
+
+
+def _check_events(declared: "App", settings: "Settings", json: bool) -> None:
+    """Exit code 1 where past events cannot be read as they are declared now."""
+    from flyball.runtime import check_stored
+
+    try:
+        check_stored(declared, settings)
+    except Refused as error:
+        if not json:
+            raise
+        show_json({"ok": False, "where": "events", "error": str(error)})
+        raise typer.Exit(1) from None
 
 
 def settings(app: AppName, home: Home = None, chosen: Set = None, json: Json = False) -> None:

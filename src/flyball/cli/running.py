@@ -11,7 +11,9 @@ from flyball.cli.show import applied_words, progress_line, say, show_json, show_
 from flyball.core import Refused, format_timestamp, parse_duration
 
 if TYPE_CHECKING:
-    from flyball.operations import Display, Program, Status
+    from collections.abc import Mapping, Sequence
+
+    from flyball.operations import ConsumerStatus, Display, Program, Status
     from flyball.outcomes import LabelMetric, VersionOutcomes
     from flyball.runtime import Runtime
 
@@ -114,41 +116,47 @@ def _show_status(report: "Status", unreleased: str) -> None:
         say()
         show_table(["process", "state", "pid", "up s", "restarts"], processes, right=["pid", "up s", "restarts"])
     if report.consumers:
-        standing = [
-            [
-                consumer.name,
-                f"{consumer.behind:,}",
-                None if consumer.lag_s is None else f"{consumer.lag_s:.2f}",
-                consumer.error,
-            ]
-            for consumer in report.consumers
-        ]
-        say()
-        show_table(
-            ["consumer", "events behind", "seconds behind", ""], standing, right=["events behind", "seconds behind"]
-        )
+        _show_consumers(report.consumers)
     for trouble in report.troubles:
         say(f"\n{trouble}")
     if report.apply_delays:
         say()
         say(applied_words(report.apply_delays))
     if report.outcomes:
-        columns = ["version", "responses", "available", "by a model", "p50 ms", "p99 ms", "levels"]
-        say()
-        show_table(columns, [_version_row(version) for version in report.outcomes.values()], right=columns[1:-1])
-        labels = ["version", "label", "value", "95 % interval", "so far", "mature", "open"]
-        rows = [
-            [version.version or "none", name, *_label_cells(metric)]
-            for version in report.outcomes.values()
-            for name, metric in version.labels.items()
-        ]
-        say()
-        show_table(labels, rows, right=labels[2:])
-        say("share of responses with the label (of a number: its mean); value: of mature ones, whose window has closed")
+        _show_outcomes(report.outcomes)
     if report.learning:
         say("\nlearning now")
     elif report.running and report.next_learn_us is not None:
         say(f"\nlearns next at {format_timestamp(report.next_learn_us)[:19]}Z")
+
+
+def _show_consumers(consumers: "Sequence[ConsumerStatus]") -> None:
+    standing = [
+        [
+            consumer.name,
+            f"{consumer.behind:,}",
+            None if consumer.lag_s is None else f"{consumer.lag_s:.2f}",
+            consumer.error,
+        ]
+        for consumer in consumers
+    ]
+    say()
+    show_table(["consumer", "events behind", "seconds behind", ""], standing, right=["events behind", "seconds behind"])
+
+
+def _show_outcomes(outcomes: "Mapping[str, VersionOutcomes]") -> None:
+    columns = ["version", "responses", "available", "by a model", "p50 ms", "p99 ms", "levels"]
+    say()
+    show_table(columns, [_version_row(version) for version in outcomes.values()], right=columns[1:-1])
+    labels = ["version", "label", "value", "95 % interval", "so far", "mature", "open"]
+    rows = [
+        [version.version or "none", name, *_label_cells(metric)]
+        for version in outcomes.values()
+        for name, metric in version.labels.items()
+    ]
+    say()
+    show_table(labels, rows, right=labels[2:])
+    say("share of responses with the label (of a number: its mean); value: of mature ones, whose window has closed")
 
 
 def _version_row(version: "VersionOutcomes") -> list[object]:

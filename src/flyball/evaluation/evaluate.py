@@ -48,26 +48,10 @@ def evaluate(
     measured = _Measured(plan, names, evaluation, seed, resamples)
     values = measured.of(answers)
     slices = measured.slices(answers)
-    evaluated = {}
-    for challenger in challengers:
-        if results[challenger.name].answers is None:
-            evaluated[challenger.name] = Evaluated(
-                challenger.name, challenger.role, challenger.kind, failed=results[challenger.name].failed
-            )
-            continue
-        latency = results[challenger.name].latency_us
-        own = {name: values[challenger.name, name].estimate() for name in names if (challenger.name, name) in values}
-        evaluated[challenger.name] = Evaluated(
-            name=challenger.name,
-            role=challenger.role,
-            kind=challenger.kind,
-            metrics=own,
-            cost=Cost(challenger.train_s, latency.value, challenger.bytes, latency),
-            slices=slices[challenger.name],
-            note=_note(plan, own),
-            undefined=measured.undefined(results[challenger.name].answers, own),
-            tables=measured.tables(answers[challenger.name]),
-        )
+    evaluated = {
+        challenger.name: measured.evaluated(challenger, results[challenger.name], values, slices)
+        for challenger in challengers
+    }
     references = {} if plan.references is None else plan.references(evaluation)
     return Report(
         requests=len(evaluation.at_us),
@@ -110,6 +94,30 @@ class _Measured:
     def of(self, answers: Mapping[str, Answers]) -> dict[tuple[str, str], Resamples]:
         """{(challenger, metric): value and resamples}, without what a challenger has not and what is not a number."""
         return self._resampled(answers, self._evaluation, self._names)
+
+    def evaluated(
+        self,
+        challenger: Challenger,
+        answered: Answered,
+        values: Mapping[tuple[str, str], Resamples],
+        slices: Mapping[str, list[SliceMetrics]],
+    ) -> Evaluated:
+        """What a report says of one challenger. `values`: of `of`, `slices`: of `slices`, for all of them."""
+        if answered.answers is None:
+            return Evaluated(challenger.name, challenger.role, challenger.kind, failed=answered.failed)
+        name = challenger.name
+        own = {metric: values[name, metric].estimate() for metric in self._names if (name, metric) in values}
+        return Evaluated(
+            name=name,
+            role=challenger.role,
+            kind=challenger.kind,
+            metrics=own,
+            cost=Cost(challenger.train_s, answered.latency_us.value, challenger.bytes, answered.latency_us),
+            slices=slices[name],
+            note=_note(self._plan, own),
+            undefined=self.undefined(answered.answers, own),
+            tables=self.tables(answered.answers),
+        )
 
     def undefined(self, answers: Answers | None, defined: Collection[str]) -> dict[str, str]:
         """{metric: why these examples cannot give it}. `defined`: those that have a value."""

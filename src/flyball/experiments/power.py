@@ -9,7 +9,7 @@ from flyball.core import BadInput, Doubles, Refused
 from flyball.events import EventLog
 from flyball.experiments.comparison import contrast_of
 from flyball.experiments.experiment import metrics_of, values_of
-from flyball.experiments.exposures import CONTROL, Exposed, first_exposures
+from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
 from flyball.experiments.unit_values import UnitValues
 from flyball.outcomes import prediction_of, records_between
 from flyball.policy import ExperimentMetric
@@ -148,14 +148,8 @@ def power_report(
     metrics = metrics_of(about, runtime.app.metrics)
     if not metrics:
         raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
-    since_us = as_of_us - past_days * DAY_US
-    exposed = first_exposures(_answered(runtime.predictions, since_us, as_of_us), as_of_us)
+    exposed = _exposed(runtime, as_of_us - past_days * DAY_US, as_of_us)
     first_at = exposed.frame["at"].to_numpy()
-    if not len(first_at) or as_of_us - int(first_at.min()) < SHORTEST_DAYS * DAY_US:
-        raise Refused(
-            f"the log must hold {SHORTEST_DAYS} days of answers or more to plan by, got "
-            f"{'none' if not len(first_at) else 'less'}: serve first (flyball up)"
-        )
     since_us = int(first_at.min())
     chosen = design or Design(variance=1.0, method="anytime")
     new_units = tuple((traffic * _by_day(first_at, since_us, as_of_us)).tolist())
@@ -183,6 +177,18 @@ def power_report(
         days_for=days_for,
         missing=missing,
     )
+
+
+def _exposed(runtime: Runtime, since_us: int, as_of_us: int) -> ExposedUnits:
+    """The first answers that units got in a time; raises `Refused` where it holds less than two days of them."""
+    exposed = first_exposures(_answered(runtime.predictions, since_us, as_of_us), as_of_us)
+    first_at = exposed.frame["at"].to_numpy()
+    if not len(first_at) or as_of_us - int(first_at.min()) < SHORTEST_DAYS * DAY_US:
+        raise Refused(
+            f"the log must hold {SHORTEST_DAYS} days of answers or more to plan by, got "
+            f"{'none' if not len(first_at) else 'less'}: serve first (flyball up)"
+        )
+    return exposed
 
 
 def _answered(log: EventLog, since_us: int, as_of_us: int) -> Iterator[Exposed]:

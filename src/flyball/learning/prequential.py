@@ -14,6 +14,7 @@ import numpy as np
 
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch
 from flyball.evaluation import BASELINE, CANDIDATE, Challenger, Estimate, evaluate
+from flyball.history import Snapshot
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import fitted_here
 from flyball.learning.job import Job
@@ -115,15 +116,7 @@ def prequential(
     with FileLock(runtime.home / LOCK, "learning"):
         catch_up(job)
         snapshot = snapshot_of(job)
-    past, measured, note = past_of(job, snapshot), list[PrequentialWindow](), ""
-    for number in range(windows):
-        progress(f"window {windows - number} of {windows}")
-        examples = examples_of(job, past)
-        if isinstance(examples, str):
-            note = f"{number} of {windows} windows, since before them there is {examples}"
-            break
-        measured.insert(0, _window(job, past, examples, candidates))
-        past = past.before(examples.holdout.start_us)
+    measured, note = _windows(job, snapshot, windows, candidates, progress)
     if not measured:
         raise Refused(note)
     values = _values(measured, app.choose.metric)
@@ -145,6 +138,26 @@ def prequential(
         seconds=job.seconds,
     )
     return _kept(runtime, report)
+
+
+def _windows(
+    job: Job,
+    snapshot: Snapshot,
+    windows: int,
+    candidates: Sequence[str] | None,
+    progress: Callable[[str], None],
+) -> tuple[list[PrequentialWindow], str]:
+    """What was measured in each window, the earliest first; and why there are fewer than `windows`, "" if there are
+    not."""
+    past, measured = past_of(job, snapshot), list[PrequentialWindow]()
+    for number in range(windows):
+        progress(f"window {windows - number} of {windows}")
+        examples = examples_of(job, past)
+        if isinstance(examples, str):
+            return measured, f"{number} of {windows} windows, since before them there is {examples}"
+        measured.insert(0, _window(job, past, examples, candidates))
+        past = past.before(examples.holdout.start_us)
+    return measured, ""
 
 
 def _kept(runtime: Runtime, report: PrequentialReport) -> PrequentialReport:

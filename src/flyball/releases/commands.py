@@ -116,36 +116,9 @@ def change_release(
     before = current(registry)
     release = find_release(registry, before, release_id)
     if command == "rollback":
-        if release.state != "champion":
-            raise Refused(f"{release.id} must be that of the champion to be rolled back, got {shown_state(release)}")
-        return rollback(
-            registry,
-            actor.reason,
-            actor.by,
-            actor.now_us,
-            artifacts=actor.artifacts,
-            features=actor.features,
-            opens=actor.opens,
-            serial=serial,
-            evidence=evidence,
-        )
+        return _rolled_back(registry, release, actor, serial, evidence)
     if command == "promote":
-        if release.state not in UNDER_WAY:
-            raise Refused(f"{release.id} must be under way to be promoted, got {shown_state(release)}")
-        if version and version not in release.versions:
-            raise Refused(f"version must be one of {release.id}: {', '.join(release.versions)}; got {version}")
-        return promote(
-            registry,
-            version or release.candidate,
-            actor.reason,
-            actor.by,
-            actor.now_us,
-            artifacts=actor.artifacts,
-            serial=serial,
-            features=actor.features,
-            opens=actor.opens,
-            evidence=evidence,
-        )
+        return _promoted(registry, release, version, actor, serial, evidence)
     if command not in COMMANDS:
         raise Refused(f"command must be one of {', '.join(COMMANDS)}, got {command}")
     if command == "advance":
@@ -158,6 +131,50 @@ def change_release(
     expected = before.serial if serial is None else serial
     state = replace_state(registry, expected, before, _changed(before, [changed]), entry, [changed])
     return Change(state, True, f"{release.id}: {shown_state(release)} before, now {shown_state(changed[0])}")
+
+
+def _rolled_back(
+    registry: Registry, release: Release, actor: Actor, serial: int | None, evidence: Mapping[str, Any] | None
+) -> Change:
+    if release.state != "champion":
+        raise Refused(f"{release.id} must be that of the champion to be rolled back, got {shown_state(release)}")
+    return rollback(
+        registry,
+        actor.reason,
+        actor.by,
+        actor.now_us,
+        artifacts=actor.artifacts,
+        features=actor.features,
+        opens=actor.opens,
+        serial=serial,
+        evidence=evidence,
+    )
+
+
+def _promoted(
+    registry: Registry,
+    release: Release,
+    version: str,
+    actor: Actor,
+    serial: int | None,
+    evidence: Mapping[str, Any] | None,
+) -> Change:
+    if release.state not in UNDER_WAY:
+        raise Refused(f"{release.id} must be under way to be promoted, got {shown_state(release)}")
+    if version and version not in release.versions:
+        raise Refused(f"version must be one of {release.id}: {', '.join(release.versions)}; got {version}")
+    return promote(
+        registry,
+        version or release.candidate,
+        actor.reason,
+        actor.by,
+        actor.now_us,
+        artifacts=actor.artifacts,
+        serial=serial,
+        features=actor.features,
+        opens=actor.opens,
+        evidence=evidence,
+    )
 
 
 def _advanced(before: ReleaseState, release: Release, step: int | None) -> tuple[int, dict[str, Any]]:

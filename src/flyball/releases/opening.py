@@ -17,20 +17,7 @@ def draft(
 
     `versions`: one for each arm beside control. Raises `Refused` when there are more or fewer arms than versions.
     """
-    names = list(plan.weights)[1:] or [CANDIDATE]
-    if len(names) != len(versions):
-        raise Refused(
-            f"versions of {plan.kind}(...) must be {len(names)}, one for each arm beside control: "
-            f"{', '.join(names)}; got {', '.join(versions) or 'none'}"
-        )
-    weights = plan.weights or {CONTROL: 1.0, CANDIDATE: 1.0}
-    arms = (
-        ReleaseArm(CONTROL, weight=weights[CONTROL]),
-        *(ReleaseArm(name, version, weight=weights[name]) for name, version in zip(names, versions, strict=True)),
-    )
-    for arm in plan.overrides:
-        if arm not in weights:
-            raise Refused(f"overrides must be of arms of the release: {', '.join(weights)}; got {arm}")
+    arms = _arms(plan, versions)
     kind: ReleaseKind = msgspec.convert(plan.kind, ReleaseKind)
     name = f"rel{state.numbered + 1}"
     constants = {"watch_us": float(plan.watch_us), "traffic": plan.traffic / WHOLE}
@@ -59,6 +46,25 @@ def draft(
         by=by,
         reason=reason,
     )
+
+
+def _arms(plan: ReleasePlan, versions: Sequence[str]) -> tuple[ReleaseArm, ...]:
+    """Control, and an arm for each of `versions`."""
+    names = list(plan.weights)[1:] or [CANDIDATE]
+    if len(names) != len(versions):
+        raise Refused(
+            f"versions of {plan.kind}(...) must be {len(names)}, one for each arm beside control: "
+            f"{', '.join(names)}; got {', '.join(versions) or 'none'}"
+        )
+    weights = plan.weights or {CONTROL: 1.0, CANDIDATE: 1.0}
+    arms = (
+        ReleaseArm(CONTROL, weight=weights[CONTROL]),
+        *(ReleaseArm(name, version, weight=weights[name]) for name, version in zip(names, versions, strict=True)),
+    )
+    for arm in plan.overrides:
+        if arm not in weights:
+            raise Refused(f"overrides must be of arms of the release: {', '.join(weights)}; got {arm}")
+    return arms
 
 
 def placed(state: ReleaseState, release: Release) -> Release:

@@ -1,5 +1,6 @@
 """Tables of a report: calibration, costs by threshold, and decisions."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,34 @@ def _cost_curve(
         counted = np.bincount(actions, truth.weight, len(ACTIONS)) / truth.weight.sum()
         labels.insert(marked, ("chosen", thresholds.odds, dict(zip(ACTIONS, counted.tolist(), strict=True))))
     values = estimates(measured)
+    rows = _curve_rows(labels, values, costs, a_day)
+    limits = {} if policy.reviews_per_day is None else {"reviews a day": policy.reviews_per_day}
+    title = "Mean cost by threshold, without the control group"
+    summary = "" if marked is None else _saved(values["saved"], values["approve all"][0])
+    return ReportTable("cost_curve", title, _CURVE_COLUMNS, rows, marked=marked, limits=limits, summary=summary)
+
+
+_CURVE_COLUMNS = (
+    "thresholds",
+    "declined from",
+    "cost",
+    "low",
+    "high",
+    "saved",
+    "approve",
+    "review",
+    "decline",
+    "reviews a day",
+)
+
+
+def _curve_rows(
+    labels: Sequence[tuple[str, float | None, dict[str, float]]],
+    values: Mapping[str, tuple[float, float | None, float | None]],
+    costs: CostColumns,
+    a_day: float,
+) -> list[list[Any]]:
+    """A row for each threshold, then what deciding all alike would cost. `a_day`: examples of a day."""
     approving = values["approve all"][0]
     rows: list[list[Any]] = []
     point_number = 0
@@ -121,22 +150,7 @@ def _cost_curve(
         cost, low, high = values[label]
         declined = float(label == "decline all")
         rows.append([label, None, cost, low, high, approving - cost, 1 - declined, 0.0, declined, 0.0])
-    columns = (
-        "thresholds",
-        "declined from",
-        "cost",
-        "low",
-        "high",
-        "saved",
-        "approve",
-        "review",
-        "decline",
-        "reviews a day",
-    )
-    limits = {} if policy.reviews_per_day is None else {"reviews a day": policy.reviews_per_day}
-    title = "Mean cost by threshold, without the control group"
-    summary = "" if marked is None else _saved(values["saved"], approving)
-    return ReportTable("cost_curve", title, columns, rows, marked=marked, limits=limits, summary=summary)
+    return rows
 
 
 def _saved(saved: tuple[float, float | None, float | None], approving: float) -> str:

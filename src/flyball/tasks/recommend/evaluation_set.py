@@ -83,19 +83,9 @@ def evaluation_set(
     numbers, catalog_size = number_items(
         train, [catalog.ids for _, catalog in catalogs if catalog is not None], targets["item"].to_list()
     )
-    truth = RecommendTruth(
-        request_of=targets["request"].to_numpy().astype(np.int64),
-        item_of=np.array([numbers[item] for item in targets["item"].to_list()], np.int64),
-        items=list(numbers),
-        catalog_size=catalog_size,
-        users_of=users_by_item(train, numbers),
-        train_users=len(train.users),
-        global_mean=float("nan") if np.isnan(train.ratings).all() else global_mean(train),
-        rated=rated if len(rated.values) else None,
-    )
+    truth = _truth(train, targets, numbers, catalog_size, rated)
     if ips:
-        weights = _ips(truth, builder, contexts, shown, numbers, min_examples)
-        truth = msgspec.structs.replace(truth, ips=weights)
+        truth = msgspec.structs.replace(truth, ips=_ips(truth, builder, contexts, shown, numbers, min_examples))
     k = max(cutoff, task.k)
     return EvaluationSet(
         window_us=window_us,
@@ -112,6 +102,22 @@ def evaluation_set(
         },
         pool=min(pool, len(able)) if pool <= 2 * max_users else pool,
         notes=_notes(truth),
+    )
+
+
+def _truth(
+    train: Interactions, targets: "polars.DataFrame", numbers: Mapping[str, int], catalog_size: int, rated: RatedItems
+) -> RecommendTruth:
+    """What became positive after each request. `numbers`: of the items, those of the catalogs first."""
+    return RecommendTruth(
+        request_of=targets["request"].to_numpy().astype(np.int64),
+        item_of=np.array([numbers[item] for item in targets["item"].to_list()], np.int64),
+        items=list(numbers),
+        catalog_size=catalog_size,
+        users_of=users_by_item(train, numbers),
+        train_users=len(train.users),
+        global_mean=float("nan") if np.isnan(train.ratings).all() else global_mean(train),
+        rated=rated if len(rated.values) else None,
     )
 
 
