@@ -29,8 +29,7 @@ from flyball.policy import (
     gates,
     immediate,
 )
-from flyball.releases import check_plan
-from flyball.tasks import PATH_RENDERINGS, Task, task_views
+from flyball.tasks import PATH_RENDERINGS, Task, check_plan, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
 

@@ -190,7 +190,8 @@ def start(
 ) -> None:
     """Start a release of a version, as the application's file declares (release=fb.canary(...) and its like)."""
     from flyball.policy import as_shadow
-    from flyball.releases import current, declared_arrangement, interleaved_plan, start_release
+    from flyball.releases import current, declared_arrangement, start_release
+    from flyball.tasks import interleaved_plan
 
     if sample is not None and not shadow:
         raise Refused("--sample must come with --shadow: it says how much of the traffic a shadow answers")

@@ -22,7 +22,6 @@ from flyball.releases.change import Change, check_servable, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
 from flyball.releases.evidence import Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter, slow_limit_us
-from flyball.releases.plan_check import check_plan, interleaved_plan
 from flyball.releases.release import (
     CANDIDATE,
     CONTROL,
@@ -114,7 +113,6 @@ __all__ = [
     "arrangement_value",
     "bucket_of",
     "change_release",
-    "check_plan",
     "check_servable",
     "current",
     "declare_arrangement",
@@ -123,7 +121,6 @@ __all__ = [
     "describe_release",
     "describe_shadow",
     "find_release",
-    "interleaved_plan",
     "level_of",
     "move",
     "no_metrics",

@@ -32,6 +32,7 @@ from flyball.tasks.labels import (
     references,
 )
 from flyball.tasks.past import DECISIONS, Frames, Past, ServingLag
+from flyball.tasks.plan_check import check_plan, interleaved_plan
 from flyball.tasks.recommend.declaration import MAX_K, Recommend
 from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
 from flyball.tasks.recommend.labels import recommend_labels
@@ -209,6 +210,7 @@ __all__ = [
     "catalog_at",
     "check_features",
     "check_hashes",
+    "check_plan",
     "coded_column",
     "compile_plan",
     "coverage",
@@ -226,6 +228,7 @@ __all__ = [
     "history_length",
     "hit_rate",
     "interactions_frame",
+    "interleaved_plan",
     "joining_names",
     "key_field",
     "label_plans",

@@ -18,12 +18,12 @@ from flyball.releases import (
     current,
     declared_arrangement,
     describe_now,
-    interleaved_plan,
     start_release,
 )
 from flyball.serving.http.decoding import fields_of_body, only
 from flyball.serving.http.problems import Problem
 from flyball.serving.service import Service
+from flyball.tasks import interleaved_plan
 
 COMMANDS = ("advance", "pause", "resume", "abort", "promote", "finish", "rollback")
 """The commands on a release, by its id."""

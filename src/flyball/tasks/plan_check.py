@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from flyball.core import BadDeclaration
 from flyball.policy import ReleasePlan, interleave
-from flyball.tasks import About
+from flyball.tasks.about import About
 
 
 def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> None:

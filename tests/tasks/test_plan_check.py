@@ -7,7 +7,7 @@ import pytest
 import flyball as fb
 from flyball.core import BadDeclaration
 from flyball.policy import ReleasePlan, ab, bandit, canary, interleave
-from flyball.releases import check_plan
+from flyball.tasks import check_plan
 from flyball.testing import faulty
 
 ABOUT = faulty.app.task.about
