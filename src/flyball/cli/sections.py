@@ -10,7 +10,7 @@ DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "
 EXPERIMENT = "Experiment"
 
 SECTIONS = {
-    DEVELOP: ("new", "check", "simulate"),
+    DEVELOP: ("new", "check", "simulate", "drill"),
     DATA: ("ingest", "quarantine", "export", "features"),
     TRAIN: ("learn", "report", "versions", "releases", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),

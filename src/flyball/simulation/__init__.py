@@ -17,6 +17,7 @@ from flyball.simulation.demo import (
     world_of,
     world_program,
 )
+from flyball.simulation.drill import DRILLS, DrillReport, run_drill
 from flyball.simulation.live import Driver, DriveReport, HttpService, ServiceClient, drive_http, stop_on_signals
 from flyball.simulation.past import ingest_pieces, live_past
 from flyball.simulation.report import SimulationReport
@@ -34,6 +35,8 @@ from flyball.simulation.world import (
 
 __all__ = [
     "DAY_US",
+    "DRILLS",
+    "DrillReport",
     "DriveReport",
     "Driver",
     "HttpService",
@@ -54,6 +57,7 @@ __all__ = [
     "open_world",
     "plan_summary",
     "read_plan",
+    "run_drill",
     "seed_home",
     "simulate",
     "speed_for",

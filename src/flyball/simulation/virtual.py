@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from flyball.app import App
 from flyball.core import (
@@ -111,13 +112,15 @@ def simulate(
     world = open_world(app.world, app.name, seed=seed, start_us=start_us, **settings)
     shown = shown_settings(app.world, app.name, settings)
     with _home(home) as folder:
-        simulation = _Simulation(app, folder, world, seed, stopwatch, report_progress or _silent)
+        simulation = Simulation(app, folder, world, seed, stopwatch, report_progress or _silent)
         simulation.begin(start_us)
         simulation.run(days, step_us)
         return simulation.report(shown, days, past_days, stopwatch.read_s() - began_s)
 
 
-class _Simulation:
+class Simulation:
+    """An application in its world, a step at a time; what extends it plants faults in `prepare` and `delayed`."""
+
     def __init__(
         self,
         app: App,
@@ -172,6 +175,7 @@ class _Simulation:
     def _step(self, until_us: int) -> None:
         with self._timed("serve"):
             self._service.refresher.step()
+        self.prepare()
         with self._timed("world"):
             requests = self._world.requests(until_us, _TIMELINE)
         if requests:
@@ -206,12 +210,20 @@ class _Simulation:
         deadline_us = self._runtime.app.task.about.deadline_us
         engine = self._service.engine
         answers = engine.answer(questions)
+        took_us = self.delayed(answers, took_us)
         for row in np.flatnonzero(took_us >= deadline_us).tolist():
             answers[row], took_us[row] = engine.from_fallback(questions[row], "late"), deadline_us
         return [
             msgspec.structs.replace(answer, took_us=took, worker="virtual")
             for answer, took in zip(answers, took_us.tolist(), strict=True)
         ]
+
+    def prepare(self) -> None:
+        """Called before the requests of a step are answered."""
+
+    def delayed(self, answers: Sequence[Prediction], took_us: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How long the answers take, microseconds (answers,), of which `took_us` was drawn."""
+        return took_us
 
     def _emit(self, until_us: int) -> None:
         with self._timed("world"):
@@ -338,7 +350,7 @@ class _Simulation:
 class _Training:
     """A run of learning that begins now and is through at `end_us`."""
 
-    def __init__(self, simulation: _Simulation, as_of_us: int, end_us: int) -> None:
+    def __init__(self, simulation: Simulation, as_of_us: int, end_us: int) -> None:
         self._simulation, self._as_of_us, self._end_us = simulation, as_of_us, end_us
 
     def poll(self) -> str | None:

@@ -1,0 +1,55 @@
+"""`flyball drill`: a version with a known fault before simulated users, and what the release does about it."""
+
+from typing import Annotated
+
+import typer
+
+from flyball.cli.common import AppName, Json, Set, load, pairs, settings_for
+from flyball.cli.show import progress_line, say, show_json
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(drill)
+
+
+def drill(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="DRILL",
+            help="bad-release, slow-release, crashing-release, silent-degradation, no-effect or good-release.",
+        ),
+    ],
+    app: AppName,
+    seed: Annotated[int, typer.Option("--seed", help="Of everything random in the world.")] = 1,
+    days: Annotated[int, typer.Option("--days", help="How long the release has, of virtual time.", min=1)] = 6,
+    world_set: Annotated[
+        list[str] | None,
+        typer.Option("--world-set", metavar="NAME=VALUE", help="Another setting of the world; repeatable."),
+    ] = None,
+    chosen: Set = None,
+    json: Json = False,
+) -> None:
+    """Plant a version with a known fault in the application's simulated world, and release it as declared.
+
+    It shows what happened when, and how many units the version reached. The exit code is 1 when the release did not do
+    what it must. The same seed gives the same digest of all answers.
+    """
+    from flyball.simulation import run_drill
+
+    options = settings_for(app, None, chosen).app
+    with progress_line(json) as progress:
+        report = run_drill(
+            load(app, options),
+            name,
+            seed=seed,
+            days=days,
+            report_progress=progress,
+            **pairs(world_set or [], "--world-set"),
+        )
+    if json:
+        show_json(report)
+    else:
+        say(report.text())
+    if not report.passed:
+        raise typer.Exit(1)

@@ -1,0 +1,336 @@
+"""Drills: a version with a known fault is put before simulated users, and what the release does about it is looked at.
+
+Everything is that of `simulate`: virtual time, one seed, one digest. The first version that is learned becomes the
+champion; then a twin of it is registered and the declared release is started. The fault strikes the answers of one of
+the two, so that nothing else differs between them.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from flyball.app import App
+from flyball.core import BadInput, Refused, SystemStopwatch, format_duration
+from flyball.experiments import experiment, metrics_of
+from flyball.outcomes import Prediction
+from flyball.policy import ReleasePlan, canary, gates
+from flyball.registry import add_versions
+from flyball.releases import (
+    CANDIDATE,
+    OVER,
+    Release,
+    all_releases,
+    bucket_of,
+    current,
+    find_release,
+    shown_state,
+    start_release,
+)
+from flyball.serving import Serving
+from flyball.simulation.virtual import START_US, Simulation
+from flyball.simulation.world import DAY_US, World, open_world
+from flyball.tasks import Pipeline, Request, Response
+
+SHARE, SLOW_BY = 0.3, 100.0
+"""The share of the answers that a fault strikes; how many times as long slow ones take."""
+STEP_US, DAYS = 3_600_000_000, 6
+_POOL = 200
+_BY = "drill"
+UNDECLARED = canary(20, 50, 100, step_time="2h", silence="12h", patience="5d", watch="1d")
+"""The release of an application that declares no canary: steps that a few thousand answers a day can decide."""
+
+
+class Drill(msgspec.Struct, frozen=True):
+    """One kind of drill. `words`: what is planted; `fault`: what strikes the answers of the candidate ("" for nothing),
+    or of the champion where `of_champion`. `ends`: the states that pass, `expected`: in words."""
+
+    words: str
+    fault: str
+    ends: tuple[str, ...]
+    expected: str
+    of_champion: bool = False
+
+
+DRILLS = {
+    "bad-release": Drill("three in ten answers hold nothing or no numbers", "garbage", ("aborted",), "aborted"),
+    "slow-release": Drill("three in ten answers take a hundred times as long", "slow", ("aborted",), "aborted"),
+    "crashing-release": Drill("it raises for three in ten requests", "raise", ("aborted",), "aborted"),
+    "silent-degradation": Drill(
+        "each answer is that to another request: quick and well-formed, but of no use",
+        "other",
+        ("aborted", "held", "canary"),
+        "aborted or kept at few units, never promoted",
+    ),
+    "no-effect": Drill(
+        "nothing: it is the champion again",
+        "",
+        ("champion", "held", "canary"),
+        "neither aborted nor called better",
+    ),
+    "good-release": Drill(
+        "the champion raises for three in ten requests, the new version for none",
+        "raise",
+        ("champion",),
+        "promoted",
+        of_champion=True,
+    ),
+}
+WORLDS: dict[str, dict[str, Any]] = {
+    "movies": {"past_days": 2, "users": 150, "items": 300, "sessions_a_day": 20.0},
+    "delivery": {"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150},
+    "fraud": {"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0},
+}
+"""Of the built-in applications: small, but with the traffic to decide a release within days."""
+
+
+MARGINS = {"movies": 0.1, "delivery": 0.5, "fraud": 0.1}
+"""By how much the primary metric of an experiment may be worse, where only that shows a fault: positives, minutes of
+pinball loss, log loss. Of other applications 0.1."""
+
+
+class DrillEvent(msgspec.Struct, frozen=True):
+    """Something that happened to the release, `at_us` after its start."""
+
+    at_us: int
+    what: str
+    reason: str
+
+
+class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a drill. `answers`, `units`: those that the planted version answered, or was to answer, of
+    `all_answers` since the release began; `lasted_us`: from its start to its end, or to the end of the drill."""
+
+    app: str
+    drill: str
+    planted: str
+    seed: int
+    digest: str
+    expected: str
+    outcome: str
+    passed: bool
+    events: list[DrillEvent]
+    answers: int
+    units: int
+    all_answers: int
+    lasted_us: int
+    seconds: float = 0.0
+
+    def text(self) -> str:
+        """For a person to read."""
+        return "\n".join(
+            [
+                f"{self.drill} of {self.app}, seed {self.seed}, in {self.seconds:.1f} s",
+                f"planted: {self.planted}",
+                f"digest {self.digest}",
+                "",
+                *(f"{_after(event.at_us):>8}  {event.what}: {event.reason}" for event in self.events),
+                "",
+                f"the new version had {self.answers:,} of {self.all_answers:,} answers, of {self.units:,} units, "
+                f"within {format_duration(self.lasted_us)}",
+                f"{'passed' if self.passed else 'FAILED'}: expected it to be {self.expected}; it is {self.outcome}",
+            ]
+        )
+
+
+def run_drill(
+    app: App,
+    name: str,
+    *,
+    seed: int = 1,
+    days: int = DAYS,
+    report_progress: Callable[[str], object] | None = None,
+    **settings: Any,
+) -> DrillReport:
+    """Run the drill `name` of `DRILLS` in the application's world; same arguments, same digest.
+
+    The champion is the better one of the first two candidates that are declared, which are quick to learn. `days`: how
+    long the release has at most, of virtual time. `settings`: of the world, `past_days` among them. Raises `BadInput`
+    for an unknown drill, `BadDeclaration` for an application without a world, `Refused` when nothing could be learned.
+    """
+    if name not in DRILLS:
+        raise BadInput("drill", f"one of {', '.join(DRILLS)}", name)
+    stopwatch = SystemStopwatch()
+    began_s = stopwatch.read_s()
+    chosen = {"past_days": app.world.past_days if app.world else 0, **WORLDS.get(app.name, {}), **settings}
+    start_us = START_US - int(chosen.pop("past_days")) * DAY_US
+    world = open_world(app.world, app.name, seed=seed, start_us=start_us, **chosen)
+    _reduce(app)
+    with tempfile.TemporaryDirectory(prefix="flyball-drill-") as folder:
+        simulation = _DrillSimulation(app, Path(folder), world, seed, DRILLS[name], report_progress or _silent)
+        simulation.begin(start_us)
+        simulation.live(days)
+        report = simulation.drill_report(name)
+    return msgspec.structs.replace(report, seconds=stopwatch.read_s() - began_s)
+
+
+def _reduce(app: App) -> None:
+    """Leave the first two candidates, which are quick to learn, and learn once."""
+    names = list(app.candidates)
+    app.candidates = {name: app.candidates[name] for name in names[:2]}
+    app.retrain, app.gates = (), gates(min_examples=1, max_answer="10s")
+    if app.release.kind != "canary":
+        app.release = UNDECLARED
+
+
+class Planted:
+    """A version's pipeline whose answers a fault strikes."""
+
+    def __init__(self, pipeline: Pipeline, fault: str, seed: int) -> None:
+        self.pipeline, self._fault = pipeline, fault
+        self._rng, self._pool = np.random.default_rng([seed, 15]), list[Response]()
+
+    def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
+        responses = self.pipeline.answer(requests, contexts)
+        if self._fault == "other":
+            return [self._another(response) for response in responses]
+        hits = [_struck(request.id) for request in requests]
+        if self._fault == "raise" and any(hits):
+            raise RuntimeError("the fault of the drill")
+        if self._fault != "garbage":
+            return responses
+        return [_spoilt(response) if hit else response for response, hit in zip(responses, hits, strict=True)]
+
+    def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
+        return self.pipeline.explain(request, context, response)
+
+    def warm(self, at_us: int) -> None:
+        self.pipeline.warm(at_us)
+
+    def _another(self, response: Response) -> Response:
+        self._pool = [*self._pool[-_POOL:], response]
+        return self._pool[int(self._rng.integers(len(self._pool)))]
+
+
+def _struck(request_id: str) -> bool:
+    return bucket_of(request_id, "drill") < SHARE * 10_000
+
+
+def _spoilt(response: Response) -> Response:
+    return Response(values=(float("nan"),) * len(response.values))
+
+
+class _DrillSimulation(Simulation):
+    def __init__(
+        self, app: App, home: Path, world: World, seed: int, drill: Drill, report_progress: Callable[[str], object]
+    ) -> None:
+        super().__init__(app, home, world, seed, SystemStopwatch(), report_progress)
+        self._drill, self._planted_pipeline = drill, dict[int, Planted]()
+        self._release, self._began_us = "", 0
+        self._exposed, self._units, self._since = 0, set[str](), 0
+
+    def live(self, days: int) -> None:
+        """Live until the release is over, or has had `days`."""
+        while not self._over(days):
+            self._step(self._clock.now_us() + STEP_US)
+            if not self._release and current(self._runtime.registry).champion is not None:
+                self._start()
+
+    def _over(self, days: int) -> bool:
+        now_us = self._clock.now_us()
+        if not self._release:
+            if now_us - START_US > 2 * DAY_US:
+                runs = "; ".join(run.reason for run in self._tally.learned) or "no run of learning"
+                raise Refused(f"a drill of {self._runtime.app.name} must have a champion within two days, got: {runs}")
+            return False
+        ended = self._released().state in (*OVER, "champion")
+        return ended or now_us - self._began_us >= days * DAY_US
+
+    def _released(self) -> Release:
+        registry = self._runtime.registry
+        return find_release(registry, current(registry), self._release)
+
+    def _start(self) -> None:
+        """Register a twin of the champion and start the declared release of it."""
+        runtime, now_us = self._runtime, self._clock.now_us()
+        registry, champion = runtime.registry, current(runtime.registry).champion or ""
+        twin = msgspec.structs.replace(registry.version(champion), id="", state="candidate")
+        (version,) = add_versions(registry, [twin])
+        actor = runtime.actor(_BY, "a drill", now_us)
+        constants = runtime.release_constants(champion, now_us)
+        start_release(registry, self._plan(), [version.id], actor, constants=constants)
+        self._release, self._began_us = all_releases(registry)[-1].id, now_us
+        self._struck_version = champion if self._drill.of_champion else version.id
+
+    def _plan(self) -> ReleasePlan:
+        """The declared release; where outcomes alone show the fault, the primary metric must not be worse."""
+        app, plan = self._runtime.app, self._runtime.app.release
+        if self._drill.fault != "other" or plan.success:
+            return plan
+        metrics = metrics_of(app.task.about, app.metrics)
+        primary = next((name for name, declared in metrics.items() if declared.role == "primary"), "")
+        success = {primary: MARGINS.get(app.name, 0.1)} if primary else {}
+        return msgspec.structs.replace(plan, success=success)
+
+    def _called_better(self) -> list[str]:
+        """The metrics by which the experiment says that the new version is better."""
+        result = experiment(self._runtime, self._release, self._clock.now_us())
+        return [metric.metric for metric in result.metrics if metric.verdict == "better"]
+
+    def prepare(self) -> None:
+        """Plant the fault in what serves now."""
+        serving: Serving = self._service.engine.serving
+        if not self._release or self._drill.fault in ("", "slow") or self._struck_version not in serving.pipelines:
+            return
+        pipeline = serving.pipelines[self._struck_version]
+        if not isinstance(pipeline, Planted):
+            planted = self._planted_pipeline.setdefault(id(pipeline), Planted(pipeline, self._drill.fault, self._seed))
+            pipelines = {**serving.pipelines, self._struck_version: planted}
+            self._service.engine.serving = msgspec.structs.replace(serving, pipelines=pipelines)
+
+    def delayed(self, answers: Sequence[Prediction], took_us: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Note who was answered, and strike the answers that are slow."""
+        slow = np.ones(len(answers), dtype=np.int64)
+        for row, answer in enumerate(answers):
+            if not self._release:
+                break
+            self._since += 1
+            if any(exposure.release == self._release and exposure.arm == CANDIDATE for exposure in answer.exposures):
+                self._exposed += 1
+                self._units.add(answer.key)
+            struck = (answer.assigned or answer.version) == self._struck_version and _struck(answer.id)
+            slow[row] = SLOW_BY if struck and self._drill.fault == "slow" else 1
+        return took_us * slow
+
+    def drill_report(self, name: str) -> DrillReport:
+        """What came out."""
+        release, drill = self._released(), self._drill
+        steps = self._runtime.registry.release_steps(int(self._release.removeprefix("rel")))
+        events = [
+            DrillEvent(step.at_us - self._began_us, _what(step.command, step.after, release, step.step), step.reason)
+            for step in steps
+            if step.command != "draft"
+        ]
+        ended_us, better = self._clock.now_us(), self._called_better() if not drill.fault else []
+        outcome = shown_state(release) + (f", and called better by {', '.join(better)}" if better else "")
+        return DrillReport(
+            app=self._runtime.app.name,
+            drill=name,
+            planted=drill.words,
+            seed=self._seed,
+            digest=self._tally.digest(),
+            expected=drill.expected,
+            outcome=outcome,
+            passed=release.state in drill.ends and not better,
+            events=events,
+            answers=self._exposed,
+            units=len(self._units),
+            all_answers=self._since,
+            lasted_us=ended_us - self._began_us,
+        )
+
+
+def _what(command: str, after: str, release: Release, step: int) -> str:
+    share = f" at {release.steps[step] / 100:g} %" if after == "canary" else ""
+    return f"{command}, now {after}{share}"
+
+
+def _after(us: int) -> str:
+    return f"{us / 3_600_000_000:.0f} h"
+
+
+def _silent(_: str) -> None: ...
