@@ -88,6 +88,7 @@ HOLDS = {
     "tasks/predict/test_renames.py": "tasks/predict events/original_names",
     "tasks/predict/test_whole_loop.py": "tasks/predict",
     "tasks/predict/test_over_http.py": "tasks/predict serving/http",
+    "tasks/predict/test_bad_input.py": "tasks/predict serving/file_answers tasks/request events/checks",
     "tasks/predict/test_without_version.py": "tasks/predict/online tasks/predict/decisions serving/answering/engine",
     "state/test_offline.py": "tasks/recommend/state/interactions",
     "state/test_online.py": "state/consumer tasks/recommend/state",

@@ -69,10 +69,20 @@ LABELS = (
         within_us=3 * DAY_US,
         otherwise=-1.0,
     ),
+    Label(
+        name="wait_s",
+        event=Handover,
+        by=("parcel",),
+        where=trace(lambda h: h.minutes > 1),
+        elapsed_unit_us=1_000_000,
+        within_us=2 * DAY_US,
+        otherwise=None,
+        censored_by=(Cancelled,),
+    ),
     Label(name="twice", event=Handover, by=("parcel",), at_least=2, within_us=DAY_US),
     Label(name="twice", event=Pickup, by=("parcel",), at_least=3, within_us=2 * DAY_US),
 )
-NAMES = ("minutes", "cancelled", "trip_us", "twice")
+NAMES = ("minutes", "cancelled", "trip_us", "wait_s", "twice")
 ABOUT = About(kind="eta", request=Order, labels=LABELS)
 
 

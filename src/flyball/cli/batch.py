@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flyball.cli.common import AppName, Home, Json, open_home
-from flyball.cli.show import counted, progress_line, say, show_json, warn
+from flyball.cli.show import counted, listed, progress_line, say, show_json, warn
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +40,6 @@ def predict(
     say(f"{report.rows:,} rows{again}: {counted(report.levels) or 'none answered'}; {out}")
     if report.unknown:
         fields = ", ".join(name for name in runtime.app.task.about.request.__struct_fields__)
-        warn(f"ignored columns, which no field of the request has: {', '.join(report.unknown)} ({fields})")
+        warn(f"ignored columns, which no field of the request has: {listed(report.unknown)} ({fields})")
     if report.failed:
         warn(f"{report.failed:,} rows have no answer, such as: {report.first_failure}")

@@ -16,7 +16,7 @@ import typer
 
 from flyball.cli import quarantine
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
-from flyball.cli.show import counted, progress_line, say, show_json, warn
+from flyball.cli.show import counted, listed, progress_line, say, show_json, warn
 from flyball.core import BadInput, BadSetting, Refused, find_zone, format_timestamp, parse_duration, parse_timestamp
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _show_preview(shown: "Preview", origin: "LineSource", zone: tzinfo) -> None:
         example = shown.examples[reason]
         say(f"{count:,} would go to quarantine as {reason}, such as line {example.position}: {example.detail}")
     if shown.ignored:
-        say(f"columns that no declared field uses: {', '.join(shown.ignored)}")
+        say(f"columns that no declared field uses: {listed(shown.ignored)}")
     if shown.likely:
         say(f"likely: {shown.likely}")
 
@@ -295,7 +295,7 @@ def _show(report: "IngestReport", json: bool) -> None:
     if report.quarantined:
         say(f"in quarantine: {counted(report.quarantined)}")
     if report.ignored:
-        say(f"columns that no declared field uses: {', '.join(report.ignored)}")
+        say(f"columns that no declared field uses: {listed(report.ignored)}")
     if report.likely:
         warn(f"flyball: {report.likely}")
 

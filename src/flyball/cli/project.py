@@ -196,4 +196,6 @@ def _label_words(label: "Label") -> str:
     times = f"{label.at_least} " if label.at_least > 1 else ""
     where = f" where {label.where.text()}" if label.where else ""
     value = f" ({label.value.text()})" if label.value else ""
+    if label.elapsed_unit_us:
+        value = f" (elapsed / {format_duration(label.elapsed_unit_us)})"
     return f"{times}{label.event.__name__.lower()}{where}{value} within {format_duration(label.within_us)}"

@@ -132,6 +132,16 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str], None]]:
         sys.stderr.flush()
 
 
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """The names, of many the first.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def counted(counts: dict[str, int]) -> str:
     """ "3 buy, 12 view"."""
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))

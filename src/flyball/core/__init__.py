@@ -39,6 +39,7 @@ from flyball.core.errors import (
 )
 from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import new_id, number_of_id, timestamp_of_id
+from flyball.core.json_faults import json_fault
 from flyball.core.lazy import lazy_door, parse_source
 from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
@@ -86,6 +87,7 @@ __all__ = [
     "forget_stale",
     "format_duration",
     "format_timestamp",
+    "json_fault",
     "lazy_door",
     "load_backend",
     "local_path",

@@ -8,7 +8,7 @@ never stops the stream: it is put into quarantine with its bytes, its position a
 from flyball.events.appender import Appender
 from flyball.events.builtin_formats import FORMATS, columns, find_format, formats_in
 from flyball.events.catalog import EntityCatalog
-from flyball.events.checks import Known, Rejected, Rejection
+from flyball.events.checks import Known, Rejected, Rejection, choices_of
 from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field, defaults_in, read_type
 from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
@@ -50,8 +50,8 @@ from flyball.events.quarantine import (
 )
 from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.retry import RetryReport, retry
-from flyball.events.schema import LAST_US, Schema
-from flyball.events.timestamps import UNIT_WORDS, likely_unit
+from flyball.events.schema import FIRST_US, LAST_US, Schema
+from flyball.events.timestamps import UNIT_WORDS, TimeReader, likely_unit
 from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
 from flyball.events.undeclared import Undeclared, count_undeclared, undeclared
 from flyball.events.upgrade import Upgrade, Upgrades
@@ -61,6 +61,7 @@ from flyball.events.written import FieldKind, WrittenField, WrittenType
 __all__ = [
     "BACKENDS",
     "CATALOG_BACKENDS",
+    "FIRST_US",
     "FORMATS",
     "IMPORTED",
     "LAST_US",
@@ -112,6 +113,7 @@ __all__ = [
     "Slice",
     "SourceColumns",
     "Stopped",
+    "TimeReader",
     "Undeclared",
     "Upgrade",
     "UpgradedLog",
@@ -122,6 +124,7 @@ __all__ = [
     "WrittenSchemas",
     "WrittenType",
     "after_slices",
+    "choices_of",
     "columns",
     "consumer_troubles",
     "count_undeclared",

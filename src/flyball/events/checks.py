@@ -1,10 +1,12 @@
 """The compiled checks of one event type: one event, with the reason for its rejection, or many valid ones at once."""
 
 import math
+import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from enum import Enum
 from hashlib import blake2b
 from itertools import repeat
-from typing import Any, Literal, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
@@ -89,7 +91,7 @@ class Check:
         try:
             shaped = msgspec.convert(sent, self._shape, strict=not lax)
         except msgspec.ValidationError as error:
-            raise _rejection(str(error), sent) from None
+            raise _rejection(str(error), sent, self.type, lax) from None
         values = msgspec.structs.astuple(shaped)
         self._check_values(values)
         if self._crossed:
@@ -181,7 +183,9 @@ class Check:
         try:
             msgspec.convert(value, field.annotation, strict=not lax)
         except msgspec.ValidationError as error:
-            return Rejection(_reason_of(str(error)), _detail(field.name, str(error), value))
+            if lax and value == "":
+                return Rejection("missing_field", _empty(field.name))
+            return Rejection(_reason_of(str(error)), _detail(field, str(error), value))
         return None
 
     def decode(self, record: Record) -> Event:
@@ -422,15 +426,44 @@ def _maker(declared: EventType) -> Callable[[int, Any], Event]:
     return make
 
 
-def _rejection(message: str, sent: Mapping[str, Any]) -> Rejected:
+def _rejection(message: str, sent: Mapping[str, Any], declared: EventType, lax: bool) -> Rejected:
     """msgspec's message as a rejection with a stable reason; the value is added."""
     text, _, path = message.partition(" - at `$.")
     name = path.rstrip("`").split("[")[0].split(".")[0]
-    return Rejected(_reason_of(text), _detail(name, text, sent[name]) if name in sent else text)
+    missing = _MISSING.match(text)
+    if missing is not None and not path:
+        return Rejected("missing_field", f"{missing[1]} must be given")
+    if lax and sent.get(name) == "":
+        return Rejected("missing_field", _empty(name))
+    field = next((field for field in declared.declared if field.name == name), None)
+    return Rejected(_reason_of(text), text if field is None or name not in sent else _detail(field, text, sent[name]))
 
 
-def _detail(name: str, text: str, value: Any) -> str:
-    return f"{name}: {text}, got {value!r}"[:300]
+def _empty(name: str) -> str:
+    """Of a cell where a value must be."""
+    return f"{name} must be given, got an empty cell"
+
+
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+
+
+def _detail(field: Field, text: str, value: Any) -> str:
+    choices = choices_of(field.kind) if "enum value" in text else ()
+    must = f" must be one of {', '.join(map(str, choices))}" if choices else f": {text}"
+    return f"{field.name}{must}, got {value!r}"[:300]
+
+
+def choices_of(kind: Any) -> tuple[Any, ...]:
+    """What a value of this type may be, where it is a choice of texts or numbers; () for any other type.
+
+    >>> choices_of(Literal["small", "large"] | None)
+    ('small', 'large')
+    """
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return tuple(member.value for member in kind)
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(choice for member in get_args(kind) for choice in choices_of(member))
 
 
 def _reason_of(text: str) -> str:
@@ -438,6 +471,8 @@ def _reason_of(text: str) -> str:
         return "missing_field"
     if "enum value" in text:
         return "bad_choice"
+    if "Number out of range" in text:
+        return "out_of_range"
     if "matching regex" in text or "`str` of length" in text:
         return "bad_text"
     if any(sign in text for sign in (" >= ", " <= ", " < ", " > ", "multiple of", "of length")):

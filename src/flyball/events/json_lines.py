@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from flyball.core import BadInput
+from flyball.core import BadInput, json_fault
 from flyball.events.columns import CellReader, SourceColumns, TypeFinder, apply_reader, reason_of
 from flyball.events.declared import EventType
 from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
@@ -63,7 +63,7 @@ class JsonParser:
         try:
             document = self._decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput("line", f"JSON ({error})", line[:80], "") from None
+            raise BadInput("line", f"JSON ({json_fault(line, error)})", line[:80], "") from None
         if not isinstance(document, dict):
             raise BadInput("line", "a JSON object", document)
         declared, ours, extra = self._recognize(document)

@@ -85,7 +85,7 @@ class PredictionRows:
         label = self.label
         if outcome.censored or prediction.decision in label.impossible_after:
             return None
-        if self._metric.kind == "label" and label.value is None:
+        if self._metric.kind == "label" and not label.numeric:
             return float(sum(outcome.values)) if outcome.values else label.otherwise
         actual = sum(outcome.values) / len(outcome.values) if outcome.values else label.otherwise
         if actual is None or self._metric.kind == "label":

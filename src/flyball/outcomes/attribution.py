@@ -14,7 +14,7 @@ from itertools import takewhile
 
 import msgspec
 
-from flyball.outcomes.reading import LabelEvent
+from flyball.outcomes.reading import MICRO, LabelEvent
 from flyball.policy import first_hold, together
 from flyball.tasks import Label
 
@@ -117,12 +117,22 @@ def _attribution(
         holds, ended_at = settle_label(
             [(number, label, _window(impression, concerning, label.within_us)) for number, label, concerning in clauses]
         )
+        unit_us = clauses[0][1].elapsed_unit_us
         if ended_at is not None:
             censored.append(name)
         elif holds is not None and holds.at not in completed[name]:
-            label_values[name] = holds
+            label_values[name] = Held(holds.at, elapsed_micro(impression.at, holds.at, unit_us)) if unit_us else holds
     first_at, last_at = window[0].at, window[-1].at
     return Attribution(impression.version, impression.position, first_at, last_at, kinds, label_values, tuple(censored))
+
+
+def elapsed_micro(requested_at: int, held_at: int, unit_us: int) -> int:
+    """How long after its request a label held, in millionths of a unit.
+
+    >>> elapsed_micro(0, 90_000_000, 60_000_000)
+    1500000
+    """
+    return round((held_at - requested_at) * MICRO / unit_us)
 
 
 def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelEvent]]]) -> tuple[Held | None, int | None]:

@@ -243,7 +243,7 @@ def _specs(labels: Sequence[Label]) -> dict[str, LabelSpec]:
     specs: dict[str, LabelSpec] = {}
     for label in labels:
         longest_us = max(other.within_us for other in labels if other.name == label.name)
-        specs.setdefault(label.name, LabelSpec(longest_us, label.value is not None, label.otherwise))
+        specs.setdefault(label.name, LabelSpec(longest_us, label.numeric, label.otherwise))
     return specs
 
 
@@ -269,7 +269,8 @@ def _hash_of(about: About) -> str:
         names = (label.name, label.event.__name__, label.by, joining_names(label))
         joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
         rules = (label.at_least, label.within_us, label.otherwise, label.impossible_after)
-        return (*names, *expressions, *rules, ends, joins, _defaults(label))
+        elapsed = (label.elapsed_unit_us,) if label.elapsed_unit_us else ()
+        return (*names, *expressions, *rules, *elapsed, ends, joins, _defaults(label))
 
     meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
     return sha256(repr(meaning).encode()).hexdigest()

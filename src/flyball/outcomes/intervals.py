@@ -17,8 +17,9 @@ import numpy as np
 from flyball.core import StoreUnavailable
 from flyball.events import EventLog, Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
+from flyball.outcomes.attribution import elapsed_micro
 from flyball.outcomes.prediction import Prediction, prediction_of
-from flyball.outcomes.reading import MICRO, KeyedEvent, Reader
+from flyball.outcomes.reading import MICRO, KeyedEvent, LabelEvent, Reader
 from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
 from flyball.outcomes.streams import take_new, take_new_events
 from flyball.policy import together
@@ -153,16 +154,22 @@ class IntervalConsumer:
     def _settled(self, state: IntervalState, read: KeyedEvent) -> IntervalState:
         """The state after one event about the answers of its key."""
         event, within_us = read.event, self._label.within_us
-        value = next((micro / MICRO for label, micro in event.values if label == 0), None)
         for at, id, low, high, margin in self._store.waiting(read.key):
             if at > event.at or not together(at, event.at, within_us):
                 continue
+            value = self._value(event, at)
             if value is not None:
                 state = state.after(low, high, margin, value, self._interval.rate)
             elif not event.ends & 1:
                 continue
             self._store.drop_waiting(read.key, at, id)
         return state
+
+    def _value(self, event: LabelEvent, requested_at: int) -> float | None:
+        """The outcome that an event is of a request, None for none."""
+        if unit_us := self._label.elapsed_unit_us:
+            return elapsed_micro(requested_at, event.at, unit_us) / MICRO if event.bits & 1 else None
+        return next((micro / MICRO for label, micro in event.values if label == 0), None)
 
 
 class _IntervalStore(StreamFile):

@@ -13,14 +13,14 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, SystemStopwatch, parse_timestamp, sha256_file, write_atomic
+from flyball.core import BadInput, NotFound, SystemStopwatch, find_zone, json_fault, sha256_file, write_atomic
+from flyball.events import FIRST_US, LAST_US, TimeReader
 from flyball.outcomes import Prediction
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -33,6 +33,12 @@ PART_ROWS = 5_000
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
 FileRow = dict[str, Any]
+
+
+class BadRow(msgspec.Struct, frozen=True):
+    """What stands in the place of a row that cannot be read, and why."""
+
+    reason: str
 
 
 class BatchReport(msgspec.Struct, frozen=True):
@@ -84,7 +90,8 @@ def answer_file(
     """Answer every row of `source` (CSV, JSON lines or Parquet, by its ending) into `out`, by what is known now.
 
     A row's columns that the request has are its fields, empty ones of CSV are left out; all columns are carried
-    over. A column `at` says when each request is made: hours, weekdays and windows of features are of that time.
+    over. A column `at` says when each request is made, read as times of events are: hours, weekdays and windows of
+    features are of that time. A row that cannot be read, or is no request, has an error in place of an answer.
     Answers are not recorded: they were not shown to users, so no outcome may count for or against a version.
     Raises `NotFound` and `BadInput` for the files.
     """
@@ -139,19 +146,19 @@ def format_of(path: Path) -> str:
     return file_format
 
 
-def rows_of(path: Path, format: str) -> Iterator[FileRow]:
-    """The rows of a file, read as they are asked for. Raises `BadInput` with the line that cannot be read."""
+def rows_of(path: Path, format: str) -> Iterator[FileRow | BadRow]:
+    """The rows of a file, read as they are asked for."""
     if format == "csv":
         with open(path, newline="", encoding="utf-8-sig") as file:
-            yield from _csv_rows(path, file)
+            yield from _csv_rows(file)
     elif format == "jsonl":
         with open(path, "rb") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
                         yield msgspec.json.decode(line, type=dict[str, Any])
-                    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                        raise BadInput(f"line {number} of {path.name}", "a JSON object", str(error)) from None
+                    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                        yield BadRow(f"line {number} must be a JSON object: {json_fault(line, error)}")
     else:
         import polars as pl
 
@@ -161,18 +168,19 @@ def rows_of(path: Path, format: str) -> Iterator[FileRow]:
             start += part.height
 
 
-def _csv_rows(path: Path, file: Iterable[str]) -> Iterator[FileRow]:
+def _csv_rows(file: Iterable[str]) -> Iterator[FileRow | BadRow]:
     """Rows as from `csv.DictReader`, in a third of its time; None for columns that a row lacks."""
     rows = filter(None, csv.reader(file))  # blank lines are no rows
     names = next(rows, [])
     width = len(names)
-    for row in rows:
+    for number, row in enumerate(rows, 1):
         if len(row) > width:
-            raise BadInput(f"{path.name}, row {row}", "as long as its header", "more columns")
-        yield dict(zip(names, row, strict=True)) if len(row) == width else dict(zip_longest(names, row))
+            yield BadRow(f"row {number} must be as long as the header, {width} columns, got {len(row)}")
+        else:
+            yield dict(zip(names, row, strict=True)) if len(row) == width else dict(zip_longest(names, row))
 
 
-def chunks(rows: Iterator[FileRow], size: int) -> Iterator[list[FileRow]]:
+def chunks(rows: Iterator[FileRow | BadRow], size: int) -> Iterator[list[FileRow | BadRow]]:
     """The rows, so many at a time.
 
     >>> [len(part) for part in chunks(iter([{}] * 5), 2)]
@@ -191,6 +199,7 @@ class _Answerer:
         refresher = Refresher(runtime, metrics, runtime.clock)
         refresher.step()
         self._engine, self._about, self._refresher = refresher.engine, about, refresher
+        self._times = TimeReader(find_zone(runtime.settings.zone), "", "")
         self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
 
     def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
@@ -205,15 +214,19 @@ class _Answerer:
             "fields": self._fields,
         }
 
-    def answers(self, rows: Sequence[FileRow], part: int) -> tuple[list[FileRow], _Part]:
+    def answers(self, read: Sequence[FileRow | BadRow], part: int) -> tuple[list[FileRow], _Part]:
         """The rows with their answers, and the description of the part."""
         reader = RequestReader(self._about.request, self._runtime.clock, random.Random(part))
         requests, answerable, failures = [], [], dict[int, str]()
         names, absent = self._fields, (None, "")
+        rows = [{} if isinstance(row, BadRow) else row for row in read]
         for index, row in enumerate(rows):
+            if isinstance(unread := read[index], BadRow):
+                failures[index] = unread.reason
+                continue
             fields = {name: value for name in names if (value := row.get(name)) not in absent}
             try:
-                requests.append(reader.read(fields, strict=False, at_us=_time_in(row)))
+                requests.append(reader.read(fields, strict=False, at_us=_time_in(row, self._times)))
                 answerable.append(index)
             except BadInput as error:
                 failures[index] = str(error)
@@ -277,16 +290,12 @@ class _Answerer:
         )
 
 
-def _time_in(row: FileRow) -> int | None:
+def _time_in(row: FileRow, times: TimeReader) -> int | None:
     """The time of a row's request; None without one. Raises `BadInput`."""
-    at = row.get("at")
-    if at in (None, ""):
-        return None
-    if isinstance(at, datetime):
-        return round(at.replace(tzinfo=at.tzinfo or UTC).timestamp() * 1_000_000)
-    if isinstance(at, int) and not isinstance(at, bool):
-        return at
-    return parse_timestamp(str(at))
+    at_us = times.timestamp_us(row.get("at"))
+    if at_us is not None and not FIRST_US <= at_us < LAST_US:
+        raise BadInput("time at", "within 1970..2099", row["at"])
+    return at_us
 
 
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:

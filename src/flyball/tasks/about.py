@@ -16,7 +16,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
     `event`: a declared or joined event type. `by`: its fields that name the request, each agreeing with the request's
     field of the same entity or name; where one names the entity of the ranked items, it belongs to one item of the
-    response. `value`: a number of the event; None for "it happened". `where`, `at_least`: it holds once that many
+    response. `value`: a number of the event; None for "it happened". `elapsed_unit_us`: instead, how long after the
+    request it first holds, in this unit; 0 for no such number. `where`, `at_least`: it holds once that many
     events that satisfy the filter are within `within_us` of each other. `within_us`: the attribution window: how long
     after a request an event still counts. When it has passed without one, the label is `otherwise`: a number, or None
     for censored, so the example is left out. `censored_by`: event types that end the wait at once. `impossible_after`:
@@ -33,6 +34,12 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     otherwise: float | None = 0.0
     censored_by: tuple[type[Event], ...] = ()
     impossible_after: tuple[str, ...] = ()
+    elapsed_unit_us: int = 0
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it is a number, not only that it happened."""
+        return self.value is not None or self.elapsed_unit_us > 0
 
 
 class Reviews(msgspec.Struct, frozen=True):

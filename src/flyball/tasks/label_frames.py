@@ -51,6 +51,10 @@ def label_requests(
         .join(_ended(joined), on="_row", how="left")
         .sort("_row")
     )
+    if labels[0].elapsed_unit_us:
+        elapsed_us = (labeled["held_at"] - labeled["_requested"]).cast(pl.Float64).to_numpy()
+        # not by polars: it multiplies by the reciprocal of a constant, which differs in the last bit
+        labeled = labeled.with_columns(pl.Series("number", elapsed_us / labels[0].elapsed_unit_us, pl.Float64))
     return _states(labeled, labels[0].otherwise, window_us, as_of_us)
 
 

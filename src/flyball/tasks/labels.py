@@ -77,9 +77,10 @@ def _entities(hint: Any) -> list[str]:
 
 
 def _check_names(labels: Sequence[Label], names: Sequence[tuple[str, ...]]) -> None:
-    first: dict[str, tuple[tuple[str, ...], bool]] = {}
+    first: dict[str, tuple[tuple[str, ...], bool, int]] = {}
     for label, by in zip(labels, names, strict=True):
-        if first.setdefault(label.name, (by, label.value is None)) != (by, label.value is None):
+        kind = by, label.value is None, label.elapsed_unit_us
+        if first.setdefault(label.name, kind) != kind:
             must = "joined by the same names, all with a value or none"
             raise BadDeclaration(f"labels {label.name!r}", must, by)
 

@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from math import isfinite
 from typing import Any, get_type_hints
 from zlib import crc32
 
 import msgspec
 
 from flyball.core import NOTHING, BadInput
-from flyball.events import Event, Ref
+from flyball.events import Event, Ref, choices_of
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +55,7 @@ def request_of(
         event = msgspec.convert({**fields, "at": at_us}, event_type, strict=strict)
     except msgspec.ValidationError as error:
         raise bad_request(str(error), event_type, fields) from None
-    _check_sizes(event)
+    _check_numbers(event)
     wrong = event.check()
     if wrong is not None:
         raise BadInput("request", f"consistent ({wrong})", dict(fields))
@@ -62,18 +63,25 @@ def request_of(
     return Request(id, str(getattr(event, key)) if key else id, at_us, event)
 
 
-def _check_sizes(event: Event) -> None:
-    """Raise `BadInput` for a whole number, in a list or a map too, that no record of the logs holds."""
-    for name in _unbounded(type(event)):
+def _check_numbers(event: Event) -> None:
+    """Raise `BadInput` for a number, in a list or a map too, that the logs do not take: a whole one beyond 64 bits, one
+    that is not finite."""
+    for name in _numeric(type(event)):
         value = getattr(event, name)
+        if value is None:
+            continue
+        if type(value) is float:
+            if isfinite(value):
+                continue
+            raise BadInput(name, "a finite number, or left out where it may be missing", value)
         if not _fits(value):
-            raise BadInput(name, "whole numbers that fit 64 bits", str(value)[:40])
+            raise BadInput(name, "whole numbers that fit 64 bits and finite ones", str(value)[:40])
 
 
 @lru_cache
-def _unbounded(event_type: type[Event]) -> tuple[str, ...]:
-    """The fields that may hold a whole number: all but texts and floats."""
-    plain = (msgspec.inspect.StrType, msgspec.inspect.FloatType, msgspec.inspect.BoolType)
+def _numeric(event_type: type[Event]) -> tuple[str, ...]:
+    """The fields that may hold a number: all but texts and booleans."""
+    plain = (msgspec.inspect.StrType, msgspec.inspect.BoolType)
     info = msgspec.inspect.type_info(event_type)
     assert isinstance(info, msgspec.inspect.StructType)
     return tuple(field.name for field in info.fields if not isinstance(_bare(field.type), plain))
@@ -85,6 +93,8 @@ def _bare(info: msgspec.inspect.Type) -> msgspec.inspect.Type:
 
 
 def _fits(value: object) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
     if isinstance(value, int):
         return -(1 << 63) <= value < 1 << 63
     if isinstance(value, Mapping):
@@ -94,6 +104,7 @@ def _fits(value: object) -> bool:
 
 _EXPECTED = re.compile(r"Expected (?P<must>.*?)(?:, got `\w+`)?(?: - at `\$\.?(?P<where>.*)`)?\Z")
 _FIELD = re.compile(r"Object (missing|contains) (?:required|unknown) field `(\w+)`")
+_STRANGE = re.compile(r"(?:(?P<kind>Invalid enum value).*?|Number out of range)(?: - at `\$\.?(?P<where>.*)`)?\Z", re.S)
 _WORDS = {"`int`": "an integer", "`str`": "text", "`array`": "a list", "`object`": "an object", "`float`": "a number"}
 
 
@@ -105,6 +116,11 @@ def bad_request(message: str, struct: type[msgspec.Struct], fields: Mapping[str,
     if field is not None:
         known = [name for name in struct.__struct_fields__ if name != "at"]
         return BadInput("field", f"one of {', '.join(known)}", field[2])
+    strange = _STRANGE.match(message)
+    if strange is not None and strange["where"]:
+        where = strange["where"]
+        must = _choices(struct, where) if strange["kind"] else "a number within range"
+        return BadInput(where, must, _value_at(fields, where))
     expected = _EXPECTED.match(message)
     if expected is None:
         return BadInput("request", f"a request ({message})", dict(fields))
@@ -112,6 +128,13 @@ def bad_request(message: str, struct: type[msgspec.Struct], fields: Mapping[str,
     for word, plain in _WORDS.items():
         must = must.replace(word, plain)
     return BadInput(where, must, _value_at(fields, where))
+
+
+def _choices(struct: type[msgspec.Struct], where: str) -> str:
+    """What a field may be, one of whose choices was not met."""
+    hint = get_type_hints(struct).get(re.split(r"[.\[]", where)[0])
+    choices = choices_of(hint)
+    return f"one of {', '.join(map(str, choices))}" if choices else "one of its choices"
 
 
 def _value_at(fields: Mapping[str, Any], where: str) -> Any:

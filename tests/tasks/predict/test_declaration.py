@@ -89,10 +89,10 @@ def test_kinds_come_from_the_target() -> None:
     assert task_of(target=reason).about.values == ("lost", "stolen")
 
 
-def test_an_application_declares_neither_the_joined_type_nor_its_profile() -> None:
+def test_elapsed_time_makes_no_type_and_an_application_declares_no_profile() -> None:
     wait = fb.elapsed(Chargeback, by="payment", within="1d", unit="h")
     app = fb.App("pay", events=[Pay, Chargeback], task=task_of(target=wait), candidates={"c": fb.Constant()})
-    assert [event.__name__ for event in app.events] == ["Pay", "Chargeback", "PayToChargeback"]
+    assert [event.__name__ for event in app.events] == ["Pay", "Chargeback"]
     with pytest.raises(BadDeclaration, match="Chargeback"):
         fb.App("pay", events=[Pay], task=task_of(target=wait), candidates={"c": fb.Constant()})
     with pytest.raises(BadDeclaration, match="candidate"):

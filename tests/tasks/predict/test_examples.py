@@ -1,47 +1,27 @@
 """Examples know what was known: labels that come late bias neither the mean nor the share, and nothing leaks."""
 
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.tasks.predict.history import DAY_US, HOUR_US, MINUTE_US, START_US, past_of
+from tests.tasks.predict.orders import (
+    ODD,
+    Cancelled,
+    Delivered,
+    Delivery,
+    Order,
+    elapsed_task,
+    occurs_task,
+    score_task,
+)
 
 import flyball as fb
 from flyball.events import Event
 from flyball.tasks import Predict, ServingLag
 from flyball.tasks.predict.examples import RequestHistory, observed_share, training_data
-
-OrderId = Annotated[int, fb.Ref("order"), fb.integer(1)]
-
-
-class Order(fb.Event):
-    order: OrderId
-    kitchen: Annotated[str, fb.Ref("kitchen")]
-    km: float = 1.0
-    amount: float = 1.0
-
-
-class Delivered(fb.Event):
-    order: OrderId
-    score: float = 0.0
-    mood: str = ""
-
-
-class Cancelled(fb.Event):
-    order: OrderId
-
-
-Delivery = fb.joined("Delivery", Order, Delivered, by="order", within="6h")
-
-
-def elapsed_task(**named: Any) -> Predict:
-    return fb.Predict(
-        on=Order, target=fb.elapsed(Delivery, by="order", within="6h", censored_by=(Cancelled,), unit="m"), **named
-    )
-
-
-def occurs_task(**named: Any) -> Predict:
-    return fb.Predict(on=Order, target=fb.occurs(Delivered, by="order", within="6h"), **named)
 
 
 def orders_of(
@@ -262,11 +242,13 @@ def test_a_label_before_its_question_is_none() -> None:
 
 def test_a_target_that_never_comes_and_too_few_requests_are_reported() -> None:
     task = elapsed_task()
-    for minutes in (np.full(500, np.nan), np.array([30.0]), np.empty(0)):
+    few = "too little to evaluate on"
+    never = "nothing to learn from: no Delivery that names the order of a request came within 6h after any of 500"
+    for minutes, reason in ((np.full(500, np.nan), never), (np.array([30.0]), few), (np.empty(0), few)):
         past = past_of(task, orders_of(minutes, MINUTE_US), START_US + 2 * DAY_US)
         message = task.offline().examples(past, 50, 1, ())
         assert isinstance(message, str)
-        assert "too little to evaluate on" in message
+        assert message.startswith(reason)
 
 
 def test_observed_share_is_that_of_a_slow_product() -> None:
@@ -298,50 +280,6 @@ def test_a_share_of_labels_with_a_delay_is_the_true_share_and_without_it_too_sma
     assert table["kitchen.young"].mean() < 0.17
 
 
-def order(number: int, hours: float) -> tuple[Event, int]:
-    at = START_US + int(hours * HOUR_US)
-    return Order(at=at, order=number, kitchen="a"), at
-
-
-def delivered(number: int, hours: float, score: float = 0.0) -> tuple[Event, int]:
-    at = START_US + int(hours * HOUR_US)
-    return Delivered(at=at, order=number, score=score), at
-
-
-def score_task() -> Predict:
-    target = fb.target_value(Delivered, lambda d: d.score, by="order", within="6h")
-    return fb.Predict(on=Order, target=target)
-
-
-YEAR_H = 365 * 24.0
-ODD: dict[str, tuple[list[tuple[Event, int]], list[float], list[float], list[float]]] = {
-    # events: (elapsed minutes, whether it occurs, the score); nan for no example
-    "two labels": ([order(1, 0), delivered(1, 1, 7.0), delivered(1, 2, 9.0)], [120.0], [1.0], [9.0]),
-    "a label before its question": ([delivered(1, 0, 7.0), order(1, 1)], [np.nan], [0.0], [np.nan]),
-    "a label at the time of its question": ([order(1, 1), delivered(1, 1, 7.0)], [0.0], [1.0], [7.0]),
-    "a label after its span": ([order(1, 0), delivered(1, 7, 7.0)], [np.nan], [0.0], [np.nan]),
-    "a key used again after a year": (
-        [order(1, 0), delivered(1, 1, 7.0), order(1, YEAR_H), delivered(1, YEAR_H + 3, 9.0)],
-        [60.0, 180.0],
-        [1.0, 1.0],
-        [7.0, 9.0],
-    ),
-    "a key used again after a year, unanswered": (
-        [order(1, 0), delivered(1, 1, 7.0), order(1, YEAR_H)],
-        [60.0, np.nan],
-        [1.0, 0.0],
-        [7.0, np.nan],
-    ),
-    "a question asked twice": (
-        [order(1, 0), order(1, 2), delivered(1, 3, 7.0)],
-        [60.0, 60.0],  # of the joined pair, whose question is the later one
-        [1.0, 1.0],
-        [7.0, 7.0],
-    ),
-}
-"""What docs/how-to/labels-come-late.md says of odd labels."""
-
-
 @pytest.mark.parametrize("name", ODD)
 def test_odd_labels_have_a_defined_result(name: str) -> None:
     events, *must = ODD[name]
@@ -352,3 +290,46 @@ def test_odd_labels_have_a_defined_result(name: str) -> None:
         targets = np.full(len(values), np.nan)
         targets[found.rows] = found.target
         assert np.array_equal(targets, values, equal_nan=True), task.target
+
+
+moments = st.one_of(
+    st.sampled_from([step + off for step in (0, HOUR_US, 6 * HOUR_US, 7 * HOUR_US) for off in (-1, 0, 1)]),
+    st.integers(0, 12 * HOUR_US),
+)
+several = st.lists(
+    st.tuples(st.sampled_from(["order", "delivered", "delivered", "cancelled"]), st.integers(1, 2), moments),
+    max_size=14,
+    unique=True,
+)
+KINDS: dict[str, Any] = {"order": Order, "delivered": Delivered, "cancelled": Cancelled}
+
+
+def waited(number: int, at_us: int, came: list[tuple[str, int, int]]) -> float:
+    """The minutes of one request as a person would look for them: nan where it is cancelled first, or nothing comes."""
+    within = [(kind, at) for kind, key, at in came if key == number and at_us <= at <= at_us + 6 * HOUR_US]
+    ends = [at for kind, at in within if kind == "delivered"]
+    stops = [at for kind, at in within if kind == "cancelled"]
+    return float("nan") if not ends or min(stops, default=min(ends)) < min(ends) else (min(ends) - at_us) / MINUTE_US
+
+
+@settings(max_examples=60, deadline=None)
+@given(several)
+@pytest.mark.parametrize("named", [Delivery, Delivered])
+def test_elapsed_time_lasts_until_the_first_end_after_each_request(
+    named: Any, came: list[tuple[str, int, int]]
+) -> None:
+    """Whether it is declared by the event or by the joined type of which the event is the end."""
+    target = fb.elapsed(named, by="order", within="6h", censored_by=(Cancelled,), unit="m")
+    task = fb.Predict(on=Order, target=target)
+    fields = {"order": {"kitchen": "a"}, "delivered": {}, "cancelled": {}}
+    events = [
+        (KINDS[kind](at=START_US + at, order=number, **fields[kind]), START_US + at)
+        for kind, number, at in sorted(came, key=lambda one: one[2])
+    ]
+    history = RequestHistory(task, past_of(task, events, START_US + 2 * DAY_US))
+    found = history.examples(START_US + 2 * DAY_US)
+    minutes = np.full(history.frame.height, np.nan)
+    minutes[found.rows] = found.target
+    orders = history.frame["order"].to_list()
+    expected = [waited(number, at - START_US, came) for number, at in zip(orders, history.at_us.tolist(), strict=True)]
+    assert np.array_equal(minutes, np.array(expected, np.float64), equal_nan=True)

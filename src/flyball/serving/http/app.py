@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flyball.core import BadInput, FlyballError
+from flyball.core import BadInput, FlyballError, json_fault
 from flyball.events import read_worker_report
 from flyball.outcomes import Prediction
 from flyball.releases import level_of
@@ -239,8 +239,10 @@ class _Routes:
         for number, line in enumerate(lines, first):
             try:
                 questions.append((number, self._service.requests.read(_decode_fields(line))))
-            except (BadInput, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except BadInput as error:
                 replies[number] = {"line": number, "error": str(error)}
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                replies[number] = {"line": number, "error": f"line must be a JSON object: {json_fault(line, error)}"}
         predictions = await self._service.answer_all([question for _, question in questions])
         for (number, _), prediction in zip(questions, predictions, strict=True):
             replies[number] = self._reply(prediction)

@@ -7,7 +7,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
-from flyball.core import BadInput
+from flyball.core import BadInput, json_fault
 from flyball.serving.http.problems import Problem
 
 MAX_BODY = 1 << 20
@@ -55,7 +55,7 @@ async def fields_of_body(
             return msgspec.json.decode(body, type=list[dict[str, Any]])
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, f"body must be a JSON object, or an array of them: {error}") from None
+        raise Problem(400, f"body must be a JSON object, or an array of them: {json_fault(body, error)}") from None
 
 
 def fields_of_query(request: HttpRequest, struct: type[msgspec.Struct]) -> dict[str, Any]:

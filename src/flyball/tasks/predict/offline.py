@@ -1,6 +1,6 @@
 """The offline interface of predictions: examples, fitting and evaluating candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import NOTHING, BadInput, Doubles, find_zone, format_duration, format_timestamp
-from flyball.models import TrainingTable, summary_of
+from flyball.models import TargetKind, TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, time_columns, vocabularies_in
@@ -79,6 +79,9 @@ class PredictOffline:
             chosen = chosen[np.sort(picked)]
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(evaluation_rows))
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
+        targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}
+        notes = one_class_notes(task.target_kind, targets)
+        evaluation = msgspec.structs.replace(evaluation, notes=(*evaluation.notes, *notes))
         leaks = leaking_columns(train, task.target_kind.kind)
         if leaks:
             notes = (*evaluation.notes, *(f"warning: {words}" for words in leaks))
@@ -179,7 +182,36 @@ def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTa
     )
 
 
+def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[str, ...]:
+    """A warning for each set of examples, by what it is for, that are all of one class.
+
+    >>> one_class_notes(TargetKind(kind="binary"), {"learn from": np.zeros(3)})
+    ('warning: the 3 examples to learn from are all of one class (it never happened): nothing tells them apart',)
+    """
+    if kind.kind not in ("binary", "multiclass"):
+        return ()
+    notes = []
+    for use, target in targets.items():
+        if len(target) and (target == target[0]).all():
+            happened = "it always happened" if target[0] else "it never happened"
+            which = kind.classes[int(target[0])] if kind.kind == "multiclass" else happened
+            notes.append(
+                f"warning: the {len(target):,} examples to {use} are all of one class ({which}): nothing tells them "
+                "apart"
+            )
+    return tuple(notes)
+
+
 def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
+    from flyball.tasks.label_frames import HELD
+
+    if sum(final.states.values()) > final.young and not len(final.rows) and not final.states.get(HELD, 1):
+        target = next(iter(task.targets.values()))
+        return (
+            f"nothing to learn from: no {target.event.__name__} that names the {target.by} of a request came within "
+            f"{format_duration(target.within_us)} after any of {sum(final.states.values()):,} requests: check that it "
+            f"is ingested, with the same {target.by}, and that the span is long enough"
+        )
     counts = ", ".join(f"{count:,} {state}" for state, count in final.states.items() if count) or "no request"
     return (
         f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {rows}; "

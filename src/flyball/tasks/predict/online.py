@@ -119,7 +119,8 @@ class PredictPipeline:
             return []
         readings = self._read(requests)
         numbers, categories = self._arrays(requests, readings)
-        values = self._checked(self._predictor.predict(numbers, categories), len(requests))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left to the next level
+            values = self._checked(self._predictor.predict(numbers, categories), len(requests))
         if self.target.kind == "quantiles":
             values = shifted_interval(np.sort(values, axis=1), contexts)
         rows = values.tolist()

@@ -1,13 +1,12 @@
 """Targets given by later events: the time until an event, whether one occurs, or a value of one."""
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
 
 from flyball.core import BadDeclaration, BadInput, parse_duration
-from flyball.events import Event, Profile, join_of, joined
+from flyball.events import Event, Profile, join_of
 from flyball.policy import Expression, trace
 from flyball.tasks.about import Label
 from flyball.tasks.labels import references
@@ -59,9 +58,10 @@ def elapsed(
     """Predict how long after the request the first `event` comes that names the same `by`.
 
     `by`: a field of both events, or the entity that a field of each refers to. `within`: the longest wait that counts;
-    a request without one by then is left out. `censored_by`: events that end the wait without an answer, such as a
-    cancellation. `unit`: of the predicted number: "s", "m", "h" or "d". `event` may be a type made by `fb.joined` that
-    begins with the request. Raises `BadDeclaration`.
+    a request without one by then is left out. Of several such events the first counts, from each request that it
+    follows. `censored_by`: events that end the wait without an answer, such as a cancellation. `unit`: of the predicted
+    number: "s", "m", "h" or "d". `event` may be a type made by `fb.joined` that begins with the request. Raises
+    `BadDeclaration`.
     """
     _check("elapsed", event, by, censored_by)
     if unit not in UNITS_US:
@@ -122,9 +122,7 @@ def label_of(target: Target, on: type[Event]) -> Label:
     """The label behind a target of `on`; raises `BadDeclaration` where its events do not fit."""
     event = outcome_type(target, on)
     value, where = target.value, target.where
-    if target.kind == "elapsed":
-        value = Expression("/", (Expression("field", ("elapsed_us",)), Expression("constant", (target.unit_us,))))
-    elif target.classes and value is not None:
+    if target.classes and value is not None:
         equal = [Expression("==", (value, Expression("constant", (name,)))) for name in target.classes]
         known = equal[0]
         for condition in equal[1:]:
@@ -142,27 +140,18 @@ def label_of(target: Target, on: type[Event]) -> Label:
         within_us=target.within_us,
         otherwise=0.0 if target.kind == "occurs" else None,
         censored_by=target.censored_by,
+        elapsed_unit_us=target.unit_us if target.kind == "elapsed" else 0,
     )
 
 
 def outcome_type(target: Target, on: type[Event]) -> type[Event]:
-    """The event type that the label reads: of elapsed time the request joined with what follows it."""
+    """The event type that the label reads, a joined one when it is complete."""
     join = join_of(target.event)
-    if target.kind != "elapsed" and target.event is on:
+    if target.event is on:
         raise BadDeclaration("target of Predict", "about a later event, not the request itself", on)
-    if target.kind != "elapsed":
-        return target.event
-    if join is None:
-        return _joined(on, target.event, target.by, target.within_us)
-    if join.first is not on:
+    if target.kind == "elapsed" and join is not None and join.first is not on:
         raise BadDeclaration("joined event of elapsed", f"one that begins with {on.__name__}", join.first)
     return target.event
-
-
-@lru_cache(maxsize=256)
-def _joined(on: type[Event], event: type[Event], by: str, within_us: int) -> type[Event]:
-    """The joined type, always the same object, since types are compared by identity."""
-    return joined(f"{on.__name__}To{event.__name__}", on, event, by=by, within=f"{within_us // 1_000}ms")
 
 
 def key_field_of(event: type[Event], by: str) -> str:
