@@ -46,7 +46,8 @@ class Rows(msgspec.Struct, frozen=True):
         """
         rows = np.concatenate([train, test])
         labeled = Labeled(rows, self.label[rows], self.history.weight[rows], {}, 0, self.history.past.as_of_us)
-        both = table_of(training_data(self.app.task, self.table, labeled, self.at_us))
+        delays_us = tuple(target.within_us for target in self.app.task.targets.values())
+        both = table_of(training_data(self.app.task, self.table, labeled, self.at_us), delays_us)
         count = len(train)
         table = TrainingTable(
             columns=both.columns,
@@ -56,6 +57,7 @@ class Rows(msgspec.Struct, frozen=True):
             target=both.target[:count],
             weight=both.weight[:count],
             at_us=both.at_us[:count],
+            label_delays_us=delays_us,
         )
         categories = both.categories[count:].copy()
         for column in range(categories.shape[1]):
