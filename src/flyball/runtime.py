@@ -19,12 +19,14 @@ from flyball.events import (
     EntityCatalog,
     EventLog,
     Format,
+    IdentityChange,
     Inlet,
     Quarantine,
     Schema,
     Undeclared,
     count_undeclared,
     formats_in,
+    identity_changes,
     log_exists,
     open_log,
     open_quarantine,
@@ -323,6 +325,13 @@ def undeclared_in(app: App, settings: Settings, counted: bool = True) -> list[Un
     if counted:
         return count_undeclared(log, app.schema)
     return undeclared(app.schema.after(log.schemas.stored()))
+
+
+def identity_changes_in(app: App, settings: Settings) -> list[IdentityChange]:
+    """The types of the log's events whose natural key the application changed. Creates no log."""
+    if not log_exists(settings.events):
+        return []
+    return identity_changes(app.schema.after(open_log(settings.events).schemas.stored()))
 
 
 def check_home(home: Path, app: App) -> None:

@@ -20,6 +20,7 @@ from flyball.core import FlyballError
 from flyball.outcomes import Prediction
 from flyball.provenance import replay
 from flyball.releases import current, rollback_arrangement
+from flyball.runtime import Runtime, identity_changes_in
 from flyball.serving import learned_otherwise, outages
 from flyball.serving.http.documents import AnswerDocument
 
@@ -130,11 +131,16 @@ def opened(home: EditedHome, folder: Path, edit: Edit) -> EditedHome | FlyballEr
         return error
 
 
+def named_by_check(runtime: Runtime) -> str:
+    renewed = identity_changes_in(runtime.app, runtime.settings)
+    return "\n".join(change.text() for change in (*learned_otherwise(runtime), *renewed))
+
+
 def check_served(before: Before, folder: Path, edit: Edit) -> None:
     """The version goes on, `check` names what it learned otherwise, and every answer replays."""
     edited, requests = before.home.copy(folder, edit.text), REQUESTS[edit.home]()
     assert outages(edited.runtime) == []
-    named = "\n".join(older.text() for older in learned_otherwise(edited.runtime))
+    named = named_by_check(edited.runtime)
     assert edit.says in named, named
     assert bool(named) == bool(edit.says), named
     undeclared = edited.answers(requests)

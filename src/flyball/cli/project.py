@@ -14,7 +14,7 @@ from flyball.core import Refused, SystemClock, format_duration
 
 if TYPE_CHECKING:
     from flyball.app import App
-    from flyball.events import Undeclared
+    from flyball.events import IdentityChange, Undeclared
     from flyball.serving import LearnedOtherwise, Outage
     from flyball.settings import Settings
     from flyball.tasks import Label
@@ -62,18 +62,19 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
     """Check an application: report errors with their location, and what in its home does not fit it.
 
     When nothing is wrong, say what it declares. Past events in its home must be readable as it declares them now. What
-    the log holds that no class declares any more is listed, with counts. So are the released versions that could not
+    the log holds that no class declares any more is listed, with counts, and so are types whose `natural_key` changed
+    since their events were written. So are the released versions that could not
     serve with this file: learn before you deploy it. The exit code is 1 when one of these is in service today, and
     0 when it is only the previous champion. Released versions that learned from another declaration, such as another
     target, are listed too: they continue to answer by what they learned.
     """
-    from flyball.runtime import Runtime, undeclared_in
+    from flyball.runtime import Runtime, identity_changes_in, undeclared_in
     from flyball.serving import learned_otherwise, outages
 
     declared = _declared(app, chosen, json)
     settings = settings_for(app, home, chosen)
     _check_events(declared, settings, json)
-    lost = undeclared_in(declared, settings)
+    lost, renewed = undeclared_in(declared, settings), identity_changes_in(declared, settings)
     runtime = Runtime(declared, settings, SystemClock())
     out = outages(runtime)
     older = learned_otherwise(runtime, but={outage.version for outage in out})
@@ -87,13 +88,14 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
                 "events": _events(declared),
                 "candidates": list(declared.candidates),
                 "undeclared": lost,
+                "identity_changes": renewed,
                 "out_of_service": out,
                 "learned_otherwise": older,
             }
         )
     else:
         say(f"{declared.name}: {'declared, but its home does not fit it' if breaks else 'OK'}")
-        for line in [*_summary(declared), *_home_lines(lost, out, older)]:
+        for line in [*_summary(declared), *_home_lines(lost, renewed, out, older)]:
             say(f"  {line}")
     if breaks:
         raise typer.Exit(1)
@@ -177,11 +179,15 @@ def _summary(app: "App") -> list[str]:
 
 
 def _home_lines(
-    lost: "Sequence[Undeclared]", out: "Sequence[Outage]", older: "Sequence[LearnedOtherwise]"
+    lost: "Sequence[Undeclared]",
+    renewed: "Sequence[IdentityChange]",
+    out: "Sequence[Outage]",
+    older: "Sequence[LearnedOtherwise]",
 ) -> list[str]:
     """What in the application's home does not fit the declaration."""
     return [
         *(f"in the log, but no longer declared: {undeclared.text()}" for undeclared in lost),
+        *(change.text() for change in renewed),
         *(
             f"{outage.version} ({outage.role}) will go out of service: {outage.reason}; "
             "learn before you deploy this file"

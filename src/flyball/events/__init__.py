@@ -16,6 +16,7 @@ from flyball.events.early_stop import Stopped
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.former_names import FormerNames
+from flyball.events.identity import IdentityChange, identity_changes
 from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types, original_field_name
@@ -84,6 +85,7 @@ __all__ = [
     "FieldKind",
     "Format",
     "FormerNames",
+    "IdentityChange",
     "IngestMode",
     "IngestReport",
     "Inlet",
@@ -135,6 +137,7 @@ __all__ = [
     "find_format",
     "formats_in",
     "fresh",
+    "identity_changes",
     "ingest",
     "ingest_batch",
     "ingest_lines",

@@ -68,7 +68,8 @@ class EventType(msgspec.Struct, frozen=True, dict=True):
             )
             for field in self.declared
         ]
-        return WrittenType(self.name, tuple(fields), self.former, base="Profile" if self.is_profile else "Event")
+        base = "Profile" if self.is_profile else "Event"
+        return WrittenType(self.name, tuple(fields), self.former, base=base, natural_key=self.cls.natural_key)
 
     @cached_property
     def fingerprint(self) -> int:

@@ -43,7 +43,8 @@ class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
     """A declared event type; bodies hold `fields` in this order, without trailing values that equal their defaults.
 
     `closes`: fingerprints of declarations that must not be written any more once this one is in use, since it allows
-    less. `base`: the base class, "Event" or "Profile"; "" where it was not stored.
+    less. `base`: the base class, "Event" or "Profile"; "" where it was not stored. `natural_key`: the fields that
+    identified its events, () for all and `at`; None where it was not stored.
     """
 
     name: str
@@ -51,6 +52,7 @@ class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):
     former: tuple[str, ...] = ()
     closes: tuple[int, ...] = ()
     base: str = ""
+    natural_key: tuple[str, ...] | None = None
 
     @property
     def fingerprint(self) -> int:
