@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from flyball.core import BadInput
-from flyball.models.tabular.calibration.adaptive import adapted_margin, adaptive_level
+from flyball.models.tabular.calibration.adaptive import AdaptiveLevel, adapted_margin, adaptive_level
 from flyball.models.tabular.calibration.conformal import conformal_margin
 
 
@@ -44,6 +44,11 @@ def test_beyond_its_ends_it_covers_everything_or_nothing() -> None:
     for _ in range(20):
         state = state.after(True)
     assert state.margin(scores) == float("-inf")
+
+
+@pytest.mark.parametrize("alpha", [5e-18, 1e-300])
+def test_an_alpha_that_is_lost_in_rounding_covers_everything(alpha: float) -> None:
+    assert AdaptiveLevel(0.2, alpha).margin(np.array([1.0, 2.0])) == float("inf")
 
 
 def test_outcomes_may_come_in_any_order() -> None:

@@ -32,11 +32,12 @@ class AdaptiveLevel(msgspec.Struct, frozen=True):
     def margin(self, scores: NDArray[Any]) -> float:
         """The margin of the next interval from the conformity scores (n,) of past examples: inf covers everything,
         -inf nothing."""
-        if self.alpha <= 0:
+        level = 1 - self.alpha  # 1, too, where alpha is above 0 but lost in rounding
+        if level >= 1:
             return float("inf")
-        if self.alpha >= 1:
+        if level <= 0:
             return float("-inf")
-        return conformal_margin(np.asarray(scores, np.float64), 1 - self.alpha)
+        return conformal_margin(np.asarray(scores, np.float64), level)
 
 
 def adapted_margin(scores: NDArray[Any], level: float, gamma: float) -> float:
