@@ -8,7 +8,8 @@ dropped.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from flyball.core import Stopwatch
@@ -99,6 +100,23 @@ class Scorer:
 
         self.submit(request, done)
         return future
+
+    async def answer_all(self, requests: Sequence[Request]) -> list[Prediction]:
+        """The answers to requests that came together, in order."""
+        if not requests:
+            return []
+        answers: dict[int, Prediction] = {}
+        every: asyncio.Future[None] = self._running().create_future()
+
+        def done(index: int, prediction: Prediction) -> None:
+            answers[index] = prediction
+            if len(answers) == len(requests) and not every.done():
+                every.set_result(None)
+
+        for index, request in enumerate(requests):
+            self.submit(request, partial(done, index))
+        await every
+        return [answers[index] for index in range(len(requests))]
 
     def submit(self, request: Request, done: Done) -> None:
         """Calls `done` in the event loop with the answer, before the deadline, whatever the scoring thread does; at

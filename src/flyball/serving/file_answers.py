@@ -12,6 +12,7 @@ import io
 import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -20,11 +21,10 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadInput, NotFound, SystemStopwatch, find_zone, json_fault, sha256_file, write_atomic
-from flyball.events import FIRST_US, LAST_US, TimeReader
-from flyball.outcomes import Prediction
+from flyball.events import FIRST_US, LAST_US, Offsets, TimeReader
 from flyball.releases import current
 from flyball.runtime import Runtime
-from flyball.serving.answering.engine import holds_any
+from flyball.serving.answering.engine import LevelAnswer, holds_any
 from flyball.serving.answering.request import RequestReader
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.versions.refresher import Refresher
@@ -200,6 +200,7 @@ class _Answerer:
         refresher.step()
         self._engine, self._about, self._refresher = refresher.engine, about, refresher
         self._times = TimeReader(find_zone(runtime.settings.zone), "", "")
+        self._value_columns = {name: f"predicted_{name}" for name in about.values}
         self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
 
     def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
@@ -230,37 +231,33 @@ class _Answerer:
                 answerable.append(index)
             except BadInput as error:
                 failures[index] = str(error)
-        predictions = dict(zip(answerable, self._engine.answer(requests), strict=True))
-        for index, prediction in predictions.items():
-            if not holds_any(self._about, prediction):
+        answers = dict(zip(answerable, self._engine.respond(requests), strict=True))
+        for index, answer in answers.items():
+            if not holds_any(self._about, answer.response):
                 failures[index] = self._refresher.why_unanswered()
         failures = dict(sorted(failures.items()))
         note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
-        note.unknown = sorted(set(_names(rows)) - {*self._fields, "at"})
-        for prediction in predictions.values():
-            note.levels[prediction.level] = note.levels.get(prediction.level, 0) + 1
-            note.versions[prediction.version] = note.versions.get(prediction.version, 0) + 1
-        offsets = [
-            list(stamped.reads[0].offsets if stamped.reads else stamped.offsets) for stamped in predictions.values()
-        ]
-        note.offsets = [offsets[0], offsets[-1]] if offsets else []
+        note.unknown = sorted(set(_names(_shapes(rows))) - {*self._fields, "at"})
+        note.levels = dict(Counter(answer.level for answer in answers.values()))
+        note.versions = dict(Counter(answer.version for answer in answers.values()))
+        note.offsets = [list(_offsets_of(answers[index])) for index in answerable[:1] + answerable[-1:]]
         return [
-            {**row, **self._columns(predictions.get(index)), "error": failures.get(index)}
-            for index, row in enumerate(rows)
+            {**row, **self._columns(answers.get(index)), "error": failures.get(index)} for index, row in enumerate(rows)
         ], note
 
-    def _columns(self, prediction: Prediction | None) -> FileRow:
-        about = self._about
-        columns: FileRow = {}
-        if about.items:
-            columns["items"] = None if prediction is None else ",".join(prediction.items)
-        names = () if prediction is None else self._runtime.value_names(prediction)
-        values = {} if prediction is None else dict(zip(names, prediction.values, strict=False))
-        for name in about.values:
-            columns[f"predicted_{name}"] = values.get(name)
-        columns["decision"] = None if prediction is None else prediction.decision
-        columns["level"] = None if prediction is None else prediction.level
-        columns["version"] = None if prediction is None else prediction.version
+    def _columns(self, answer: LevelAnswer | None) -> FileRow:
+        """What a row gets; nothing but names for one that is no request."""
+        columns: FileRow = {"items": None} if self._about.items else {}
+        if answer is None:
+            return columns | dict.fromkeys([*self._value_columns.values(), "decision", "level", "version"])
+        response = answer.response
+        if self._about.items:
+            columns["items"] = ",".join([item.item for item in response.items])
+        names = self._runtime.about_of(answer.version, answer.arrangement).values
+        values = dict(zip(names, response.values, strict=False))
+        for name, column in self._value_columns.items():
+            columns[column] = values.get(name)
+        columns["decision"], columns["level"], columns["version"] = response.decision, answer.level, answer.version
         return columns
 
     def report(
@@ -288,6 +285,12 @@ class _Answerer:
             ended_us=self._runtime.clock.now_us(),
             unknown=sorted({name for part in parts for name in part.unknown}),
         )
+
+
+def _offsets_of(answer: LevelAnswer) -> Offsets:
+    """The state of the log that an answer was made from."""
+    reads = answer.response.reads
+    return reads[0].offsets if reads else answer.offsets
 
 
 def _time_in(row: FileRow, times: TimeReader) -> int | None:
@@ -321,9 +324,13 @@ def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:
     partial = path.with_name(f".{path.name}.partial")
     if format == "csv":
         with open(partial, "w", newline="", encoding="utf-8") as file:
-            names, writer = _names(rows), csv.writer(file)
+            shapes, writer = _shapes(rows), csv.writer(file)
+            names = _names(shapes)
             writer.writerow(names)
-            writer.writerows([row.get(name, "") for name in names] for row in rows)
+            if len(shapes) == 1:
+                writer.writerows(row.values() for row in rows)
+            else:
+                writer.writerows([row.get(name, "") for name in names] for row in rows)
     elif format == "jsonl":
         partial.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     else:
@@ -333,9 +340,15 @@ def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:
     os.replace(partial, path)
 
 
-def _names(rows: Sequence[FileRow]) -> list[str]:
+def _shapes(rows: Sequence[FileRow]) -> list[tuple[str, ...]]:
+    """The columns of each row, each combination once, in the order of its first occurrence; most rows
+    have the same."""
+    return list(dict.fromkeys(map(tuple, rows)))
+
+
+def _names(shapes: Sequence[tuple[str, ...]]) -> list[str]:
     """All columns, in the order of their first occurrence."""
-    return list(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
+    return list(dict.fromkeys(name for names in shapes for name in names))
 
 
 def _join(folder: Path, out: Path, format: str) -> None:

@@ -70,7 +70,7 @@ class ScoringProgress:
         self.version = ""
 
 
-class _Answered(msgspec.Struct, frozen=True, gc=False):
+class LevelAnswer(msgspec.Struct, frozen=True, gc=False):
     """A response with the version, the arrangement and the level it came from, and the offsets of the context it was
     made from. `teams`, `drafted`: as in `Prediction`."""
 
@@ -117,24 +117,35 @@ class Engine:
     def answer(self, requests: Sequence[Request], progress: ScoringProgress | None = None) -> list[Prediction]:
         """One stamped prediction for each request, by the first level that can: the chosen version, the champion, the
         previous champion, the levels of the fallback. Never raises for what a version or a store does."""
-        serving, progress = self.serving, progress or ScoringProgress()
-        progress.version = ""
+        serving = self.serving
         routes = self._routes(serving, requests)
+        answered, failed = self._answers(serving, requests, routes, progress or ScoringProgress())
+        return [self._stamp(serving, *made) for made in zip(requests, routes, answered, failed, strict=True)]
+
+    def respond(self, requests: Sequence[Request]) -> list[LevelAnswer]:
+        """As `answer`, without the records: for whoever keeps none."""
+        serving = self.serving
+        return self._answers(serving, requests, self._routes(serving, requests), ScoringProgress())[0]
+
+    def _answers(
+        self, serving: Serving, requests: Sequence[Request], routes: Sequence[Route], progress: ScoringProgress
+    ) -> tuple[list[LevelAnswer], list[str]]:
+        """What answers each request, and why it is not the version that was to, "" where it is."""
+        progress.version = ""
         contexts = _Contexts(requests, self._note)
-        answered: list[_Answered | None] = [None] * len(requests)
+        answered: list[LevelAnswer | None] = [None] * len(requests)
         failed = [""] * len(requests)
         self._draft(serving, requests, routes, contexts, answered, failed, progress)
         self._score(serving, requests, routes, contexts, answered, failed, progress)
-        predictions = []
-        for index, request in enumerate(requests):
-            answer = answered[index]
+        answers = []
+        for index, answer in enumerate(answered):
             if answer is None:
                 fallback_contexts, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
                 answer = self._fall_back(
-                    serving, request, None if fallback_contexts is None else fallback_contexts[index], offsets
+                    serving, requests[index], None if fallback_contexts is None else fallback_contexts[index], offsets
                 )
-            predictions.append(self._stamp(serving, request, routes[index], answer, failed[index]))
-        return predictions
+            answers.append(answer)
+        return answers, failed
 
     def from_fallback(self, request: Request, failed: str = "") -> Prediction:
         """A prediction from the fallback alone, without store or version: fast, and safe to call from any thread.
@@ -169,7 +180,7 @@ class Engine:
         requests: Sequence[Request],
         routes: Sequence[Route],
         contexts: _Contexts,
-        answered: list[_Answered | None],
+        answered: list[LevelAnswer | None],
         failed: list[str],
         progress: ScoringProgress,
     ) -> None:
@@ -179,7 +190,7 @@ class Engine:
         for index, chosen in enumerate(routes):
             for team, arm in enumerate(chosen.teams):
                 batches.setdefault(arm.version, []).append((index, team))
-        lists: dict[tuple[int, int], _Answered] = {}
+        lists: dict[tuple[int, int], LevelAnswer] = {}
         for version, batch in batches.items():
             answers = self._by_version(serving, version, [row for row, _ in batch], requests, contexts, progress)
             for (index, team), answer in zip(batch, answers, strict=True):
@@ -198,7 +209,7 @@ class Engine:
         requests: Sequence[Request],
         routes: Sequence[Route],
         contexts: _Contexts,
-        answered: list[_Answered | None],
+        answered: list[LevelAnswer | None],
         failed: list[str],
         progress: ScoringProgress,
     ) -> None:
@@ -230,7 +241,7 @@ class Engine:
         requests: Sequence[Request],
         contexts: _Contexts,
         progress: ScoringProgress,
-    ) -> list[_Answered | str]:
+    ) -> list[LevelAnswer | str]:
         """What a version answers to each of these requests, or why it does not."""
         if version not in serving.pipelines:
             return ["load"] * len(batch)
@@ -242,7 +253,7 @@ class Engine:
         progress.version = ""
         level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
         return [
-            response if isinstance(response, str) else _Answered(response, version, arrangement, level, offsets)
+            response if isinstance(response, str) else LevelAnswer(response, version, arrangement, level, offsets)
             for response in responses
         ]
 
@@ -287,15 +298,15 @@ class Engine:
             return "wrong"
         return response
 
-    def _fall_back(self, serving: Serving, request: Request, context: Any | None, offsets: Offsets) -> _Answered:
+    def _fall_back(self, serving: Serving, request: Request, context: Any | None, offsets: Offsets) -> LevelAnswer:
         level, response = serving.fallback.answer(request, context)
         if level == DEFAULT_LEVEL:  # no version's, but by the revision that serves
-            return _Answered(response, "", serving.fallback_arrangement, level, offsets)
+            return LevelAnswer(response, "", serving.fallback_arrangement, level, offsets)
         if level != PRECOMPUTED_LEVEL:
-            return _Answered(response, "", 0, level, offsets)
-        return _Answered(response, serving.fallback_version, serving.fallback_arrangement, level, offsets)
+            return LevelAnswer(response, "", 0, level, offsets)
+        return LevelAnswer(response, serving.fallback_version, serving.fallback_arrangement, level, offsets)
 
-    def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: _Answered, failed: str) -> Prediction:
+    def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: LevelAnswer, failed: str) -> Prediction:
         as_assigned = answer.version == chosen.version and answer.level not in FALLBACK_LEVELS
         return prediction_of_response(
             request,
@@ -324,7 +335,7 @@ def _versions(serving: Serving, chosen: str) -> list[str]:
     return [version for version in names if version in serving.pipelines]
 
 
-def _drafted(request: Request, chosen: Route, answers: Sequence[_Answered], level: str) -> _Answered:
+def _drafted(request: Request, chosen: Route, answers: Sequence[LevelAnswer], level: str) -> LevelAnswer:
     """One list of what the teams of a route answer."""
     response, drafted = draft_of(request, [answer.response for answer in answers])
     teams = tuple(
@@ -340,7 +351,7 @@ def _drafted(request: Request, chosen: Route, answers: Sequence[_Answered], leve
         for arm, answer in zip(chosen.teams, answers, strict=True)
     )
     first = answers[0]
-    return _Answered(response, chosen.version, first.arrangement, level, first.offsets, teams, drafted)
+    return LevelAnswer(response, chosen.version, first.arrangement, level, first.offsets, teams, drafted)
 
 
 def holds_any(about: About, answer: Response | Prediction) -> bool:

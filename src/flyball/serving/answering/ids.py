@@ -26,13 +26,13 @@ class IdRule:
 
     def value(self, id: object) -> Any:
         """The id in its declared type, from text or that type; raises `BadInput` when it is malformed."""
-        if type(id) is int and id in self._usual:
-            return id
         value = id
         if self._integer and isinstance(id, str):
             if not _INTEGER.match(id):
                 raise BadInput(f"{self.entity} id", self._must(), id)
             value = int(id)
+        if type(value) is int and value in self._usual:
+            return value
         if isinstance(value, str) and not (
             value.isprintable() and 0 < len(value.encode()) <= _LONGEST and "\ufffd" not in value
         ):
