@@ -8,6 +8,9 @@ rounds. On a machine that others use too the microseconds of CPU that an answer 
 than answers a second; `of the CPU` is what two cores would answer if the server had them to itself, a bound.
 
     python benchmarks/predict_serving.py [--seconds 3] [--rounds 3] [--connections 32] [--only flyball,fastapi]
+                                         [--file 200000]
+
+At the end `flyball predict` answers a file of `--file` such rows, in a process of its own.
 
 Peers are run by the Python of SERVING_PEERS_PYTHON, where it has them, else by this one.
 """
@@ -50,6 +53,13 @@ from flyball.serving import serve
 settings = msgspec.json.decode(sys.argv[1], type=Settings)
 serve(AppSource(sys.argv[4]), settings, socket.socket(fileno=int(sys.argv[2])), sys.argv[3])
 """
+MEASURE = """
+import resource, subprocess, sys
+status = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print([status, used.ru_utime + used.ru_stime, used.ru_maxrss])
+"""
+"""Runs a command from a small process: a child counts the memory of the process that it was forked from as its own."""
 MODEL = """
 import os, sys
 import numpy as np
@@ -342,6 +352,30 @@ def rows_a_second(server: Server, bodies: list[bytes], seconds: float) -> tuple[
     return total / (time.monotonic() - began), (cpu_s(server.processes()) - before_s) / total * 1e6
 
 
+def print_file(folder: Path, rows: int) -> None:
+    """How long `flyball predict` takes for a file of JSON lines, and its peak memory."""
+    source, out, piece = folder / "rows.jsonl", folder / "answers.csv", 100_000
+    with open(source, "wb") as file:
+        for first in range(0, rows, piece):
+            file.writelines(body + b"\n" for body in trips.bodies(min(piece, rows - first), first=first + 1))
+    command = [sys.executable, "-m", "flyball", "predict", str(APP), str(source), "--out", str(out)]
+    began = time.monotonic()
+    measured = subprocess.run(
+        [sys.executable, "-c", MEASURE, *command, "--home", str(folder / "home")], check=True, capture_output=True
+    )
+    took_s = time.monotonic() - began
+    status, cpu_s, peak_kb = msgspec.json.decode(measured.stdout)
+    if status:
+        sys.exit(f"flyball predict must end well, got status {status}")
+    with open(out, "rb") as file:
+        answered = sum(1 for _ in file) - 1
+    print(
+        f"  flyball predict, {source.stat().st_size / 1e6:,.0f} MB of JSON lines into CSV: {answered:,} rows, "
+        f"{answered / took_s:,.0f} rows/s, {cpu_s / answered * 1e6:.1f} us of CPU a row, "
+        f"peak memory {peak_kb / 1024:,.0f} MB"
+    )
+
+
 def has(module: str) -> bool:
     return subprocess.run([PEERS_PYTHON, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
@@ -351,6 +385,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--file", type=int, default=200_000, help="rows of the file that is answered at the end")
     parser.add_argument("--only", default="", help="servers to drive, by commas")
     chosen = parser.parse_args()
     names = [name for name in chosen.only.split(",") if name] or ["flyball", *PEERS]
@@ -385,6 +420,16 @@ def main() -> None:
             lines, line_us = rows_a_second(servers[0], [whole(fields) for fields in requests], chosen.seconds)
         stack.close()  # what was answered is written before a process ends
         recorded = sum(runtime.predictions.ends())
+        print_results(results, chosen, (lines, line_us), recorded)
+        if "flyball" in results and chosen.file:
+            print_file(folder, chosen.file)
+
+
+def print_results(
+    results: dict[str, list[Driven]], chosen: argparse.Namespace, of_lines: tuple[float, float], recorded: int
+) -> None:
+    """`of_lines`: rows a second of NDJSON and their cost."""
+    lines, line_us = of_lines
     print(f"{WORKERS} processes each, {chosen.connections} connections, medians of {chosen.rounds} rounds in turns")
     for name, rounds in results.items():
         typical = Driven(*(statistics.median(column) for column in zip(*rounds, strict=True)))
