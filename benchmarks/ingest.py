@@ -1,4 +1,4 @@
-"""Lines of the movie service's log taken in per second, end to end, on one core.
+"""Lines of the movie service's log ingested per second, end to end, on one core.
 
 Each line is parsed, checked against its declaration, looked up in the catalog, looked up among all identities and
 durably appended (SQLite, WAL, synchronous=FULL). Run: `python benchmarks/ingest.py [--lines N] [--json]`.

@@ -188,7 +188,7 @@ def test_secrets_in_urls_are_masked(url: str, shown: str) -> None:
     assert masked(url) == shown
 
 
-def test_settings_handed_over_before_a_store_had_a_url_name_the_one_in_the_home(tmp_path: Path) -> None:
+def test_settings_passed_before_a_store_had_a_url_name_the_one_in_the_home(tmp_path: Path) -> None:
     settings = load_settings(tmp_path)
     assert settings.features == f"lmdb://{tmp_path}/features"
     older = {name: getattr(settings, name) for name in ("home", "events", "predictions", "state", "registry")}

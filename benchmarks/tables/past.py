@@ -23,7 +23,7 @@ from flyball.tasks.predict.offline import table_of
 class Rows(msgspec.Struct, frozen=True):
     """Every request of an application in order of time, with the columns that its models see.
 
-    `frame`: the fields of each request; `label`: what became of it, NaN where that is not known, float64 (requests,).
+    `frame`: the fields of each request; `label`: the outcome of it, NaN where that is not known, float64 (requests,).
     """
 
     app: fb.App

@@ -191,9 +191,13 @@ class App:
         for argument, got, kind, must in rules:
             if not isinstance(got, kind):
                 raise BadDeclaration(f"{argument} of App {self.name!r}", must, got)
-        for label, made in self.formats.items():
-            if not (callable(getattr(made, "parser", None)) and callable(getattr(made, "lines", None))):
-                raise BadDeclaration(f"format {label!r} of App {self.name!r}", "an object with parser and lines", made)
+        for label, declared_format in self.formats.items():
+            if not (
+                callable(getattr(declared_format, "parser", None)) and callable(getattr(declared_format, "lines", None))
+            ):
+                raise BadDeclaration(
+                    f"format {label!r} of App {self.name!r}", "an object with parser and lines", declared_format
+                )
 
 
 def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: Any) -> None:

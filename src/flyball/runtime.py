@@ -114,7 +114,7 @@ class Runtime:
             raise Refused(
                 f"the log {self.settings.events} must hold what the history in {self.history_folder} took from it, "
                 f"got one that ends at {ends}, not at {history_offsets}: it was deleted or replaced. Put it back; or, "
-                "to go on with this one, delete what is rebuilt from the log (see the reference: the home folder)"
+                "to continue with this one, delete what is rebuilt from the log (see the reference: the home folder)"
             )
         return log
 
@@ -339,10 +339,10 @@ def check_home(home: Path, app: App) -> None:
     if home.exists() and not home.is_dir():
         raise BadSetting(f"home {home} must be a folder, got a file; choose another --home")
     owner = HomeLayout(home).owner
-    began = owner.read_text().strip() if owner.exists() else app.name
-    if began != app.name:
+    owner_name = owner.read_text().strip() if owner.exists() else app.name
+    if owner_name != app.name:
         raise Refused(
-            f"home {home} must be of {app.name}, got one that {began} began: choose another --home (or, if the "
+            f"home {home} must be of {app.name}, got one that {owner_name} began: choose another --home (or, if the "
             f"application got another name, write it into {owner})"
         )
 

@@ -30,7 +30,7 @@ def test_it_learns_as_days_go_on(report: SimulationReport) -> None:
     assert 0.5 < report.per_day[-1].true["inside"] < 0.95
 
 
-def test_every_line_is_taken_in_and_outcomes_are_the_true_minutes(report: SimulationReport) -> None:
+def test_every_line_is_ingested_and_outcomes_are_the_true_minutes(report: SimulationReport) -> None:
     assert sum(report.quarantined.values()) == report.duplicates == 0
     assert report.events["order"] == report.planted["order"]
     for version in report.versions:

@@ -44,7 +44,7 @@ def test_labels_are_those_that_came_within_their_span(report: SimulationReport) 
         assert 0.0 <= version.measured["chargeback"] <= version.outcomes["chargeback"] + 1e-9
 
 
-def test_every_line_is_taken_in(report: SimulationReport) -> None:
+def test_every_line_is_ingested(report: SimulationReport) -> None:
     assert sum(report.quarantined.values()) == report.duplicates == 0
     assert report.events["payment"] == report.planted["payment"]
     assert report.events["chargeback"] == report.planted["chargeback"] > 20

@@ -1,4 +1,4 @@
-"""`flyball predict`: a file in, a file out, and in words what came of its rows."""
+"""`flyball predict`: a file in, a file out, and a summary of its rows."""
 
 import json
 from pathlib import Path

@@ -21,7 +21,7 @@ def answer(folder: Path) -> int:
     return int(done.stdout)
 
 
-def test_a_caller_is_compiled_anew_when_what_it_calls_has_changed(tmp_path: Path) -> None:
+def test_a_caller_is_compiled_again_when_what_it_calls_has_changed(tmp_path: Path) -> None:
     loops = tmp_path / "loops"
     loops.mkdir()
     (loops / "__init__.py").write_text("")
@@ -29,7 +29,7 @@ def test_a_caller_is_compiled_anew_when_what_it_calls_has_changed(tmp_path: Path
     (loops / "caller.py").write_text(CALLER)
     assert answer(tmp_path) == 20
     (loops / "callee.py").write_text(CALLEE.format(2))
-    assert answer(tmp_path) == 20  # numba alone goes on with the old one: if it no longer does, `forget_stale` can go
+    assert answer(tmp_path) == 20  # numba alone continues with the old one: if it no longer does, `forget_stale` can go
     (loops / "__init__.py").write_text(FIRST_LINES)
     assert answer(tmp_path) == 30
     kept = {path.name: path.stat().st_mtime_ns for path in (loops / "__pycache__").glob("*.nb*")}

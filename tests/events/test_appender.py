@@ -53,7 +53,7 @@ def test_a_failed_transaction_fails_its_callers_and_no_others() -> None:
     appender.close()
 
 
-def test_close_writes_what_was_handed_over_and_takes_no_more() -> None:
+def test_close_writes_what_was_passed_and_takes_no_more() -> None:
     log = HeldLog()
     appender = Appender(log, wait_s=60.0)
     future = appender.submit([record(1)])

@@ -168,7 +168,7 @@ class Whole(enum.Enum):
     ids=str,
 )
 def test_what_is_accepted_can_be_written_to_the_history(choice: Any, value: Any, wrap: Any, tmp_path: Path) -> None:
-    """A field is refused when it is declared, or its events reach the history: nothing is taken in and then stuck."""
+    """A field is refused when it is declared, or its events reach the history: nothing is ingested and then stuck."""
     annotation = wrap(choice)
     made = type(Event)("Odd", (Event,), {"__annotations__": {"user": Annotated[int, Ref("user")], "odd": annotation}})
     if value is None:

@@ -79,7 +79,7 @@ def test_only_the_first_lines_are_watched(home: Home) -> None:
     assert (report.quarantined, report.likely) == ({"out_of_range": 12_000}, "")
 
 
-def test_a_short_source_is_taken_in_whole_and_the_cause_reported(home: Home) -> None:
+def test_a_short_source_is_ingested_whole_and_the_cause_reported(home: Home) -> None:
     report = home.ingest(text(rates([9, 8, 5] * 10)), "jsonl", stop_early=True)
     assert report.accepted == {"rate": 10}
     assert "20 of the first 30 lines" in report.likely

@@ -314,7 +314,7 @@ def test_former_names_must_be_free() -> None:
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_sequence_of_changes_reads_as_dicts_by_name(data: st.DataObject) -> None:
-    """Declarations change, events come between, handles open anew: what is read back is what plain dicts hold."""
+    """Declarations change, events come between, handles open again: what is read back is what plain dicts hold."""
     model, log = Model(), PlainLog(1)
     steps = st.sampled_from(["add", "back", "remove", "rename", "reorder", "widen", "default"])
     for _ in range(data.draw(st.integers(1, 6), label="declarations")):

@@ -56,7 +56,7 @@ def test_a_class_is_found_by_its_former_names() -> None:
     assert names.field_of("Rate", "stars") == "points"
 
 
-def test_what_is_declared_no_more_is_refused_by_name() -> None:
+def test_what_is_not_declared_any_more_is_refused_by_name() -> None:
     names = FormerNames([rate(seconds=int)], [read_type(rate(stars=int, seconds=int)).written])
     with pytest.raises(Refused, match="event type Look must be declared, since the version was learned from it, got R"):
         names.type_of("Look")

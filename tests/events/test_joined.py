@@ -518,7 +518,7 @@ def test_a_joined_type_says_what_it_is_made_of() -> None:
     assert (frames["fraud"].height, frames["dispute"].height) == (1, 1)
 
 
-def test_it_is_never_taken_in() -> None:
+def test_it_is_never_ingested() -> None:
     from flyball.events import Rejected
 
     with pytest.raises(Rejected, match="must be one of transaction, chargeback"):

@@ -90,7 +90,7 @@ def test_a_file_in_another_unit_stops_after_its_first_lines(home: Home, unit: st
 
 
 @pytest.mark.parametrize("unit", WORDS)
-def test_declared_the_same_file_is_taken_in(home: Home, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declared_the_same_file_is_ingested(home: Home, unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     declared: Format = columns(unit=unit)["jsonl"]
     monkeypatch.setitem(FORMATS, "jsonl", declared)
     report = home.ingest(lines(unit), "jsonl", stop_early=True)

@@ -261,7 +261,7 @@ def test_nothing_yet_is_said_so() -> None:
     )
 
 
-def test_looking_at_an_experiment_without_effect_every_day_seldom_shows_one() -> None:
+def test_looking_at_an_experiment_without_effect_every_day_rarely_shows_one() -> None:
     """200 A/A experiments of two adjusted metrics and five looks: any win among all of them is a false one."""
     metrics = {"count": fb.metric.count_per_unit(Buy), "mean": fb.metric.mean(Buy, lambda b: b.user)}
     wrong = 0

@@ -93,7 +93,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path: Path, monkeypatch: pytest.Mon
     assert made.equals(point_in_time(GROUPS, frames, rows))
 
 
-def test_other_rows_start_afresh(tmp_path: Path) -> None:
+def test_other_rows_start_again(tmp_path: Path) -> None:
     frames, files, rows = history(tmp_path)
     backfill(GROUPS, files, rows, tmp_path / "out")
     moved = rows.with_columns(pl.col("at") + 1)

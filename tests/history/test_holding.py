@@ -51,7 +51,7 @@ def test_it_stays_as_it_was_and_fits_what_is_declared_now(tmp_path: Path) -> Non
     assert read(again["play"]).equals(before)
 
 
-def test_a_folder_that_was_not_filled_is_filled_anew(tmp_path: Path) -> None:
+def test_a_folder_that_was_not_filled_is_filled_again(tmp_path: Path) -> None:
     schema = declared(newer=True)
     HistoryConsumer(schema, tmp_path / "history", partitions=1, flush_rows=1).apply(
         [Slice(0, 0, records(schema, range(3)))]

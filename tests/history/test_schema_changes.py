@@ -112,7 +112,7 @@ def test_a_snapshot_keeps_its_name_when_fields_change_places(tmp_path: Path) -> 
 
 def test_a_manifest_of_another_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(msgspec.json.encode({"offsets": [3], "serial": 1, "parts": []}))
-    with pytest.raises(Refused, match=r"must be of format 2, got 1: .*delete the folder, it is made again"):
+    with pytest.raises(Refused, match=r"must be of format 2, got 1: .*delete the folder, it is rebuilt"):
         History(tmp_path, Schema([BEFORE])).offsets()
 
 

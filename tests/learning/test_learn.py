@@ -263,7 +263,7 @@ def test_as_of_an_earlier_time(filled: Callable[..., Runtime], shop: Any) -> Non
     assert "release it by hand" in again.reason
 
 
-def test_events_taken_in_live_long_after_they_happened(shop: Any) -> None:
+def test_events_ingested_live_long_after_they_happened(shop: Any) -> None:
     now = shop.clock.now_us() + 300 * DAY_US
     runtime = shop.open()
     shop.likes(runtime, known_us=now)

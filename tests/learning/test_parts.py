@@ -64,7 +64,7 @@ def test_windows_widen_and_leave_something_to_learn_from(at_us: list[int]) -> No
         assert len(inside) == each.positives < len(at_us)
 
 
-def test_what_is_handed_over_arrives_mapped_and_whole(tmp_path: Path) -> None:
+def test_what_is_passed_arrives_mapped_and_whole(tmp_path: Path) -> None:
     data = interactions([3, 1, 2])
     write_data(tmp_path / "data", training_data(data))
     found = interactions_of(read_data(tmp_path / "data"))

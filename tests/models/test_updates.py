@@ -73,7 +73,7 @@ def test_an_update_of_item_neighbors_has_the_bits_of_a_fit(seed: int, gone: set[
     _same(model.fit(now, 0), model.update(model.fit(before, 0), before.items, now, 0))
 
 
-def test_an_update_of_item_neighbors_makes_few_lists_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_of_item_neighbors_makes_few_lists_again(monkeypatch: pytest.MonkeyPatch) -> None:
     data, model, made = _clusters(), ItemKNN(k=4), []
     learned = model.fit(data, 0)
     weights = data.weights.copy()

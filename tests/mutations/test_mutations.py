@@ -11,7 +11,7 @@ from tests.mutations import report
 from tests.mutations.report import LISTS, Listed
 
 ROOT = Path(__file__).parents[2]
-AGAIN = "mend the list, then run python -m tests.mutations.run --continue"
+AGAIN = "correct the list, then run python -m tests.mutations.run --continue"
 
 
 def names_of_tests(listed: Listed) -> set[str]:

@@ -25,7 +25,7 @@ def test_whole_lines_written_since_the_last_look_are_read_once(tmp_path: Path) -
     assert list(logs.read()) == []
 
 
-def test_a_log_begun_anew_is_read_from_its_start(tmp_path: Path) -> None:
+def test_a_log_begun_again_is_read_from_its_start(tmp_path: Path) -> None:
     serve = log_path(tmp_path, "serve-1")
     write(serve, b"long before\n" * 10)
     logs = ChildLogs(tmp_path, ["serve-1"])

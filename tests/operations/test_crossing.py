@@ -1,6 +1,6 @@
 """What crosses from one process to another, or lies in a file, must still be read after an update.
 
-A running `up` starts its children again from the tree as it is then: what it hands over was written by the code it
+A running `up` starts its children again from the tree as it is then: what it passes was written by the code it
 began with. Each struct's fields without a default are held here as they were; a new field needs a default.
 """
 

@@ -51,7 +51,7 @@ def test_a_look_holds_for_a_while_and_the_sample_ratio_blocks(monkeypatch: pytes
         measured, blocked = read(RELEASE, now_us)
         assert [evidence.name for evidence in measured] == ["liked"]
         assert "not split as declared" in blocked
-    assert looks == [5, 5 + EVERY_US, 3]  # a clock that was set back looks anew
+    assert looks == [5, 5 + EVERY_US, 3]  # a clock that was set back looks again
 
 
 def test_what_cannot_be_computed_is_missing_of_every_metric(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -388,7 +388,7 @@ def test_a_response_that_is_closed_keeps_what_completed_its_labels(tmp_path: Pat
     assert [[one.labels for one in followed(path, each)] for each in (first, second)] == [[{"positive": 1.0}]] * 2
 
 
-def test_other_labels_fill_the_file_anew(tmp_path: Path) -> None:
+def test_other_labels_fill_the_file_again(tmp_path: Path) -> None:
     path = tmp_path / "o.db"
     shown_at = predicted(1, ["a"], START_US, "v1", 1)
     pieces: list[tuple[str, Slice]] = [
@@ -406,7 +406,7 @@ def test_other_labels_fill_the_file_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("read", ["where", "value", "by", "censored_by"])
-def test_another_default_of_past_events_fills_the_file_anew(read: str, tmp_path: Path) -> None:
+def test_another_default_of_past_events_fills_the_file_again(read: str, tmp_path: Path) -> None:
     """Only of the fields that a label reads: another field's default changes nothing."""
 
     def expected(default: int, unread: int) -> tuple[int, ...]:
@@ -449,7 +449,7 @@ def test_another_default_of_past_events_fills_the_file_anew(read: str, tmp_path:
     assert [expected(5, 0), expected(5, 1), expected(1, 1), expected(1, 1)] == [(0,), (1,), (0,), (1,)]
 
 
-def test_a_file_of_a_later_format_is_refused_one_of_an_earlier_format_is_filled_anew(tmp_path: Path) -> None:
+def test_a_file_of_a_later_format_is_refused_one_of_an_earlier_format_is_filled_again(tmp_path: Path) -> None:
     later, older, former = tmp_path / "later.db", tmp_path / "older.db", tmp_path / "former.db"
     for path, version in ((later, 99), (older, 0), (former, 2)):
         with sqlite3.connect(path) as connection:
@@ -596,7 +596,7 @@ def test_settling_keeps_what_was_joined_and_what_can_still_be(tmp_path: Path) ->
 
 
 def test_what_followed_a_response_stays_when_the_response_is_forgotten(tmp_path: Path) -> None:
-    """The item is shown and taken again later, joined anew without the first response."""
+    """The item is shown and taken again later, joined again without the first response."""
     path = tmp_path / "o.db"
     consumer = OutcomeConsumer(SCHEMA, ITEMS_ONLY, path, keep_us=WINDOW_US)
     first = predicted(1, ["a"], START_US, "v1", 1)

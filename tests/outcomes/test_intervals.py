@@ -144,7 +144,7 @@ def test_an_answer_counts_by_the_interval_of_its_version(
     assert (state.covered > 0) == (covered == "some")
 
 
-def test_another_declaration_begins_anew(drifted: Drifted, tmp_path: Path) -> None:
+def test_another_declaration_begins_again(drifted: Drifted, tmp_path: Path) -> None:
     runtime, path = drifted.runtime, tmp_path / "intervals.db"
     for level_rate in (0.02, 0.05):
         about = drifting(adapt=level_rate).task.about

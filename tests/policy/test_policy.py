@@ -97,7 +97,7 @@ def test_what_is_missing_or_cannot_be_computed_is_missing(
     [lambda r: r.a > 1 and r.b > 1, lambda r: 1 < r.a < 5, lambda r: not r.a, lambda r: r.a if r.b else 1],
     ids=["and", "chained", "not", "if"],
 )
-def test_what_cannot_be_traced_is_refused_with_the_mend(function) -> None:  # type: ignore[no-untyped-def]
+def test_what_cannot_be_traced_is_refused_with_the_correction(function) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(BadDeclaration, match=r"written with & and \| and ~"):
         trace(function)
 

@@ -187,7 +187,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         Registry(url(tmp_path))
 
 
-def test_a_file_that_went_away_is_unavailable_and_not_made_anew(tmp_path: Path, registry: Registry) -> None:
+def test_a_file_that_went_away_is_unavailable_and_not_recreated(tmp_path: Path, registry: Registry) -> None:
     for path in tmp_path.glob("registry.db*"):
         path.unlink()
     with pytest.raises(StoreUnavailable, match="unable to open"):

@@ -58,7 +58,7 @@ def test_without_a_champion_or_with_an_immediate_plan_it_goes_to_all_at_once(hom
     assert current(home.registry).under_way == ()
 
 
-def test_an_abort_leaves_the_champion_and_the_next_release_draws_anew(home: Home) -> None:
+def test_an_abort_leaves_the_champion_and_the_next_release_draws_again(home: Home) -> None:
     home.promote("v1")
     home.start("v2", CANARY)
     first = {user for user in map(str, range(2_000)) if Router(current(home.registry)).route(user).version == "v2"}

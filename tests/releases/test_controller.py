@@ -136,7 +136,7 @@ def test_without_traffic_it_is_held_and_goes_on_when_traffic_comes(home: Home) -
     assert current(home.registry).champion == "v2"
 
 
-def test_a_controller_that_is_started_anew_goes_on_where_the_other_was(home: Home) -> None:
+def test_a_controller_that_is_started_again_goes_on_where_the_other_was(home: Home) -> None:
     life, twin = Life(home, {}).begun(RAMP), []
     for _ in range(8):
         life.controller = life.new_controller()

@@ -23,7 +23,7 @@ def running(plan: ReleasePlan, state: ReleaseState = STATE, **fields: Any) -> Re
     return msgspec.structs.replace(state, releases=(*state.releases, started), numbered=state.numbered + 1)
 
 
-def test_the_release_is_as_planned_and_draws_its_users_anew() -> None:
+def test_the_release_is_as_planned_and_draws_its_users_again() -> None:
     release = drafted(canary(1, 100, success={"liked": 0.02}, unit="user", only={"country": "NL"}))
     assert (release.id, release.kind, release.state, release.steps) == ("rel1", "canary", "draft", (100, 10_000))
     assert (release.unit, release.targets, release.success) == (("user",), {"country": ("NL",)}, {"liked": 0.02})

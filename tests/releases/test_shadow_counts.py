@@ -101,7 +101,7 @@ def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "shadows.db") as connection:
         connection.execute("PRAGMA user_version = 7")
         connection.execute("CREATE TABLE sums(x)")
-    with pytest.raises(Refused, match="shadows under way begin to count anew"):
+    with pytest.raises(Refused, match="shadows under way begin to count again"):
         ShadowCounter(tmp_path / "shadows.db").result("rel1")
 
 

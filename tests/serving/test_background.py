@@ -59,7 +59,7 @@ class TestFreshness:
         assert unspent.poll(10_000, (3,), (3,)) == 0
         assert unspent.poll(10_100, (3,), (4,)) == 0
 
-    def test_a_clock_set_back_begins_the_count_anew(self) -> None:
+    def test_a_clock_set_back_begins_the_count_again(self) -> None:
         freshness = StateLag()
         freshness.poll(9_000, (0,), (1,))
         assert freshness.poll(5_000, (0,), (1,)) == 0
@@ -194,7 +194,7 @@ class TestRefresher:
         assert not refresher.settled
         assert refresher.unready() == []
 
-    def test_a_damaged_version_is_tried_again_and_taken_once_it_is_mended(self, home: Runtime) -> None:
+    def test_a_damaged_version_is_tried_again_and_taken_once_it_is_repaired(self, home: Runtime) -> None:
         version = faulty.release(home, Faulty(), NOW_US)
         folder, aside = home.artifacts / version.artifact, home.artifacts / "aside"
         folder.rename(aside)

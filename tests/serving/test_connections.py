@@ -150,7 +150,7 @@ async def test_what_a_dead_worker_had_not_taken_goes_to_the_others(floor: Floor)
 
 
 async def test_a_worker_is_reported_dead_by_the_first_connection_that_it_cannot_be_given(floor: Floor) -> None:
-    """Connections that were handed over before it are the next worker's too."""
+    """Connections that were passed before it are the next worker's too."""
     dying = floor.dispatcher.add_worker("a")
     dying.send(b"r")
     await until(lambda: len(floor.dispatcher._ready()) == 1)

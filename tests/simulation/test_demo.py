@@ -1,4 +1,4 @@
-"""A home's world: planned once, the same each time, its past taken in whole."""
+"""A home's world: planned once, the same each time, its past ingested whole."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def small_plan() -> WorldPlan:
     return new_plan(load_app("movies"), NOW_US, days=2, users=60, items=80)
 
 
-def test_the_past_ends_now_and_is_taken_in_whole(tmp_path: Path) -> None:
+def test_the_past_ends_now_and_is_ingested_whole(tmp_path: Path) -> None:
     home = runtime(tmp_path)
     assert read_plan(home.home) is None
     report = seed_home(home, small_plan())
@@ -52,10 +52,10 @@ def test_the_views_are_up_to_the_past_before_anybody_asks(tmp_path: Path) -> Non
     assert all(consumer.behind == 0 and not consumer.error for consumer in consumers)
 
 
-def test_whoever_waits_sees_lines_taken_in_and_views_catching_up(tmp_path: Path) -> None:
+def test_whoever_waits_sees_lines_ingested_and_views_catching_up(tmp_path: Path) -> None:
     home, message = runtime(tmp_path), list[str]()
     seed_home(home, small_plan(), message.append)
-    assert any("lines taken in" in line for line in message)
+    assert any("lines ingested" in line for line in message)
     to_go = [int(line.split()[-4].replace(",", "")) for line in message if "bringing the views up" in line]
     assert to_go[-1] == 0 < to_go[0]
     # Folding all of the log again, as after a change of the declaration, is reported as well.
@@ -66,7 +66,7 @@ def test_whoever_waits_sees_lines_taken_in_and_views_catching_up(tmp_path: Path)
     assert any("records to go" in line for line in again)
 
 
-def test_a_past_begun_is_finished_not_begun_anew(tmp_path: Path) -> None:
+def test_a_past_begun_is_finished_not_begun_again(tmp_path: Path) -> None:
     class Killed(BaseException): ...
 
     def kill(_: str) -> None:

@@ -150,7 +150,7 @@ def test_of_ratings_at_one_time_the_one_that_came_last_counts(app: Application) 
     assert history.at_us.tolist() == [START - 1]
 
 
-def test_a_popular_item_halves_every_fortnight(app: Application) -> None:
+def test_a_popular_item_halves_every_two_weeks(app: Application) -> None:
     day = 24 * HOUR
     came = [app.record("rate", START, user=user, film="old", stars=5) for user in range(1, 9)]
     came += [app.record("rate", START + 28 * day, user=user, film="new", stars=5) for user in range(1, 4)]

@@ -1,4 +1,4 @@
-"""Online state after a change of declarations: never read by the order of other fields, made again where it differs."""
+"""Online state after a change of declarations: never read by the order of other fields, rebuilt where it differs."""
 
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ def follow(log: PlainLog, card: type[Profile], store: MemoryStore) -> Entity:
     return film
 
 
-def test_profiles_are_made_again_and_read_by_name_meanwhile() -> None:
+def test_profiles_are_rebuilt_and_read_by_name_meanwhile() -> None:
     log, store = PlainLog(1), MemoryStore()
     before, after = profile(year=int, rank=int), profile(rank=int, year=int)
     declared = DeclaredLog(log, Schema([before]))

@@ -65,7 +65,7 @@ def clicks_of(rng: np.random.Generator, users: int, better: float) -> np.ndarray
     return unit_preference(credit[:, 0], credit[:, 1])
 
 
-def test_equal_rankers_are_seldom_told_apart_at_any_look() -> None:
+def test_equal_rankers_are_rarely_told_apart_at_any_look() -> None:
     rng = np.random.default_rng(2)
     plan = plan_interleaving(n_best=1_000)
     errs = 0

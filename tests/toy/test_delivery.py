@@ -36,7 +36,7 @@ def test_its_world_keeps_the_contract(check: Callable[[App], None]) -> None:
 
 
 class Served:
-    """Three days of orders, what was learned from them, a quarter of a day of answers and what came of them."""
+    """Three days of orders, what was learned from them, a quarter of a day of answers and their outcomes."""
 
     def __init__(self, home: Path) -> None:
         self.app, self.clock = delivery(), ManualClock(NOW_US)

@@ -52,14 +52,14 @@ def backfill_rows(
     name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
     with FileLock(runtime.layout.run / f"backfill-{name}.lock", f"a backfill to {out}"):
         parts = out.with_name(f"{out.name}.parts")
-        delay_us, begun = _begin(runtime, parts, rows, groups)
-        if begun:
+        delay_us, is_new = _begin(runtime, parts, rows, groups)
+        if is_new:
             catch_up(runtime)
         used = sorted({event.__name__.lower() for event_type in groups for event in event_type.event_types})
         events = hold_events(runtime.history, used, parts / "events")
         _check_unit(query_rows["at"], frame["at"], _earliest_us(events), rows)
         with progress_line(quiet) as show_progress:
-            made = backfill(
+            computed = backfill(
                 groups,
                 events,
                 frame,
@@ -69,11 +69,11 @@ def backfill_rows(
                 apply_delay_us=delay_us,
                 progress=lambda done, parts: show_progress(f"{done:,} of {parts:,} parts"),
             )
-        features = made.columns[len(frame.columns) :]
-        _write(query_rows.hstack(made.select(features)), out)
+        features = computed.columns[len(frame.columns) :]
+        _write(query_rows.hstack(computed.select(features)), out)
         count = sum(_height(path) for paths in events.values() for path in paths)
         shutil.rmtree(parts)
-        return Backfilled(str(out), made.height, features, count, delay_us)
+        return Backfilled(str(out), computed.height, features, count, delay_us)
 
 
 def _begin(runtime: "Runtime", parts: Path, rows: Path, groups: "Sequence[Group]") -> tuple[int, bool]:
@@ -175,8 +175,8 @@ def _check_unit(column: "pl.Series", at_us: "pl.Series", earliest_us: int | None
         numbers = column.is_not_null()
     else:
         return
-    odd = (numbers & ((at_us < earliest_us) | (at_us >= LAST_US))).arg_true().head(_LOOKED_AT).to_list()
-    for row in odd:
+    suspicious_rows = (numbers & ((at_us < earliest_us) | (at_us >= LAST_US))).arg_true().head(_LOOKED_AT).to_list()
+    for row in suspicious_rows:
         if likely := likely_unit(at_us[row]):
             must = f"ISO 8601, or microseconds since 1970; this looks like {UNIT_WORDS[likely]}"
             raise BadInput(f"at in row {row + 1} of {path}", must, at_us[row])

@@ -230,7 +230,7 @@ def show_impact(
     """Show every change ever released: what it was expected to do, and what it did.
 
     Expected is the difference from the champion on the same held-out requests; measured is the primary metric among
-    units. Both are above 0 for better. Below stands how well the one foretold the other.
+    units. Both are above 0 for better. Below is how well the expected effects predicted the measured ones.
     """
     from flyball.experiments import export_impact, impact_ledger, impact_table
     from flyball.operations import catch_up

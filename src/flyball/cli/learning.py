@@ -8,7 +8,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name, warn_of_losses
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
-from flyball.core import Refused, format_timestamp, parse_timestamp, write_atomic
+from flyball.core import Refused, format_second, parse_timestamp, write_atomic
 
 if TYPE_CHECKING:
     from flyball.learning import LearnReport
@@ -74,12 +74,12 @@ def learn(
 
 def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
     rows_of = counted({name: rows for name, rows in report.events.items() if rows}) or "no events"
-    say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {_to_the_second(report.as_of_us)} ({rows_of})")
+    say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {format_second(report.as_of_us)} ({rows_of})")
     if report.status != "done":
         say(f"{report.status.replace('_', ' ')}: {report.reason}")
         return
     if report.window is not None:
-        start, end = _to_the_second(report.window.start_us), _to_the_second(report.last_request_us)
+        start, end = format_second(report.window.start_us), format_second(report.last_request_us)
         from flyball.evaluation import counted_units
 
         units = counted_units(report.units, report.evaluation.get("unit", "request"))
@@ -133,11 +133,6 @@ def _head(name: str, decides: str, metric: str) -> str:
     return f"{metric} (IPS)" if name == decides != metric and decides.startswith("ips_") else name
 
 
-def _to_the_second(at_us: int) -> str:
-    """What a person reads."""
-    return format_timestamp(at_us // 1_000_000 * 1_000_000)
-
-
 def _estimate(estimate: dict[str, Any] | None) -> str | None:
     """0.1234 ±0.0100: the value and half the width of its interval."""
     if not estimate:
@@ -169,7 +164,7 @@ def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = Fals
             v.state,
             *(_estimate(v.metrics.get(name)) for name in dict.fromkeys([decides, metric])),
             _failed(v),
-            _to_the_second(v.created_us),
+            format_second(v.created_us),
             v.snapshot[:12],
             v.code_commit[:8] + ("+" if v.code_dirty else ""),
         ]

@@ -105,10 +105,10 @@ def _evaluated(runtime: "Runtime", version: "Version") -> tuple["Report", "Evalu
 
 def _sliced(report: "Report", evaluated: "Evaluated", metric: str | None, chosen_by: str) -> str:
     """The metric of the slices that is drawn: coverage, cost, the one that versions are chosen by, or the first."""
-    there = list(dict.fromkeys(name for part in evaluated.slices for name in part.metrics))
-    if metric is not None and metric not in there:
-        raise NotFound("metric of slices", metric, there)
-    first = [name for name in ("coverage", "cost", chosen_by, *there) if name in there]
+    metric_names = list(dict.fromkeys(name for part in evaluated.slices for name in part.metrics))
+    if metric is not None and metric not in metric_names:
+        raise NotFound("metric of slices", metric, metric_names)
+    first = [name for name in ("coverage", "cost", chosen_by, *metric_names) if name in metric_names]
     return metric or (first[0] if first else "")
 
 

@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for, warn_of_losses
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
-from flyball.core import Refused, format_timestamp, parse_duration
+from flyball.core import Refused, format_second, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +127,7 @@ def _show_status(report: "Status", unreleased: str) -> None:
     if report.learning:
         say("\nlearning now")
     elif report.running and report.next_learn_us is not None:
-        say(f"\nlearns next at {format_timestamp(report.next_learn_us)[:19]}Z")
+        say(f"\nlearns next at {format_second(report.next_learn_us)}")
 
 
 def _show_consumers(consumers: "Sequence[ConsumerStatus]") -> None:
@@ -256,7 +256,7 @@ def simulate(
     past_days: Annotated[
         int | None,
         typer.Option(
-            "--past-days", help="Days before the service, taken in as history.", min=0, show_default="the world's"
+            "--past-days", help="Days before the service, ingested as history.", min=0, show_default="the world's"
         ),
     ] = None,
     step: Annotated[

@@ -9,7 +9,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import format_timestamp
+from flyball.core import format_second
 
 if TYPE_CHECKING:
     from flyball.learning import CurveReport, PrequentialReport, SearchReport
@@ -93,7 +93,7 @@ def list_(
                 f"{search_record.budget:g}",
                 search_record.seed,
                 len(search_record.trials),
-                _timestamp(search_record.started_us),
+                format_second(search_record.started_us),
                 search_record.status,
             ]
             for search_record in searches
@@ -157,14 +157,14 @@ def _tell_windows(report: "PrequentialReport") -> None:
     for window in report.windows:
         values = [window.metrics.get(name, {}).get(report.metric) for name in names]
         shown = [None if value is None else value.text() for value in values]
-        rows.append([_timestamp(window.start_us), _timestamp(window.end_us), f"{window.requests:,}", *shown])
+        rows.append([format_second(window.start_us), format_second(window.end_us), f"{window.requests:,}", *shown])
     averages = [f"{report.mean[name]:.4f} ±{report.spread[name]:.4f}" for name in names]
     rows.append(["mean ± deviation", None, None, *averages])
     say(f"{report.metric} in {len(report.windows)} windows, snapshot {report.snapshot[:12]}\n")
     show_table(["from", "to", "requests", *names], rows, ["requests", *names])
     for window in report.windows:
         for name, reason in window.failed.items():
-            say(f"{name} from {_timestamp(window.start_us)}: {reason}")
+            say(f"{name} from {format_second(window.start_us)}: {reason}")
     say(f"\n{report.note}" if report.note else f"\n{report.seconds:.1f} s in all")
 
 
@@ -180,7 +180,7 @@ def _show_search(search: "Search") -> None:
 def _print_report(report: "SearchReport", app: str, unit: str) -> None:
     from flyball.evaluation import counted_units
 
-    start, end = _timestamp(report.window.start_us), _timestamp(report.window.end_us)
+    start, end = format_second(report.window.start_us), format_second(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
         f"evaluated by {report.metric} on {counted_units(report.units, unit)} from {start} to {end}\n"
@@ -253,7 +253,3 @@ def _params(params: dict[str, object]) -> str:
 
 def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4f}"
-
-
-def _timestamp(at_us: int) -> str:
-    return format_timestamp(at_us // 1_000_000 * 1_000_000)

@@ -28,10 +28,10 @@ class SectionedGroup(TyperGroup):
         try:
             return super().resolve_command(ctx, args)
         except Exception as error:
-            meant = self._with_nouns(ctx, args[0]) if args else []
-            if not meant or not hasattr(error, "message"):
+            suggestions = self._with_nouns(ctx, args[0]) if args else []
+            if not suggestions or not hasattr(error, "message"):
                 raise
-            commands = " or ".join(f"flyball {words}" for words in meant)
+            commands = " or ".join(f"flyball {words}" for words in suggestions)
             error.message = f"No such command '{args[0]}'. Did you mean {commands}?"
             raise
 

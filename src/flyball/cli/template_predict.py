@@ -46,7 +46,7 @@ class Abandoned(fb.Event):
     workshop: Workshop
 
 
-# A repair with what came of it; what features and the target read is `elapsed_us`.
+# A repair with its outcome; features and the target read `elapsed_us`.
 Done = fb.joined("Done", Repair, Repaired, by="repair", within="3d")
 
 workshop = fb.Entity(

@@ -102,3 +102,12 @@ def format_timestamp(timestamp_us: int) -> str:
     """
     moment = _EPOCH + timedelta(microseconds=timestamp_us)
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def format_second(timestamp_us: int) -> str:
+    """Microseconds since 1970 as ISO 8601 UTC, rounded down to the second.
+
+    >>> format_second(1_999_999)
+    '1970-01-01T00:00:01Z'
+    """
+    return format_timestamp(timestamp_us // 1_000_000 * 1_000_000)

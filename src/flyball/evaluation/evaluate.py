@@ -149,8 +149,8 @@ class _Measured:
                 units = len(np.unique(self._evaluation.unit_of[rows]))
                 if units < MIN_SLICE:
                     continue
-                taken = {name: answer.take(rows) for name, answer in answers.items()}
-                values = self._resampled(taken, self._evaluation.take(rows), names)
+                sliced_answers = {name: answer.take(rows) for name, answer in answers.items()}
+                values = self._resampled(sliced_answers, self._evaluation.take(rows), names)
                 for name in answers:
                     own = {metric: values[name, metric].estimate() for metric in names if (name, metric) in values}
                     parts[name].append(SliceMetrics(by, label, len(rows), units, own))

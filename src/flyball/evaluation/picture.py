@@ -125,9 +125,9 @@ class _Panel:
 
     def band(self, points: Sequence[tuple[float, float, float]]) -> None:
         """(x, low, high) of each point."""
-        there = [f"{self.right(x):.1f},{self.down(high):.1f}" for x, _, high in points]
-        back = [f"{self.right(x):.1f},{self.down(low):.1f}" for x, low, _ in reversed(points)]
-        self.parts.append(f"<polygon points='{' '.join([*there, *back])}' fill='{LINE}' fill-opacity='0.12'/>")
+        forward = [f"{self.right(x):.1f},{self.down(high):.1f}" for x, _, high in points]
+        backward = [f"{self.right(x):.1f},{self.down(low):.1f}" for x, low, _ in reversed(points)]
+        self.parts.append(f"<polygon points='{' '.join([*forward, *backward])}' fill='{LINE}' fill-opacity='0.12'/>")
 
     def dot(self, x: float, y: float, color: str = LINE, radius: float = 4.0) -> None:
         self.parts.append(f"<circle cx='{self.right(x):.1f}' cy='{self.down(y):.1f}' r='{radius}' fill='{color}'/>")

@@ -75,19 +75,19 @@ class Appender:
         while count < len(self._waiting) and (count == 0 or size + len(self._waiting[count].records) <= _MOST):
             size += len(self._waiting[count].records)
             count += 1
-        taken, self._waiting = self._waiting[:count], self._waiting[count:]
-        return taken
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
 
-    def _write(self, taken: Sequence[_Submission]) -> None:
-        merged = [record for submission in taken for record in submission.records]
+    def _write(self, batch: Sequence[_Submission]) -> None:
+        merged = [record for submission in batch for record in submission.records]
         try:
             repeats = self._log.append(merged).duplicates
         except Exception as error:  # any error is passed to the callers that wait
-            for submission in taken:
+            for submission in batch:
                 submission.future.set_exception(error)
             return
         start = 0
-        for submission in taken:
+        for submission in batch:
             end = start + len(submission.records)
             own = [index - start for index in repeats if start <= index < end]
             submission.future.set_result(Appended(len(submission.records) - len(own), own))

@@ -337,11 +337,19 @@ def _timestamp_bytes(at: int) -> tuple[bytes, bytes]:
     return (at // 1_000_000).to_bytes(4, "big"), at.to_bytes(8, "big")
 
 
-class _IntegerColumn:
-    """Checks a column of whole numbers."""
+class _Column:
+    """Checks a column of values against the type of its field."""
 
     def __init__(self, field: Field) -> None:
         self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
+
+    def __call__(self, column: Sequence[Any], lax: bool) -> Sequence[Any]:
+        values: list[Any] = msgspec.convert(column, self._type, strict=not lax)
+        return values
+
+
+class _IntegerColumn(_Column):
+    """Checks a column of whole numbers."""
 
     def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
         numbers: list[Any] = msgspec.convert(column, self._type, strict=not lax)
@@ -350,11 +358,11 @@ class _IntegerColumn:
         return numbers
 
 
-class _TextColumn:
+class _TextColumn(_Column):
     """Checks a column of texts: only distinct ones that have not passed before, since keys recur."""
 
     def __init__(self, field: Field) -> None:
-        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
+        super().__init__(field)
         self._passed: set[str] = set()
 
     def __call__(self, column: Sequence[Any], lax: bool) -> Sequence[Any]:
@@ -366,11 +374,8 @@ class _TextColumn:
         return column
 
 
-class _RealColumn:
+class _RealColumn(_Column):
     """Checks a column of floats; whole numbers become floats."""
-
-    def __init__(self, field: Field) -> None:
-        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
 
     def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
         numbers: list[Any] = msgspec.convert(column, self._type, strict=not lax)
@@ -379,18 +384,7 @@ class _RealColumn:
         return numbers
 
 
-class _BooleanColumn:
-    """Checks a column of true and false."""
-
-    def __init__(self, field: Field) -> None:
-        self._type = list[field.annotation]  # type: ignore[name-defined]  # a type made at run time
-
-    def __call__(self, column: Sequence[Any], lax: bool) -> list[Any]:
-        values: list[Any] = msgspec.convert(column, self._type, strict=not lax)
-        return values
-
-
-_COLUMNS: dict[Any, Any] = {int: _IntegerColumn, str: _TextColumn, float: _RealColumn, bool: _BooleanColumn}
+_COLUMNS: dict[Any, Any] = {int: _IntegerColumn, str: _TextColumn, float: _RealColumn, bool: _Column}
 """{kind of a required field: the class that checks its columns}."""
 
 

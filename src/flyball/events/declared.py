@@ -134,14 +134,14 @@ def _check_former(cls: type[Event], fields: tuple[Field, ...]) -> None:
     if not isinstance(cls.former_names, tuple) or cls.__name__.lower() in map(str.lower, cls.former_names):
         raise BadDeclaration(f"{cls.__name__}.former_names", "a tuple of names the class had before", cls.former_names)
     names = [field.name for field in fields]
-    taken = set(names)
+    used_names = set(names)
     for field in fields:
         for name in field.former:
-            if name in taken:
+            if name in used_names:
                 raise BadDeclaration(
                     f"{cls.__name__}.{field.name}", "renamed from a name that no other field has or had", name
                 )
-            taken.add(name)
+            used_names.add(name)
 
 
 def defaults_in(cls: type[Event], *texts: str) -> list[tuple[str, str]]:

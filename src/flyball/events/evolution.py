@@ -210,13 +210,13 @@ def _holds(name: str, limit: Any, old: FieldKind, new: FieldKind) -> bool:
     """Whether every value that the old kind allowed satisfies a limit."""
     if old.name == "choice":
         return False  # not decided here: stored values are checked
-    had = old.limits.get(name)
-    if had is not None and had == limit:
+    old_limit = old.limits.get(name)
+    if old_limit is not None and old_limit == limit:
         return True
     if name in _AT_LEAST:
-        return had is not None and had >= limit
+        return old_limit is not None and old_limit >= limit
     if name in _AT_MOST:
-        return had is not None and had <= limit
+        return old_limit is not None and old_limit <= limit
     return name == "min_length" and limit == 0
 
 

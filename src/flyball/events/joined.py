@@ -103,8 +103,8 @@ def joined(
         "__annotations__": {**{name: _without_renames(hints[name]) for name in fields}, "elapsed_us": int},
         **{name: default for name, field in fields.items() if (default := _default(field)) is not msgspec.NODEFAULT},
     }
-    made = new_class(name, (Event,), {"frozen": True, "kw_only": True}, lambda body: body.update(namespace))
-    return made
+    event_class = new_class(name, (Event,), {"frozen": True, "kw_only": True}, lambda body: body.update(namespace))
+    return event_class
 
 
 def join_of(event: type) -> Join | None:

@@ -96,9 +96,9 @@ class TimeReader:
     def _of_another_unit(self, likely: str, number: float) -> BadInput:
         shown = format_timestamp(int(number * UNIT_NS[likely] // 1_000))[:19]
         declared = f"in {UNIT_WORDS[self._unit]} as declared" if self._unit else "in microseconds unless declared"
-        meant = "" if self._unit else ', or unit="us" where it is microseconds'
+        unit_text = "" if self._unit else ', or unit="us" where it is microseconds'
         likely_text = f'{UNIT_WORDS[likely]}, {shown}Z: formats=fb.columns(unit="{likely}")'
-        return BadInput("time", f"{declared} (this looks like {likely_text}{meant})", number)
+        return BadInput("time", f"{declared} (this looks like {likely_text}{unit_text})", number)
 
     def _of_text(self, text: str) -> int:
         if self._pattern:

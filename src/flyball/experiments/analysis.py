@@ -213,10 +213,10 @@ def _weights(
 
 def _corrected_slices(results: Sequence[MetricResult], plan: AnalysisPlan, withheld: bool) -> tuple[MetricResult, ...]:
     """All of them together: whoever looks at many slices finds one that differs by chance."""
-    there = [index for index, result in enumerate(results) if result.p is not None]
-    if not there:
+    tested = [index for index, result in enumerate(results) if result.p is not None]
+    if not tested:
         return tuple(_with_verdict(result, None, plan, withheld) for result in results)
-    adjusted = _by_index(there, benjamini_hochberg([results[index].p or 0.0 for index in there]).tolist())
+    adjusted = _by_index(tested, benjamini_hochberg([results[index].p or 0.0 for index in tested]).tolist())
     return tuple(_with_verdict(result, adjusted.get(index), plan, withheld) for index, result in enumerate(results))
 
 

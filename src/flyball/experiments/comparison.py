@@ -102,9 +102,11 @@ def compare(
         return Compared(None, None, control, arm_mean, None, None, None, missing)
     inference = _infer(metric, plan, contrast)
     plain = _stratified([_plain(metric, *pair) for pair in sums])
-    taken = None if not values.adjusted or plain is None else 1 - (contrast.se / plain.se) ** 2
+    variance_removed = None if not values.adjusted or plain is None else 1 - (contrast.se / plain.se) ** 2
     pre_p = _pre_p(metric, plan, values, both)
-    return Compared(inference, within, control, arm_mean, _p(metric, plan, contrast, inference), taken, pre_p)
+    return Compared(
+        inference, within, control, arm_mean, _p(metric, plan, contrast, inference), variance_removed, pre_p
+    )
 
 
 def look_sizes(plan: AnalysisPlan) -> list[int]:
@@ -123,12 +125,12 @@ def at_last_look(
     Units come in by their first exposure, so a look is the same whenever it is read.
     """
     both = [(a & values.closed, b & values.closed) for a, b in strata]
-    taken = np.flatnonzero(np.logical_or.reduce([flags for pair in both for flags in pair]))
-    reached = [size for size in look_sizes(plan) if size <= len(taken)]
+    unit_rows = np.flatnonzero(np.logical_or.reduce([flags for pair in both for flags in pair]))
+    reached = [size for size in look_sizes(plan) if size <= len(unit_rows)]
     if not reached:
         return both
     first = np.zeros(len(values.closed), dtype=bool)
-    first[taken[np.argsort(exposed_us[taken], kind="stable")][: reached[-1]]] = True
+    first[unit_rows[np.argsort(exposed_us[unit_rows], kind="stable")][: reached[-1]]] = True
     return [(a & first, b & first) for a, b in both]
 
 

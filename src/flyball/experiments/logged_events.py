@@ -14,7 +14,7 @@ _BATCH = 20_000
 class LoggedEvents:
     """All events that `log` holds now, most of them read from the history, piece by piece.
 
-    A piece has about `rows` rows at most: memory does not grow with the log. What the history has not taken in yet is
+    A piece has about `rows` rows at most: memory does not grow with the log. What the history has not ingested yet is
     read from the log itself, so a result never depends on how far a consumer is.
     """
 

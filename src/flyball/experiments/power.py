@@ -81,8 +81,8 @@ def baseline(metric: ExperimentMetric, values: UnitValues) -> Baseline | None:
     plain = contrast_of(metric, False, sums, sums)
     if own is None or plain is None:
         return None
-    taken = 1 - (own.se / plain.se) ** 2 if values.adjusted else None
-    return Baseline(own.base, own.se**2 * sums.count / 2, sums.count, taken)
+    variance_removed = 1 - (own.se / plain.se) ** 2 if values.adjusted else None
+    return Baseline(own.base, own.se**2 * sums.count / 2, sums.count, variance_removed)
 
 
 def row_of(name: str, days: float, units: float, now: Baseline, design: Design) -> PowerRow:

@@ -68,13 +68,13 @@ class HistoryConsumer:
         before = len(self._rows)
         try:
             self._take(slices)
-            taken = len(self._rows) - before
+            new_rows = len(self._rows) - before
             if len(self._rows) >= self._flush_rows:
                 self.flush()
         except BaseException:
             self._forget()
             raise
-        return taken
+        return new_rows
 
     def flush(self) -> None:
         """Write the buffered records durably."""
@@ -106,7 +106,7 @@ class HistoryConsumer:
         manifest = read_manifest(self._folder)
         remove(self._folder, orphans(self._folder, manifest))
         done = manifest.offsets + (0,) * (len(reached) - len(manifest.offsets))
-        if any(end < begun for end, begun in zip(done, self._base, strict=False)):
+        if any(end < start for end, start in zip(done, self._base, strict=False)):
             raise StoreUnavailable(
                 f"history in {self._folder} must hold the records before {self._base}, got those before {done}: it was "
                 "deleted or replaced, and is written again from there"

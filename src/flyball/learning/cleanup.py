@@ -61,7 +61,7 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
     drafted = (version for release in state.releases for version in release.versions)
     kept_ids = {*versions_in_service(state), *state.trail[-REACH:], *drafted}
     served = last_served_us(registry.audit())
-    gone = []
+    removed = []
     for version in versions:
         if version.id in kept_ids or not version.artifact or not (artifacts / version.artifact).is_dir():
             continue
@@ -72,7 +72,7 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
             outdated = version.state == "candidate" and int(version.run[1:]) not in runs
             reason = f"it never served and is older than the last {keep_runs} runs"
         if outdated:
-            gone.append(version.id)
+            removed.append(version.id)
             entry = AuditEntry(
                 at_us=now_us,
                 by="learn",
@@ -84,7 +84,7 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
             )
             add_entry(registry, entry)
             shutil.rmtree(artifacts / version.artifact)
-    return gone
+    return removed
 
 
 def last_served_us(audit: Sequence[AuditEntry]) -> dict[str, int]:

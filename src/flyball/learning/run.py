@@ -55,14 +55,14 @@ def learn(
         try:
             report = _learn(job)
             settings = runtime.settings
-            if gone := remove_outdated(
+            if removed := remove_outdated(
                 runtime.registry,
                 runtime.artifacts,
                 settings.keep_runs if keep_runs is None else keep_runs,
                 parse_duration(settings.keep_answers),
                 runtime.clock.now_us(),
             ):
-                job.notes.append(f"removed the artifacts of {', '.join(gone)}, which are outdated")
+                job.notes.append(f"removed the artifacts of {', '.join(removed)}, which are outdated")
         except BaseException as error:
             _give_up(job, error)
             raise

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flyball.core import format_duration, format_timestamp
+from flyball.core import format_duration, format_second
 from flyball.events import lag_text
 from flyball.operations.heartbeat import Heartbeat, Rates, rates
 from flyball.operations.supervisor import Notice
@@ -46,7 +46,7 @@ class Lines:
         yield
 
     def notify(self, notice: Notice) -> None:
-        self._print(f"{_clock(notice.at_us)} {notice.name}: {notice.words}")
+        self._print(f"{format_second(notice.at_us)} {notice.name}: {notice.words}")
 
     def log(self, name: str, line: str) -> None:
         """Show a line of a child's log, which in a container can be seen nowhere else."""
@@ -56,7 +56,7 @@ class Lines:
         if self._before is None or heartbeat.at_us < self._before.at_us:
             self._before = heartbeat
         elif heartbeat.at_us - self._before.at_us >= SUMMARY_US:
-            self._print(f"{_clock(heartbeat.at_us)} {summary(heartbeat, rates(self._before, heartbeat))}")
+            self._print(f"{format_second(heartbeat.at_us)} {summary(heartbeat, rates(self._before, heartbeat))}")
             self._before = heartbeat
 
     def _print(self, line: str) -> None:
@@ -107,7 +107,7 @@ class Panel:
             parts += [
                 Text(),
                 *(
-                    Text(f"{_clock(notice.at_us)} {notice.name}: {notice.words}", style="dim")
+                    Text(f"{format_second(notice.at_us)} {notice.name}: {notice.words}", style="dim")
                     for notice in self._notices
                 ),
             ]
@@ -137,7 +137,7 @@ def _learning(heartbeat: Heartbeat) -> str:
         return ", learning"
     if governor.next_us is None:
         return ""
-    return f", learns next {_clock(governor.next_us)}"
+    return f", learns next {format_second(governor.next_us)}"
 
 
 def _process_table(heartbeat: Heartbeat) -> Table:
@@ -157,7 +157,3 @@ def _consumer_table(heartbeat: Heartbeat) -> Table:
     for name, lag in heartbeat.lags.items():
         table.add_row(name, lag_text(lag), f"{heartbeat.applied.get(name, 0):,}")
     return table
-
-
-def _clock(at_us: int) -> str:
-    return format_timestamp(at_us // 1_000_000 * 1_000_000)

@@ -34,7 +34,7 @@ class OutcomeConsumer:
     counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
     order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
     of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
-    labels is filled anew from both streams; it is opened when first used. `log`: of the events, for
+    labels is filled again from both streams; it is opened when first used. `log`: of the events, for
     joined types, see `Joiner`.
     """
 
@@ -102,12 +102,12 @@ class OutcomeConsumer:
         self._define()
         with self._store.transaction():
             settled = self._move_mark("settled", now_us - self.late_us)
-            gone = self._store.forget_events(settled, _FORGET_AT_ONCE, joined=False)
+            removed = self._store.forget_events(settled, _FORGET_AT_ONCE, joined=False)
             if not all_events:
-                return gone
+                return removed
             closed = self._move_mark("closed", now_us - self.window_us - self.keep_us)
-            gone += self._store.forget_events(closed, _FORGET_AT_ONCE, joined=True)
-            return gone + self._store.forget_requested(closed - self.window_us, _FORGET_AT_ONCE)
+            removed += self._store.forget_events(closed, _FORGET_AT_ONCE, joined=True)
+            return removed + self._store.forget_requested(closed - self.window_us, _FORGET_AT_ONCE)
 
     def _is_defined(self) -> bool:
         if self._defined is None:

@@ -87,7 +87,7 @@ class IntervalConsumer:
     for their outcome.
 
     What is known and the offsets of both streams commit together. An outcome that is read before its answer is not
-    counted: read the predictions first. A file that was filled by another declaration is filled anew; it is opened
+    counted: read the predictions first. A file that was filled by another declaration is filled again; it is opened
     when first used. `log`: of the events, for joined types, see `Joiner`. `interval_of`: that of the version which
     made an answer (default: `interval`, for all): answers with another level, or none, are left out.
     """

@@ -1,7 +1,7 @@
 """Traces a lambda over an event into an expression that every engine can evaluate.
 
 `trace(lambda r: (r.stars >= 4) & (r.device != "tv"))` calls the lambda with a probe that records what is done to
-it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so they raise with the mend.
+it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so they raise with the correction.
 """
 
 import operator

@@ -372,24 +372,27 @@ def _compare(case: _Case, computed: dict[str, Vectors], tallies: dict[str, _Tall
     again = case.columns.of_items(computed_reading, range(case.items))
     differences = []
     for name, (bits, tags) in read.vectors.items():
-        want = again.groups[name]
+        expected = again.groups[name]
         had_bits = np.frombuffer(bits, np.int64)
         had_tags = np.frombuffer(tags, np.uint8)
-        if len(had_bits) != want.bits.size or len(had_tags) != want.tags.size:
+        if len(had_bits) != expected.bits.size or len(had_tags) != expected.tags.size:
             return [Difference(prediction.id, "", f"{name}: values of another shape", "", "")]
-        had_bits, had_tags = had_bits.reshape(want.bits.shape), had_tags.reshape(want.tags.shape)
-        for feature in want.names:
-            tallies[feature].values += len(want.keys)
-        for row, column in np.argwhere((had_bits != want.bits) | (had_tags != want.tags)).tolist():
-            feature = want.names[column]
+        had_bits, had_tags = (
+            had_bits.reshape(expected.bits.shape),
+            had_tags.reshape(expected.tags.shape),
+        )
+        for feature in expected.names:
+            tallies[feature].values += len(expected.keys)
+        for row, column in np.argwhere((had_bits != expected.bits) | (had_tags != expected.tags)).tolist():
+            feature = expected.names[column]
             tallies[feature].wrong += 1
             differences.append(
                 Difference(
                     prediction.id,
                     feature,
-                    "/".join(want.keys[row]),
+                    "/".join(expected.keys[row]),
                     shown_bits(int(had_bits[row, column]), int(had_tags[row, column])),
-                    shown_bits(int(want.bits[row, column]), int(want.tags[row, column])),
+                    shown_bits(int(expected.bits[row, column]), int(expected.tags[row, column])),
                 )
             )
     if not differences and again.digest != read.digest:

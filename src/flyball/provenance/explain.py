@@ -269,8 +269,8 @@ def _stamp_lines(why: Why) -> list[str]:
         ]
     if p.offsets:
         stale = f", {format_duration(p.stale_us)} behind the log" if p.stale_us else ""
-        knew = f": {why.knowledge}" if why.knowledge else ""
-        lines.append(f"from events up to offsets {list(p.offsets)}{stale}{knew}")
+        knowledge = f": {why.knowledge}" if why.knowledge else ""
+        lines.append(f"from events up to offsets {list(p.offsets)}{stale}{knowledge}")
     fields = ", ".join(
         f"{name} {_short(value)}" for name, value in p.request.items() if value not in ("", [], {}, None)
     )

@@ -37,8 +37,8 @@ class Replay(msgspec.Struct, frozen=True):
         """As text for people."""
         if not self.replayable:
             return "\n".join([f"{self.id} cannot be replayed", *self.notes])
-        made = f"by {self.version}" if self.version else "without a version"
-        head = f"{self.id} ({self.level}, {made}): " + (
+        origin = f"by {self.version}" if self.version else "without a version"
+        head = f"{self.id} ({self.level}, {origin}): " + (
             "identical, bit for bit" if self.identical else f"NOT identical, {len(self.differences)} differences"
         )
         return "\n".join([head, *self.differences, *self.notes])

@@ -61,10 +61,12 @@ class GuardrailVerdict(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """For a reader."""
-        said = {"harm": "more than is accepted", "safe": "within what is accepted", "": "not yet decided"}[self.shown]
+        verdict_text = {"harm": "more than is accepted", "safe": "within what is accepted", "": "not yet decided"}[
+            self.shown
+        ]
         return (
             f"{self.guardrail} {self.rate:.2%} of {self.answers:,} answers by {self.arm} against "
-            f"{self.control_rate:.2%}, accepted {self.margin:+.2%}: {said}"
+            f"{self.control_rate:.2%}, accepted {self.margin:+.2%}: {verdict_text}"
         )
 
 

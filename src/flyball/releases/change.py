@@ -192,8 +192,8 @@ def _retreat(
     registry: Registry, before: ReleaseState, reason: str, now_us: int, evidence: Mapping[str, Any]
 ) -> list[Step]:
     """The changes of releases that a rollback of the champion brings with it."""
-    gone = f"{before.champion}, with which it was compared, was rolled back"
-    steps = [move(release, "abort", now_us, reason=gone) for release in before.under_way]
+    rolled_back = f"{before.champion}, with which it was compared, was rolled back"
+    steps = [move(release, "abort", now_us, reason=rolled_back) for release in before.under_way]
     reigning = before.reigning
     if reigning is not None:
         steps.append(move(reigning, "rollback", now_us, reason=reason, evidence=evidence))

@@ -79,19 +79,19 @@ def start_release(
     _check_served(plan)
     for version in versions:
         _check_candidate(registry, before, version, actor)
-    made = draft(before, plan, versions, actor.by, actor.reason, actor.now_us)
-    made = placed(before, msgspec.structs.replace(made, constants={**made.constants, **(constants or {})}))
+    release = draft(before, plan, versions, actor.by, actor.reason, actor.now_us)
+    release = placed(before, msgspec.structs.replace(release, constants={**release.constants, **(constants or {})}))
     state: StateName = "shadow" if plan.shadow_first else msgspec.convert(plan.kind, StateName)
     started, noted = move(
-        made, "start", actor.now_us, reason=actor.reason, to=state, started_us=actor.now_us, over=before.champion
+        release, "start", actor.now_us, reason=actor.reason, to=state, started_us=actor.now_us, over=before.champion
     )
-    holdout = holdout_for(before, made, actor.now_us)
-    after = _changed(before, [drafted_step(made), (started, noted)], numbered=number_of(made), holdout=holdout)
-    entry = AuditEntry(at_us=actor.now_us, by=actor.by, action="start release", subject=made.id, reason=actor.reason)
+    holdout = holdout_for(before, release, actor.now_us)
+    after = _changed(before, [drafted_step(release), (started, noted)], numbered=number_of(release), holdout=holdout)
+    entry = AuditEntry(at_us=actor.now_us, by=actor.by, action="start release", subject=release.id, reason=actor.reason)
     expected = before.serial if serial is None else serial
-    done = replace_state(registry, expected, before, after, entry, [drafted_step(made), (started, noted)])
+    done = replace_state(registry, expected, before, after, entry, [drafted_step(release), (started, noted)])
     return Change(
-        done, True, f"{made.id} started: {', '.join(versions)} against {before.champion}, {shown_state(started)}"
+        done, True, f"{release.id} started: {', '.join(versions)} against {before.champion}, {shown_state(started)}"
     )
 
 

@@ -100,7 +100,7 @@ class ExposureCounter:
     @cached_property
     def _file(self) -> SqliteFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteFile(self._path, _SCRIPT, format=1, remedy="delete it: it is made again from the predictions")
+        return SqliteFile(self._path, _SCRIPT, format=1, remedy="delete it: it is rebuilt from the predictions")
 
     def offsets(self, partitions: int) -> Offsets:
         """The next offset to read of each partition."""

@@ -90,10 +90,10 @@ def placed(state: ReleaseState, release: Release) -> Release:
             break
         first = max(first, other.end)
     if first + size > WHOLE:
-        taken = ", ".join(f"{other.id} takes {(other.end - other.first) / 100:g} %" for other in beside)
+        taken_text = ", ".join(f"{other.id} takes {(other.end - other.first) / 100:g} %" for other in beside)
         raise Refused(
             f"layer {release.layer!r} must have {size / 100:g} % of its units free for {release.id}, but "
-            f"{taken}: wait for its end, abort it, or declare less traffic for both"
+            f"{taken_text}: wait for its end, abort it, or declare less traffic for both"
         )
     return msgspec.structs.replace(release, first=first, end=first + size)
 

@@ -335,7 +335,7 @@ _Hasher = Any
 
 
 def _hasher(salt: str) -> _Hasher:
-    """A hash that has taken in the salt; copies continue from there."""
+    """A hash that includes the salt; copies continue from there."""
     return blake2b(digest_size=8, key=salt.encode()[:64])
 
 

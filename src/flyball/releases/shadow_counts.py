@@ -125,7 +125,7 @@ class ShadowCounter:
     @cached_property
     def _file(self) -> SqliteFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return SqliteFile(self._path, _SCRIPT, format=1, remedy="delete it: shadows under way begin to count anew")
+        return SqliteFile(self._path, _SCRIPT, format=1, remedy="delete it: shadows under way begin to count again")
 
     def offsets(self, release: str) -> dict[int, int]:
         """{partition: the next offset of the predictions to look at}, of those looked at before."""

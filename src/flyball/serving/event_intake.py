@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -97,14 +98,14 @@ class EventIntake:
         self._waiting += 1
         try:
             work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines)
-            taken = await asyncio.wait_for(work, WITHIN_S)
+            line_verdicts = await asyncio.wait_for(work, WITHIN_S)
         except TimeoutError:
             raise self._unwritten(f"no answer from the log within {WITHIN_S:g} s") from None
         except StoreUnavailable as error:
             raise self._unwritten(str(error)) from None
         finally:
             self._waiting -= 1
-        return self._summary(taken)
+        return self._summary(line_verdicts)
 
     def note_request(self, request: Request) -> None:
         """Append the request's event in the background without waiting. If it is sent as an event too, it is added
@@ -125,8 +126,8 @@ class EventIntake:
             requests.append(self._requests.popleft())
         try:
             source = LineSource(REQUESTS, find_format("jsonl"), "jsonl", "live")
-            for batch, taken in _batches(requests):
-                ingest_batch(batch, lambda index, taken=taken: _line(taken[index]), source, self._inlet())  # type: ignore[misc]
+            for batch, batch_requests in _batches(requests):
+                ingest_batch(batch, partial(_line_of, batch_requests), source, self._inlet())
         except Exception as error:  # the prediction log holds the requests too
             self._metrics.note("events", "requests", error)
 
@@ -151,10 +152,10 @@ class EventIntake:
         self._metrics.note("events", "log", reason)
         return StoreUnavailable(f"events could not be made durable: {reason}; send them again, none is added twice")
 
-    def _summary(self, taken: LineVerdicts) -> Summary:
+    def _summary(self, line_verdicts: LineVerdicts) -> Summary:
         counts = {"accepted": 0, "duplicate": 0, "quarantined": 0}
         events = []
-        for index, verdict in enumerate(taken.verdicts, start=1):
+        for index, verdict in enumerate(line_verdicts.verdicts, start=1):
             counts[verdict.verdict] += 1
             events.append(
                 EventVerdict(index, verdict.verdict, verdict.type, verdict.reason, verdict.detail, verdict.unknown)
@@ -163,7 +164,11 @@ class EventIntake:
             if count:
                 self._metrics.counters.add(f"events|{name}", count)
         return Summary(
-            counts["accepted"], counts["duplicate"], counts["quarantined"], events, taken.ignored or msgspec.UNSET
+            counts["accepted"],
+            counts["duplicate"],
+            counts["quarantined"],
+            events,
+            line_verdicts.ignored or msgspec.UNSET,
         )
 
 
@@ -182,14 +187,15 @@ def _batches(requests: Sequence[Request]) -> Iterator[tuple[EventBatch, list[Req
         kind = (type(request.event).__name__.lower(), tuple(fields))
         if kind not in groups:
             groups[kind] = (BatchBuilder(*kind), [])
-        builder, taken = groups[kind]
-        builder.add(len(taken), tuple(fields.values()), request.at_us)
-        taken.append(request)
-    for builder, taken in groups.values():
-        yield builder.batch(), taken
+        builder, batch_requests = groups[kind]
+        builder.add(len(batch_requests), tuple(fields.values()), request.at_us)
+        batch_requests.append(request)
+    for builder, batch_requests in groups.values():
+        yield builder.batch(), batch_requests
 
 
-def _line(request: Request) -> bytes:
-    """The request's event as a line of JSON."""
+def _line_of(requests: Sequence[Request], index: int) -> bytes:
+    """The event of request `index` as a line of JSON."""
+    request = requests[index]
     name, at = type(request.event).__name__.lower(), format_timestamp(request.at_us)
     return msgspec.json.encode({"type": name, "at": at, **fields_of_event(request.event)})

@@ -192,7 +192,7 @@ _COUNTED = (
     ("failures", "kind", "failures that a lower level or a retry made up for, by kind"),
     ("http", "status", "HTTP answers by class of status"),
     ("events", "verdict", "events received over HTTP, by verdict"),
-    ("predictions", "fate", "prediction records, by what became of them"),
+    ("predictions", "fate", "prediction records, by the result of them"),
 )
 """(prefix of the counters' names, label, description) of the counters that have a label."""
 

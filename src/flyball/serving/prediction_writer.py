@@ -59,14 +59,14 @@ class PredictionWriter:
     def flush(self) -> bool:
         """Append all buffered records; False when the log could not be written (they stay buffered)."""
         while self._waiting:
-            taken = [self._waiting[index] for index in range(min(len(self._waiting), MAX_RECORDS))]
-            records = [record for waiting in taken if (record := self._record(*waiting)) is not None]
+            batch = [self._waiting[index] for index in range(min(len(self._waiting), MAX_RECORDS))]
+            records = [record for waiting in batch if (record := self._record(*waiting)) is not None]
             try:
                 self._log().append(records)
             except Exception as error:  # when the log cannot be written, answers continue and records wait
                 self._metrics.note("predictions", "log", error)
                 return False
-            for _ in taken:
+            for _ in batch:
                 prediction, _ = self._waiting.popleft()
                 self._by_id.pop(prediction.id, None)
             self._metrics.counters.add("predictions|written", len(records))

@@ -211,11 +211,13 @@ class ShadowRunner:
     ) -> None:
         about = self._runtime.app.task.about
         failed = response if isinstance(response, str) else "late" if took_s * 1e6 > about.deadline_us else ""
-        came = Response() if isinstance(response, str) else response
-        measured = {} if isinstance(response, str) else agreement(response_of(prediction), came, about.values)
+        answer = Response() if isinstance(response, str) else response
+        measured = {} if isinstance(response, str) else agreement(response_of(prediction), answer, about.values)
         newer = any(after > before for after, before in zip(offsets, prediction.offsets, strict=False))
         for counted in sums:
-            counted.answers.count(failed, not failed and not (came.items or came.values or came.decision), took_s * 1e6)
+            counted.answers.count(
+                failed, not failed and not (answer.items or answer.values or answer.decision), took_s * 1e6
+            )
             counted.note(measured, newer)
 
 

@@ -116,19 +116,19 @@ def seed_home(
     was begun earlier on this home is finished, whatever `plan` says. Raises `BadDeclaration` when the application has
     no world, and what `check_made_up` raises. The report is of all lines together.
     """
-    app, begun, progress = runtime.app, runtime.layout.world_begun, report_progress or _silent
+    app, begun_path, progress = runtime.app, runtime.layout.world_begun, report_progress or _silent
     check_made_up(runtime)
-    plan = _read(begun) or plan
+    plan = _read(begun_path) or plan
     world = world_of(app, plan)
     runtime.home.mkdir(parents=True, exist_ok=True)
-    write_atomic(begun, msgspec.json.encode(plan))
+    write_atomic(begun_path, msgspec.json.encode(plan))
     batches = list(live_past(world, plan.start_us, plan.until_us))
     reports = [
-        ingest_pieces(runtime, format, pieces_of(lines), f"world/{format}", "history", _taken_in(progress))
+        ingest_pieces(runtime, format, pieces_of(lines), f"world/{format}", "history", _ingested(progress))
         for format, lines in by_format(batches).items()
     ]
     catch_up(runtime, progress)
-    begun.replace(runtime.layout.world)
+    begun_path.replace(runtime.layout.world)
     return _together(reports)
 
 
@@ -159,9 +159,9 @@ def speed_for(lines_per_s: float, lines: int, days: float) -> float:
 def _silent(_: str) -> None: ...
 
 
-def _taken_in(report_progress: Callable[[str], object]) -> Callable[[IngestReport], None]:
+def _ingested(report_progress: Callable[[str], object]) -> Callable[[IngestReport], None]:
     def report(so_far: IngestReport) -> None:
-        report_progress(f"{so_far.read:,} lines taken in")
+        report_progress(f"{so_far.read:,} lines ingested")
 
     return report
 

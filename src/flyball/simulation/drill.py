@@ -102,7 +102,7 @@ class DrillEvent(msgspec.Struct, frozen=True):
 
 
 class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a drill. `answers`, `units`: those that the planted version answered, or was to answer, of
+    """The outcome of a drill. `answers`, `units`: those that the planted version answered, or was to answer, of
     `all_answers` since the release began; `lasted_us`: from its start to its end, or to the end of the drill."""
 
     app: str

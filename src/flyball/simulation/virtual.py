@@ -283,8 +283,8 @@ class Simulation:
         learned = []
         for version in runtime.registry.versions():
             if version.id not in known:
-                there = version.artifact and requests
-                true = self._tally.worth(requests, self._responses(version, requests)) if there else {}
+                is_testable = version.artifact and requests
+                true = self._tally.worth(requests, self._responses(version, requests)) if is_testable else {}
                 offline = offline_of(version, runtime.app.choose.metric)
                 learned.append(LearnedVersion(version.id, version.candidate, version.state, offline, true))
         return learned

@@ -61,7 +61,7 @@ class TrueOutcome(msgspec.Struct, frozen=True):
 class WorldBatch(msgspec.Struct, frozen=True):
     """What reaches the log, in order of arrival.
 
-    `lines`: (format, lines) to be taken in one after the other. `planted`: how many lines of each kind these are; of
+    `lines`: (format, lines) to be ingested one after the other. `planted`: how many lines of each kind these are; of
     the kind "broken", which must end in quarantine, and "duplicate", which must not count, too. `outcomes`: what became
     true since the last batch. `pending`: whether something that has begun still leaves lines later.
     """

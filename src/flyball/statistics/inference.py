@@ -62,7 +62,7 @@ class Inference(msgspec.Struct, frozen=True):
         'b - a is +0.5 with 95 % interval [+0.1, +0.9] (Welch; valid at one planned look): b is better.'
         """
         end = "b is "
-        said = {
+        verdict_texts = {
             "too early": f"nothing may be concluded yet: {self.missing}.",
             "better": f"{end}better.",
             "worse": f"{end}worse.",
@@ -76,7 +76,7 @@ class Inference(msgspec.Struct, frozen=True):
         level = f"{100 * (1 - self.alpha):g} % interval"
         return (
             f"b - a is {self._number(self.effect)} with {level} {interval} "
-            f"({self.method}; {WHEN_VALID[self.validity]}): {said[self.verdict]}"
+            f"({self.method}; {WHEN_VALID[self.validity]}): {verdict_texts[self.verdict]}"
         )
 
     def document(self) -> dict[str, Any]:

@@ -84,8 +84,8 @@ def harvest_position_bias(
     for k, k_other in sorted(
         {(min(p, q), max(p, q)) for p, q in zip(at.tolist(), other.tolist(), strict=True) if p != q}
     ):
-        here, there = (at == k) & (other == k_other), (at == k_other) & (other == k)
-        if here.any() and there.any() and clicked[there].sum() > 0:
-            ratio = float(clicked[here].mean() / clicked[there].mean())
-            ratios[(k, k_other)] = (ratio, int(here.sum()), int(there.sum()))
+        at_k, at_other = (at == k) & (other == k_other), (at == k_other) & (other == k)
+        if at_k.any() and at_other.any() and clicked[at_other].sum() > 0:
+            ratio = float(clicked[at_k].mean() / clicked[at_other].mean())
+            ratios[(k, k_other)] = (ratio, int(at_k.sum()), int(at_other.sum()))
     return ratios

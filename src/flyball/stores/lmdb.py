@@ -138,13 +138,13 @@ class LmdbStore:
         return values, () if offsets is None else _decode(offsets)
 
     def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
-        puts = sorted([(key, value) for key, value in changes.items() if value is not None])
-        gone = sorted([key for key, value in changes.items() if value is None])
+        new_values = sorted([(key, value) for key, value in changes.items() if value is not None])
+        deleted_keys = sorted([key for key, value in changes.items() if value is None])
 
         def work(transaction: Any) -> None:
             with transaction.cursor() as cursor:
-                cursor.putmulti(puts)
-            for key in gone:
+                cursor.putmulti(new_values)
+            for key in deleted_keys:
                 transaction.delete(key)
             transaction.put(_OFFSETS, _encode(offsets))
 

@@ -25,12 +25,12 @@ class MemoryStore:
     def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
         with self._lock:
             before = len(self._values)
-            gone = [key for key, value in changes.items() if value is None]
+            deleted_keys = [key for key, value in changes.items() if value is None]
             self._values.update({key: value for key, value in changes.items() if value is not None})
             added = len(self._values) != before
-            for key in gone:
+            for key in deleted_keys:
                 self._values.pop(key, None)
-            if added or gone:
+            if added or deleted_keys:
                 self._sorted = None
             self._offsets = tuple(offsets)
 

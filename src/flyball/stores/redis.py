@@ -70,15 +70,15 @@ class RedisStore:
         return values, () if offsets is None else _decode(offsets)
 
     def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
-        puts = {key: value for key, value in changes.items() if value is not None}
-        gone = [key for key, value in changes.items() if value is None]
+        new_values = {key: value for key, value in changes.items() if value is not None}
+        deleted_keys = [key for key, value in changes.items() if value is None]
 
         def work(client: Any) -> None:
             with client.pipeline(transaction=True) as commands:
-                for some in _pieces(list(puts)):
+                for some in _pieces(list(new_values)):
                     commands.zadd(self._keys, dict.fromkeys(some, 0))
-                    commands.hset(self._values, mapping={_VALUE + key: puts[key] for key in some})
-                for some in _pieces(gone):
+                    commands.hset(self._values, mapping={_VALUE + key: new_values[key] for key in some})
+                for some in _pieces(deleted_keys):
                     commands.zrem(self._keys, *some)
                     commands.hdel(self._values, *[_VALUE + key for key in some])
                 commands.hset(self._values, _OFFSETS, _encode(tuple(offsets)))

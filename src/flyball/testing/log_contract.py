@@ -211,10 +211,10 @@ class LogContract:
         assert log.read(tuple(end + 5 for end in log.ends()), 10) == []
 
     def test_keys_and_bodies_of_any_kind_come_back_whole(self, log: EventLog) -> None:
-        odd = [record(1, "é\u4e2d\U0001f600"), record(2, "x" * 400), record(3, "a/b c\n")]
-        log.append(odd)
+        unusual = [record(1, "é\u4e2d\U0001f600"), record(2, "x" * 400), record(3, "a/b c\n")]
+        log.append(unusual)
         read = [odd_record for part in read_all(log, (0,) * PARTITIONS, 10) for odd_record in part]
-        assert sorted(read, key=lambda odd_record: odd_record.id) == odd
+        assert sorted(read, key=lambda odd_record: odd_record.id) == unusual
 
     def test_threads_that_append_the_same_events_keep_each_once(self, address: str) -> None:
         written: list[int] = []

@@ -97,24 +97,26 @@ films = st.sampled_from(["a", "a", "a", "b+2009", "b+2009", "c", "eé"])
 def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
     """Events in any order of time, as they came in."""
     app = APPLICATION
-    made: list[Record] = []
+    log_records: list[Record] = []
     rated: set[tuple[int, str, int]] = set()
     kinds = draw(st.sampled_from(["wwwwrrcfj", "w", "r", "wr", "wrc"]))
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=draw(st.integers(0, 30)), max_size=50)):
         at, user, film = draw(times), draw(users), draw(films)
         known_at = at + draw(st.sampled_from([0, 1, HOUR]))
         if kind == "w":
-            made.append(
+            log_records.append(
                 app.record("watch", at, known_at, user=user, film=film, minute=draw(st.sampled_from([0, 9, 10, 11])))
             )
         elif kind == "r" and not (distinct_ratings and (user, film, at) in rated):
             rated.add((user, film, at))
             stars = draw(st.sampled_from([None, 0, 1.5, 1.5000001, 3.3, 4, 5]))
-            made.append(app.record("rate", at, known_at, user=user, film=film, stars=stars))
+            log_records.append(app.record("rate", at, known_at, user=user, film=film, stars=stars))
         elif kind == "c":
-            made.append(app.record("card", at, known_at, user=user, gender=draw(st.sampled_from(["", "f", "m"]))))
+            log_records.append(
+                app.record("card", at, known_at, user=user, gender=draw(st.sampled_from(["", "f", "m"])))
+            )
         elif kind == "f":
-            made.append(
+            log_records.append(
                 app.record(
                     "filmcard",
                     at,
@@ -125,8 +127,8 @@ def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
                 )
             )
         elif kind == "j":
-            made.append(app.record("joined", at, known_at, user=user))
-    return made
+            log_records.append(app.record("joined", at, known_at, user=user))
+    return log_records
 
 
 @st.composite

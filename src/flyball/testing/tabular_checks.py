@@ -159,9 +159,9 @@ def check_kept_in_artifact(model: TabularModel, target: TargetKind, folder: Path
     loaded = load_artifact(folder / "artifact")
     loaded_model = model_of(loaded, [type(model)])
     assert loaded_model == model, f"the model must come back as {model}, got {loaded_model}"
-    there = loaded_model.open(loaded.arrays, loaded.texts, _COLUMNS, target)
+    reopened = loaded_model.open(loaded.arrays, loaded.texts, _COLUMNS, target)
     must = _open(model, fitted, target).predict(unseen.numbers, unseen.categories)
-    _same(must, there.predict(unseen.numbers, unseen.categories), "predictions after a round trip")
+    _same(must, reopened.predict(unseen.numbers, unseen.categories), "predictions after a round trip")
 
 
 def check_in_range(model: TabularModel, target: TargetKind, folder: Path) -> None:

@@ -159,7 +159,7 @@ def test_the_oracle_is_closest_and_covers_what_it_promises() -> None:
     assert (one["inside"], one["late"]) == (0.0, pytest.approx(0.5, abs=1 / 512))
 
 
-def test_a_request_made_again_meets_the_queues_of_then() -> None:
+def test_a_repeated_request_meets_the_queues_of_then() -> None:
     world = city(couriers=8)
     live(world, [20 * HOUR_US])
     busy = world.requests(START_US + 21 * HOUR_US, TIMELINE)[-1]

@@ -51,7 +51,7 @@ def f1(of: list[tuple[float, bool]], threshold: float) -> float:
 
 
 def average_precision(of: list[tuple[float, bool]]) -> float:
-    """Mean over what came of the precision down to it; no two probabilities are alike here."""
+    """Mean over the outcome of the precision down to it; no two probabilities are alike here."""
     ranked = [came for _, came in sorted(of, reverse=True)]
     return sum(sum(ranked[: n + 1]) / (n + 1) for n, came in enumerate(ranked) if came) / sum(ranked)
 

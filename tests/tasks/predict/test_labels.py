@@ -84,7 +84,7 @@ class TestExamples:
 
 
 class Served:
-    """Forty days of parcels, what was learned from them, answers to two hundred more and what came of them."""
+    """Forty days of parcels, what was learned from them, answers to two hundred more and their outcomes."""
 
     def __init__(self, home: Path) -> None:
         self.app: App = load_app(str(FILE))

@@ -153,7 +153,7 @@ def test_learning_names_a_field_that_was_filled_in_later(tmp_path: Path) -> None
     notes = learned(tmp_path / "leak").notes
     (warning,) = [note for note in notes if note.startswith("warning: ")]
     assert "column dispute_fee gives the outcome away: whether it is filled in" in warning
-    quiet = learned(tmp_path / "mended", ignore=("dispute_fee",)).notes
+    quiet = learned(tmp_path / "corrected", ignore=("dispute_fee",)).notes
     assert not [note for note in quiet if note.startswith("warning: ")]
 
 

@@ -27,7 +27,7 @@ def city() -> App:
 
 
 class Served:
-    """Three days of orders, what was learned from them, a quarter of a day of answers and what came of them."""
+    """Three days of orders, what was learned from them, a quarter of a day of answers and their outcomes."""
 
     def __init__(self, home: Path) -> None:
         self.app, self.clock = city(), ManualClock(NOW_US)

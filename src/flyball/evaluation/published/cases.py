@@ -193,10 +193,10 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
     cumulative = np.cumsum(counts / counts.sum()) if by_popularity else None
     draw = np.random.default_rng([seed, int(by_popularity)])
     negatives = np.full((len(cases.truth), count), -1, dtype=np.int32)
-    taken = np.zeros(items, dtype=bool)
+    is_taken = np.zeros(items, dtype=bool)
     for row, truth in enumerate(cases.truth):
         own = cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]]
-        taken[own], taken[truth], size = True, True, 0
+        is_taken[own], is_taken[truth], size = True, True, 0
         for _ in range(20):  # rejection: one round, but for the greediest users
             more = draw.random(2 * count)
             drawn = (
@@ -207,10 +207,10 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
             drawn = np.minimum(drawn, items - 1)
             _, first = np.unique(drawn, return_index=True)
             fresh = drawn[np.sort(first)]
-            fresh = fresh[~taken[fresh]][: count - size]
-            negatives[row, size : size + len(fresh)], taken[fresh] = fresh, True
+            fresh = fresh[~is_taken[fresh]][: count - size]
+            negatives[row, size : size + len(fresh)], is_taken[fresh] = fresh, True
             size += len(fresh)
             if size == count:
                 break
-        taken[own], taken[truth], taken[negatives[row, :size]] = False, False, False
+        is_taken[own], is_taken[truth], is_taken[negatives[row, :size]] = False, False, False
     return negatives

@@ -73,8 +73,8 @@ def tiled(size: str, tile: str | None = None) -> Window:
     if size_us % tile_us:
         raise BadDeclaration(f"tile of the window {size!r}", f"a whole fraction of {size}", tile)
     if size_us // tile_us > MAX_TILES:
-        made = f"{size_us // tile_us} of {format_duration(tile_us)}"
-        raise BadDeclaration(f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", made)
+        tiles_text = f"{size_us // tile_us} of {format_duration(tile_us)}"
+        raise BadDeclaration(f"window {size!r}", f"at most {MAX_TILES} tiles (take longer ones)", tiles_text)
     return Window(TILED, size_us, tile_us)
 
 

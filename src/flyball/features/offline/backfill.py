@@ -53,7 +53,7 @@ def backfill(
     `events`: {type: its Parquet files}, with the columns `point_in_time` takes. Each group is computed by ranges of its
     first key, with about `memory_bytes / workers / 200` events each (one key's events are never parted), in `workers`
     processes. Every part is a file of `out_folder`; a backfill of the same definitions, events and rows continues where
-    it was stopped, any other starts afresh. Returns `rows` with the features; rows and result are held in memory.
+    it was stopped, any other starts again. Returns `rows` with the features; rows and result are held in memory.
     """
     if memory_bytes < 1 << 20 or workers < 1:
         raise BadInput("memory_bytes, workers", "at least 1 MiB and 1", (memory_bytes, workers))

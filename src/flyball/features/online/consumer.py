@@ -254,23 +254,23 @@ class FeatureConsumer:
         for plan in self.plans:
             if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:
                 continue
-            name, gone = plan.group.name, 0
+            name, forgotten = plan.group.name, 0
             buckets = counts.buckets.get(name, {})
             for bucket in sorted(start for start in buckets if start * bucket_us(plan) <= counts.horizon_us):
-                if gone <= 2 * new:
-                    gone += self._forget(plan, bucket, buckets, 2 * new - gone, changes)
-            if gone:
+                if forgotten <= 2 * new:
+                    forgotten += self._forget(plan, bucket, buckets, 2 * new - forgotten, changes)
+            if forgotten:
                 forgot = True
-                counts.expired[name] = counts.expired.get(name, 0) + gone
+                counts.expired[name] = counts.expired.get(name, 0) + forgotten
         return Ready(ready.groups, max(ready.forgotten_us, counts.horizon_us)) if forgot else ready
 
     def _forget(
         self, plan: GroupLayout, bucket: int, buckets: dict[int, int], most: int, changes: dict[bytes, bytes | None]
     ) -> int:
         """Forget the keys of a bucket that had no event since, shard by shard until `most` are done; how many."""
-        gone, moved = 0, 0
+        forgotten, moved = 0, 0
         for shard in range(SHARDS):
-            if gone + moved > most:
+            if forgotten + moved > most:
                 break
             entries = [entry for entry, _ in self._store.scan(expiry_prefix(plan.prefix, bucket, shard))]
             suffixes = [expiry_keys_of(plan.prefix, entry) for entry in entries]
@@ -282,13 +282,13 @@ class FeatureConsumer:
                 due = bucket if value is None else due_bucket(plan, word(value, _NEWEST))
                 if due <= bucket:
                     changes[key] = None
-                    gone += 1
+                    forgotten += 1
                 else:
                     changes[expiry_key(plan.prefix, due, suffix)] = b""
                     buckets[due] = buckets.get(due, 0) + 1
                     moved += 1
-        _less(buckets, bucket, gone + moved)
-        return gone
+        _less(buckets, bucket, forgotten + moved)
+        return forgotten
 
 
 @contextmanager

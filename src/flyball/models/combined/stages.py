@@ -138,10 +138,10 @@ class Stages(Recommender, frozen=True):
         for cut in past.cuts(self.cuts, self.users, seed):
             learned = self._fit_retrievers(cut.data, seed)
             for rows, pool in self._pools_of(cut, learned):
-                made = self._examples(cut, rows, pool, past)
-                columns += [cut_examples[0] for cut_examples in made]
-                labels += [cut_examples[1] for cut_examples in made]
-                lengths += [len(cut_examples[1]) for cut_examples in made]
+                examples = self._examples(cut, rows, pool, past)
+                columns += [cut_examples[0] for cut_examples in examples]
+                labels += [cut_examples[1] for cut_examples in examples]
+                lengths += [len(cut_examples[1]) for cut_examples in examples]
         learned = self._fit_retrievers(past.now, seed)
         if not lengths:
             return {**learned, TREES: np.empty(0, np.uint8)}
@@ -245,12 +245,12 @@ class Stages(Recommender, frozen=True):
                 cut.data.items[item] for pool_row in kept for item in pool.items[pool_row][filled[pool_row]].tolist()
             ]
             features = np.split(past.features(users, items, cut.at_us), np.cumsum(lengths)[:-1])
-        made = []
+        examples = []
         for index, pool_row in enumerate(kept):
             own = pool.columns[pool_row][filled[pool_row]]
             columns = own if features is None else np.concatenate([own, features[index]], axis=1)
-            made.append((columns, is_positive[pool_row][filled[pool_row]].astype(np.int32)))
-        return made
+            examples.append((columns, is_positive[pool_row][filled[pool_row]].astype(np.int32)))
+        return examples
 
     def _refuse_without_features(self) -> None:
         if self.features or self.hashes:

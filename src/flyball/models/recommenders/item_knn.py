@@ -56,7 +56,7 @@ class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
         return {**self._lists(liked, everything), "fingerprints": fingerprints_of(liked)}
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """The same bits as `fit`: lists are made again only of items that a change can have reached.
+        """The same bits as `fit`: lists are rebuilt only of items that a change can have reached.
 
         Those are the items whose likes changed, all that share a user with one of them, and all that have one of them
         in their list. When items changed their order or went, or most lists are reached, it is a fit.

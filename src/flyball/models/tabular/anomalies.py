@@ -233,8 +233,8 @@ def _measures(table: TrainingTable) -> dict[str, NDArray[Any]]:
     """The median of each number (0 of none) and the logarithm of how often each text was seen, unknown last."""
     medians = np.zeros(table.numbers.shape[1])
     for index in range(len(medians)):
-        there = table.numbers[:, index][~np.isnan(table.numbers[:, index])]
-        medians[index] = np.median(there) if len(there) else 0.0
+        known_values = table.numbers[:, index][~np.isnan(table.numbers[:, index])]
+        medians[index] = np.median(known_values) if len(known_values) else 0.0
     measures: dict[str, NDArray[Any]] = {"medians": medians}
     for index, name in enumerate(table.category_names):
         codes = table.categories[:, index]

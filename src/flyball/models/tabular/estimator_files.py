@@ -41,12 +41,14 @@ def format_of(estimator: Any) -> str:
 def to_bytes(estimator: Any) -> NDArray[np.uint8]:
     """The fitted estimator; the same bytes for the same fit."""
     if format_of(estimator) == ONNX:
-        made = estimator.to_onnx()
-        if not isinstance(made, bytes):
+        onnx_model = estimator.to_onnx()
+        if not isinstance(onnx_model, bytes):
             raise BadInput(
-                f"what {type(estimator).__name__}.to_onnx returns", "the bytes of an ONNX file", type(made).__name__
+                f"what {type(estimator).__name__}.to_onnx returns",
+                "the bytes of an ONNX file",
+                type(onnx_model).__name__,
             )
-        return np.frombuffer(made, np.uint8)
+        return np.frombuffer(onnx_model, np.uint8)
     if format_of(estimator) == XGBOOST:
         return np.frombuffer(bytes(estimator.get_booster().save_raw("ubj")), np.uint8)
     return np.frombuffer(_without_addresses(need("skops.io", "sklearn").dumps(estimator)), np.uint8)

@@ -45,10 +45,10 @@ class Linear(TabularModel, frozen=True):
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
         total = table.weight.sum()
-        there = np.isfinite(table.numbers)
-        weights = there * table.weight[:, None]
+        is_known = np.isfinite(table.numbers)
+        weights = is_known * table.weight[:, None]
         counted = np.maximum(weights.sum(axis=0), 1e-300)
-        filled = np.where(there, table.numbers, 0.0)
+        filled = np.where(is_known, table.numbers, 0.0)
         mean = (filled * weights).sum(axis=0) / counted
         scale = np.sqrt((weights * (filled - mean) ** 2).sum(axis=0) / counted)
         scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, np.inf)

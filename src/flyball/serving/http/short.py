@@ -93,8 +93,8 @@ class ShortPaths:
 
     def _head(self, defaults: Headers) -> bytes:
         """The status line and the server's headers, which change once a second."""
-        made, head = self._heads.get(0, (None, b""))
-        if made is not defaults:
+        made_at, head = self._heads.get(0, (None, b""))
+        if made_at is not defaults:
             head = _OK + b"".join(name + b": " + value + b"\r\n" for name, value in defaults)
             self._heads[0] = (defaults, head)
         return head

@@ -197,8 +197,10 @@ class Refresher:
         if serving.release.champion is None:
             reasons.append("no version is released yet: run flyball learn")
         for version in serving.pipelines:
-            if gone := self._files.gone(version):
-                reasons.append(f"{version} serves from memory, but {gone[0]} is gone: a restart cannot load it")
+            if missing_files := self._files.gone(version):
+                reasons.append(
+                    f"{version} serves from memory, but {missing_files[0]} is gone: a restart cannot load it"
+                )
         consumers = consumer_troubles(read_worker_report(self._runtime.worker_report_path), self._clock.now_us())
         return [*reasons, *self._troubles.values(), *consumers.values()]
 

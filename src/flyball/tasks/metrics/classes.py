@@ -78,5 +78,5 @@ def _counts(
 
 
 def _mean_over_classes(scores: Doubles) -> Doubles:
-    there = ~np.isnan(scores)
-    return divided(np.where(there, scores, 0.0).sum(axis=1), there.sum(axis=1).astype(np.float64))
+    is_defined = ~np.isnan(scores)
+    return divided(np.where(is_defined, scores, 0.0).sum(axis=1), is_defined.sum(axis=1).astype(np.float64))

@@ -179,15 +179,17 @@ class _TopADay:
         parts = []
         for rows in row_weights(weights, self._unit_of):
             values = self._precisions(rows)
-            there = ~np.isnan(values)
-            parts.append(divided(np.where(there, values, 0.0).sum(axis=1), there.sum(axis=1).astype(np.float64)))
+            is_defined = ~np.isnan(values)
+            parts.append(
+                divided(np.where(is_defined, values, 0.0).sum(axis=1), is_defined.sum(axis=1).astype(np.float64))
+            )
         return np.concatenate(parts)
 
     def _precisions(self, rows: Doubles) -> Doubles:
         """(resamples, days), nan for a day without rows."""
-        taken = self._taken(rows) * rows * self._counted
-        hits = np.add.reduceat(taken * self._happened, self._first_of_day, axis=1)
-        return divided(hits, np.add.reduceat(taken, self._first_of_day, axis=1))
+        weights = self._taken(rows) * rows * self._counted
+        hits = np.add.reduceat(weights * self._happened, self._first_of_day, axis=1)
+        return divided(hits, np.add.reduceat(weights, self._first_of_day, axis=1))
 
     def recall(self, weights: Doubles) -> Doubles:
         """Over all days together."""

@@ -39,14 +39,14 @@ def macro(
     """Mean over labels of a `measure` of one of them; labels for which it is nan are left out."""
     measured = []
     for label in range(weight.shape[1]):
-        own, came, unit, counted = label_cells(values, actual, unit_of, weight, label)
+        own, label_actual, unit, counted = label_cells(values, actual, unit_of, weight, label)
         if len(counted):
-            measured.append(measure(own, came, unit, units, counted))
+            measured.append(measure(own, label_actual, unit, units, counted))
 
     def value(weights: Doubles) -> Doubles:
         scores = np.array([score(weights) for score in measured]).reshape(len(measured), len(weights))
-        there = ~np.isnan(scores)
-        return divided(np.where(there, scores, 0.0).sum(axis=0), there.sum(axis=0).astype(np.float64))
+        is_defined = ~np.isnan(scores)
+        return divided(np.where(is_defined, scores, 0.0).sum(axis=0), is_defined.sum(axis=0).astype(np.float64))
 
     return value
 

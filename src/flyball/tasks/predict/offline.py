@@ -75,8 +75,8 @@ class PredictOffline:
         table = history.table()
         chosen = np.arange(cut, len(final.rows))
         if len(chosen) > MOST_EVALUATED:
-            picked = np.random.default_rng(seed).choice(len(chosen), MOST_EVALUATED, replace=False)
-            chosen = chosen[np.sort(picked)]
+            sampled_rows = np.random.default_rng(seed).choice(len(chosen), MOST_EVALUATED, replace=False)
+            chosen = chosen[np.sort(sampled_rows)]
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(evaluation_rows))
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
         targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}

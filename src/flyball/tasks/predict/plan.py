@@ -196,7 +196,7 @@ def _thresholds(pipeline: Any, evaluation: EvaluationSet) -> Mapping[str, NDArra
 
 
 def _covers(task: Predict) -> MetricGate:
-    """The interval may miss its level by no more than outcomes can mend soon; what a version misses by chance alone is
+    """The interval may miss its level by no more than outcomes can correct soon; what a version misses by chance is
     compared with nobody."""
     level = task.interval.level if task.interval else 0.0
     return MetricGate("covers", "coverage", at_least=round(level - COVERAGE_SLACK, 9), refuted=True)

@@ -150,11 +150,12 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
                 f"got {now[field]!r}: declare it as it was, or release a version learned since"
             )
     known = {*now["attributes"], *former_attributes(task.item)}
-    gone = [field for field in then["attributes"] if field not in known]
-    if gone:
+    missing_fields = [field for field in then["attributes"] if field not in known]
+    if missing_fields:
         raise Refused(
-            f"profile of entity {task.item.name!r} must have {', '.join(gone)}, as when the version was learned, "
-            f"got {', '.join(now['attributes']) or 'none'}: declare it as it was, or release a version learned since"
+            f"profile of entity {task.item.name!r} must have {', '.join(missing_fields)}, as when the version was "
+            f"learned, got {', '.join(now['attributes']) or 'none'}: declare it as it was, or release a version "
+            "learned since"
         )
 
 

@@ -32,20 +32,20 @@ def draw(cold: ItemIndexes, forbidden: set[int], allowed: ItemMask | None, seed:
     A draw that hits another item is drawn again, so an item costs little while most are allowed; after 16 vain draws
     the rest is listed and drawn from.
     """
-    taken, state = set(forbidden), seed & _MASK
+    unavailable, state = set(forbidden), seed & _MASK
     while True:
         for _ in range(16):
             if not len(cold):
                 return
             state, number = _next(state)
             item = int(cold[number % len(cold)])
-            if item not in taken and (allowed is None or allowed[item]):
+            if item not in unavailable and (allowed is None or allowed[item]):
                 break
         else:
-            cold = cold[~np.isin(cold, np.fromiter(taken, np.int64, len(taken)))]
+            cold = cold[~np.isin(cold, np.fromiter(unavailable, np.int64, len(unavailable)))]
             cold = cold if allowed is None else cold[allowed[cold]]
             continue
-        taken.add(item)
+        unavailable.add(item)
         yield item
 
 

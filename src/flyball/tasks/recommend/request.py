@@ -95,10 +95,10 @@ def _request_class(
         "check": check,
         **({"__post_init__": rename} if names_now else {}),
     }
-    made = new_class(
+    request_class = new_class(
         "RecommendRequest", (RecommendRequest,), {"kw_only": True}, lambda namespace: namespace.update(body)
     )
-    return cast(type[RecommendRequest], made)
+    return cast(type[RecommendRequest], request_class)
 
 
 def _unknown_attribute(named: Sequence[str], known: tuple[str, ...]) -> str | None:

@@ -28,9 +28,9 @@ def opened(model: Any, table: Any, target: TargetKind = BINARY) -> Any:
 def test_probabilities_are_right_on_fresh_rows(how: Any) -> None:
     table, _ = clicks(60_000, 0)
     fresh, true = clicks(20_000, 1)
-    mended = opened(calibrated(Distorted(), how), table).predict(fresh.numbers, fresh.categories)[:, 0]
+    corrected = opened(calibrated(Distorted(), how), table).predict(fresh.numbers, fresh.categories)[:, 0]
     wrong = opened(Distorted(), table).predict(fresh.numbers, fresh.categories)[:, 0]
-    assert np.abs(mended - true).mean() < 0.015
+    assert np.abs(corrected - true).mean() < 0.015
     assert np.abs(wrong - true).mean() > 0.07
 
 

@@ -106,7 +106,7 @@ def test_a_scale_that_falls_is_no_map_of_beta() -> None:
 
 
 @pytest.mark.parametrize("name", FITS)
-def test_overconfident_probabilities_are_mended_on_fresh_examples(name: str) -> None:
+def test_overconfident_probabilities_are_corrected_on_fresh_examples(name: str) -> None:
     rng = np.random.default_rng(2)
 
     def drawn(count: int) -> tuple[Any, Any, Any]:
@@ -117,8 +117,8 @@ def test_overconfident_probabilities_are_mended_on_fresh_examples(name: str) -> 
     said, _, actual = drawn(40_000)
     fresh, true, _ = drawn(40_000)
     scores, points = (log_odds_of(said), log_odds_of(fresh)) if name == "platt" else (said, fresh)
-    mended = FITS[name](scores, actual).apply(points)
-    assert np.abs(mended - true).mean() < 0.01 < np.abs(fresh - true).mean()
+    corrected = FITS[name](scores, actual).apply(points)
+    assert np.abs(corrected - true).mean() < 0.01 < np.abs(fresh - true).mean()
 
 
 @pytest.mark.parametrize("name", FITS)

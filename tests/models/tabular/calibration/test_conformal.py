@@ -47,7 +47,7 @@ def test_a_weight_is_a_share_of_the_mass(rows: list[tuple[int, int]], level: flo
 
 @pytest.mark.parametrize("level", [0.8, 0.9])
 def test_an_interval_covers_as_often_as_it_says(level: float) -> None:
-    """Quantiles that are far too narrow, 99 examples to mend them, one new number: 4,000 times over.
+    """Quantiles that are far too narrow, 99 examples to correct them, one new number: 4,000 times over.
 
     The chance to cover is ceil(100 level) / 100 exactly, whatever the distribution.
     """

@@ -112,7 +112,7 @@ def test_contributions_add_up_and_bits_stay() -> None:
     assert single == found.tolist()
 
 
-def test_what_cannot_be_conformalized_is_refused_with_the_mend() -> None:
+def test_what_cannot_be_conformalized_is_refused_with_the_correction() -> None:
     table = deliveries(100, 6)
     with pytest.raises(BadDeclaration, match=r"quantiles for conformal\(level=0.9\) must be with 0.05 among them"):
         conformal(Narrow(), 0.9).fit(table, QUANTILES, 0)

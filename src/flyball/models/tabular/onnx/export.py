@@ -69,17 +69,18 @@ def onnx_of(
     output = "prediction" if "prediction" not in {column.name for column in columns} else "prediction_"
     graph.nodes.append(helper.make_node("Identity", [_write(model, arrays, rows, target)], [output]))
     outputs = [helper.make_tensor_value_info(output, double, ["rows", len(target.outputs)])]
-    made = helper.make_model(
+    onnx_model = helper.make_model(
         helper.make_graph(graph.nodes, "flyball", inputs, outputs, initializer=graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)],
         ir_version=IR,
         producer_name="flyball",
     )
     helper.set_model_props(
-        made, {**(about or {}), "outputs": json.dumps(target.outputs, separators=(",", ":")), "target": target.kind}
+        onnx_model,
+        {**(about or {}), "outputs": json.dumps(target.outputs, separators=(",", ":")), "target": target.kind},
     )
-    checker.check_model(made, full_check=True)
-    return bytes(made.SerializeToString(deterministic=True))
+    checker.check_model(onnx_model, full_check=True)
+    return bytes(onnx_model.SerializeToString(deterministic=True))
 
 
 def _rows(

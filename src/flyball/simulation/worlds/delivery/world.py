@@ -192,7 +192,7 @@ class DeliveryWorld:
         return met, arrivals_us
 
     def _met(self, request: WorldRequest) -> Circumstances:
-        """What the request met when it was made; one that is made again meets the queues of now."""
+        """The queues when the request was made; a repeated request gets the present ones."""
         order, fields = self._orders.get(request.number), request.fields
         if order is not None and order.at_us == request.at_us:
             return order.met

@@ -60,10 +60,10 @@ class Adoptions:
         adopted = []
         for first_us, _, user, (request, film) in due:
             del self._first_us[request, film]
-            taken = self._taken.setdefault((user, film), [])
-            if first_us in taken:
+            watch_times = self._taken.setdefault((user, film), [])
+            if first_us in watch_times:
                 continue
-            taken[:] = [minute for minute in taken if minute > first_us - _KEPT_US] + [first_us]
+            watch_times[:] = [minute for minute in watch_times if minute > first_us - _KEPT_US] + [first_us]
             if request not in self._adopted:
                 adopted.append(request)
             self._adopted.add(request)

@@ -367,10 +367,10 @@ class _Wire:
         """The lines that arrive before `until_us`, in order of arrival, and how many of each kind."""
         arrival_us, kinds = np.concatenate(self._arrival_us), np.concatenate(self._kinds)
         order = np.argsort(arrival_us, kind="stable")
-        there = int(np.searchsorted(arrival_us[order], until_us, side="left"))
-        taken, left = order[:there], order[there:]
-        lines = [self._lines[i].encode("ascii") for i in taken.tolist()]
-        counts = np.bincount(kinds[taken], minlength=len(KINDS)).tolist()
+        arrived_count = int(np.searchsorted(arrival_us[order], until_us, side="left"))
+        arrived, left = order[:arrived_count], order[arrived_count:]
+        lines = [self._lines[i].encode("ascii") for i in arrived.tolist()]
+        counts = np.bincount(kinds[arrived], minlength=len(KINDS)).tolist()
         self._arrival_us, self._kinds = [arrival_us[left]], [kinds[left]]
         self._lines = [self._lines[i] for i in left.tolist()]
         return lines, dict(zip(KINDS, counts, strict=True))

@@ -51,8 +51,8 @@ def list_quality(
     )
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     ideal = best.likes @ discount[: best.likes.shape[1]]
-    taken = 1.0 - np.prod(1.0 - start_chances(tastes, films, shown, seen), axis=1)
-    return ListQuality(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), taken)
+    start_probability = 1.0 - np.prod(1.0 - start_chances(tastes, films, shown, seen), axis=1)
+    return ListQuality(likes.mean(axis=1), likes @ discount / np.maximum(ideal, 1e-12), start_probability)
 
 
 def best_lists(
@@ -62,9 +62,10 @@ def best_lists(
 
     `now_us`: of the films that there were then.
     """
-    there = life.premiered(now_us)
+    released_films = life.premiered(now_us)
     chunks = [
-        _best(life, users[at : at + _CHUNK], seen[at : at + _CHUNK], k, there) for at in range(0, len(users), _CHUNK)
+        _best(life, users[at : at + _CHUNK], seen[at : at + _CHUNK], k, released_films)
+        for at in range(0, len(users), _CHUNK)
     ]
     if not chunks:
         return Best(np.zeros((0, k), dtype=np.int64), np.zeros((0, k)))
@@ -85,21 +86,23 @@ def rankings(
     `best` and `now_us` as in `list_quality` and `best_lists`.
     """
     best = best or best_lists(life, users, seen, k, now_us)
-    there = np.flatnonzero(life.premiered(now_us))
+    released_films = np.flatnonzero(life.premiered(now_us))
     longest = max(map(len, seen), default=0)
-    by_weight = there[np.argsort(-life.films.weight[there], kind="stable")][: k + longest].tolist()
+    by_weight = released_films[np.argsort(-life.films.weight[released_films], kind="stable")][: k + longest].tolist()
     popular, chance = (np.full((len(users), k), -1, dtype=np.int64) for _ in range(2))
     for row, known in enumerate(seen):
         _fill(popular[row], [film for film in by_weight if film not in known])
-        drawn = there[rng.integers(len(there), size=2 * k + len(known))].tolist()
+        drawn = released_films[rng.integers(len(released_films), size=2 * k + len(known))].tolist()
         _fill(chance[row], list(dict.fromkeys(film for film in drawn if film not in known)))
     return {"oracle": _to_width(best.films, k), "popular": popular, "random": chance}
 
 
-def _best(life: MovieLife, users: np.ndarray, seen: Sequence[Collection[int]], k: int, there: np.ndarray) -> Best:
+def _best(
+    life: MovieLife, users: np.ndarray, seen: Sequence[Collection[int]], k: int, released_films: np.ndarray
+) -> Best:
     films = life.films
     expected = taste.affinity_to_all(life.users.tastes[users], films.tastes, films.quality)
-    expected[:, ~there] = -np.inf
+    expected[:, ~released_films] = -np.inf
     for row, known in zip(expected, seen, strict=True):
         row[list(known)] = -np.inf
     k = min(k, expected.shape[1])

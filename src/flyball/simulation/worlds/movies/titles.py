@@ -52,13 +52,13 @@ def make_titles(rng: np.random.Generator, years: np.ndarray) -> list[str]:
     """
     if years.ndim != 1:
         raise BadInput("years", "one-dimensional", years.shape)
-    taken: dict[str, None] = {}
+    used_titles: dict[str, None] = {}
     for year, draws in zip(years.tolist(), rng.random((len(years), _DRAWS)).tolist(), strict=True):
         slug = _slug(_title(draws), year)
-        while slug in taken or len(slug) > _LONGEST:
+        while slug in used_titles or len(slug) > _LONGEST:
             slug = _slug(_title(rng.random(_DRAWS).tolist()), year)
-        taken[slug] = None
-    return list(taken)
+        used_titles[slug] = None
+    return list(used_titles)
 
 
 def _slug(title: str, year: int) -> str:
