@@ -257,6 +257,6 @@ async def test_items_carry_their_titles_where_profiles_have_one(caller: Any) -> 
     assert titles_of(FakeCatalog(), fb.Entity("film")) == {}  # type: ignore[arg-type]
     prediction = caller.service.engine.from_fallback(caller.service.requests.plain("7"))
     shown = msgspec.structs.replace(prediction, items=["b", "a"], scores=[1.0, 0.5], sources=["model"] * 2)
-    items = AnswerDocument(caller.service.about).of(shown, titles)["items"]
+    items = AnswerDocument(caller.service.about, caller.service.runtime.value_names).of(shown, titles)["items"]
     assert [item.get("title") for item in items] == [None, "The A"]
     assert [item["item"] for item in items] == ["b", "a"]
