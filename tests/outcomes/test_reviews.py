@@ -62,7 +62,7 @@ def logs(tmp_path: Path) -> Any:
     return events.schema, predictions, events
 
 
-def test_the_queue_holds_what_was_sent_to_review_with_its_first_verdict(logs: Any) -> None:
+def test_the_queue_holds_what_was_sent_to_review_with_its_latest_verdict(logs: Any) -> None:
     schema, predictions, events = logs
     given = [paid(3, 5), paid(1, 1), paid(2, 3), paid(4, 2, "decline"), paid(5, 4, "approve")]
     predictions.append([prediction_record(one) for one in given])
@@ -75,8 +75,8 @@ def test_the_queue_holds_what_was_sent_to_review_with_its_first_verdict(logs: An
         at_us = one.pop("at")
         events.append([schema.check("verdict", one, at_us, at_us)])
     queue = read_reviews(predictions, events, schema, PLAN)
-    assert [(one.key, one.verdict_at_us) for one in queue] == [("1", None), ("2", START_US + 8 * HOUR_US), ("3", None)]
-    assert queue[1].verdict == {"of": 2, "holder": "c2", "amount": 20.0, "fraud": True, "note": ""}
+    assert [(one.key, one.verdict_at_us) for one in queue] == [("1", None), ("2", START_US + 9 * HOUR_US), ("3", None)]
+    assert queue[1].verdict == {"of": 2, "holder": "c2", "amount": 20.0, "fraud": False, "note": ""}
     assert (queue[0].prediction, queue[0].values) == (given[1].id, [0.3])
     later = read_reviews(predictions, events, schema, PLAN, START_US + 3 * HOUR_US, START_US + 5 * HOUR_US)
     assert [one.key for one in later] == ["2"]
@@ -109,15 +109,15 @@ def given(logs: Any, number: int, hours: int, fraud: bool) -> None:
 
 
 @pytest.mark.parametrize("order", [(True, False), (False, True)])
-def test_of_verdicts_that_disagree_the_one_that_found_it_counts(logs: Any, order: tuple[bool, bool]) -> None:
+def test_of_verdicts_that_disagree_the_latest_counts(logs: Any, order: tuple[bool, bool]) -> None:
     schema, predictions, events = logs
     predictions.append([prediction_record(paid(1, 1))])
     for hours, fraud in zip((4, 6), order, strict=True):
         given(logs, 1, hours, fraud)
     (review,) = read_reviews(predictions, events, schema, PLAN)
     assert review.verdict is not None
-    assert (review.verdict["fraud"], review.verdicts, review.disagree) == (True, 2, True)
-    assert review.verdict_at_us == START_US + (4 if order[0] else 6) * HOUR_US
+    assert (review.verdict["fraud"], review.verdicts, review.disagree) == (order[1], 2, True)
+    assert review.verdict_at_us == START_US + 6 * HOUR_US
 
 
 def test_a_key_that_is_used_again_after_a_year_waits_for_a_verdict_of_its_own(logs: Any) -> None:
@@ -153,7 +153,11 @@ def test_a_second_verdict_says_something_or_is_refused(logs: Any) -> None:
     assert adds(True, again=True)
     given(logs, 1, 5, True)
     assert not adds(True)
-    with pytest.raises(Refused, match="found, fraud=true, got false"):
+    with pytest.raises(Refused, match="found, fraud=true, got false: with --again it is entered as a correction"):
         adds(False)
+    assert adds(False, again=True)
+    given(logs, 1, 6, False)
+    assert not adds(False)
+    assert adds(True, again=True)
     with pytest.raises(Refused, match="must come within 30d after its request of .* its label is final"):
         adds(True, now_us=prediction.at_us + 30 * DAY_US + 1)

@@ -79,10 +79,20 @@ LABELS = (
         otherwise=None,
         censored_by=(Cancelled,),
     ),
+    Label(
+        name="quick",
+        event=Handover,
+        by=("parcel",),
+        where=trace(lambda h: h.minutes > 2),
+        latest=True,
+        within_us=2 * DAY_US,
+        censored_by=(Cancelled,),
+    ),
+    Label(name="quick", event=Pickup, by=("parcel",), where=trace(lambda p: p.courier == 3), within_us=DAY_US),
     Label(name="twice", event=Handover, by=("parcel",), at_least=2, within_us=DAY_US),
     Label(name="twice", event=Pickup, by=("parcel",), at_least=3, within_us=2 * DAY_US),
 )
-NAMES = ("minutes", "cancelled", "trip_us", "wait_s", "twice")
+NAMES = ("minutes", "cancelled", "trip_us", "wait_s", "quick", "twice")
 ABOUT = About(kind="eta", request=Order, labels=LABELS)
 
 

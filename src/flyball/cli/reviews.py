@@ -65,7 +65,8 @@ def verdict(
         list[str], typer.Argument(metavar="NAME=VALUE...", help="Fields of the verdict, such as fraud=true.")
     ],
     again: Annotated[
-        bool, typer.Option("--again", help="Also where there is one that found otherwise: it happened if any found so.")
+        bool,
+        typer.Option("--again", help="Also where there is one that found otherwise: this one counts in its place."),
     ] = False,
     home: Home = None,
     json: Json = False,

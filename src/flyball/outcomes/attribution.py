@@ -73,7 +73,7 @@ def attribute(
     longest_us = max(label.within_us for _, label in labels)
     by_name: dict[str, list[tuple[int, Label, list[LabelEvent]]]] = {}
     for number, label in labels:
-        concerning = [event for event in events if (event.bits | event.ends) >> number & 1]
+        concerning = [event for event in events if (event.bits | event.ends | event.voids) >> number & 1]
         by_name.setdefault(label.name, []).append((number, label, concerning))
     attributions: dict[Key, Attribution] = {}
     joined: set[LabelEvent] = set()
@@ -126,6 +126,12 @@ def _attribution(
     return Attribution(impression.version, impression.position, first_at, last_at, kinds, label_values, tuple(censored))
 
 
+def _after_last_void(events: Sequence[LabelEvent], number: int) -> Sequence[LabelEvent]:
+    """The events after the last one that takes back what was said of a label."""
+    last = max((index for index, event in enumerate(events) if event.voids >> number & 1), default=-1)
+    return events[last + 1 :]
+
+
 def elapsed_micro(requested_at: int, held_at: int, unit_us: int) -> int:
     """How long after its request a label held, in millionths of a unit.
 
@@ -138,14 +144,16 @@ def elapsed_micro(requested_at: int, held_at: int, unit_us: int) -> int:
 def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelEvent]]]) -> tuple[Held | None, int | None]:
     """(what holds, when something else ended the wait) of one label, from the events in the window of one response.
 
-    `clauses`: the labels of that name with their numbers and events, sorted. It holds when any of them does and
-    nothing ended the wait before; its value is that of the latest event that has one, 1 for a label without values.
+    `clauses`: the labels of that name with their numbers and events, sorted. It holds when any of them does, by what no
+    later event takes back, and nothing ended the wait before; its value is that of the latest event that has one, 1 for
+    a label without values.
     """
     ended_at = min((t.at for number, _, events in clauses for t in events if t.ends >> number & 1), default=None)
     held_at: int | None = None
     latest: tuple[tuple[int, int, bytes, str], int] | None = None
     for number, label, events in clauses:
-        qualifying = [event for event in events if event.bits >> number & 1]
+        standing = _after_last_void(events, number) if label.latest else events
+        qualifying = [event for event in standing if event.bits >> number & 1]
         last = first_hold([event.at for event in qualifying], label.at_least, label.within_us)
         if last is None:
             continue

@@ -269,8 +269,8 @@ def _hash_of(about: About) -> str:
         names = (label.name, label.event.__name__, label.by, joining_names(label))
         joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
         rules = (label.at_least, label.within_us, label.otherwise, label.impossible_after)
-        elapsed = (label.elapsed_unit_us,) if label.elapsed_unit_us else ()
-        return (*names, *expressions, *rules, *elapsed, ends, joins, _defaults(label))
+        further = (label.elapsed_unit_us, label.latest)
+        return (*names, *expressions, *rules, *(further if any(further) else ()), ends, joins, _defaults(label))
 
     meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
     return sha256(repr(meaning).encode()).hexdigest()

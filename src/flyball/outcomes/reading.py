@@ -28,8 +28,8 @@ class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The values of an event that the labels of one request or item need.
 
     `seq`: its offset and partition in the log as one number, by offset first; `pair`: of a joined event the position of
-    its other side. `bits`: bit i set when it qualifies for label i; `ends`: when it ends the wait for it. `values`:
-    (label, value in millionths).
+    its other side. `bits`: bit i set when it qualifies for label i; `ends`: when it ends the wait for it; `voids`: when
+    it takes back what was said of it before. `values`: (label, value in millionths).
     """
 
     at: int
@@ -39,6 +39,7 @@ class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
     ends: int = 0
     values: tuple[tuple[int, int], ...] = ()
     pair: bytes = b""
+    voids: int = 0
 
     @property
     def order(self) -> tuple[int, int, bytes, str]:
@@ -71,7 +72,8 @@ class Reader:
             item_index = plan.by.index(items) if items in plan.by else None
             names = tuple(name for index, name in enumerate(plan.by) if index != item_index)
             group = number[names, item_index is not None]
-            self._by_type.setdefault(plan.type, []).append(_TypeReader(group, item_index, compile_plan(plan)))
+            latest = sum(1 << number for number, _ in plan.tests if labels[number].latest)
+            self._by_type.setdefault(plan.type, []).append(_TypeReader(group, item_index, compile_plan(plan), latest))
         self._keys = [request_fields(group.names, request) for group in self.groups]
 
     def keys(self, prediction: Prediction) -> list[str | None]:
@@ -127,9 +129,10 @@ def _text(values: Sequence[Any]) -> str | None:
 
 
 class _TypeReader:
-    """Reads one event type for one group."""
+    """Reads one event type for one group. `latest`: the bits of the labels that the latest event decides."""
 
-    def __init__(self, group: int, item_index: int | None, plan: CompiledPlan) -> None:
+    def __init__(self, group: int, item_index: int | None, plan: CompiledPlan, latest: int) -> None:
+        self._latest = latest
         self._group, self._item_index = group, item_index
         self._key, self._at = plan.key, plan.at
         self._bits = sum(1 << label for label, test in plan.tests if test is None)
@@ -160,6 +163,7 @@ class _TypeReader:
             else:
                 bits &= ~(1 << label)  # an event without the number says nothing
         pair = record.id if self._joined else b""
+        voids = self._latest & ~bits
         return KeyedEvent(
-            self._group, key, item, LabelEvent(self._at(event), seq, record.type, bits, self._ends, values, pair)
+            self._group, key, item, LabelEvent(self._at(event), seq, record.type, bits, self._ends, values, pair, voids)
         )

@@ -13,9 +13,9 @@ from flyball.tasks import Reviews, fields_of_event, references
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
     """A response whose decision asks for a person. `key`: what its verdict names; `request`, `values`: what was asked
-    and answered. `verdict`: the fields of the verdict that counts, None while it is open: the first that found that it
-    happened, else the first; `verdict_at_us`: when it came. `verdicts`: how many there are; `disagree`: whether some
-    found that it happened and some that it did not."""
+    and answered. `verdict`: the fields of the verdict that counts, the latest, None while it is open; `verdict_at_us`:
+    when it came. `verdicts`: how many there are; `disagree`: whether some found that it happened and some that it did
+    not."""
 
     prediction: str
     at_us: int
@@ -84,27 +84,25 @@ def adds_to(
 ) -> bool:
     """Whether a verdict now says more about a response than the `earlier` ones on it do.
 
-    Raises `Refused` for one that would not count any more, and, but for `again`, for one that finds otherwise: what
-    was found to have happened stays so, whatever comes after it.
+    Raises `Refused` for one that would not count any more, and, but for `again`, for one that finds otherwise than the
+    latest: it takes its place.
     """
     if now_us - prediction.at_us > plan.within_us:
         raise Refused(
             f"a verdict on {prediction.id} must come within {format_duration(plan.within_us)} after its request of "
             f"{format_timestamp(prediction.at_us)}, to count as its outcome; its label is final"
         )
-    findings = {bool(fields[plan.finding]) for _, fields in earlier}
     finding = verdict.get(plan.finding)
-    if not findings or not isinstance(finding, bool):
+    if not earlier or not isinstance(finding, bool):
         return True
-    if finding in findings and (finding or len(findings) == 1):
+    at_us, latest = earlier[-1]
+    if finding is bool(latest[plan.finding]):
         return False
-    at_us, _ = next(other for other in earlier if bool(other[1][plan.finding]) is not finding)
     if not again:
         before, now = (str(value).lower() for value in (not finding, finding))
         raise Refused(
             f"a verdict on {prediction.id} must find what the one of {format_timestamp(at_us)} found, "
-            f"{plan.finding}={before}, got {now}: with --again it is entered beside it, and it counts as happened, "
-            "since one found so"
+            f"{plan.finding}={before}, got {now}: with --again it is entered as a correction, and counts in its place"
         )
     return True
 
@@ -135,7 +133,7 @@ def _belonging(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, Ver
 def _review(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, Verdicts]) -> Review:
     own = _belonging(prediction, plan, verdicts)
     findings = [bool(fields[plan.finding]) for _, fields in own]
-    at_us, fields = own[findings.index(True) if any(findings) else 0] if own else (None, None)
+    at_us, fields = own[-1] if own else (None, None)
     return Review(
         prediction=prediction.id,
         at_us=prediction.at_us,

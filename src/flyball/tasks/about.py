@@ -17,11 +17,12 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     `event`: a declared or joined event type. `by`: its fields that name the request, each agreeing with the request's
     field of the same entity or name; where one names the entity of the ranked items, it belongs to one item of the
     response. `value`: a number of the event; None for "it happened". `elapsed_unit_us`: instead, how long after the
-    request it first holds, in this unit; 0 for no such number. `where`, `at_least`: it holds once that many
-    events that satisfy the filter are within `within_us` of each other. `within_us`: the attribution window: how long
-    after a request an event still counts. When it has passed without one, the label is `otherwise`: a number, or None
-    for censored, so the example is left out. `censored_by`: event types that end the wait at once. `impossible_after`:
-    decisions after which no label can come.
+    request it first holds, in this unit; 0 for no such number. `where`, `at_least`: it holds once that many events that
+    satisfy the filter lie within `within_us` of each other. `latest`: of several events the latest decides, so one that
+    does not satisfy the filter takes back what was said before it; of labels without a number. `within_us`: the
+    attribution window: how long after a request an event still counts. When it has passed without one, the label is
+    `otherwise`: a number, or None for censored, so the example is left out. `censored_by`: event types that end the
+    wait at once. `impossible_after`: decisions after which no label can come.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     censored_by: tuple[type[Event], ...] = ()
     impossible_after: tuple[str, ...] = ()
     elapsed_unit_us: int = 0
+    latest: bool = False
 
     @property
     def numeric(self) -> bool:

@@ -69,7 +69,8 @@ def _nothing() -> dict[str, pl.Expr]:
 def _touches(
     rows: pl.DataFrame, plan: LabelPlan, labels: Sequence[Label], frame: pl.DataFrame, as_of_us: int
 ) -> pl.DataFrame:
-    """(_row, _clause, at, offset, partition, number, ends) of each event in the window of a request, by clause."""
+    """(_row, _clause, at, offset, partition, number, ends, voids) of each event in the window of a request, by
+    clause."""
     known = frame.filter(pl.col("known_at") <= as_of_us)
     at = pl.col("at") + pl.col("elapsed_us") if plan.from_first else pl.col("at")
     values = dict(plan.values)
@@ -88,6 +89,7 @@ def _touches(
             number.alias("number"),
             counted,
             pl.lit(clause in plan.censors).alias("ends"),
+            pl.lit(clause in qualifies and labels[clause].latest).alias("voids"),
             pl.lit(clause).alias("_clause"),
         )
         if clause in values:
@@ -99,15 +101,18 @@ def _touches(
             pairs.filter(
                 (pl.col("at") >= pl.col("_requested"))
                 & together(pl.col("_requested"), pl.col("at"), within_us)
-                & (pl.col("_counted") | pl.col("ends"))
-            ).select("_row", "_clause", *_ORDER, "number", "_counted", "ends")
+                & (pl.col("_counted") | pl.col("ends") | pl.col("voids"))
+            ).select("_row", "_clause", *_ORDER, "number", "_counted", "ends", pl.col("voids") & ~pl.col("_counted"))
         )
     return pl.concat(parts)
 
 
 def _held_times(joined: pl.DataFrame, number: int, label: Label) -> pl.DataFrame:
     """(_row, _clause, held_at): when the `at_least`-th event came; all of one window are within one span."""
-    counted = joined.filter(pl.col("_counted") & (pl.col("_clause") == number)).sort(*_ORDER)
+    own = joined.filter(pl.col("_clause") == number).sort(*_ORDER)
+    if label.latest:  # what was said before the last event that takes it back does not stand
+        own = own.filter(pl.col("voids").cast(pl.Int64).cum_sum(reverse=True).over("_row") == 0)
+    counted = own.filter(pl.col("_counted"))
     return (
         counted.group_by("_row")
         .agg(pl.col("at").get(label.at_least - 1, null_on_oob=True).alias("held_at"))

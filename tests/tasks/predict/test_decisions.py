@@ -19,7 +19,7 @@ from flyball.learning import learn
 from flyball.learning.past import SnapshotPast
 from flyball.models import load_artifact
 from flyball.operations import catch_up
-from flyball.outcomes import Prediction, prediction_record
+from flyball.outcomes import Prediction, followed, prediction_record
 from flyball.policy import ACTIONS, Thresholds, compile_costs, decide_one
 from flyball.provenance import replay, why
 from flyball.runtime import Runtime, load_settings
@@ -236,6 +236,46 @@ def test_a_verdict_trains_as_a_chargeback_does(tmp_path: Path) -> None:
 def past_of(runtime: Runtime) -> SnapshotPast:
     snapshot = take_snapshot(runtime.history_folder, runtime.schema, NOW_US, runtime.history_folder / "snapshots")
     return SnapshotPast(snapshot.frame, NOW_US, ServingLag())
+
+
+@pytest.mark.parametrize(
+    ("findings", "charged", "fraud"),
+    [
+        ([True], False, 1.0),
+        ([True, False], False, 0.0),
+        ([False, True], False, 1.0),
+        ([True, False, True], False, 1.0),
+        ([True, False], True, 1.0),  # no verdict takes a chargeback back
+        ([False], False, 0.0),
+    ],
+)
+def test_of_several_verdicts_the_latest_trains_and_is_the_outcome(
+    tmp_path: Path, bank: Bank, findings: list[bool], charged: bool, fraud: float
+) -> None:
+    runtime = Runtime(bank.app, load_settings(tmp_path), ManualClock(NOW_US))
+    fields = {"payment": 1, "card": 7}
+    events: list[dict[str, Any]] = [{"type": "payment", "at": START_US, "amount": 10.0, "risk": 0.5, **fields}]
+    events += [
+        {"type": "verdict", "at": START_US + (hour + 1) * 3_600_000_000, "fraud": found, **fields}
+        for hour, found in enumerate(findings)
+    ]
+    if charged:
+        events.append({"type": "chargeback", "at": START_US + 7_200_000_000, "payment": 1})
+    prediction = msgspec.structs.replace(
+        bank.predictions[0],
+        id=new_id(START_US, random.Random(1)),
+        at_us=START_US,
+        key="1",
+        request=fields,
+        decision="approve",
+    )
+    runtime.predictions.append([prediction_record(prediction)])
+    ingest_pieces(runtime, "jsonl", [b"\n".join(map(msgspec.json.encode, events))], "month", "history")
+    catch_up(runtime)
+    history = RequestHistory(bank.app.task, past_of(runtime))  # type: ignore[arg-type]
+    assert history.examples(NOW_US).target.tolist() == [fraud]
+    held = [one.labels.get("chargeback", 0.0) for one in followed(runtime.outcomes_path, prediction)]
+    assert held == [fraud]
 
 
 def test_a_promise_keeps_its_level_and_an_interval_its_coverage(tmp_path: Path) -> None:

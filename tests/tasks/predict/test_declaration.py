@@ -61,6 +61,7 @@ def test_what_is_wrong_is_named(named: dict[str, Any], field: str) -> None:
         lambda: fb.occurs(Chargeback, by="payment", within="later"),
         lambda: fb.occurs(int, by="payment", within="1d"),  # type: ignore[arg-type]
         lambda: fb.elapsed(Chargeback, by="payment", within="1d", unit="decade"),
+        lambda: fb.occurs(Chargeback, by="payment", within="1d", latest=True),  # the latest of what?
         lambda: fb.elapsed(Chargeback, by="payment", within="1d", censored_by=(Weather,)),
         lambda: fb.target_value(Chargeback, 3, by="payment", within="1d"),  # type: ignore[arg-type]
         lambda: fb.target_value(Chargeback, lambda c: c.reason, by="payment", within="1d", classes=("one",)),

@@ -53,7 +53,7 @@ def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Se
 
 
 def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, ...]:
-    """The label, impossible after a decline; with a verdict, it also holds when a reviewer found it. `by`: what the
+    """The label, impossible after a decline; with a verdict, it also holds when the latest one found it. `by`: what the
     target joins by."""
     if not isinstance(policy, Decide):
         return (label,)
@@ -64,7 +64,7 @@ def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, .
         "==", (Expression("field", (_finding_field(policy.verdict),)), Expression("constant", (True,)))
     )
     verdict = msgspec.structs.replace(
-        after, event=policy.verdict, by=(key_field_of(policy.verdict, by),), where=verdict_holds
+        after, event=policy.verdict, by=(key_field_of(policy.verdict, by),), where=verdict_holds, latest=True
     )
     return after, verdict
 

@@ -19,7 +19,8 @@ class Target(msgspec.Struct, frozen=True):
 
     `event`: the later event type. `by`: what both events name. `within_us`: how long after the request it counts.
     `censored_by`: event types that end the wait: the example is left out. `unit_us`: of elapsed time. `where`: which of
-    the events count. `value`: the number of the event. `classes`: the texts that `value` may be.
+    the events count. `value`: the number of the event. `classes`: the texts that `value` may be. `latest`: whether the
+    latest event decides, so that one which does not count takes back those before it.
     """
 
     kind: Literal["elapsed", "occurs", "value"]
@@ -31,6 +32,7 @@ class Target(msgspec.Struct, frozen=True):
     where: Expression | None = None
     value: Expression | None = None
     classes: tuple[str, ...] = ()
+    latest: bool = False
 
     @property
     def name(self) -> str:
@@ -49,6 +51,7 @@ class Target(msgspec.Struct, frozen=True):
             "where": None if self.where is None else self.where.plain(),
             "value": None if self.value is None else self.value.plain(),
             "classes": list(self.classes),
+            **({"latest": True} if self.latest else {}),
         }
 
 
@@ -76,14 +79,26 @@ def occurs(
     within: str,
     where: Callable[[Any], Any] | None = None,
     censored_by: Sequence[type[Event]] = (),
+    latest: bool = False,
 ) -> Target:
     """Predict the probability that an `event` that names the same `by`, and passes `where`, comes within the span.
 
-    A request is a negative example only once its span has passed. Raises `BadDeclaration`.
+    A request is a negative example only once its span has passed. `latest`: of several events the latest decides: one
+    that does not pass `where` takes back those before it, as a correction does. Raises `BadDeclaration`.
     """
     _check("occurs", event, by, censored_by)
+    if latest is not False and (latest is not True or where is None):
+        raise BadDeclaration(
+            "latest of occurs", "True, beside where=, which says what the latest event must pass", latest
+        )
     return Target(
-        "occurs", event, by, _span("occurs", within), tuple(censored_by), where=None if where is None else trace(where)
+        "occurs",
+        event,
+        by,
+        _span("occurs", within),
+        tuple(censored_by),
+        where=None if where is None else trace(where),
+        latest=latest,
     )
 
 
@@ -141,6 +156,7 @@ def label_of(target: Target, on: type[Event]) -> Label:
         otherwise=0.0 if target.kind == "occurs" else None,
         censored_by=target.censored_by,
         elapsed_unit_us=target.unit_us if target.kind == "elapsed" else 0,
+        latest=target.latest,
     )
 
 
