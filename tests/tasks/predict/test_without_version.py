@@ -26,6 +26,7 @@ from flyball.releases import declare_arrangement
 from flyball.runtime import Runtime, load_settings
 from flyball.serving import Service, answer_file, make_app
 from flyball.serving.answering.engine import Engine, Serving
+from flyball.serving.http.short import ShortPaths
 from flyball.simulation import ingest_pieces
 from flyball.tasks import DEFAULT_LEVEL, EMPTY_LEVEL, PRECOMPUTED_LEVEL, Request, Response, request_of
 
@@ -150,6 +151,32 @@ async def test_a_number_without_any_version_is_an_error_that_says_what_to_do(tmp
         async with asyncio.timeout(60):
             while sum(service.runtime.log.ends()) < 5:
                 await asyncio.sleep(0)
+
+
+def by_short_path(service: Service, fields: dict[str, Any]) -> tuple[bytes, list[bytes], dict[str, Any]]:
+    """(status line, names of headers, document) as a real connection gets them."""
+    paths = ShortPaths(service)
+    path = paths.find(b"POST", b"/v1/predict", [(b"content-length", b"60")])
+    assert path is not None
+    (prediction,) = service.engine.answer([path.read(json.dumps(fields).encode())])
+    head, body = paths.response(path, prediction, [], closing=False).split(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    assert b"content-length: %d" % len(body) in headers
+    return status, [header.partition(b":")[0] for header in headers], json.loads(body)
+
+
+@pytest.mark.anyio
+async def test_the_short_path_of_a_real_connection_answers_as_the_routes_do(tmp_path: Path) -> None:
+    order = {"order": 900_001, "kitchen": "b", "km": 2.0}
+    async with serving(opened(city.app, tmp_path / "city")) as (client, service):
+        reply = await client.post("/v1/predict", json=order)
+        status, headers, document = by_short_path(service, order)
+        assert status == b"HTTP/1.1 503 Service Unavailable"
+        assert headers == [name.lower() for name, _ in reply.headers.raw]
+        assert document | {"prediction": ""} == reply.json() | {"prediction": ""}
+    service = Service(opened(bank(), tmp_path / "bank"), "test", random.Random(1))
+    status, _, document = by_short_path(service, PAYMENT)
+    assert (status, document["level"], document["decision"]) == (b"HTTP/1.1 200 OK", "default", "review")
 
 
 def test_a_file_answered_without_a_version_says_why_in_each_row(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from flyball.serving.http.decoding import (
 from flyball.serving.http.docs import docs_page
 from flyball.serving.http.documents import AnswerDocument, rendering_of
 from flyball.serving.http.openapi import describe
-from flyball.serving.http.problems import Problem, problem_body, problem_of, problem_response
+from flyball.serving.http.problems import Problem, no_value, problem_body, problem_of, problem_response
 from flyball.serving.http.releases import release_routes
 from flyball.serving.http.short import plain_headers, plain_paths
 from flyball.serving.metrics import metrics_text
@@ -253,7 +253,7 @@ class _Routes:
     ) -> Response:
         headers = {"x-flyball-prediction": prediction.id, "cache-control": "no-store"}
         if not holds_any(self._service.about, prediction):
-            return problem_response(self._no_value(prediction, headers), f"/v1/{self._service.about.kind}")
+            return problem_response(self._no_value(prediction), f"/v1/{self._service.about.kind}")
         if render is not None:
             return Response(render(prediction), 200, headers, media_type="text/plain; charset=utf-8")
         document = self._reply(prediction)
@@ -266,9 +266,8 @@ class _Routes:
             return document
         return {**document, "error": str(self._no_value(prediction))}
 
-    def _no_value(self, prediction: Prediction, headers: Mapping[str, str] | None = None) -> Problem:
-        """What is answered where no version can and none has computed what is usual."""
-        return Problem(503, self._service.why_unanswered(), headers, prediction=prediction.id)
+    def _no_value(self, prediction: Prediction) -> Problem:
+        return no_value(self._service.why_unanswered(), prediction.id)
 
     def own(self, path: str, rendering: str) -> Route:
         """The route of an application's path, such as "POST /eta"."""

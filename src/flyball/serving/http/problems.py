@@ -32,6 +32,13 @@ class Problem(FlyballError):
         super().__init__(detail)
 
 
+def no_value(reason: str, prediction_id: str) -> Problem:
+    """What is answered where no version can and none has computed what is usual. It has no Retry-After: where requests
+    are events this one was kept, and asked again it would be kept twice."""
+    headers = {"x-flyball-prediction": prediction_id, "cache-control": "no-store"}
+    return Problem(503, reason, headers, prediction=prediction_id)
+
+
 def problem_of(error: BaseException) -> Problem:
     """The problem for an error."""
     if isinstance(error, Problem):

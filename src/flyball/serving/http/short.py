@@ -11,7 +11,9 @@ from functools import partial
 import msgspec
 
 from flyball.outcomes import Prediction
+from flyball.serving.answering.engine import holds_any
 from flyball.serving.http.documents import AnswerDocument, rendering_of
+from flyball.serving.http.problems import no_value, problem_body
 from flyball.serving.service import Service
 from flyball.tasks import Request
 
@@ -86,10 +88,23 @@ class ShortPaths:
 
     def response(self, path: ShortPath, prediction: Prediction, defaults: Headers, closing: bool) -> bytes:
         """The whole response; `defaults`: the server's own headers."""
+        last = b"connection: close\r\n\r\n" if closing else b"\r\n"
+        if not holds_any(self._service.about, prediction):
+            return self._problem(prediction, defaults, last)
         headers, body = path.encode(prediction)
         self._service.metrics.status(200)
-        last = b"connection: close\r\n\r\n" if closing else b"\r\n"
         return b"".join((self._head(defaults), headers, last, body))
+
+    def _problem(self, prediction: Prediction, defaults: Headers, last: bytes) -> bytes:
+        """The response where there is nothing to answer."""
+        about = self._service.about
+        problem = no_value(self._service.why_unanswered(), prediction.id)
+        body = problem_body(problem, f"/v1/{about.kind}")
+        self._service.metrics.status(problem.status)
+        head = self._head(defaults).replace(_OK, b"HTTP/1.1 503 Service Unavailable\r\n", 1)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in problem.headers.items())
+        further = b"content-length: %d\r\ncontent-type: application/problem+json\r\n" % len(body)
+        return b"".join((head, headers.encode(), further, last, body))
 
     def _head(self, defaults: Headers) -> bytes:
         """The status line and the server's headers, which change once a second."""
