@@ -20,8 +20,8 @@ def first_call(about: About, url: str) -> str:
     """A command line that sends an example request to the service at `url`.
 
     It uses the shortest of the task's own GET paths, or `/v1/<kind>` with the required fields and the least values that
-    they accept; such a request is stored as an event where its type is one of the application's. Where no valid request
-    can be made, the address of the page that lists all calls.
+    they accept; where its type is one of the application's events, with `dry=true`, so that what is made up is neither
+    kept nor learned from. Where no valid request can be made, the address of the page that lists all calls.
     """
     fields = _example(about.request)
     try:
@@ -32,8 +32,10 @@ def first_call(about: About, url: str) -> str:
     for template in sorted(templates, key=len):
         if {part.partition("}")[0] for part in template.split("{")[1:]} == set(fields):
             return f"curl {url}{template.format_map({name: quote(str(fields[name])) for name in fields})}"
-    kept = f", kept as an event {about.request.__name__.lower()}" if about.request in about.event_types else ""
-    return f'curl "{url}/v1/{about.kind}?{urlencode(fields)}"{kept}'
+    if about.request not in about.event_types or "dry" in about.request.__struct_fields__:
+        return f'curl "{url}/v1/{about.kind}?{urlencode(fields)}"'
+    kept = f", of which nothing is kept; without dry=true it becomes an event {about.request.__name__.lower()}"
+    return f'curl "{url}/v1/{about.kind}?{urlencode({**fields, "dry": "true"})}"{kept}'
 
 
 def _example(request: type[msgspec.Struct]) -> Mapping[str, Any]:

@@ -90,11 +90,12 @@ class Service:
         """The answer to a request with nothing but its key; raises `BadInput` for a malformed one."""
         return await self.answer(self.requests.plain(key))
 
-    async def answer(self, request: Request) -> Prediction:
-        """The answer before the deadline; it is recorded and counted."""
+    async def answer(self, request: Request, dry: bool = False) -> Prediction:
+        """The answer before the deadline; it is recorded and counted, but nothing is kept of a `dry` request."""
         began_s = self.stopwatch.read_s()
         prediction = await self.scorer.answer(request)
-        self._record(request, prediction, self.stopwatch.read_s() - began_s)
+        if not dry:
+            self._record(request, prediction, self.stopwatch.read_s() - began_s)
         return prediction
 
     def answer_soon(self, request: Request, done: Callable[[Prediction], None]) -> None:
@@ -123,9 +124,9 @@ class Service:
         if self._takes_in:
             self.intake.note_request(request)
 
-    def why_unanswered(self) -> str:
+    def why_unanswered(self, dry: bool = False) -> str:
         """Why a request can be given no value, and what to do."""
-        kept = "; the request is kept as an event all the same" if self._takes_in else ""
+        kept = "; the request is kept as an event all the same" if self._takes_in and not dry else ""
         return f"{self.refresher.why_unanswered()}{kept}"
 
     async def reasons(self, request: Request, prediction: Prediction, most: int) -> Reasons:

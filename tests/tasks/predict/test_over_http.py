@@ -166,6 +166,38 @@ async def test_without_a_version_what_is_usual_is_answered(caller: tuple[httpx.A
     assert 20.0 < usual(reply) < 36.0  # the mean of the city, whatever the kitchen
 
 
+async def test_nothing_is_kept_of_a_dry_request(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, service = caller
+    counted = service.metrics.counters.get("answers|champion")
+    dry = {**ORDER, "order": 920_001}
+    one = await client.post("/v1/predict?dry=true&reasons=1", json=dry)
+    by_query = await client.get("/v1/predict", params={**dry, "order": 920_002, "dry": "true"})
+    for reply in (one, by_query):
+        assert (reply.status_code, reply.json()["dry"]) == (200, True)
+        assert usual(reply.json()) == usual((await client.post("/v1/predict?dry=false", json=ORDER)).json())
+    assert one.json()["reasons"]
+    assert service.metrics.counters.get("answers|champion") == counted + 2
+    events = sum(service.runtime.log.ends())
+    last = {**ORDER, "order": 920_003}
+    assert "dry" not in (await client.post("/v1/predict", json=last)).json()
+    async with asyncio.timeout(60):
+        while "920003" not in recorded_keys(service) or sum(service.runtime.log.ends()) == events:
+            await asyncio.sleep(0)
+    assert not {"920001", "920002"} & recorded_keys(service)
+    assert (await client.get(f"/v1/predictions/{one.json()['prediction']}")).status_code == 404
+
+
+async def test_what_dry_must_be(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    reply = await client.post("/v1/predict?dry=yes", json=ORDER)
+    assert (reply.status_code, reply.json()["detail"]) == (400, "dry must be true or false, got 'yes'")
+    reply = await client.post("/v1/predict?dry=true", json=[ORDER])
+    assert (reply.status_code, reply.json()["detail"]) == (
+        400,
+        "dry must be asked for one request at a time, got '1 requests'",
+    )
+
+
 FIELDS = "one of order, kitchen, km, note"
 
 

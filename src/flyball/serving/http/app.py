@@ -1,7 +1,7 @@
 """The HTTP application: short paths, routes from the task's description, problem documents for errors."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -41,6 +41,9 @@ LINES_AT_ONCE = 256
 """Lines that are answered together; other requests wait for some 3 ms meanwhile."""
 LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 """Content types of a body with several requests."""
+
+DRY = "dry"
+"""The parameter of a request that is answered and of which nothing is kept."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 Render = Callable[[Prediction], bytes]
@@ -95,6 +98,16 @@ def _reasons_asked(request: HttpRequest) -> int:
     if not (text.isdecimal() and 1 <= int(text) <= MAX_REASONS):
         raise BadInput("reasons", f"a whole number from 1 to {MAX_REASONS}", text)
     return int(text)
+
+
+def _is_dry(request: HttpRequest, fields: Collection[str]) -> bool:
+    """Whether nothing is to be kept of a request; `fields`: of the query that the request's own type has."""
+    if DRY in fields or DRY not in request.query_params:
+        return False
+    text = required_parameter(request, DRY)
+    if text not in ("true", "false"):
+        raise BadInput(DRY, "true or false", text)
+    return text == "true"
 
 
 def _loose(path: str) -> str:
@@ -195,19 +208,21 @@ class _Routes:
         """One request by query or body, or an array of them."""
         reader = self._service.requests
         if request.method != "POST":
-            fields = fields_of_query(request, reader.event_type)
-            question = _with_arm(request, reader.read(fields, strict=False))
-            return await self._answered(await self._service.answer(question))
+            fields = fields_of_query(request, reader.event_type, (DRY,))
+            question, dry = _with_arm(request, reader.read(fields, strict=False)), _is_dry(request, reader.names)
+            return await self._answered(await self._service.answer(question, dry), dry=dry)
         if content_type_of(request) in LINES_OF_REQUESTS:
             return await self._answer_lines(request)
-        body = await fields_of_body(request, ("reasons",))
+        body = await fields_of_body(request, ("reasons", DRY))
         if isinstance(body, dict):
             question, most = _with_arm(request, reader.read(body)), _reasons_asked(request)
-            prediction = await self._service.answer(question)
+            dry = _is_dry(request, ())
+            prediction = await self._service.answer(question, dry)
             reasons = await self._service.reasons(question, prediction, most) if most else None
-            return await self._answered(prediction, reasons=reasons)
-        if "reasons" in request.query_params:
-            raise BadInput("reasons", "asked for one request at a time", f"{len(body)} requests")
+            return await self._answered(prediction, reasons=reasons, dry=dry)
+        for name in ("reasons", DRY):
+            if name in request.query_params:
+                raise BadInput(name, "asked for one request at a time", f"{len(body)} requests")
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
         requests = [_with_arm(request, reader.read(fields)) for fields in body]
@@ -249,14 +264,14 @@ class _Routes:
         return [replies[number] for number in range(first, first + len(lines))]
 
     async def _answered(
-        self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None
+        self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None, dry: bool = False
     ) -> Response:
         headers = {"x-flyball-prediction": prediction.id, "cache-control": "no-store"}
         if not holds_any(self._service.about, prediction):
-            return problem_response(self._no_value(prediction), f"/v1/{self._service.about.kind}")
+            return problem_response(self._no_value(prediction, dry), f"/v1/{self._service.about.kind}")
         if render is not None:
             return Response(render(prediction), 200, headers, media_type="text/plain; charset=utf-8")
-        document = self._reply(prediction)
+        document = self._reply(prediction) | ({DRY: True} if dry else {})
         return _json(document if reasons is None else {**document, "reasons": reasons}, headers)
 
     def _reply(self, prediction: Prediction) -> dict[str, Any]:
@@ -266,8 +281,8 @@ class _Routes:
             return document
         return {**document, "error": str(self._no_value(prediction))}
 
-    def _no_value(self, prediction: Prediction) -> Problem:
-        return no_value(self._service.why_unanswered(), prediction.id)
+    def _no_value(self, prediction: Prediction, dry: bool = False) -> Problem:
+        return no_value(self._service.why_unanswered(dry), prediction.id)
 
     def own(self, path: str, rendering: str) -> Route:
         """The route of an application's path, such as "POST /eta"."""

@@ -58,13 +58,17 @@ async def fields_of_body(
         raise Problem(400, f"body must be a JSON object, or an array of them: {json_fault(body, error)}") from None
 
 
-def fields_of_query(request: HttpRequest, struct: type[msgspec.Struct]) -> dict[str, Any]:
+def fields_of_query(
+    request: HttpRequest, struct: type[msgspec.Struct], parameters: Collection[str] = ()
+) -> dict[str, Any]:
     """The fields of `struct` by the parameters of the query: a list is given by commas or repeatedly, a value of a map
-    as `field.key=value`. Numbers stay text."""
+    as `field.key=value`. Numbers stay text. `parameters`: that may be given besides, unless fields have their names."""
     hints = get_type_hints(struct, include_extras=True)
     origins = {name: get_origin(_bare(hints[name])) for name in struct.__struct_fields__ if name != "at"}
     fields: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
+        if name in parameters and name not in origins:
+            continue
         field, dot, key = name.partition(".")
         if dot and key and origins.get(field) is dict:
             fields.setdefault(field, {}).setdefault(key, []).append(value)

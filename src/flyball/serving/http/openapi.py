@@ -66,6 +66,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
 def _questions(service: "Service") -> Document:
     """Requests, one at a time or several."""
     about = service.about
+    dry = [_query("dry", {"type": "boolean"}, "nothing is kept of the request; of one request")]
     answers = {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}
     requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
@@ -74,9 +75,10 @@ def _questions(service: "Service") -> Document:
                 about.kind,
                 f"Answer one request: {_first_line(about.request)}",
                 "answers",
-                _parameters(service, about.request),
+                [*_parameters(service, about.request), *dry],
                 {"200": _json(_ref("Answer"))},
                 400,
+                503,
             ),
             "post": _operation(
                 f"{about.kind}_post",
@@ -85,7 +87,8 @@ def _questions(service: "Service") -> Document:
                 [
                     _query(
                         "reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"
-                    )
+                    ),
+                    *dry,
                 ],
                 {
                     "200": _json(answers),
@@ -303,7 +306,8 @@ def _answer_schema(service: "Service") -> Document:
         properties["items"] = {"type": "array", "items": _object(item, ("item", "score", "source"))}
     if about.values:
         properties["values"] = _object(dict.fromkeys(about.values, number))
-    return _object(properties | {"decision": {"type": "string"}}, tuple(properties))
+    further: Document = {"decision": {"type": "string"}, "error": {"type": "string"}, "dry": {"type": "boolean"}}
+    return _object(properties | further, tuple(properties))
 
 
 def _object(properties: Mapping[str, Any], required: tuple[str, ...] = ()) -> Document:
