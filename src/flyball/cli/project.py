@@ -204,4 +204,5 @@ def _label_words(label: "Label") -> str:
     value = f" ({label.value.text()})" if label.value else ""
     if label.elapsed_unit_us:
         value = f" (elapsed / {format_duration(label.elapsed_unit_us)})"
-    return f"{times}{label.event.__name__.lower()}{where}{value} within {format_duration(label.within_us)}"
+    latest = "the latest " if label.latest else ""
+    return f"{times}{latest}{label.event.__name__.lower()}{where}{value} within {format_duration(label.within_us)}"

@@ -172,6 +172,7 @@ TARGET = [
         home="deliveries",
     ),
     Edit("Target.where", "next version", 'app = with_part("target", where=None)', says="target.where"),
+    Edit("Target.latest", "next version", 'app = with_part("target", latest=True)', says="target.latest"),
     Edit(
         "Target.value",
         "next version",
