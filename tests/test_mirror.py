@@ -71,6 +71,7 @@ HOLDS = {
     "registry/test_registry.py": "registry/sqlite registry/store registry/migrate",
     "registry/test_searches.py": "registry/tuning registry/migrations",
     "releases/test_releases.py": "releases/change releases/state",
+    "serving/test_arranged_arms.py": "serving/answering/engine serving/versions/refresher",
     "serving/test_background.py": "serving/versions/refresher serving/prediction_writer",
     "serving/test_connections.py": "serving/processes/dispatcher",
     "serving/test_failures.py": "serving/answering/engine serving/versions",

@@ -40,6 +40,7 @@ from flyball.registry import Registry
 from flyball.releases import (
     Actor,
     ExposureCounter,
+    KnownMetrics,
     ShadowCounter,
     arrangement_value,
     current,
@@ -286,6 +287,11 @@ class Runtime:
             return {}
         deadline_us = self.app.task.about.deadline_us
         return {"slow_us": slow_limit_us(self.exposure_counter, champion, deadline_us, now_us)}
+
+    @property
+    def known_metrics(self) -> KnownMetrics:
+        """What the controller last measured of each release."""
+        return KnownMetrics(self.layout.run / "release_metrics")
 
     @property
     def worker_report_path(self) -> Path:

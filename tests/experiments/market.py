@@ -105,13 +105,13 @@ def answer(rng: random.Random, user: int, at_us: int, *exposures: Exposure, **fi
         "scores": [3.0, 2.0, 1.0],
         "sources": ["model"] * 3,
         "request": {"user": user, "k": 3, "context": None, "without": []},
+        "version": "v1",
     }
     made = Prediction(
         id=new_id(at_us, rng),
         at_us=at_us,
         key=str(user),
         request_type="recommendrequest",
-        version="v1",
         arm="champion",
         propensity=0.5,
         level="champion",

@@ -1,5 +1,6 @@
 """What users did comes to the controller with its sign set right, and what cannot be computed lets nothing through."""
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ from flyball.core import Refused
 from flyball.experiments import MetricResult
 from flyball.operations import release_metrics
 from flyball.operations.release_metrics import EVERY_US, ReleaseMetrics, metric_evidence
-from flyball.releases import Release, ReleaseArm
+from flyball.releases import KnownMetrics, Release, ReleaseArm
 from flyball.statistics import Inference, sample_ratio
 
 ARMS = (ReleaseArm("control"), ReleaseArm("candidate", "v2"))
@@ -65,3 +66,11 @@ def test_what_cannot_be_computed_is_missing_of_every_metric(monkeypatch: pytest.
         ("hidden", "the log is away"),
     }
     assert blocked == ""
+
+
+def test_what_was_measured_is_left_for_whoever_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = SimpleNamespace(sample_ratio=None, comparable=True, metrics=(result("liked"),))
+    monkeypatch.setattr(release_metrics, "experiment", lambda runtime, release, now_us: measured)
+    kept = KnownMetrics(tmp_path / "metrics")
+    evidence, _ = ReleaseMetrics(SimpleNamespace(), kept)(RELEASE, 5)  # type: ignore[arg-type]
+    assert kept(RELEASE, 6) == (tuple(evidence), "")

@@ -5,14 +5,15 @@ from typing import Any
 
 import msgspec
 
-from flyball.outcomes import prediction_record
+from flyball.outcomes import prediction_record, predictions_frame
 from flyball.policy import interleave
-from flyball.provenance import answer_by, replay, why
-from flyball.releases import Actor, current, start_release
+from flyball.provenance import answer_by, audit, replay, why
+from flyball.registry import add_versions
+from flyball.releases import Actor, Release, ReleaseArm, current, start_release
 from flyball.serving import Serving
 from flyball.testing.requests import loader_of, online_of
 
-from .conftest import Cinema
+from .conftest import START_US, Cinema, Theatre
 
 
 def drafting(cinema: Cinema, control: str, candidate: str) -> Serving:
@@ -69,3 +70,34 @@ def test_a_version_alone_answers_as_its_list_in_the_draft(learned: Cinema) -> No
     for team in answer.teams:
         alone: Any = partial(answer_by, learned.runtime, answer)
         assert alone(team.version).items == team.items
+
+
+def test_a_frame_names_the_version_of_each_item(learned: Cinema) -> None:
+    (answer,) = learned.answer(1, serving=drafting(learned, "popular", "item_knn"))
+    (plain,) = learned.answer(2)
+    rows = {row["id"]: row["drafted"] for row in predictions_frame(learned.runtime.predictions).iter_rows(named=True)}
+    assert rows[answer.id] == [answer.teams[team].version for team in answer.drafted]
+    assert rows[plain.id] == []
+
+
+def test_the_features_that_each_version_read_are_audited(theatre: Theatre) -> None:
+    """Two versions of one recipe: each reads the features of its whole list, of which the draft shows some."""
+    runtime, serving = theatre.runtime, theatre.serving()
+    ranker = runtime.registry.version(serving.release.champion or "")
+    (twin,) = add_versions(runtime.registry, [msgspec.structs.replace(ranker, id="", state="candidate")])
+    arms = (ReleaseArm("control"), ReleaseArm("candidate", twin.id))
+    release = Release(id="rel9", kind="interleave", state="interleave", arms=arms, salt="rel9")
+    both = msgspec.structs.replace(
+        serving,
+        release=msgspec.structs.replace(serving.release, releases=(release,)),
+        pipelines=dict.fromkeys((ranker.id, twin.id), serving.pipelines[ranker.id]),
+    )
+    answers = theatre.answer(*range(1, 11), serving=both)
+    assert {(len(answer.reads), *(team.reads for team in answer.teams)) for answer in answers} == {(2, 1, 1)}
+    found = audit(runtime, START_US)
+    assert (found.predictions, found.audited, found.wrong, found.skipped) == (10, 20, 0, {}), found.text()
+    assert replay(runtime, answers[0].id).identical
+    (read, other) = answers[1].reads
+    forged = msgspec.structs.replace(answers[1], reads=(read, msgspec.structs.replace(other, digest=other.digest ^ 1)))
+    runtime.predictions.append([prediction_record(forged)])
+    assert audit(runtime, START_US).wrong == 1

@@ -6,13 +6,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from flyball.policy import ReleasePlan, ab, canary, immediate
+from flyball.policy import ReleasePlan, ab, bandit, canary, immediate, interleave
 from flyball.releases import (
     AnswerCounts,
     ArmCounts,
     Evidence,
     MetricEvidence,
     Release,
+    ReleaseArm,
     ReleaseDecision,
     ReleaseState,
     advance,
@@ -174,6 +175,42 @@ def test_a_champion_under_watch_is_rolled_back_for_harm_and_only_then() -> None:
     careful = msgspec.structs.replace(release, harmful={"chargeback": 0.01})
     assert decided(careful, watched(0, metrics=(late,)), 6 * DAY_US) == "rollback"
     assert decided(release, watched(0, metrics=(late,)), 6 * DAY_US) == ""
+
+
+def test_drafted_lists_are_aborted_for_harm_beside_the_answers_of_before() -> None:
+    release = running(interleave(credit="liked"))
+    assert decided(release, watched(0), DAY_US) == ""
+    broken = advance(release, watched(100), DAY_US)
+    assert broken is not None
+    assert (broken.command, "of 500 answers since lists are drafted, against" in broken.reason) == ("abort", True)
+    slow = Evidence(before=AnswerCounts(2_000, latency={0: 2_000}), since=AnswerCounts(500, latency={40: 500}))
+    timed = msgspec.structs.replace(release, constants={**release.constants, "slow_us": 1_000.0})
+    assert advance(timed, slow, DAY_US) is None, "a draft asks every version"
+    assert verdicts(release, watched(100)) == []
+
+
+def test_users_who_prefer_control_end_a_draft_of_two_and_not_one_of_three() -> None:
+    release = running(interleave(credit="liked"))
+    worse = Evidence(metrics=(metric(-0.3, -0.1),))
+    assert decided(release, worse, DAY_US) == "abort"
+    three = msgspec.structs.replace(release, arms=(*release.arms, ReleaseArm("other", "v3")))
+    assert decided(three, worse, DAY_US) == ""
+    assert decided(running(bandit(reward="liked")), worse, DAY_US) == ""
+
+
+def test_an_arm_of_a_bandit_that_fails_aborts_it_whatever_its_shares_were() -> None:
+    release = running(bandit(reward="liked"))
+    release = msgspec.structs.replace(release, arms=(*release.arms, ReleaseArm("other", "v3")))
+
+    def counts(failed: int) -> Evidence:
+        rows = [("control", 4_000, 2), ("candidate", 5_000, 2), ("other", 1_000, failed)]
+        later = [("control", 3_000, 1), ("candidate", 6_500, 3), ("other", 500, failed)]
+        return Evidence(tuple(arm(name, share, share, bad) for name, share, bad in (*rows, *later)))
+
+    assert decided(release, counts(1), HOUR_US) == ""
+    assert decided(release, counts(150), HOUR_US) == "abort"
+    bad = next(verdict for verdict in verdicts(release, counts(150)) if verdict.shown == "harm")
+    assert (bad.guardrail, bad.arm, bad.answers, bad.rate) == ("failed", "other", 1_500, 0.2)
 
 
 def test_slow_and_late_answers_have_guardrails_of_their_own() -> None:

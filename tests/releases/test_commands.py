@@ -15,8 +15,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.releases.home import Home, check_consistent
 
 from flyball.core import NotFound, Refused
-from flyball.policy import ReleasePlan, ab, bandit, canary, interleave, shadow
-from flyball.registry import store
+from flyball.policy import ab, canary, interleave, shadow
+from flyball.registry import add_arrangement, store
 from flyball.releases import (
     Router,
     all_releases,
@@ -89,14 +89,6 @@ def test_what_cannot_be_started_says_why(home: Home) -> None:
     with pytest.raises(NotFound, match="rel9"):
         home.do("rel9", "abort")
     check_consistent(home.registry)
-
-
-@pytest.mark.parametrize("plan", [bandit(reward="liked")])
-def test_what_would_only_look_as_if_it_ran_is_not_started(home: Home, plan: ReleasePlan) -> None:
-    home.promote("v1")
-    with pytest.raises(Refused, match="a release must be of a kind that is served, got"):
-        home.start("v2", plan)
-    assert current(home.registry).numbered == 1
 
 
 def test_from_a_shadow_to_a_canary_by_hand(home: Home) -> None:
@@ -308,3 +300,21 @@ def test_a_process_killed_in_the_middle_of_a_ramp_leaves_it_where_it_was(home: H
             assert release.state == "aborted"
         for other in current(home.registry).under_way:
             home.do(other.id, "abort")
+
+
+def test_a_release_of_an_arrangement_of_the_champion(home: Home) -> None:
+    home.promote("v1")
+    wide = add_arrangement(home.registry, "movies", {"slots": 3}, "ann", "to see", 5)
+    with pytest.raises(NotFound, match="a9"):
+        home.start("@a9", ab())
+    started = home.start(f"@a{wide.revision}", ab(layer="rules"))
+    assert started.message == f"rel2 started: @a{wide.revision} against v1, ab"
+    home.start("v2", CANARY)  # of another layer: versions and rules vary independently
+    with pytest.raises(Refused, match="finish it, then run flyball arrangements release a1"):
+        home.do("rel2", "promote")
+    home.do("rel2", "finish")
+    home.do("rel3", "abort")
+    home.start(f"v3@a{wide.revision}", ab())
+    promoted = home.do("rel4", "promote").state
+    assert (promoted.champion, promoted.arrangement) == ("v3", wide.revision)
+    check_consistent(home.registry)

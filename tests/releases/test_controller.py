@@ -193,3 +193,21 @@ def test_slow_is_by_what_the_champion_did_before(home: Home) -> None:
     home.promote("v1")
     life.live(1)
     assert slow_limit_us(life.counter, "v1", 300_000, life.now_us) == 150.0
+
+
+def test_a_holdout_whose_time_is_over_goes_on_from_todays_champion(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.promote("v1")
+    home.start("v2", canary(100, holdout=2, holdout_for="90d"), now_us=START_US)
+    home.do("rel2", "promote")
+    controller = Life(home, {}).controller
+    day_us, group = 24 * HOUR_US, current(home.registry).holdout
+    assert controller.step(START_US + 90 * day_us - 1) == []
+    assert current(home.registry).holdout == group
+    (change,) = controller.step(START_US + 90 * day_us)
+    assert change.message == "the holdout of 2.00% goes on from v2"
+    renewed = current(home.registry).holdout
+    assert renewed is not None
+    assert (renewed.version, renewed.since_us) == ("v2", START_US + 90 * day_us)
+    assert home.registry.audit()[-1].action == "renew holdout"
+    assert controller.step(START_US + 90 * day_us + 1) == []

@@ -7,8 +7,8 @@ import pytest
 
 from flyball.core import Refused
 from flyball.policy import ReleasePlan, ab, canary, immediate
-from flyball.releases import HoldoutGroup, Release, ReleaseState, move
-from flyball.releases.opening import draft, holdout_for, placed, renewed
+from flyball.releases import HoldoutGroup, Release, ReleaseArm, ReleaseState, move
+from flyball.releases.opening import arm_of, draft, holdout_for, placed, renewed
 
 STATE = ReleaseState(champion="v1")
 
@@ -80,3 +80,15 @@ def test_a_holdout_begins_with_the_first_release_and_catches_up_in_the_end() -> 
     assert later is not None
     assert (later.version, later.salt, later.share) == ("v3", "holdout rel1", 0.02)
     assert holdout_for(ReleaseState(), release, 5) is holdout_for(STATE, drafted(immediate()), 5) is None
+
+
+def test_an_arm_may_answer_by_an_arrangement_of_its_own() -> None:
+    assert arm_of("blue", "v3") == ReleaseArm("blue", "v3")
+    assert arm_of("blue", "v3@a2") == ReleaseArm("blue", "v3", 2)
+    assert arm_of("blue", "@a12", 3.0) == ReleaseArm("blue", "", 12, 3.0)
+    for wrong in ("v3@2", "v3@", "@ax"):
+        with pytest.raises(Refused, match="an arm must be a version and an arrangement such as v3@a2 or @a2"):
+            arm_of("blue", wrong)
+    release = drafted(ab())
+    assert release.answered_by == ("v2",)
+    assert msgspec.structs.replace(release, arms=(ReleaseArm("control"), arm_of("a", "@a2"))).answered_by == ("@a2",)

@@ -9,7 +9,7 @@ import pytest
 from flyball import ItemKNN
 from flyball.policy import canary
 from flyball.registry import add_versions
-from flyball.releases import current
+from flyball.releases import MetricEvidence, current
 from flyball.runtime import Runtime
 from flyball.testing import faulty
 
@@ -108,3 +108,14 @@ async def test_a_release_of_drafted_lists_is_started(caller: Any) -> None:
     assert "rel2 started: v2 against v1, interleave" in started.json()["message"]
     wrong = await post(caller, "/v1/releases", {"versions": ["v2"], "interleave": "yes"})
     assert (wrong.status_code, "field interleave must be true or false" in wrong.json()["detail"]) == (400, True)
+
+
+async def test_what_the_controller_measured_is_shown(caller: Any) -> None:
+    await post(caller, "/v1/releases", {"versions": ["v2"], "interleave": True})
+    runtime = caller.service.runtime
+    (release,) = current(runtime.registry).under_way
+    sentence = "v2 (candidate) earned 5 against 3 by control"
+    runtime.known_metrics.note(
+        release, NOW_US, [MetricEvidence("positive", "candidate", "success", sentence=sentence)], ""
+    )
+    assert (await caller.get("/v1/releases/rel2")).json()["metrics"] == [sentence]

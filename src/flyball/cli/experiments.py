@@ -61,8 +61,8 @@ def show_experiment(
     runtime = open_home(app, home, chosen)
     catch_up(runtime)
     as_of_us = now_in(runtime) if as_of is None else parse_timestamp(as_of)
-    if release_of(runtime.registry, release).kind == "interleave":
-        _show_interleaving(runtime, release, as_of_us, by, json)
+    if release_of(runtime.registry, release).kind in ("interleave", "switchback"):
+        _show_shared(runtime, release, as_of_us, by, json)
         return
     result = experiment(runtime, release, as_of_us, tuple(by or ()))
     if json:
@@ -78,19 +78,22 @@ def show_experiment(
             show_table(columns, rows, right, _OPTIONAL, wide)
 
 
-def _show_interleaving(runtime: "Runtime", name: str, as_of_us: int, by: list[str] | None, json: bool) -> None:
-    from flyball.experiments import interleaving, release_of
+def _show_shared(runtime: "Runtime", name: str, as_of_us: int, by: list[str] | None, json: bool) -> None:
+    """Of a release whose units see all arms: drafted lists, or periods."""
+    from flyball.experiments import InterleavingResult, interleaving, release_of, switchback
 
+    release = release_of(runtime.registry, name)
     if by:
-        raise BadInput("--by", "left out: an interleaved release is not sliced", by[0])
-    result = interleaving(runtime, release_of(runtime.registry, name), as_of_us)
+        raise BadInput("--by", f"left out: {name} is of kind {release.kind}, which is not sliced", by[0])
+    compare = interleaving if release.kind == "interleave" else switchback
+    result = compare(runtime, release, as_of_us)
     if json:
         show_json(result.document())
         return
     for sentence in result.sentences:
         say(sentence)
-    if result.position_bias:
-        say("\nhow much more an item earns at one place than at another, from items that stood at either by chance:")
+    if isinstance(result, InterleavingResult) and result.position_bias:
+        say("\nhow much more is earned at one place than at another, from what stood at either by chance:")
         rows = [
             [str(row.position + 1), str(row.below + 1), f"{row.ratio:.3g}", f"{row.shown:,}", f"{row.shown_below:,}"]
             for row in result.position_bias

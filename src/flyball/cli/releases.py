@@ -41,7 +41,7 @@ def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
         [
             release.id,
             release.kind,
-            ", ".join(release.versions),
+            ", ".join(release.answered_by),
             release.over or None,
             shown_state(release),
             format_timestamp(release.since_us // 1_000_000 * 1_000_000),
@@ -70,7 +70,7 @@ def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False
 
 def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
     """One release with what is known of it now."""
-    from flyball.operations import ReleaseMetrics
+    from flyball.operations import BanditRewards, ReleaseMetrics
     from flyball.releases import describe_now
 
     return describe_now(
@@ -80,13 +80,14 @@ def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
         runtime.shadow_counter,
         now_in(runtime),
         ReleaseMetrics(runtime),
+        rewards=BanditRewards(runtime),
     )
 
 
 def _show(described: "ReleaseDescription") -> None:
     release = described.release
     against = f" against {release.over}" if release.over else ""
-    say(f"{release.id}: {release.kind} of {', '.join(release.versions)}{against}, {described.state}")
+    say(f"{release.id}: {release.kind} of {', '.join(release.answered_by)}{against}, {described.state}")
     say(f"by {release.by}: {release.reason}")
     say(_who(release))
     if described.arms:
@@ -168,7 +169,11 @@ def _who(release: "Release") -> str:
 def start(
     app: AppName,
     versions: Annotated[
-        list[str], typer.Argument(metavar="VERSION...", help="What to put into service: one for each arm.")
+        list[str],
+        typer.Argument(
+            metavar="VERSION...",
+            help="What to put into service: one for each arm, such as v3, v3@a2 or @a2 by an arrangement.",
+        ),
     ],
     shadow: Annotated[
         bool, typer.Option("--shadow", help="As a shadow first: it answers beside the champion, unseen.")

@@ -39,14 +39,16 @@ from flyball.experiments.logged_events import LoggedEvents
 from flyball.experiments.logged_exposures import exposed_by, exposures_of
 from flyball.experiments.periods import PeriodAnswer, compare_periods, period_answers
 from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline, power_report, row_of, units_by
-from flyball.experiments.prediction_rows import PredictionRows
+from flyball.experiments.prediction_rows import NOTHING, PredictionRows
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
+from flyball.experiments.switchback import SwitchbackResult, SwitchedMetric, switchback
 from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
 from flyball.experiments.version_value import version_value
 from flyball.experiments.what_if import LoggedChoice, WhatIf, arm_choices, decision_choices, list_choices, what_if
 
 __all__ = [
     "CONTROL",
+    "NOTHING",
     "WITHHELD",
     "WORDS",
     "AnalysisPlan",
@@ -70,6 +72,8 @@ __all__ = [
     "PredictionRows",
     "Ramp",
     "RankerResult",
+    "SwitchbackResult",
+    "SwitchedMetric",
     "UnitCredit",
     "UnitValues",
     "WhatIf",
@@ -104,6 +108,7 @@ __all__ = [
     "release_of",
     "releases_of",
     "row_of",
+    "switchback",
     "unit_values",
     "units_by",
     "version_value",

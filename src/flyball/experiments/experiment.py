@@ -137,6 +137,8 @@ def labels_behind(runtime: Runtime) -> int:
 
 
 def _other_way(release: Release) -> str:
+    if release.kind == "switchback":
+        return "periods of all units: compare them by flyball experiments show"
     if release.kind == "interleave":
         return "lists drafted from all arms: compare them by flyball experiments show"
     if release.kind == "immediate":

@@ -97,7 +97,7 @@ def interleaved_lists(
     `within_us`: how long that label takes to be final.
     """
     first_us = release.started_us or release.created_us
-    credit = _credit(outcomes, label, first_us)
+    credit = credit_by_position(outcomes, label, first_us)
     for record in records_between(log, first_us, as_of_us - within_us + 1):
         prediction = prediction_of(record)
         took_part = any(exposure.release == release.id for exposure in prediction.exposures)
@@ -128,7 +128,8 @@ def _head(ranking: Sequence[str], shown: set[str]) -> str | None:
     return next((item for item in ranking if item not in shown), None)
 
 
-def _credit(outcomes: Path, label: str, since_us: int) -> dict[str, dict[int, float]]:
+def credit_by_position(outcomes: Path, label: str, since_us: int) -> dict[str, dict[int, float]]:
+    """{answer: {position: value of the label}} of the items of answers since then."""
     frame, column = outcomes_frame(outcomes, since_us), f"labels.{label}"
     if column not in frame.columns:
         return {}

@@ -11,9 +11,11 @@ from flyball.experiments.exposures import CONTROL
 from flyball.experiments.prediction_rows import NOTHING, PredictionRows
 from flyball.outcomes import prediction_of, records_between
 from flyball.releases import Release, unit_of
-from flyball.statistics import Inference, Sums, ratio_contrast, welch
+from flyball.statistics import Inference, Sums, anytime, ratio_contrast, welch
 
 FEWEST_PERIODS = 8
+PERIOD_BURN_IN = 50
+"""Periods in each arm before an interval that holds at every look says anything: it is asymptotic in periods."""
 
 
 class PeriodAnswer(msgspec.Struct, frozen=True):
@@ -32,9 +34,13 @@ def compare_periods(
     arm: str = "candidate",
     alpha: float = 0.05,
     higher_is_better: bool = True,
+    n_best: float | None = None,
 ) -> Inference:
     """The effect of the arm for all at once. Periods are the units, each drawn by itself: a ratio of two sums over
-    periods, by the delta method, for one look.
+    periods, by the delta method.
+
+    `n_best`: the periods of both arms at which an interval that holds at every look is to be narrowest; it says nothing
+    before each arm has `PERIOD_BURN_IN`. None: an interval for one look.
 
     `carry_over_us`: how much of each period's beginning is left out, where the period before still has an effect.
     Raises `BadInput` for a carry-over as long as a period, `Refused` for fewer than 8 periods in an arm, or for a
@@ -57,7 +63,10 @@ def compare_periods(
         got = " and ".join(str(len(table)) for table in tables)
         raise Refused(f"each arm must have {FEWEST_PERIODS} periods or more to be compared, got {got}: wait")
     contrast = ratio_contrast(Sums.of(tables[0]), Sums.of(tables[1]))
-    inference = welch(contrast, alpha, higher_is_better=higher_is_better)
+    if n_best is None:
+        inference = welch(contrast, alpha, higher_is_better=higher_is_better)
+    else:
+        inference = anytime(contrast, n_best, alpha, higher_is_better=higher_is_better, burn_in=PERIOD_BURN_IN)
     constants = {**inference.constants, "period_us": float(period_us), "carry_over_us": float(carry_over_us)}
     return msgspec.structs.replace(inference, method="switchback, periods as units", constants=constants)
 

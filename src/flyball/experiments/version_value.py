@@ -1,11 +1,13 @@
 """`what_if` for a version of an application, from its stores."""
 
 from collections.abc import Mapping
+from statistics import mode
 
 import msgspec
 
 from flyball.core import BadInput, Refused, format_duration
 from flyball.experiments.experiment import metrics_of, releases_of
+from flyball.experiments.interleaved import credit_by_position
 from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.what_if import (
     Replays,
@@ -13,6 +15,7 @@ from flyball.experiments.what_if import (
     arm_choices,
     decision_choices,
     final_predictions,
+    list_value_of,
     own_answers,
     sampled,
     what_if,
@@ -37,7 +40,8 @@ def version_value(
     """What `version` would have earned of a metric of answers, and what its own answers earned since.
 
     Where it was an arm of a release, from that split; else, in a task that decides, from decisions that were drawn (the
-    control group of `fb.decide`), of `sample` answers since `since_us` that `replays` gives as the version would have.
+    control group of `fb.decide`), or in one that lists from items that were drawn (`cold_start_slots`, drafts), of
+    `sample` answers since `since_us` that `replays` gives as the version would have.
     Raises `NotFound` for another version, `BadInput` for another metric, `Refused` where the log cannot tell.
     """
     runtime.registry.version(version)
@@ -54,6 +58,8 @@ def version_value(
         others = [answer for answer in past if answer.decision and answer.version not in ("", version)]
         choices = list(decision_choices(sampled(others, sample), replays, rows, rows.followed(since_us)))
         how, end_us = "decisions drawn by chance", max((answer.at_us for answer in others), default=since_us)
+    elif about.items:
+        return _of_lists(runtime, version, rows, replays, as_of_us, since_us, sample)
     else:
         raise Refused(f"the log must hold answers drawn by chance to say what {version} would earn: {advice}")
     if not choices:
@@ -63,6 +69,30 @@ def version_value(
         )
     value = what_if(version, name, how, choices, advice, chosen.better)
     own = own_answers(runtime.predictions, version, rows, end_us + 1, as_of_us)
+    return value if own is None else msgspec.structs.replace(value, later=own[0], later_count=own[1])
+
+
+def _of_lists(
+    runtime: Runtime,
+    version: str,
+    rows: PredictionRows,
+    replays: Replays,
+    as_of_us: int,
+    since_us: int,
+    sample: int,
+) -> WhatIf:
+    """From lists some of whose items were drawn, of the length that most of them have."""
+    advice = _advice(runtime.app.task.about, version)
+    past = final_predictions(runtime.predictions, since_us, as_of_us, rows.label.within_us)
+    drawn = [answer for answer in past if answer.propensities and answer.version not in ("", version)]
+    if not drawn:
+        raise Refused(f"the log must hold answers drawn by chance to say what {version} would earn: {advice}")
+    length = mode(len(answer.items) for answer in drawn)
+    chosen = sampled((answer for answer in drawn if len(answer.items) == length), sample)
+    pairs = [(answer, replays(answer)) for answer in chosen]
+    credit = credit_by_position(runtime.outcomes_path, rows.label.name, since_us)
+    value = list_value_of(pairs, credit, version, rows.label.name, advice)
+    own = own_answers(runtime.predictions, version, rows, max(answer.at_us for answer in drawn) + 1, as_of_us)
     return value if own is None else msgspec.structs.replace(value, later=own[0], later_count=own[1])
 
 

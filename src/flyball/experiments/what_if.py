@@ -13,7 +13,16 @@ from flyball.events import EventLog
 from flyball.experiments.prediction_rows import NOTHING, LabelValues, PredictionRows
 from flyball.outcomes import Prediction, prediction_of, records_between
 from flyball.releases import Release, unit_of
-from flyball.statistics import LIST_FORMS, Overlap, PolicyValue, importance_weights, list_value, overlap, policy_value
+from flyball.statistics import (
+    LIST_FORMS,
+    Overlap,
+    PolicyValue,
+    importance_weights,
+    list_value,
+    overlap,
+    policy_value,
+    position_probabilities,
+)
 
 MOST_UNSUPPORTED = 0.05
 """Of a policy: where the log could not show more than this, an estimate says little of it and none is given."""
@@ -66,7 +75,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sentences(self) -> tuple[str, ...]:
         """For a reader."""
-        best = self.values.get("dr", self.values["snips"])
+        best = self.values.get("dr") or next(iter(self.values.values()))
         lines = [
             f"{self.version} by {self.how}: {self.metric} {best.value:.4g}, between {best.low:.4g} and "
             f"{best.high:.4g}; logged answers had {self.logged_mean:.4g}.",
@@ -299,8 +308,43 @@ def list_choices(
     logged = np.array([[past.propensities.get(rank, 1.0) for rank in range(length)] for past, _ in pairs])
     check_exploration(logged.ravel().tolist(), version, advice)
     policy = np.array([[_item_probability(past, again, rank) for rank in range(length)] for past, again in pairs])
-    check_support(float(((logged >= 1.0) * (1.0 - policy)).mean()), version, advice)
+    impossible = np.array([[_impossible(past, again, rank) for rank in range(length)] for past, again in pairs])
+    check_support(float(impossible.mean()), version, advice)
     return list_value(policy, logged, rewards, form, units=[past.key for past, _ in pairs])
+
+
+def list_value_of(
+    pairs: Sequence[tuple[Prediction, Prediction]],
+    credit: Mapping[str, Mapping[int, float]],
+    version: str,
+    metric: str,
+    advice: str,
+) -> WhatIf:
+    """`list_choices` by every form, of pairs whose lists all have one length. `credit`: {answer: {position: reward}}.
+
+    Raises as `list_choices` does.
+    """
+    length = len(pairs[0][0].items)
+    rewards = [[credit.get(past.id, {}).get(rank, 0.0) for rank in range(length)] for past, _ in pairs]
+    values = {form: list_choices(pairs, rewards, version, advice, form) for form in ("per_item", "cascade")}
+    return WhatIf(
+        version=version,
+        metric=metric,
+        how="items drawn by chance",
+        values=values,
+        support=values["per_item"].overlap,
+        logged_mean=float(np.sum(rewards) / len(pairs)),
+    )
+
+
+def _impossible(past: Prediction, again: Prediction, rank: int) -> float:
+    """How likely the policy shows an item here that could not have been logged here."""
+    if past.teams and rank < len(again.items):
+        rankings = [team.items for team in past.teams]
+        able = position_probabilities(rankings, len(past.items))[rank]
+        return float(again.items[rank] not in able)
+    certain = past.propensities.get(rank, 1.0) >= 1.0
+    return 1.0 - _item_probability(past, again, rank) if certain else 0.0
 
 
 def _item_probability(past: Prediction, again: Prediction, rank: int) -> float:

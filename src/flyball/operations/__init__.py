@@ -11,6 +11,7 @@ from flyball.core import lazy_door
 from flyball.operations.backpressure import backpressure
 
 if TYPE_CHECKING:
+    from flyball.operations.bandit_rewards import BanditRewards
     from flyball.operations.console import Display, Lines, Panel
     from flyball.operations.consumers import FEATURE_LOCK, at_most_every, catch_up, consumers_of
     from flyball.operations.governor import Governor, GovernorDecision, LearningJob, LearningState, next_learn_us
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEATURE_LOCK",
+    "BanditRewards",
     "Child",
     "Consumer",
     "ConsumerStatus",

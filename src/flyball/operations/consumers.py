@@ -20,6 +20,8 @@ from flyball.tasks import AdaptedInterval
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US, ANSWERED_US = 5_000_000, 60_000_000
 SETTLE_US = 60_000_000
+FORGET_US, KEEP_EXPOSURES_US = 3_600_000_000, 400 * 86_400_000_000
+"""How often counts of answers are looked through, and how long they are kept: a year of releases can be shown."""
 RELEASE_US = 5_000_000
 FEATURE_LOCK = "features.lock"
 STATE_REBUILD_CONSUMER = "state_rebuild"
@@ -56,6 +58,7 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
             lambda: runtime.exposure_counter.offsets(len(predictions.ends())),
             lambda slices: runtime.exposure_counter.apply(slices),
             OUTCOME_BATCH,
+            at_most_every(FORGET_US, lambda now_us: runtime.exposure_counter.forget_before(now_us - KEEP_EXPOSURES_US)),
         ),
         *_intervals(runtime),
         _history(

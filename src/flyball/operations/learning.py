@@ -104,17 +104,18 @@ class ReleaseControl:
 
     @cached_property
     def _controller(self) -> Controller:
-        from flyball.operations.release_metrics import (
-            ReleaseMetrics,
-        )  # imports polars, which is needed only during a release
+        # these import polars, which is needed only during a release
+        from flyball.operations.bandit_rewards import BanditRewards
+        from flyball.operations.release_metrics import ReleaseMetrics
 
         runtime = self._runtime
         return Controller(
             runtime.registry,
             runtime.exposure_counter,
             lambda now_us, reason: runtime.actor(self._by, reason, now_us),
-            ReleaseMetrics(runtime),
+            ReleaseMetrics(runtime, runtime.known_metrics),
             runtime.shadow_counter,
+            BanditRewards(runtime),
         )
 
     def step(self, now_us: int) -> list[str]:

@@ -1,17 +1,22 @@
 """Reads metrics of what users did, as evidence for the release controller."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.experiments import MetricResult, experiment, interleaving
-from flyball.releases import MetricEvidence, Release
+from flyball.experiments import MetricResult, experiment, interleaving, switchback
+from flyball.operations.late_harm import late_harm
+from flyball.releases import KnownMetrics, MetricEvidence, Release
 from flyball.runtime import Runtime
+from flyball.statistics import Inference
 
 EVERY_US = 600_000_000
 """How long computed metrics are reused: computing them reads all exposures of the release."""
-_READ = ("canary", "ab", "bandit", "interleave")
+LOOKS = 100
+"""A release is looked at again after this part of its age: the older, the less one more look can change."""
+_READ = ("canary", "ab", "bandit", "interleave", "switchback")
 
 
 class ReleaseMetrics:
@@ -19,26 +24,33 @@ class ReleaseMetrics:
 
     Called with a release and the time, it returns the evidence, and the reason why no comparison is valid ("" when
     comparisons are valid). A metric that cannot be computed is marked missing, and a release does not advance on it.
+    What was computed is left in `kept` for whoever shows it.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, kept: KnownMetrics | None = None) -> None:
+        self._runtime, self._kept = runtime, kept
         self._known: dict[str, tuple[int, tuple[Sequence[MetricEvidence], str]]] = {}
 
     def __call__(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
-        if release.kind not in _READ:
+        promoted = release.kind == "immediate" and release.harmful and release.over
+        if release.kind not in _READ and not promoted:
             return (), ""
         at_us, known = self._known.get(release.id, (0, None))
-        if known is None or not at_us <= now_us < at_us + EVERY_US:
+        every_us = max(EVERY_US, (at_us - release.started_us) // LOOKS)
+        if known is None or not at_us <= now_us < at_us + every_us:
             known = self._read(release, now_us)
             self._known[release.id] = now_us, known
+            if self._kept is not None:
+                self._kept.note(release, now_us, *known)
         return known
 
     def _read(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
         declared = {**release.success, **release.harmful}
         arms = [arm.name for arm in release.arms[1:]]
-        if release.kind == "interleave":
-            return self._interleaved(release, now_us), ""
+        if release.kind == "immediate":
+            return late_harm(self._runtime, release, now_us), ""
+        if release.kind in ("interleave", "switchback"):
+            return self._shared(release, now_us), ""
         try:
             result = experiment(self._runtime, release.id, now_us)
         except FlyballError as error:
@@ -51,40 +63,50 @@ class ReleaseMetrics:
         blocked = "" if result.sample_ratio is None or result.comparable else result.sample_ratio.sentence
         return [metric_evidence(metric, release) for metric in result.metrics if metric.metric in declared], blocked
 
-    def _interleaved(self, release: Release, now_us: int) -> list[MetricEvidence]:
+    def _shared(self, release: Release, now_us: int) -> list[MetricEvidence]:
+        """Of releases whose units see all arms."""
         try:
-            result = interleaving(self._runtime, release, now_us)
+            if release.kind == "interleave":
+                result = interleaving(self._runtime, release, now_us)
+                return [
+                    _evidence(result.label, ranker.arm, ranker.inference, ranker.sentence) for ranker in result.rankers
+                ]
+            metrics = switchback(self._runtime, release, now_us).metrics
         except FlyballError as error:
-            return [MetricEvidence("credit", arm.name, "success", missing=str(error)) for arm in release.arms[1:]]
+            return [MetricEvidence(release.kind, arm.name, "success", missing=str(error)) for arm in release.arms[1:]]
         return [
-            MetricEvidence(
-                result.label,
-                ranker.arm,
-                "success",
-                effect=ranker.inference.effect,
-                low=ranker.inference.low,
-                high=ranker.inference.high,
-                missing=ranker.inference.missing,
-                sentence=ranker.sentence,
+            _evidence(
+                metric.metric,
+                metric.arm,
+                metric.inference,
+                metric.sentence,
+                metric.better,
+                "harmful" if metric.metric in release.harmful else "success",
             )
-            for ranker in result.rankers
+            for metric in metrics
         ]
+
+
+def _evidence(
+    name: str,
+    arm: str,
+    known: Inference | None,
+    sentence: str,
+    better: str = "high",
+    role: Literal["success", "harmful"] = "success",
+) -> MetricEvidence:
+    """Above 0 is better, whatever the direction of the metric."""
+    if known is None:
+        return MetricEvidence(name, arm, role, missing=sentence, sentence=sentence)
+    effect, low, high = known.effect, known.low, known.high
+    if better == "low":
+        effect, low, high = -effect, -high, -low
+    return MetricEvidence(name, arm, role, effect, low, high, known.missing, sentence)
 
 
 def metric_evidence(result: MetricResult, release: Release) -> MetricEvidence:
     """A metric of an experiment as evidence for the controller: above 0 is better, whatever the metric's direction."""
-    known = result.inference
-    missing = result.missing or ("nothing was measured yet" if known is None else known.missing)
-    evidence = MetricEvidence(
-        result.metric,
-        result.arm,
-        "success" if result.metric in release.success else "harmful",
-        missing=missing,
-        sentence=result.sentence,
-    )
-    if known is None:
-        return evidence
-    effect, low, high = known.effect, known.low, known.high
-    if result.better == "low":
-        effect, low, high = -effect, -high, -low
-    return msgspec.structs.replace(evidence, effect=effect, low=low, high=high)
+    role: Literal["success", "harmful"] = "success" if result.metric in release.success else "harmful"
+    evidence = _evidence(result.metric, result.arm, result.inference, result.sentence, result.better, role)
+    missing = result.missing or ("nothing was measured yet" if result.inference is None else evidence.missing)
+    return msgspec.structs.replace(evidence, missing=missing)

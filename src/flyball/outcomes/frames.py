@@ -22,8 +22,9 @@ def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) 
 
     Columns: `id, at, key`; each field of the request as `request.NAME`; `version, arrangement, arm, propensity, level,
     decision, decision_propensity, values`; `items, scores, sources, propensities` run beside each other; `offsets,
-    stale_us, took_us, worker`; `exposures`, a list of `release, arm, propensity`; `assigned, failed`. Fields that are
-    neither scalars nor lists of texts are JSON.
+    stale_us, took_us, worker`; `exposures`, a list of `release, arm, propensity`; `assigned, failed`; `drafted`, the
+    version that placed each item of a drafted list, [] for any other. Fields that are neither scalars nor lists of
+    texts are JSON.
     """
     import polars as pl
 
@@ -82,6 +83,7 @@ def _row(prediction: Prediction) -> dict[str, Any]:
         "exposures": exposure_rows(prediction),
         "assigned": prediction.assigned,
         "failed": prediction.failed,
+        "drafted": [prediction.teams[team].version for team in prediction.drafted],
     }
 
 
@@ -132,6 +134,7 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> "pl.DataFrame":
         "exposures": exposure_type(),
         "assigned": pl.String,
         "failed": pl.String,
+        "drafted": texts,
     }
     names = list(dict.fromkeys(name for row in rows for name in row)) or list(schema)
     columns = [_series(name, [row.get(name) for row in rows], schema.get(name)) for name in names]

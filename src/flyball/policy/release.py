@@ -39,6 +39,7 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
     watch_us: int = 0
     shadow_first: bool = False
     sampled: float = 1.0
+    group: str = ""
     slices: tuple[str, ...] = ()
 
 
@@ -195,12 +196,18 @@ def bandit(
     explore: float = 0.1,
     every: str = "1h",
     days: float = 14,
+    group: str = "",
     **others: Any,
 ) -> ReleasePlan:
-    """Shares that follow what the arms bring in: each `every`, by `policy`, from the label `reward`.
+    """Shares that follow what the arms bring in: each `every`, by `policy`, from the label `reward` of answers.
 
-    `explore`: the share that every arm keeps together. `others`: as in `ab`. Raises `BadDeclaration`.
+    `policy`: "thompson", "ucb" or "epsilon-greedy". `explore`: the share that is divided evenly among all arms whatever
+    they bring in, so that each answer's propensity is above 0. `group`: a field of the request whose values have shares
+    of their own (a contextual bandit by group). `weights`: the shares until the first look. `others`: as in `ab`.
+    Raises `BadDeclaration`.
     """
+    if not isinstance(group, str):
+        raise BadDeclaration("group of bandit(...)", "a field of the request", group)
     plan = ab(weights, days=days, success={reward: 0.0}, **others)
     if policy not in BANDIT_POLICIES:
         raise BadDeclaration("policy of bandit(...)", f"one of {', '.join(BANDIT_POLICIES)}", policy)
@@ -214,25 +221,34 @@ def bandit(
         "floor": floor,
         "policy": float(BANDIT_POLICIES.index(policy)),
     }
-    return msgspec.structs.replace(plan, kind="bandit", constants=constants)
+    return msgspec.structs.replace(plan, kind="bandit", constants=constants, group=group)
 
 
 BANDIT_POLICIES = ("epsilon-greedy", "thompson", "ucb")
 
 
-def switchback(period: str = "1h", *, days: float = 14, unit: str | Sequence[str] = (), **others: Any) -> ReleasePlan:
+def switchback(
+    period: str = "1h", *, burn_in: str = "0s", days: float = 14, unit: str | Sequence[str] = (), **others: Any
+) -> ReleasePlan:
     """All requests of one stretch of time go to one arm, drawn again for each: for where one unit's answer affects
     another's, such as drivers of one city.
 
-    `unit`: a field, such as a city, whose stretches are drawn apart. `others`: as in `ab`, of which a switchback takes
-    the whole layer. Raises `BadDeclaration`.
+    `burn_in`: how much of each stretch's beginning is left out, where the one before still has an effect. `unit`: a
+    field, such as a city, whose stretches are drawn apart. `others`: as in `ab`, of which a switchback takes the whole
+    layer. Raises `BadDeclaration`.
     """
     plan = ab(days=days, unit=unit, **others)
     if plan.traffic != 10_000:
         raise BadDeclaration(
             "traffic of switchback(...)", "100: time is not divided among releases", plan.traffic / 100
         )
-    constants = {**plan.constants, "period_us": float(_duration("period of switchback(...)", period))}
+    period_us, burn_in_us = (
+        float(_duration(f"{name} of switchback(...)", value))
+        for name, value in (("period", period), ("burn_in", burn_in))
+    )
+    if not burn_in_us < period_us:
+        raise BadDeclaration("burn_in of switchback(...)", f"shorter than the period of {period}", burn_in)
+    constants = {**plan.constants, "period_us": period_us, "burn_in_us": burn_in_us}
     return msgspec.structs.replace(plan, kind="switchback", constants=constants)
 
 

@@ -100,13 +100,15 @@ def _again(runtime: Runtime, prediction: Prediction) -> tuple[Prediction, list[s
 def _by_versions(prediction: Prediction, parts: Sequence[tuple[Prediction, Rebuilt]]) -> Serving:
     """The version that answered as the only one, or those whose lists were drafted from, each from its own state."""
     first = parts[0][0].version
-    arms = tuple(ReleaseArm(team.arm, team.version) for team in prediction.teams)
+    arms = tuple(ReleaseArm(team.arm, team.version, team.arrangement) for team in prediction.teams)
     drafts = Release(id="rel1", kind="interleave", state="interleave", arms=arms, salt="rel1")
+    pipelines = {(part.version, part.arrangement): rebuilt.load().pipeline for part, rebuilt in parts}
     return Serving(
         ReleaseState(champion=first, releases=(drafts,) if arms else ()),
-        {part.version: rebuilt.load().pipeline for part, rebuilt in parts},
+        {version: pipeline for (version, _), pipeline in pipelines.items()},
         contexts={part.version: partial(_contexts_of, part, rebuilt) for part, rebuilt in parts},
         arrangements={part.version: part.arrangement for part, _ in parts},
+        arranged=pipelines,
     )
 
 

@@ -20,8 +20,9 @@ from flyball.releases.arrangements import (
 )
 from flyball.releases.change import Change, check_servable, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
-from flyball.releases.evidence import Evidence, MetricEvidence
+from flyball.releases.evidence import ArmReward, Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter, slow_limit_us
+from flyball.releases.known_metrics import KnownMetrics
 from flyball.releases.release import (
     CANDIDATE,
     CONTROL,
@@ -51,6 +52,7 @@ from flyball.releases.state import (
     HoldoutGroup,
     ReleaseState,
     arrangement_id,
+    arrangements_of_arms,
     current,
     level_of,
     role_of,
@@ -60,8 +62,9 @@ from flyball.releases.state import (
 )
 
 if TYPE_CHECKING:  # what needs statistics
+    from flyball.releases.bandit import bandit_weights
     from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
-    from flyball.releases.controller import Controller, ReadMetrics, no_metrics
+    from flyball.releases.controller import Controller, ReadMetrics, ReadRewards, no_metrics, no_rewards
     from flyball.releases.described import ReleaseDescription, describe_now, describe_release
     from flyball.releases.shadow_described import ShadowDescription, describe_shadow
 
@@ -81,16 +84,19 @@ __all__ = [
     "Actor",
     "AnswerCounts",
     "ArmCounts",
+    "ArmReward",
     "Change",
     "Controller",
     "Evidence",
     "ExposureCounter",
     "GuardrailVerdict",
     "HoldoutGroup",
+    "KnownMetrics",
     "MetricEvidence",
     "Moments",
     "Override",
     "ReadMetrics",
+    "ReadRewards",
     "Release",
     "ReleaseArm",
     "ReleaseDecision",
@@ -111,6 +117,8 @@ __all__ = [
     "arrangement_in_service",
     "arrangement_to_serve",
     "arrangement_value",
+    "arrangements_of_arms",
+    "bandit_weights",
     "bucket_of",
     "change_release",
     "check_servable",
@@ -124,6 +132,7 @@ __all__ = [
     "level_of",
     "move",
     "no_metrics",
+    "no_rewards",
     "not_shown",
     "promote",
     "rank_biased_overlap",

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import format_duration
+from flyball.releases.bandit import bandit_weights, differs, shown_rewards, with_weights
 from flyball.releases.evidence import Evidence, MetricEvidence, shown_counts
 from flyball.releases.exposure_counts import AnswerCounts
 from flyball.releases.release import CONTROL, OVER, WHOLE, Command, Release
@@ -37,13 +38,15 @@ COUNTED: dict[str, _Counter] = {
 
 
 class ReleaseDecision(msgspec.Struct, frozen=True):
-    """A decision about a release: the command, the reason as text, and the evidence."""
+    """A decision about a release: the command, the reason as text, and the evidence. `changes`: fields of the release
+    that are others afterwards."""
 
     command: Command
     reason: str
     evidence: dict[str, Any]
     step: int | None = None
     held_for: str = ""
+    changes: dict[str, Any] = {}
 
 
 class GuardrailVerdict(msgspec.Struct, frozen=True):
@@ -86,6 +89,8 @@ def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecisio
         return ReleaseDecision("hold", cause[1], summary(release, evidence), held_for=cause[0])
     if release.state == "shadow":
         return _out_of_the_shadow(release, evidence, now_us)
+    if release.state == "bandit":
+        return _reweighted(release, evidence, now_us)
     if release.state != "canary" or now_us - release.since_us < release.constants["step_time_us"]:
         return None
     following = release.step + 1
@@ -111,6 +116,20 @@ def _out_of_the_shadow(release: Release, evidence: Evidence, now_us: int) -> Rel
     answers = sum(row.counts.answers for row in evidence.arms if row.arm != CONTROL)
     reason = f"every guardrail is within its margin over {answers:,} answers of the shadow"
     return ReleaseDecision("advance", reason, summary(release, evidence), step=0)
+
+
+def _reweighted(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
+    """The shares that follow from what the arms brought in, once they have held for as long as declared."""
+    if now_us - release.since_us < release.constants["step_time_us"] or not evidence.rewards:
+        return None
+    weights = bandit_weights(release, evidence.rewards, evidence.binary)
+    if not differs(release, weights):
+        return None
+    shares = ", ".join(f"{arm} {share:.2%}" for arm, share in weights.get("", {}).items())
+    groups = f"; {len(weights) - 1} groups of {release.group} apart" if release.group else ""
+    shown = {"rewards": shown_rewards(evidence.rewards, weights)}
+    reason = f"by {next(iter(release.success), 'reward')} so far: {shares}{groups}"
+    return ReleaseDecision("reweight", reason, shown, changes=with_weights(release, weights))
 
 
 def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[GuardrailVerdict]:
@@ -176,7 +195,7 @@ def _verdict(
     count, constants = COUNTED[name], release.constants
     strata = [
         (count(control, constants), control.answers, count(counts, constants), counts.answers, part / WHOLE)
-        for part, counts, control in evidence.strata(arm, CONTROL)
+        for part, counts, control in _compared(release, evidence, arm)
     ]
     bad_control, all_control = sum(row[0] for row in strata), sum(row[1] for row in strata)
     bad, answers = sum(row[2] for row in strata), sum(row[3] for row in strata)
@@ -190,6 +209,18 @@ def _verdict(
     elif rise < allowed and (log_e >= level or allowed >= 1.0):
         shown = "safe"
     return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown)
+
+
+def _compared(release: Release, evidence: Evidence, arm: str) -> list[tuple[int, AnswerCounts, AnswerCounts]]:
+    """(share, counts of the arm, those of control) by step; of a bandit, whose shares change every hour, pooled."""
+    if release.kind != "bandit":
+        return evidence.strata(arm, CONTROL)
+    own, control = AnswerCounts(), AnswerCounts()
+    for row in evidence.arms:
+        if row.arm in (arm, CONTROL):
+            (own if row.arm == arm else control).add(row.counts)
+    share = round(WHOLE * own.answers / max(own.answers + control.answers, 1))
+    return [(share, own, control)]
 
 
 _Stratum = tuple[int, int, int, int, float]
@@ -233,7 +264,9 @@ def _harm(release: Release, evidence: Evidence) -> str | None:
 
 def _harmful(release: Release, evidence: Evidence) -> str | None:
     for metric in evidence.metrics:
-        margin = release.harmful.get(metric.name, release.success.get(metric.name))
+        several = release.kind == "interleave" and len(release.arms) > 2  # the others are still to be compared
+        success = {} if several or release.kind == "bandit" else release.success  # a bandit's shares follow that
+        margin = release.harmful.get(metric.name, success.get(metric.name))
         if margin is not None and not metric.missing and metric.high < -margin:
             return metric.sentence or f"{metric.name} of {metric.arm} is worse by at least {-metric.high:.4g}"
     return None
@@ -252,7 +285,8 @@ def _resumed(release: Release, evidence: Evidence) -> ReleaseDecision | None:
 def _held_for(release: Release, evidence: Evidence, now_us: int) -> tuple[str, str] | None:
     if evidence.blocked:
         return BLOCKED, evidence.blocked
-    waited_us, silence_us = now_us - release.since_us, release.constants.get("silence_us", 0.0)
+    began_us = release.started_us if release.kind == "bandit" else release.since_us
+    waited_us, silence_us = now_us - began_us, release.constants.get("silence_us", 0.0)
     quiet_us = now_us - max(evidence.last_us, release.since_us)
     if silence_us and quiet_us >= silence_us:
         return SILENCE, f"no answer took part for {_shown_time(quiet_us)}"

@@ -22,9 +22,9 @@ from flyball.releases.change import (
     replace_state,
     rollback,
 )
-from flyball.releases.opening import draft, holdout_for, placed
-from flyball.releases.release import UNDER_WAY, WHOLE, Command, Release, StateName, move, shown_state
-from flyball.releases.state import ReleaseState, current
+from flyball.releases.opening import arm_of, draft, holdout_for, placed, renewed
+from flyball.releases.release import CANDIDATE, UNDER_WAY, WHOLE, Command, Release, StateName, move, shown_state
+from flyball.releases.state import ReleaseState, arrangement_id, current
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -76,7 +76,6 @@ def start_release(
             plan=plan,
             constants=constants,
         )
-    _check_served(plan)
     for version in versions:
         _check_candidate(registry, before, version, actor)
     release = draft(before, plan, versions, actor.by, actor.reason, actor.now_us)
@@ -93,6 +92,23 @@ def start_release(
     return Change(
         done, True, f"{release.id} started: {', '.join(versions)} against {before.champion}, {shown_state(started)}"
     )
+
+
+def renew_holdout(registry: Registry, actor: Actor) -> Change:
+    """Let the holdout go on from today's champion when its time is over; before that nothing changes.
+
+    Raises `Refused` when another change came in between.
+    """
+    before = current(registry)
+    holdout = renewed(before, actor.now_us)
+    if holdout is None or holdout == before.holdout:
+        return Change(before, False, "the holdout stays as it is")
+    entry = AuditEntry(
+        at_us=actor.now_us, by=actor.by, action="renew holdout", subject=holdout.version, reason=actor.reason
+    )
+    after = msgspec.structs.replace(before, holdout=holdout)
+    state = replace_state(registry, before.serial, before, after, entry)
+    return Change(state, True, f"the holdout of {holdout.share:.2%} goes on from {holdout.version}")
 
 
 def change_release(
@@ -163,9 +179,16 @@ def _promoted(
         raise Refused(f"{release.id} must be under way to be promoted, got {shown_state(release)}")
     if version and version not in release.versions:
         raise Refused(f"version must be one of {release.id}: {', '.join(release.versions)}; got {version}")
+    arm = next((arm for arm in release.arms if version and arm.version == version), release.arms[-1])
+    if not arm.version:
+        revision = arrangement_id(arm.arrangement or 0)
+        raise Refused(
+            f"{release.id} must be of another version to be promoted, got arrangement {revision} of the champion: "
+            f"finish it, then run flyball arrangements release {revision}"
+        )
     return promote(
         registry,
-        version or release.candidate,
+        arm.version,
         actor.reason,
         actor.by,
         actor.now_us,
@@ -173,6 +196,7 @@ def _promoted(
         serial=serial,
         features=actor.features,
         opens=actor.opens,
+        arrangement=arm.arrangement,
         evidence=evidence,
     )
 
@@ -221,21 +245,14 @@ def all_releases(registry: Registry) -> list[Release]:
     return [msgspec.convert(document, Release) for document in registry.release_objects()]
 
 
-UNSERVED = {
-    "bandit": "nothing moves its shares yet",
-}
-"""{kind: why a release of it cannot be started}: it would look as if it ran."""
-
-
-def _check_served(plan: ReleasePlan) -> None:
-    kind = "shadow" if plan.shadow_first else plan.kind
-    if kind in UNSERVED:
-        raise Refused(
-            f"a release must be of a kind that is served, got {kind}: {UNSERVED[kind]}; declare a canary or ab"
-        )
-
-
-def _check_candidate(registry: Registry, before: ReleaseState, version_id: str, actor: Actor) -> None:
+def _check_candidate(registry: Registry, before: ReleaseState, answered_by: str, actor: Actor) -> None:
+    arm = arm_of(CANDIDATE, answered_by)
+    version_id, revision = arm.version or before.champion or "", before.arrangement
+    if arm.arrangement is not None:
+        revision = registry.arrangement(arrangement_id(arm.arrangement)).revision
+    if version_id == before.champion and revision != before.arrangement:
+        check_opens(registry, registry.version(version_id), revision, actor.opens)
+        return
     if version_id == before.champion:
         raise Refused(f"{version_id} must be another version than the champion to be compared with it")
     for release in before.under_way:
@@ -243,7 +260,7 @@ def _check_candidate(registry: Registry, before: ReleaseState, version_id: str, 
             raise Refused(f"{version_id} must be in one release at a time, got {release.id}, {shown_state(release)}")
     version = registry.version(version_id)
     check_servable(version, actor.artifacts, actor.features)
-    check_opens(registry, version, before.arrangement, actor.opens)
+    check_opens(registry, version, revision, actor.opens)
 
 
 def _changed(before: ReleaseState, steps: Sequence[Step], **changes: Any) -> ReleaseState:

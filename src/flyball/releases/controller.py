@@ -7,16 +7,23 @@ from flyball.core import Refused
 from flyball.registry import Registry
 from flyball.releases.canary import ReleaseDecision, advance
 from flyball.releases.change import Change
-from flyball.releases.commands import Actor, change_release
-from flyball.releases.evidence import Evidence, MetricEvidence
+from flyball.releases.commands import Actor, change_release, renew_holdout
+from flyball.releases.evidence import ArmReward, Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
 from flyball.releases.release import OVER, Release
 from flyball.releases.shadow_counts import ShadowCounter
 from flyball.releases.state import current
 
+ReadRewards = Callable[[Release, int], tuple[Sequence[ArmReward], bool]]
+"""(release, now) -> what the arms of a bandit brought in, and whether each reward is 0 or 1."""
 ReadMetrics = Callable[[Release, int], tuple[Sequence[MetricEvidence], str]]
 """Reads metrics: (release, now) -> their evidence, and the reason why no comparison is valid, "" when it is."""
 DAY_US = 86_400_000_000
+
+
+def no_rewards(release: Release, now_us: int) -> tuple[Sequence[ArmReward], bool]:
+    """Nothing is known: shares stay as they are."""
+    return (), True
 
 
 def no_metrics(release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
@@ -30,6 +37,7 @@ def read_evidence(
     counter: ExposureCounter,
     metrics: ReadMetrics = no_metrics,
     shadows: ShadowCounter | None = None,
+    rewards: ReadRewards = no_rewards,
 ) -> Evidence:
     """What is known of a release now; nothing of a shadow without `shadows`."""
     if release.acts_as == "shadow":
@@ -45,14 +53,15 @@ def read_evidence(
         before = counter.of_version(release.over, release.started_us - DAY_US, release.started_us)
         for row in arms:
             since.add(row.counts)
-    return Evidence(arms, before, since, tuple(measured), blocked)
+    earned, binary = rewards(release, now_us) if release.acts_as == "bandit" else no_rewards(release, now_us)
+    return Evidence(arms, before, since, tuple(measured), blocked, rewards=tuple(earned), binary=binary)
 
 
 class Controller:
     """Decides about releases when `step` is called; its only state is in the stores.
 
-    `counter`, `metrics` and, of shadows, `shadows` give the evidence; `actor(now_us, reason)` says in whose name and by
-    which checks changes are made.
+    `counter`, `metrics`, of shadows `shadows` and of bandits `rewards` give the evidence; `actor(now_us, reason)` says
+    in whose name and by which checks changes are made.
     """
 
     def __init__(
@@ -62,13 +71,14 @@ class Controller:
         actor: Callable[[int, str], Actor],
         metrics: ReadMetrics = no_metrics,
         shadows: ShadowCounter | None = None,
+        rewards: ReadRewards = no_rewards,
     ) -> None:
         self._registry, self._counter, self._actor, self._metrics = registry, counter, actor, metrics
-        self._shadows = shadows
+        self._shadows, self._rewards = shadows, rewards
 
     def step(self, now_us: int) -> list[Change]:
         """The changes made. A change that conflicts with another one is left to the next step."""
-        changes: list[Change | None] = []
+        changes: list[Change | None] = [self._renewed_holdout(now_us)]
         for release_id in [release.id for release in current(self._registry).releases]:
             state = current(self._registry)  # the one before may have changed it
             release = next((release for release in state.releases if release.id == release_id), None)
@@ -89,16 +99,23 @@ class Controller:
                     changes.append(self._refused(release, decision, error, now_us))
         return [change for change in changes if change is not None]
 
+    def _renewed_holdout(self, now_us: int) -> Change | None:
+        try:
+            change = renew_holdout(self._registry, self._actor(now_us, "its time is over"))
+        except Refused:  # another change came in between: the next step looks again
+            return None
+        return change if change.changed else None
+
     def evidence(self, release: Release, now_us: int) -> Evidence:
         """What is known of a release now."""
-        return read_evidence(release, now_us, self._counter, self._metrics, self._shadows)
+        return read_evidence(release, now_us, self._counter, self._metrics, self._shadows, self._rewards)
 
     def _carried_out(
         self, release: Release, decision: ReleaseDecision, serial: int, evidence: Evidence, now_us: int
     ) -> Change:
-        changes: dict[str, Any] = {}
+        changes: dict[str, Any] = dict(decision.changes)
         if decision.held_for:  # answers that came before the clock was set back are not taken for new ones
-            changes = {"held_for": decision.held_for, "held_us": max(evidence.last_us, now_us)}
+            changes |= {"held_for": decision.held_for, "held_us": max(evidence.last_us, now_us)}
         return change_release(
             self._registry,
             release.id,

@@ -9,8 +9,8 @@ from flyball.registry import Registry, ReleaseStep
 from flyball.releases.canary import GuardrailVerdict, advance, not_shown, verdicts
 from flyball.releases.change import number_of
 from flyball.releases.commands import find_release
-from flyball.releases.controller import ReadMetrics, no_metrics, read_evidence
-from flyball.releases.evidence import Evidence
+from flyball.releases.controller import ReadMetrics, ReadRewards, no_metrics, no_rewards, read_evidence
+from flyball.releases.evidence import ArmReward, Evidence
 from flyball.releases.exposure_counts import ExposureCounter
 from flyball.releases.release import UNDER_WAY, WHOLE, Release, shown_state
 from flyball.releases.shadow_counts import ShadowCounter, ShadowResult
@@ -49,7 +49,10 @@ def describe_release(
         state=shown_state(release),
         arms=[_arm(row.arm, row.share, row.counts.answers, row.counts.failed) for row in evidence.arms],
         guardrails=verdicts(release, evidence) if split else [],
-        metrics=[metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics],
+        metrics=[
+            *(metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics),
+            *(_reward(release, reward) for reward in evidence.rewards),
+        ],
         missing=not_shown(release, evidence, next_share(release)) if split and _goes_on(release) else [],
         next=following,
         steps=registry.release_steps(number_of(release)),
@@ -64,11 +67,22 @@ def describe_now(
     shadows: ShadowCounter,
     now_us: int,
     metrics: ReadMetrics = no_metrics,
+    rewards: ReadRewards = no_rewards,
 ) -> ReleaseDescription:
-    """The description of a release by what is counted of it, and by `metrics` measured; raises `NotFound`."""
+    """The description of a release by what is counted of it, `metrics` and `rewards`; raises `NotFound`."""
     release = find_release(registry, current(registry), release_id)
-    evidence = read_evidence(release, now_us, counter, metrics, shadows)
+    evidence = read_evidence(release, now_us, counter, metrics, shadows, rewards)
     return describe_release(registry, release, evidence, now_us, shadows.result(release_id))
+
+
+def _reward(release: Release, reward: ArmReward) -> str:
+    """What an arm of a bandit brought in, and the share it has for that."""
+    weights = release.weights.get(reward.group) or release.shares()
+    where = f" where {release.group} is {reward.group}" if reward.group else ""
+    return (
+        f"{reward.arm}{where}: {next(iter(release.success), 'reward')} {reward.mean:.4g} over {reward.answers:,} "
+        f"answers, share {weights.get(reward.arm, 0.0):.2%}"
+    )
 
 
 def _goes_on(release: Release) -> bool:

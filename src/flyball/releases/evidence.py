@@ -26,11 +26,27 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     sentence: str = ""
 
 
+class ArmReward(msgspec.Struct, frozen=True):
+    """What the answers of one arm brought in, each weighted by the inverse of its propensity.
+
+    `group`: the value of the release's group field, "" for all. `answers`: those with a final label; `effective`: how
+    many they are worth once weighted. `mean`, `mean_square`: of the rewards.
+    """
+
+    arm: str
+    group: str
+    answers: int
+    effective: float
+    mean: float
+    mean_square: float
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """`arms`: the answers that took part, by share and arm; of a shadow, its own answers. `before`: those of the
     champion that a new one is watched against, `since`: those of the new one since. `metrics`: of what followed the
     answers. `blocked`: why no comparison can be believed, such as units that are not split as declared; "" when they
-    can. `known_us`: up to when answers are counted."""
+    can. `known_us`: up to when answers are counted. `rewards`: what the arms of a bandit brought in;
+    `binary`: whether each reward is 0 or 1."""
 
     arms: tuple[ArmCounts, ...] = ()
     before: AnswerCounts = msgspec.field(default_factory=AnswerCounts)
@@ -38,6 +54,8 @@ class Evidence(msgspec.Struct, frozen=True):
     metrics: tuple[MetricEvidence, ...] = ()
     blocked: str = ""
     known_us: int = 0
+    rewards: tuple[ArmReward, ...] = ()
+    binary: bool = True
 
     @property
     def last_us(self) -> int:

@@ -15,7 +15,8 @@ def draft(
 ) -> Release:
     """The release of `versions` by `plan`, not yet started; its number is the next one of `state`.
 
-    `versions`: one for each arm beside control. Raises `Refused` when there are more or fewer arms than versions.
+    `versions`: one for each arm beside control, see `arm_of`. Raises `Refused` when there are more or fewer arms than
+    versions.
     """
     arms = _arms(plan, versions)
     kind: ReleaseKind = msgspec.convert(plan.kind, ReleaseKind)
@@ -39,6 +40,7 @@ def draft(
         success=plan.success,
         harmful=plan.harmful,
         sampled=plan.sampled,
+        group=plan.group,
         slices=plan.slices,
         shadow_first=plan.shadow_first,
         created_us=now_us,
@@ -59,12 +61,26 @@ def _arms(plan: ReleasePlan, versions: Sequence[str]) -> tuple[ReleaseArm, ...]:
     weights = plan.weights or {CONTROL: 1.0, CANDIDATE: 1.0}
     arms = (
         ReleaseArm(CONTROL, weight=weights[CONTROL]),
-        *(ReleaseArm(name, version, weight=weights[name]) for name, version in zip(names, versions, strict=True)),
+        *(arm_of(name, version, weights[name]) for name, version in zip(names, versions, strict=True)),
     )
     for arm in plan.overrides:
         if arm not in weights:
             raise Refused(f"overrides must be of arms of the release: {', '.join(weights)}; got {arm}")
     return arms
+
+
+def arm_of(name: str, answered_by: str, weight: float = 1.0) -> ReleaseArm:
+    """An arm by what a person names: "v3", "v3@a2" by an arrangement of its own, "@a2" for the champion by that.
+
+    Raises `Refused` for another form.
+
+    >>> arm_of("candidate", "v3@a2")
+    ReleaseArm(name='candidate', version='v3', arrangement=2, weight=1.0)
+    """
+    version, at, revision = answered_by.partition("@")
+    if at and not (revision.startswith("a") and revision[1:].isdecimal()):
+        raise Refused(f"an arm must be a version and an arrangement such as v3@a2 or @a2, got {answered_by}")
+    return ReleaseArm(name, version, int(revision[1:]) if at else None, weight)
 
 
 def placed(state: ReleaseState, release: Release) -> Release:

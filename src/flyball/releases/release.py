@@ -99,6 +99,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     since when. `resumes`: the state that it goes back to. `since_us`: when the present state or step began.
     `watch_until_us`: until when a champion may still be rolled back by what comes to be known. `over`: the champion it
     was compared with.
+    `group`: of a bandit, the field whose values have shares of their own; `weights`: {value: {arm: share}}.
     """
 
     id: str
@@ -131,6 +132,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     ended_us: int = 0
     watch_until_us: int = 0
     over: str = ""
+    group: str = ""
+    weights: dict[str, dict[str, float]] = {}
     by: str = ""
     reason: str = ""
 
@@ -148,6 +151,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     def versions(self) -> tuple[str, ...]:
         """The versions that its arms name."""
         return tuple(dict.fromkeys(arm.version for arm in self.arms if arm.version))
+
+    @property
+    def answered_by(self) -> tuple[str, ...]:
+        """What its arms beside control answer by, for a reader: "v3", "v3@a2", "@a2" for the champion by that."""
+        return tuple(
+            arm.version if arm.arrangement is None else f"{arm.version}@a{arm.arrangement}" for arm in self.arms[1:]
+        )
 
     def shares(self) -> dict[str, float]:
         """{arm: its share of the units that take part}, adding up to 1; of an interleaved release all arms are one."""

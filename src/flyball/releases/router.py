@@ -103,7 +103,7 @@ class Router:
         layers: dict[str, list[_Split]] = {}
         for release in state.under_way:
             if release.acts_as in SPLIT:
-                layers.setdefault(release.layer, []).append(_split_of(release, self._champion))
+                layers.setdefault(release.layer, []).extend(_splits_of(release, self._champion))
         self._layers = [(_hasher(f"layer {name}"), tuple(splits)) for name, splits in sorted(layers.items())]
         self._split = bool(self._champion) and bool(self._layers or self._holdout)
         self._routes: dict[_Marks, Route] = {}
@@ -235,6 +235,27 @@ def _share(takes: list[_Split], outcome: _Outcome) -> float:
     return share + (1.0 - sum(split.part for split in takes)) if outcome == _CHAMPION else share
 
 
+def _splits_of(release: Release, champion: str) -> list[_Split]:
+    """One split of a release; where groups have shares of their own, one for each and one for all other requests."""
+    if not release.weights:
+        return [_split_of(release, champion)]
+    ungrouped = msgspec.structs.replace(release, weights={})
+    splits = []
+    for value, weights in release.weights.items():
+        arms = tuple(msgspec.structs.replace(arm, weight=weights[arm.name]) for arm in release.arms)
+        within = _both(_matcher(release.targets), _matcher({release.group: (value,)}))
+        splits.append(
+            msgspec.structs.replace(_split_of(msgspec.structs.replace(ungrouped, arms=arms), champion), matches=within)
+        )
+    known, inside = frozenset(release.weights), _matcher(release.targets)
+    others = _both(inside, lambda event: str(getattr(event, release.group, "")) not in known)
+    return [*splits, msgspec.structs.replace(_split_of(ungrouped, champion), matches=others)]
+
+
+def _both(first: _Matches, second: _Matches) -> _Matches:
+    return lambda event: first(event) and second(event)
+
+
 def _split_of(release: Release, champion: str) -> _Split:
     arms = {arm.name: arm for arm in release.arms}
     slices = _drafted(release, champion) if release.acts_as == "interleave" else _slices(release, champion)
@@ -262,10 +283,11 @@ def _slices(release: Release, champion: str) -> list[_Slice]:
     slices, end = [], 0
     for arm in release.arms:
         size = sizes[arm.name] if arm is not release.arms[-1] else BUCKETS - end
-        if size:
-            end += size
-            outcome = "" if arm.version == champion else arm.version, arm.arrangement
-            slices.append(_Slice(end, arm.name, outcome, Exposure(release.id, arm.name, size / BUCKETS)))
+        if not size:
+            continue
+        end, share = end + size, size / BUCKETS
+        outcome = "" if arm.version == champion else arm.version, arm.arrangement
+        slices.append(_Slice(end, arm.name, outcome, Exposure(release.id, arm.name, share)))
     return slices
 
 

@@ -93,6 +93,13 @@ def versions_to_serve(state: ReleaseState) -> list[str]:
     return _versions(state, [release for release in state.under_way if release.acts_as != "shadow"])
 
 
+def arrangements_of_arms(state: ReleaseState) -> list[tuple[str, int]]:
+    """(version, revision) of the arms that answer by an arrangement of their own."""
+    arms = (arm for release in state.under_way if release.acts_as != "shadow" for arm in release.arms)
+    pairs = ((arm.version or state.champion or "", arm.arrangement) for arm in arms if arm.arrangement is not None)
+    return list(dict.fromkeys((version, revision) for version, revision in pairs if revision is not None))
+
+
 def versions_in_shadow(state: ReleaseState) -> list[str]:
     """The versions that shadows compare: the champion first; none while there is no shadow."""
     shadows = [release for release in state.under_way if release.acts_as == "shadow"]

@@ -18,7 +18,7 @@ def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> Non
         must = "of a task that answers with lists, such as fb.Recommend: a number or a decision cannot be drafted"
         raise BadDeclaration(f"release={where}", f"{must}; compare by fb.ab() or fb.canary()", f"task {about.kind}")
     fields = [name for name in about.request.__struct_fields__ if name != "at"]
-    read = {"unit": plan.unit, "only": tuple(plan.targets)}
+    read = {"unit": plan.unit, "only": tuple(plan.targets), "group": (plan.group,) if plan.group else ()}
     read["overrides"] = tuple(name for rule in plan.overrides.values() for name in rule)
     for argument, names in read.items():
         for name in names:

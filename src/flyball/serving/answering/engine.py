@@ -45,8 +45,9 @@ class Serving(msgspec.Struct, frozen=True):
     declared one. `contexts`: {version: how the contexts of its requests are read}, where that is
     another way than the engine's. `refused`: {version: why it is out of service}. `fallback`: what needs neither
     version nor store; `fallback_version`: the version it was precomputed with, "" for none, and by which revision
-    (`fallback_arrangement`). `catalog_offsets`: the events behind the catalogs, () when they changed while they were
-    read. `titles`: {item: its title}.
+    (`fallback_arrangement`). `arranged`: of arms that answer by an arrangement of their own, {(version, revision):
+    pipeline}. `catalog_offsets`: the events behind the catalogs, () when they changed while they were read. `titles`:
+    {item: its title}.
     """
 
     release: ReleaseState = ReleaseState()
@@ -59,6 +60,17 @@ class Serving(msgspec.Struct, frozen=True):
     titles: dict[str, str] = {}
     arrangements: dict[str, int] = {}
     fallback_arrangement: int = 0
+    arranged: dict[tuple[str, int], Pipeline] = {}
+
+    def pipeline_of(self, version: str, arrangement: int | None) -> Pipeline | None:
+        """The pipeline of a version by an arrangement, None for the released one; None where it is not loaded."""
+        if arrangement is None:
+            return self.pipelines.get(version)
+        return self.arranged.get((version, arrangement))
+
+
+_Source = tuple[str, int | None]
+"""A version and the arrangement it answers by, None for the released one."""
 
 
 class ScoringProgress:
@@ -166,7 +178,8 @@ class Engine:
         read, offsets = _Contexts(requests, self._note).by(serving.contexts.get(version, self._read))
         if read is None:
             return ["state"] * len(requests), ()
-        return self._responses(serving, version, range(len(requests)), requests, read), offsets
+        pipeline = serving.pipelines[version]
+        return self._responses(serving, version, range(len(requests)), requests, read, pipeline), offsets
 
     def _routes(self, serving: Serving, requests: Sequence[Request]) -> list[Route]:
         router = self._router
@@ -186,13 +199,13 @@ class Engine:
     ) -> None:
         """Fill `answered` with lists drafted from what all teams of a route answer, and `failed` with why one did not:
         then no draft is made, and the champion answers."""
-        batches: dict[str, list[tuple[int, int]]] = {}
+        batches: dict[_Source, list[tuple[int, int]]] = {}
         for index, chosen in enumerate(routes):
             for team, arm in enumerate(chosen.teams):
-                batches.setdefault(arm.version, []).append((index, team))
+                batches.setdefault((arm.version, arm.arrangement), []).append((index, team))
         lists: dict[tuple[int, int], LevelAnswer] = {}
-        for version, batch in batches.items():
-            answers = self._by_version(serving, version, [row for row, _ in batch], requests, contexts, progress)
+        for source, batch in batches.items():
+            answers = self._by_version(serving, source, [row for row, _ in batch], requests, contexts, progress)
             for (index, team), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, str):
                     failed[index] = failed[index] or answer
@@ -215,18 +228,19 @@ class Engine:
     ) -> None:
         """Fill `answered` with the responses of versions, each by the first of a request's versions that can answer,
         and `failed` with the reason where that was not the first."""
-        by_chosen = {version: _versions(serving, version) for version in {chosen.version for chosen in routes}}
-        versions = [by_chosen[chosen.version] for chosen in routes]
-        for index, chosen in enumerate(routes):
-            if chosen.version and chosen.version not in serving.pipelines and not chosen.teams:
+        chosen_sources = [(chosen.version, chosen.arrangement) for chosen in routes]
+        by_source = {source: _versions(serving, source) for source in set(chosen_sources)}
+        versions = [by_source[source] for source in chosen_sources]
+        for index, (chosen, source) in enumerate(zip(routes, chosen_sources, strict=True)):
+            if chosen.version and by_source[source][:1] != [source] and not chosen.teams:
                 failed[index] = "load"
         for depth in range(max(map(len, versions), default=0)):
-            batches: dict[str, list[int]] = {}
+            batches: dict[_Source, list[int]] = {}
             for index, candidates in enumerate(versions):
                 if answered[index] is None and depth < len(candidates):
                     batches.setdefault(candidates[depth], []).append(index)
-            for version, batch in batches.items():
-                answers = self._by_version(serving, version, batch, requests, contexts, progress)
+            for source, batch in batches.items():
+                answers = self._by_version(serving, source, batch, requests, contexts, progress)
                 for index, answer in zip(batch, answers, strict=True):
                     if isinstance(answer, str):
                         failed[index] = failed[index] or answer
@@ -236,22 +250,24 @@ class Engine:
     def _by_version(
         self,
         serving: Serving,
-        version: str,
+        source: _Source,
         batch: Sequence[int],
         requests: Sequence[Request],
         contexts: _Contexts,
         progress: ScoringProgress,
     ) -> list[LevelAnswer | str]:
         """What a version answers to each of these requests, or why it does not."""
-        if version not in serving.pipelines:
+        version, pipeline = source[0], serving.pipeline_of(*source)
+        if pipeline is None:
             return ["load"] * len(batch)
         read, offsets = contexts.by(serving.contexts.get(version, self._read))
         if read is None:
             return ["state"] * len(batch)
         progress.version = version
-        responses = self._responses(serving, version, batch, requests, read)
+        responses = self._responses(serving, version, batch, requests, read, pipeline)
         progress.version = ""
-        level, arrangement = level_of(serving.release, version), serving.arrangements.get(version, 0)
+        level = level_of(serving.release, version)
+        arrangement = serving.arrangements.get(version, 0) if source[1] is None else source[1]
         return [
             response if isinstance(response, str) else LevelAnswer(response, version, arrangement, level, offsets)
             for response in responses
@@ -264,18 +280,17 @@ class Engine:
         batch: Sequence[int],
         requests: Sequence[Request],
         contexts: Sequence[Any],
+        pipeline: Pipeline,
     ) -> list[Response | str]:
         """The version's responses, or the kind of failure for each request; a batch that raises is retried one by
         one."""
         try:
-            responses = serving.pipelines[version].answer(
-                [requests[index] for index in batch], [contexts[index] for index in batch]
-            )
+            responses = pipeline.answer([requests[index] for index in batch], [contexts[index] for index in batch])
         except Exception as error:  # a version may raise anything; the next level continues
             self._note("score", version, error)
             if len(batch) == 1:
                 return ["score"]
-            return [self._responses(serving, version, [index], requests, contexts)[0] for index in batch]
+            return [self._responses(serving, version, [index], requests, contexts, pipeline)[0] for index in batch]
         if len(responses) != len(batch):
             self._note("wrong", version, f"{len(responses)} responses to {len(batch)} requests")
             return ["wrong"] * len(batch)
@@ -307,7 +322,9 @@ class Engine:
         return LevelAnswer(response, serving.fallback_version, serving.fallback_arrangement, level, offsets)
 
     def _stamp(self, serving: Serving, request: Request, chosen: Route, answer: LevelAnswer, failed: str) -> Prediction:
-        as_assigned = answer.version == chosen.version and answer.level not in FALLBACK_LEVELS
+        own = chosen.arrangement in (None, answer.arrangement)
+        as_assigned = answer.version == chosen.version and own and answer.level not in FALLBACK_LEVELS
+        assigned = chosen.version if chosen.arrangement is None else f"{chosen.version}@a{chosen.arrangement}"
         return prediction_of_response(
             request,
             answer.response,
@@ -321,18 +338,18 @@ class Engine:
             fallback=serving.fallback.offsets if answer.level in FALLBACK_LEVELS else (),
             stale_us=self.stale_us,
             exposures=chosen.exposures,
-            assigned="" if as_assigned else chosen.version,
+            assigned="" if as_assigned else assigned,
             failed="" if as_assigned else failed,
             teams=answer.teams,
             drafted=answer.drafted,
         )
 
 
-def _versions(serving: Serving, chosen: str) -> list[str]:
-    """The loaded versions to try, best first."""
+def _versions(serving: Serving, chosen: _Source) -> list[_Source]:
+    """The loaded versions to try, best first; all but the assigned one by the released arrangement."""
     release = serving.release
-    names = dict.fromkeys((chosen, release.champion or "", release.previous or ""))
-    return [version for version in names if version in serving.pipelines]
+    sources = dict.fromkeys((chosen, (release.champion or "", None), (release.previous or "", None)))
+    return [source for source in sources if serving.pipeline_of(*source) is not None]
 
 
 def _drafted(request: Request, chosen: Route, answers: Sequence[LevelAnswer], level: str) -> LevelAnswer:

@@ -74,7 +74,8 @@ class _Releases:
 
         def described() -> Any:
             runtime, now_us = self._runtime, self._runtime.clock.now_us()
-            return describe_now(runtime.registry, name, runtime.exposure_counter, runtime.shadow_counter, now_us)
+            counters = runtime.exposure_counter, runtime.shadow_counter
+            return describe_now(runtime.registry, name, *counters, now_us, runtime.known_metrics)
 
         return _answered(await self._service.aside(described))
 

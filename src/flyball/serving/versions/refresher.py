@@ -15,8 +15,10 @@ from flyball.features import Entity
 from flyball.outcomes import IntervalState, read_interval
 from flyball.releases import (
     ReleaseState,
+    arrangement_id,
     arrangement_in_service,
     arrangement_value,
+    arrangements_of_arms,
     current,
     versions_to_serve,
 )
@@ -92,6 +94,7 @@ class Refresher:
         self._lock = threading.Lock()
         self._release = ReleaseState()
         self._loaded: dict[str, Loaded] = {}
+        self._arranged: dict[tuple[str, int], Loaded] = {}
         self._files = ArtifactFiles()
         self._failed: dict[str, tuple[str, int]] = {}
         self._tripped: dict[str, str] = {}
@@ -270,7 +273,13 @@ class Refresher:
                 raise
             except Exception as error:  # the others get the new catalog
                 self._take_out(version, error, self._last_us)
+        arranged = {
+            key: loader.reopen(known, known.arrangement, known.revision)
+            for key, known in self._arranged.items()
+            if key[0] in loaded
+        }
         with self._lock:
+            self._arranged = arranged
             self._loaded, self._catalog, self._catalog_offsets = loaded, catalog, offsets
             self._loader, self._titles = loader, titles_of(catalog, items)
             self._due_us["fallback"] = 0
@@ -310,6 +319,7 @@ class Refresher:
             if version not in self._loaded or self._loaded[version].revision != release.arrangement:
                 self._load(version, release.arrangement, now_us)
                 changed = True
+        changed = self._arrange_arms(release, now_us) or changed
         if changed:
             if release.serial != self._release.serial:
                 self._metrics.counters.add("reloads")
@@ -346,6 +356,29 @@ class Refresher:
             self._take_out(version, error, now_us)
         finally:
             self._loading = ""
+
+    def _arrange_arms(self, release: ReleaseState, now_us: int) -> bool:
+        """Open the arms that answer by an arrangement of their own, of versions that are loaded; whether any is new."""
+        pairs, changed = arrangements_of_arms(release), False
+        for version, revision in pairs:
+            name, loaded = f"{version}@{arrangement_id(revision)}", self._loaded.get(version)
+            known = self._arranged.get((version, revision))
+            if loaded is None or (known is not None and known.artifact is loaded.artifact):
+                continue
+            if now_us < self._failed.get(name, ("", 0))[1]:
+                continue
+            try:
+                arrangement = arrangement_value(self._runtime.registry, revision, {})
+                self._arranged[version, revision] = self.loader.reopen(loaded, arrangement, revision)
+                self._failed.pop(name, None)
+                self._metrics.healed("load", name)
+                changed = True
+            except Exception as error:  # whatever is wrong with it, this arm does not serve; it is tried again later
+                self._arranged.pop((version, revision), None)
+                self._failed[name] = (str(error), now_us + _RETRY_US)
+                self._metrics.note("load", name, error)
+        self._arranged = {key: loaded for key, loaded in self._arranged.items() if key in pairs}
+        return changed
 
     def _take_out(self, version: str, reason: Exception, now_us: int) -> None:
         """Take a version out of service that cannot be opened as it is released now."""
@@ -384,6 +417,11 @@ class Refresher:
                 fallback_version=self._fallback_version,
                 fallback_arrangement=self._fallback_arrangement,
                 arrangements={name: loaded.revision for name, loaded in self._loaded.items()},
+                arranged={
+                    (name, revision): loaded.pipeline
+                    for (name, revision), loaded in self._arranged.items()
+                    if name in self._loaded and name not in self._tripped
+                },
                 catalog_offsets=self._catalog_offsets,
                 titles=self._titles,
             )
