@@ -117,5 +117,5 @@ PLANTED_CALIBRATION = (
         "self.gamma * (missed - self.target)",
         "intervals that miss shrink",
     ),
-    Planted(_ADAPTIVE, "if self.alpha <= 0:", "if self.alpha <= -9:", "nothing covers everything"),
+    Planted(_ADAPTIVE, "if level >= 1:", "if level >= 9:", "nothing covers everything"),
 )

@@ -23,7 +23,12 @@ PLANTED_OUTCOMES = (
     ),
     Planted(_ATTRIBUTION, "longest_us = max(", "longest_us = min(", "other events count in the shortest window"),
     Planted(_ATTRIBUTION, "concerning, label.within_us)", "concerning, 10**18)", "every window is endless"),
-    Planted(_ATTRIBUTION, "(event.bits | event.ends) >> number & 1", "event.bits >> number & 1", "nothing ends a wait"),
+    Planted(
+        _ATTRIBUTION,
+        "(event.bits | event.ends | event.voids) >> number & 1",
+        "(event.bits | event.voids) >> number & 1",
+        "nothing ends a wait",
+    ),
     Planted(_ATTRIBUTION, "attribution = closed[key]", "attribution = None", "a closed response is forgotten"),
     Planted(_ATTRIBUTION, "key in closed:", "False:", "a closed response is joined again"),
     Planted(_ATTRIBUTION, "joined.update(window)", "joined = set(window)", "only the last response joins events"),
