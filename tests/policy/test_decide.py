@@ -195,5 +195,4 @@ def test_a_policy_is_kept_as_plain_values() -> None:
         "reviews_per_day": 10.0,
         "abstain": [0.1, 0.2],
         "control": 0.01,
-        "verdict": None,
     }

@@ -24,7 +24,7 @@ def predict(
 
     The file may be larger than memory. After an interruption the same command continues where it was. OUT.lineage.json
     says what the answers were made from. A column at gives the time of each request (default: now). Answers are not
-    recorded: they were not shown to users, so no outcome counts for or against a version.
+    recorded: nobody saw them, so no outcome counts for or against a version.
     """
     from flyball.operations import catch_up
     from flyball.serving import answer_file

@@ -33,7 +33,7 @@ from flyball.releases import (
 )
 from flyball.serving import Serving
 from flyball.simulation.virtual import START_US, Simulation
-from flyball.simulation.world import DAY_US, World, open_world
+from flyball.simulation.world import DAY_US, World, drill_scale, open_world
 from flyball.tasks import Pipeline, Request, Response
 
 SHARE, SLOW_BY = 0.3, 100.0
@@ -80,17 +80,6 @@ DRILLS = {
         of_champion=True,
     ),
 }
-WORLDS: dict[str, dict[str, Any]] = {
-    "movies": {"past_days": 2, "users": 150, "items": 300, "sessions_a_day": 20.0},
-    "delivery": {"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150},
-    "fraud": {"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0},
-}
-"""Of the built-in applications: small, but with the traffic to decide a release within days."""
-
-
-MARGINS = {"movies": 0.1, "delivery": 0.5, "fraud": 0.1}
-"""By how much the primary metric of an experiment may be worse, where only that shows a fault: positives, minutes of
-pinball loss, log loss. Of other applications 0.1."""
 
 
 class DrillEvent(msgspec.Struct, frozen=True):
@@ -156,7 +145,11 @@ def run_drill(
         raise BadInput("drill", f"one of {', '.join(DRILLS)}", name)
     stopwatch = SystemStopwatch()
     began_s = stopwatch.read_s()
-    chosen = {"past_days": app.world.past_days if app.world else 0, **WORLDS.get(app.name, {}), **settings}
+    chosen = {
+        "past_days": app.world.past_days if app.world else 0,
+        **drill_scale(app.world, app.name).settings,
+        **settings,
+    }
     start_us = START_US - int(chosen.pop("past_days")) * DAY_US
     world = open_world(app.world, app.name, seed=seed, start_us=start_us, **chosen)
     _reduce(app)
@@ -263,7 +256,7 @@ class _DrillSimulation(Simulation):
             return plan
         metrics = metrics_of(app.task.about, app.metrics)
         primary = next((name for name, declared in metrics.items() if declared.role == "primary"), "")
-        success = {primary: MARGINS.get(app.name, 0.1)} if primary else {}
+        success = {primary: drill_scale(app.world, app.name).margin} if primary else {}
         return msgspec.structs.replace(plan, success=success)
 
     def _called_better(self) -> list[str]:

@@ -103,6 +103,23 @@ class World(Protocol):
         ...
 
 
+class DrillScale(msgspec.Struct, frozen=True):
+    """How a world is made for a drill: small, but with the traffic to decide a release within days.
+
+    A world's class may have one as `DRILL`. `settings`: of the world, `past_days` among them. `margin`: by how much the
+    primary metric of an experiment may be worse, in its own unit, where only that shows a fault.
+    """
+
+    settings: dict[str, Any] = {}
+    margin: float = 0.1
+
+
+def drill_scale(spec: WorldSpec | None, app: str) -> DrillScale:
+    """The scale that the world of application `app` has for drills, or the default one. Raises `BadDeclaration`."""
+    scale: DrillScale = getattr(_maker(spec, app), "DRILL", DrillScale())
+    return scale
+
+
 def open_world(spec: WorldSpec | None, app: str, *, seed: int, start_us: int, **settings: Any) -> World:
     """The world of application `app` at its start; `settings` come before those of `spec`.
 

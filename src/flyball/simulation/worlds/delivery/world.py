@@ -10,7 +10,7 @@ import numpy as np
 
 from flyball.core import BadInput, Doubles
 from flyball.simulation.outbox import Outbox
-from flyball.simulation.world import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.simulation.world import DAY_US, DrillScale, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.delivery.city import CUISINES, make_city
 from flyball.simulation.worlds.delivery.conditions import SLOT_US, Conditions, demand_at, slowness_at
 from flyball.simulation.worlds.delivery.durations import (
@@ -62,6 +62,8 @@ class DeliveryWorld:
     the last value; `late`, the probability that it takes longer than the last. Where world time is sped up, an order
     takes as long as ever in written time, and hours and weekdays follow what is written.
     """
+
+    DRILL = DrillScale({"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150}, margin=0.5)
 
     def __init__(
         self, *, seed: int, start_us: int, orders_a_day: int = 2_000, shops: int = 40, couriers: int = 100

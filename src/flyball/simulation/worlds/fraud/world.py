@@ -8,7 +8,7 @@ import numpy as np
 
 from flyball.core import BadInput, Doubles
 from flyball.simulation.outbox import Outbox
-from flyball.simulation.world import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.simulation.world import DAY_US, DrillScale, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.fraud.criminals import LARGE_FROM, Criminals
 from flyball.simulation.worlds.fraud.labels import FOUND_IN_REVIEW
 from flyball.simulation.worlds.fraud.payments import SLOT_US, Payment, draw_payments, try_again
@@ -35,6 +35,8 @@ class FraudWorld:
     fraud. True metrics: `closeness`, minus the log loss of the probability, clipped to [0.0001, 0.9999]; `saved`, what
     the decision saves, in money, against approving.
     """
+
+    DRILL = DrillScale({"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0}, margin=0.1)
 
     def __init__(
         self, *, seed: int, start_us: int, customers: int = 1_000, terminals: int = 2_000, fraud: float = 1.0

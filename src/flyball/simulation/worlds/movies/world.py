@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput, Doubles
-from flyball.simulation.world import Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.simulation.world import DrillScale, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.movies.adoption import Adoptions
 from flyball.simulation.worlds.movies.life import Habits, ProfileRow, Sessions, make_life
 from flyball.simulation.worlds.movies.lists import Best, best_lists, list_quality, rankings
@@ -24,6 +24,8 @@ class MovieWorld:
     that the user likes an item of the list, if started; `ndcg`, those probabilities as gains against the best possible
     list; `taken`, the probability that an item is started from the list.
     """
+
+    DRILL = DrillScale({"past_days": 2, "users": 150, "items": 300, "sessions_a_day": 20.0}, margin=0.1)
 
     def __init__(
         self,
