@@ -47,10 +47,7 @@ PLANTED_RELEASES = (
     Planted(_CHANGE, 'action="rollback"', 'action="promote"', "the audit trail says promote"),
     Planted(_ROUTER, "(split.ends, _bucket(", "(split.ends, -1 + _bucket(", "an arm takes a bucket too many"),
     Planted(
-        _ROUTER,
-        "Exposure(release.id, arm.name, size / BUCKETS)",
-        "Exposure(release.id, arm.name, 1.0)",
-        "an arm's propensity is 1",
+        _ROUTER, "end, share = end + size, size / BUCKETS", "end, share = end + size, 1.0", "an arm's propensity is 1"
     ),
     Planted(_ROUTER, "digest_size=8, key=salt.encode()[:64]", "digest_size=8", "every release draws the same users"),
     Planted(

@@ -236,6 +236,6 @@ def test_what_is_no_time_is_reported_with_its_row(home: Path, tmp_path: Path) ->
 def test_columns_that_no_request_has_are_reported(home: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [{**ROWS[0], "kilometers": 3.0}])
     ran = call("predict", str(FILE), str(source), "--out", str(tmp_path / "out.csv"), "--home", str(home))
-    assert "ignored columns, which no field of the request has: kilometers, town" in ran.err
+    assert "ignored columns that are not fields of the request: kilometers, town" in ran.err
     lineage = json.loads((tmp_path / "out.csv.lineage.json").read_text())
     assert lineage["unknown"] == ["kilometers", "town"]

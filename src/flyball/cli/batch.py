@@ -40,6 +40,6 @@ def predict(
     say(f"{report.rows:,} rows{again}: {counted(report.levels) or 'none answered'}; {out}")
     if report.unknown:
         fields = ", ".join(name for name in runtime.app.task.about.request.__struct_fields__)
-        warn(f"ignored columns, which no field of the request has: {listed(report.unknown)} ({fields})")
+        warn(f"ignored columns that are not fields of the request: {listed(report.unknown)}; its fields are {fields}")
     if report.failed:
         warn(f"{report.failed:,} rows have no answer, such as: {report.first_failure}")
