@@ -613,6 +613,7 @@ RULES = [
         watch_us="1_000_000",
         shadow_first="True",
         slices='("shop",)',
+        group='"shop"',
         sampled="0.5",
     ),
     *_rules(
