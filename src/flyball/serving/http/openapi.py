@@ -92,12 +92,13 @@ def _questions(service: "Service") -> Document:
                 ],
                 {
                     "200": _json(answers),
-                    "207": _lines("a line each: an answer, or what is wrong with the request"),
+                    "207": _several("each an answer, or what is wrong with the request"),
                 },
                 400,
                 413,
                 415,
                 422,
+                503,
                 body={
                     "application/json": {"schema": requests},
                     "application/x-ndjson": {"schema": {"type": "string"}},
@@ -230,6 +231,7 @@ def _own_path(service: "Service", path: str, rendering: str) -> Document:
         parameters,
         {"200": reply},
         400,
+        503,
         body=body,
     )
     return {method.lower(): operation}
@@ -405,8 +407,11 @@ def _json(schema: Document | None = None, described: str = "the answer") -> Docu
     return {"description": described, "content": {"application/json": {"schema": schema or {"type": "object"}}}}
 
 
-def _lines(described: str) -> Document:
-    return {"description": described, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
+def _several(described: str) -> Document:
+    """Answers in the order of the requests: an array, or a line each."""
+    array = {"schema": {"type": "array", "items": {"type": "object"}}}
+    lines = {"schema": {"type": "string"}}
+    return {"description": described, "content": {"application/json": array, "application/x-ndjson": lines}}
 
 
 def _text(described: str, headers: Document | None = None) -> Document:
