@@ -249,6 +249,6 @@ def test_ctrl_c_while_learning_is_one_code_and_no_traceback(learned: Path, tmp_p
 def test_a_version_of_lists_is_not_exported(report: dict[str, object], run: Run) -> None:
     got = run("versions", "export", "shop.py", report["chosen"], "--onnx", "shop.onnx")
     assert (got.code, Path("shop.onnx").exists()) == (1, False)
-    assert "must be of an fb.Predict task to become ONNX, got one of Recommend" in got.err
+    assert "must be of a task such as fb.Predict to become ONNX, got one of Recommend" in got.err
     got = run("versions", "export", "shop.py", "v77", "--onnx", "shop.onnx")
     assert (got.code, "no version 'v77'" in got.err) == (2, True)

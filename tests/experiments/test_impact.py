@@ -38,7 +38,7 @@ def test_offline_and_online_are_compared_over_changes_that_have_both() -> None:
     assert pair.correlation == pytest.approx(0.7947, abs=1e-3)
     assert pair.low is not None
     assert pair.low < 0 < pair.correlation
-    assert pair.sentence.startswith("ndcg@3 pointed the way bought went in 3 of 4 changes, in 3 of the 3 that users")
+    assert pair.sentence.startswith("ndcg@3 pointed the way bought went in 3 of 4 changes, in 3 of the 3 that were")
     (few,) = compared(rows[:2])
     assert "too few for a correlation" in few.sentence
 
@@ -83,7 +83,7 @@ def test_a_ledger_has_what_was_expected_and_what_came(tmp_path: Path) -> None:
     assert first.measured_low is not None
     assert first.measured_high is not None
     assert first.measured_low < 0.1 < first.measured_high
-    assert second.missing == "immediate releases compare no users"
+    assert second.missing == "immediate releases have no control to compare with"
     columns, rows = impact_table(ledger)
     assert len(columns) == len(rows[0])
     lower = predicted(registry, "v2", "ndcg@3")

@@ -84,7 +84,7 @@ def test_the_better_ranker_wins_with_the_credit_that_its_items_earned(tmp_path: 
     assert (found.units, found.waiting, found.lists, found.label) == (900, 0, 1_800, "positive")
     assert (ranker.credit, ranker.control_credit) == (earned["candidate"], earned["control"])
     assert (ranker.inference.verdict, ranker.inference.low > 0) == ("better", True)
-    assert "users prefer it" in ranker.sentence
+    assert "it is preferred" in ranker.sentence
     ratio = next(row for row in found.position_bias if (row.position, row.below) == (0, 1))
     assert ratio.ratio == pytest.approx(EXAMINED[0] / EXAMINED[1], rel=0.25)
     early = interleaving(runtime, interleaved, START_US + DAY_US)

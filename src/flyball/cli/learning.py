@@ -254,18 +254,22 @@ def export(
     calibrating intervals by outcomes and deciding are not part of the file.
     """
     from flyball.models import load_artifact, model_of
-    from flyball.tasks import onnx_file
+    from flyball.tasks import WritesOnnx
 
     runtime = open_home(app, home)
     chosen = runtime.registry.version(version)
     if chosen.state == "rejected" or not chosen.artifact:
         why = f"rejected: {chosen.reason}" if chosen.state == "rejected" else "none"
         raise Refused(f"{version} must have passed its gates and have an artifact to be exported, got {why}")
+    task = runtime.task_of(chosen.declaration)
+    if not isinstance(task, WritesOnnx):
+        raise Refused(
+            f"a version must be of a task such as fb.Predict to become ONNX, got one of {type(task).__name__}"
+        )
     artifact = load_artifact(runtime.artifacts / chosen.artifact, chosen.artifact_files)
     model = model_of(artifact, runtime.app.model_classes)
     about = {"app": runtime.app.name, "version": version, "candidate": chosen.candidate, "snapshot": chosen.snapshot}
-    file = onnx_file(runtime.task_of(chosen.declaration), model, artifact, about)
-    write_atomic(onnx, file)
+    write_atomic(onnx, file := task.onnx_file(model, artifact, about))
     if json:
         show_json({"version": version, "onnx": str(onnx), "bytes": len(file)})
         return

@@ -71,7 +71,7 @@ class OfflineOnline(msgspec.Struct, frozen=True):
         pointed = f"{self.offline_metric} pointed the way {self.online_metric} went"
         text = f"{pointed} in {self.agreed} of {self.changes} changes"
         if self.decided:
-            text += f", in {self.decided_agreed} of the {self.decided} that users decided"
+            text += f", in {self.decided_agreed} of the {self.decided} that were decided online"
         if self.correlation is None:
             return f"{text}; too few for a correlation."
         interval = "" if self.low is None else f" [{self.low:+.2f}, {self.high:+.2f}]"
@@ -174,7 +174,7 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
 
 def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_of_us: int) -> ImpactRow:
     if release.kind not in SPLITS:
-        return msgspec.structs.replace(row, missing=f"{release.kind} releases compare no users")
+        return msgspec.structs.replace(row, missing=f"{release.kind} releases have no control to compare with")
     metrics = metrics_of(runtime.app.task.about, runtime.app.metrics)
     primary = next((name for name, declared in metrics.items() if declared.role == "primary"), next(iter(metrics), ""))
     result: MetricResult = experiment(runtime, release.id, as_of_us).of(primary, arm)

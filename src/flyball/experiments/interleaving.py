@@ -43,7 +43,7 @@ class RankerResult(msgspec.Struct, frozen=True):
         moved = f"earned {self.credit:g} against {self.control_credit:g} by control"
         if known.missing:
             return f"{self.version} ({self.arm}) {moved}: {WORDS['too early']}, {known.missing} are missing."
-        words = {"better": "users prefer it", "worse": "users prefer control"}
+        words = {"better": "it is preferred", "worse": "control is preferred"}
         verdict = words.get(known.verdict, f"{WORDS.get(known.verdict, known.verdict)}")
         return (
             f"{self.version} ({self.arm}) {moved}: preference {known.effect:+.3f}, between {known.low:+.3f} and "

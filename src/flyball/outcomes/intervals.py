@@ -75,10 +75,8 @@ class IntervalState(msgspec.Struct, frozen=True):
             return msgspec.structs.replace(self, outcomes=outcomes, covered=covered, scores=scores)
         level = AdaptiveLevel(1 - self.level, self.alpha, rate).after(outside <= 0)
         alpha = min(max(level.alpha, 0.0), 1.0)  # beyond them there is nothing wider, nothing narrower
-        margin = AdaptiveLevel(1 - self.level, alpha, rate).margin(np.array(scores))
-        moved = float(
-            np.clip(AdaptiveLevel(1 - self.level, alpha, rate).margin(np.array(scores)), min(scores), max(scores))
-        )
+        unbounded = AdaptiveLevel(1 - self.level, alpha, rate).margin(np.array(scores))
+        moved = float(np.clip(unbounded, min(scores), max(scores)))
         return IntervalState(self.level, alpha, self.revision + 1, moved, outcomes, covered, scores)
 
 

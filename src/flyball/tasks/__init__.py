@@ -84,6 +84,7 @@ from flyball.tasks.task import (
     Trained,
     TrainingData,
     TrainsCandidates,
+    WritesOnnx,
 )
 from flyball.tasks.views import Described, KeepsViews, task_views
 
@@ -91,7 +92,6 @@ if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
     from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
     from flyball.tasks.predict.declaration import Predict
-    from flyball.tasks.predict.onnx_file import onnx_file
     from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
     from flyball.tasks.recommend.cases import Cases, evaluation_cases
     from flyball.tasks.recommend.evaluation_set import ItemExposure, evaluation_set, history_length
@@ -201,6 +201,7 @@ __all__ = [
     "Undefined",
     "UserHistory",
     "UserItemsView",
+    "WritesOnnx",
     "answers_of",
     "average_precision",
     "bad_request",
@@ -237,7 +238,6 @@ __all__ = [
     "ndcg",
     "novelty",
     "occurs",
-    "onnx_file",
     "popular_of",
     "popularity_share",
     "precision",

@@ -114,6 +114,16 @@ class AnswersAtOnce(Protocol):
         ...
 
 
+@runtime_checkable
+class WritesOnnx(Protocol):
+    """A task whose versions can be written as ONNX, for programs without Flyball."""
+
+    def onnx_file(self, model: Any, artifact: Artifact, about: Mapping[str, str]) -> bytes:
+        """A version's model and artifact as one ONNX file; `about` is kept in it. Raises `Refused` for a model without
+        an ONNX form."""
+        ...
+
+
 class Lookup(msgspec.Struct, frozen=True):
     """A question besides requests that a version can answer, at `/v1/<name>`; it is not recorded.
 

@@ -14,7 +14,7 @@ from flyball.learning import learn
 from flyball.models import ONNX_TOLERANCE, load_artifact, model_of
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import ingest_pieces
-from flyball.tasks import onnx_file, request_of
+from flyball.tasks import request_of
 from flyball.tasks.predict.online import PredictPipeline
 
 FILE = Path(parcels.__file__)
@@ -49,7 +49,7 @@ def test_every_version_answers_as_its_file_does(runtime: Runtime) -> None:
     for version in runtime.registry.versions():
         artifact = load_artifact(runtime.artifacts / version.artifact, version.artifact_files)
         model = model_of(artifact, runtime.app.model_classes)
-        session = onnxruntime.InferenceSession(onnx_file(task, model, artifact, {}))
+        session = onnxruntime.InferenceSession(task.onnx_file(model, artifact, {}))
         pipeline = PredictPipeline(task, artifact, model, None)  # type: ignore[arg-type]
         for number in range(40):
             at_us = NOW_US + number * 5_000_000_000

@@ -242,7 +242,7 @@ def target(
     delay: str = "0s",
     by: str | None = None,
 ) -> Aggregate:
-    """A mean shrunk towards `prior`, which counts as `weight` events; `prior` itself without events.
+    """A mean shrunk toward `prior`, which counts as `weight` events; `prior` itself without events.
 
     This is time-ordered target encoding: it is computed over the events that carry the label, so it only contains
     labels known by then.

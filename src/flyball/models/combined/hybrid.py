@@ -22,7 +22,7 @@ class Hybrid(Recommender, frozen=True):
 
     a_i: the item's attribute values, each 1 / sqrt(how many items have it), scaled to length 1. M: the ridge
     regression (`reg`) of the fitted factors on them, an item of n likes counting n / (n + `trust`). An item with few
-    likes is drawn towards its attributes as by `shrink` imagined likes. Only the `values` commonest values count.
+    likes is drawn toward its attributes as by `shrink` imagined likes. Only the `values` commonest values count.
     Users are folded in as by ALS, with what they liked of the new items too. Without attributes it is ALS.
     Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """

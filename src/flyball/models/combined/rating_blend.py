@@ -30,7 +30,7 @@ from flyball.models.recommenders.svdpp import SVDpp
 
 
 class RatingBlend(Recommender, frozen=True):
-    """r_ui = sum of weight * the components' predictions, weights by ridge regression towards equal ones.
+    """r_ui = sum of weight * the components' predictions, weights by ridge regression toward equal ones.
 
     `models`: the components, values such as `(fb.BiasedMF(), fb.SVDpp())`; all must predict ratings. The regression
     sees predictions of ratings withheld from the components in `folds` parts; `reg` counts imagined ratings that hold

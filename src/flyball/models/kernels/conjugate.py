@@ -44,7 +44,7 @@ def _apply(base, ridge, factors, index, weights, scale, x, pull, out):
     error_model="numpy",
 )
 def conjugate_rows(indptr, index, weights, factors, base, alpha, reg, frequency, exponent, steps, first, last, solved):
-    """`steps` steps towards the x of `ridge_rows` (pull = 1 + alpha * w), from what `solved` holds."""
+    """`steps` steps toward the x of `ridge_rows` (pull = 1 + alpha * w), from what `solved` holds."""
     side = factors.shape[1]
     residual = np.empty(side, dtype=np.float32)
     direction = np.empty(side, dtype=np.float32)

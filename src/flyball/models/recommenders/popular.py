@@ -14,7 +14,7 @@ class Popular(Recommender, frozen=True):
     """Each item's share of all positive weight; the same list for everybody, or for everybody in a group.
 
     `half_life` ("30d"): a positive counts half after this time. `window` ("7d"): only positives in
-    `[as_of - window, as_of]` count. `by_group`: users of a group see the group's shares, drawn towards the shares of
+    `[as_of - window, as_of]` count. `by_group`: users of a group see the group's shares, drawn toward the shares of
     all by `smoothing` imagined positives (additive smoothing with the global shares as prior), so a small group is no
     noise; users without a group see the global list.
     """

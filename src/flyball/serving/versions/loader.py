@@ -9,9 +9,9 @@ import msgspec
 from flyball.app import App
 from flyball.core import Refused
 from flyball.events import WrittenType
-from flyball.models import Artifact, Recommender, load_artifact, model_of
+from flyball.models import Artifact, load_artifact, model_of
 from flyball.registry import Version
-from flyball.tasks import Online, Pipeline, Stores
+from flyball.tasks import Candidate, Online, Pipeline, Stores
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class Loaded(msgspec.Struct, frozen=True):
     version: Version
     arrangement: Mapping[str, Any]
     revision: int
-    candidate: Recommender
+    candidate: Candidate
     artifact: Artifact
 
 

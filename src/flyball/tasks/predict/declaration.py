@@ -26,6 +26,7 @@ from flyball.tasks.predict.targets import Target, key_field_of, label_of
 
 if TYPE_CHECKING:
     from flyball.features import Derived, Entity, Features, FeatureSet, Group
+    from flyball.models import Artifact
     from flyball.tasks.featurize import Columns
     from flyball.tasks.task import Fallback, Offline, Online, Stores
 
@@ -35,6 +36,7 @@ _DOORS = {
     "fallback_without_version": "flyball.tasks.predict.online",
     "EventColumns": "flyball.tasks.predict.columns",
     "columns_of": "flyball.tasks.predict.columns",
+    "onnx_file": "flyball.tasks.predict.onnx_file",
 }
 """Modules that are imported by name when needed, since they import this one."""
 
@@ -370,6 +372,11 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         """The fallback before any version or store: the default decision, if the task decides."""
         fallback: Fallback = _door("fallback_without_version")(self, arrangement)
         return fallback
+
+    def onnx_file(self, model: Any, artifact: "Artifact", about: Mapping[str, str]) -> bytes:
+        """A version's prediction from the columns of its row, as one ONNX file."""
+        file: bytes = _door("onnx_file")(self, model, artifact, about)
+        return file
 
 
 def _door(name: str) -> Any:

@@ -3,21 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flyball.core import Refused
 from flyball.models import Artifact, onnx_of
 from flyball.tasks.predict.columns import columns_in, vocabularies_in
 from flyball.tasks.predict.declaration import Predict
-from flyball.tasks.task import Task
 
 
-def onnx_file(task: Task, model: Any, artifact: Artifact, about: Mapping[str, str]) -> bytes:
+def onnx_file(task: Predict, model: Any, artifact: Artifact, about: Mapping[str, str]) -> bytes:
     """The version's prediction from the columns of its row, as ONNX; see `onnx_of` of models.
 
-    Reading features, adapting intervals and deciding are not part of the file. Raises `Refused` for a task of another
-    kind and for a model without an ONNX form.
+    Reading features, adapting intervals and deciding are not part of the file. Raises `Refused` for a
+    model without an ONNX form.
     """
-    if not isinstance(task, Predict):
-        raise Refused(f"a version must be of an fb.Predict task to become ONNX, got one of {type(task).__name__}")
     columns = columns_in(artifact.texts)
     vocabularies = vocabularies_in(artifact.texts, columns)
     return onnx_of(model, artifact.arrays, columns, vocabularies, task.target_kind, about)

@@ -1,7 +1,7 @@
 """Fallback lists for users without a history: by group, then by popularity; kept in every artifact.
 
 Popularity is the decayed number of positive interactions, each halved every `half_life_us`. A group's list ranks by
-the group's shares smoothed towards everyone's with `prior` pseudo-interactions (Dirichlet smoothing: Zhai and
+the group's shares smoothed toward everyone's with `prior` pseudo-interactions (Dirichlet smoothing: Zhai and
 Lafferty, "A Study of Smoothing Methods for Language Models", SIGIR 2001), so a small group gets nearly the popular
 list and not noise.
 """

@@ -10,13 +10,13 @@ sum (self-normalized inverse propensity scoring, SNIPS). Propensities are in uni
 - Unaided, a user comes upon an item in proportion to how many had touched it.
 - Showing it at some rank adds to that. How much is estimated from the window itself: shown items were liked `s` times
   as often, per showing, as a unit of touched users made others liked; what exceeds their own touched users is the lift
-  of that rank. Ranks are taken together as 1, 2-3, 4-7, 8-15 and beyond, each shrunk towards the mean of all. Where
+  of that rank. Ranks are taken together as 1, 2-3, 4-7, 8-15 and beyond, each shrunk toward the mean of all. Where
   lists changed nothing the lift is 0.
 
 Both overstate: an item is touched, and shown, also because it is liked. So a quarter of the lift counts, and
 propensities are taken to the power 3/4. These two were set on four simulated movie worlds (seeds 1, 2, 3, 5), so that
 on average neither the champion nor others gain; the full values favored whatever is unlike the champion by half. They
-are no law: where users find things by popularity alone, they err towards the champion.
+are no law: where users find things by popularity alone, they err toward the champion.
 
 Small propensities make large weights, and few targets decide: propensities below a floor count as the floor, which is
 raised until the weights are worth enough targets (Kish's effective sample size, (sum w)^2 / sum w^2).
