@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from tests.cli.conftest import Run
 from flyball.app import load_app
 from flyball.cli.template_predict import example_lines
 from flyball.core import parse_timestamp
-from flyball.policy import compile_python
 from flyball.simulation import DAY_US
 
 HOUR_US = 3_600_000_000
@@ -66,5 +64,4 @@ def test_what_it_declares_is_a_target_in_hours_that_closes_after_three_days(repa
     (label,) = {label.name: label for label in task.about.labels}.values()
     assert label.within_us == 3 * DAY_US
     assert [event.__name__ for event in label.censored_by] == ["Abandoned"]
-    elapsed = SimpleNamespace(elapsed_us=5 * HOUR_US)
-    assert compile_python(label.value)(elapsed) == pytest.approx(5.0)
+    assert label.elapsed_unit_us == HOUR_US

@@ -27,7 +27,7 @@ def test_learning_sees_what_the_worker_had_applied(tmp_path: Path, monkeypatch: 
     assert measured.keys() == {"state", "features"}
     assert all(each.events == 60 and 3.0 <= each.p99_us / SECOND_US <= 3.6 for each in measured.values())
     message: list[ServingLag] = []
-    monkeypatch.setattr("flyball.tasks.recommend.offline.RankingDataset", _noting(message))
+    monkeypatch.setattr("flyball.tasks.recommend.ranking_dataset.RankingDataset", _noting(message))
     report = learn(theatre.runtime, workers=1)
     snapshot = load_snapshot(theatre.runtime.history_folder, theatre.runtime.schema, report.snapshot)
     assert snapshot.manifest.apply_delays == measured

@@ -1,4 +1,4 @@
-"""A row online is the row of training, bit for bit; what is unknown, missing or infinite has a place."""
+"""A row online is the row of training, bit for bit; what is unknown, missing or overflows has a place."""
 
 import enum
 from typing import Annotated, Any, Literal
@@ -8,7 +8,7 @@ import pytest
 from tests.tasks.predict.history import DAY_US, HOUR_US, MINUTE_US, START_US, past_of
 
 import flyball as fb
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, BadInput
 from flyball.events import Event
 from flyball.tasks import OfflineFeatures, request_of
 from flyball.tasks.predict.columns import Encoder, EventColumns, columns_in, vocabularies_in
@@ -74,7 +74,7 @@ def some_events(count: int = 300) -> list[tuple[Event, int]]:
             order=number + 1,
             kitchen=None if rng.random() < 0.1 else "abc"[int(rng.integers(3))],
             courier=int(rng.integers(5)),
-            km=float(rng.gamma(2.0)) if rng.random() < 0.9 else float("inf"),
+            km=float(rng.gamma(2.0)) if rng.random() < 0.9 else 1e308,  # twice that is infinite, and missing
             size=Size.SMALL if rng.random() < 0.5 else Size.LARGE,
             paid=bool(rng.random() < 0.5),
             channel="app" if rng.random() < 0.5 else "phone",
@@ -132,20 +132,20 @@ def test_columns_have_the_kind_of_their_field() -> None:
     assert "km" not in {column.name for column in task_of(ignore=("km", "hour")).columns}
 
 
-def test_what_training_never_saw_is_unknown_and_what_is_infinite_is_missing() -> None:
+def test_what_training_never_saw_is_unknown_and_what_is_infinite_is_refused() -> None:
     task = task_of()
     vocabularies = {column.name: ["a", "app", "s"] for column in task.columns if column.kind == "category"}
     encoder = Encoder(task.columns, vocabularies)
-    event = Order(
-        at=START_US, order=1, kitchen="new", courier=1, km=float("inf"), size=Size.SMALL, paid=True, channel="app"
-    )
+    event = Order(at=START_US, order=1, kitchen="new", courier=1, km=2.5, size=Size.SMALL, paid=True, channel="app")
     fields = {name: getattr(event, name) for name in event.__struct_fields__ if name != "at"}
     request = request_of(Order, "1", START_US, fields)
     numbers, categories = encoder.arrays([request], {})
-    assert np.isnan(numbers[0][encoder.number_names.index("km")])
+    assert np.isnan(numbers[0][encoder.number_names.index("tip")])
     assert numbers[0][encoder.number_names.index("paid")] == 1.0
     texts = encoder.texts(categories[0])
     assert (texts["kitchen"], texts["size"], texts["channel"]) == ("unknown", "s", "app")
+    with pytest.raises(BadInput, match="km must be a finite number"):
+        request_of(Order, "1", START_US, {**fields, "km": float("inf")})
 
 
 def test_the_hour_is_that_of_the_zone() -> None:

@@ -170,7 +170,7 @@ class BoostedPredictor:
 
     def _margins(self, matrix: Doubles) -> Doubles:
         """The scores of every set of trees, (rows, outputs)."""
-        scores = [trees.scores(matrix).reshape(len(matrix), -1) for trees in self._trees]
+        scores = [trees.scores(matrix).reshape(len(matrix), trees.classes) for trees in self._trees]
         return scores[0] if len(scores) == 1 else np.concatenate(scores, axis=1)
 
     def _matrix(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, list[int]]:
