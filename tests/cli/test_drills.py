@@ -63,7 +63,7 @@ def test_a_drill_that_does_not_exist_is_refused_with_those_that_do(run: Run) -> 
         assert name in got.err
 
 
-def test_an_application_without_a_world_is_told_how_to_get_one(shop: Run) -> None:
+def test_an_application_without_a_world_is_refused_with_how_to_get_one(shop: Run) -> None:
     text = Path("shop.py").read_text()
     without = "\n".join(line for line in text.splitlines() if "world=" not in line)
     assert without != text
