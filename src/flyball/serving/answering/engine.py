@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -113,6 +113,19 @@ class _Contexts:
         return self._read[read]
 
 
+class _Batch(NamedTuple):
+    """Requests that are answered together, and how far they are: `answered`, None where nothing has answered yet;
+    `failed`: why it is not the version that was to answer, "" where it is."""
+
+    serving: Serving
+    requests: Sequence[Request]
+    routes: Sequence[Route]
+    contexts: _Contexts
+    progress: ScoringProgress
+    answered: list[LevelAnswer | None]
+    failed: list[str]
+
+
 class Engine:
     """Answers requests from `serving`, which may be replaced between calls.
 
@@ -145,19 +158,20 @@ class Engine:
         """What answers each request, and why it is not the version that was to, "" where it is."""
         progress.version = ""
         contexts = _Contexts(requests, self._note)
-        answered: list[LevelAnswer | None] = [None] * len(requests)
-        failed = [""] * len(requests)
-        self._draft(serving, requests, routes, contexts, answered, failed, progress)
-        self._score(serving, requests, routes, contexts, answered, failed, progress)
+        count = len(requests)
+        batch = _Batch(serving, requests, routes, contexts, progress, [None] * count, [""] * count)
+        if any(chosen.teams for chosen in routes):
+            self._draft(batch)
+        self._score(batch)
         answers = []
-        for index, answer in enumerate(answered):
+        for index, answer in enumerate(batch.answered):
             if answer is None:
                 fallback_contexts, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
                 answer = self._fall_back(
                     serving, requests[index], None if fallback_contexts is None else fallback_contexts[index], offsets
                 )
             answers.append(answer)
-        return answers, failed
+        return answers, batch.failed
 
     def from_fallback(self, request: Request, failed: str = "") -> Prediction:
         """A prediction from the fallback alone, without store or version: fast, and safe to call from any thread.
@@ -187,47 +201,32 @@ class Engine:
             router = self._router = Router(serving.release)
         return [router.route(request.key, request.event, request.arm) for request in requests]
 
-    def _draft(
-        self,
-        serving: Serving,
-        requests: Sequence[Request],
-        routes: Sequence[Route],
-        contexts: _Contexts,
-        answered: list[LevelAnswer | None],
-        failed: list[str],
-        progress: ScoringProgress,
-    ) -> None:
+    def _draft(self, batch: _Batch) -> None:
         """Fill `answered` with lists drafted from what all teams of a route answer, and `failed` with why one did not:
         then no draft is made, and the champion answers."""
-        batches: dict[_Source, list[tuple[int, int]]] = {}
+        serving, routes = batch.serving, batch.routes
+        rows: dict[_Source, list[tuple[int, int]]] = {}
         for index, chosen in enumerate(routes):
             for team, arm in enumerate(chosen.teams):
-                batches.setdefault((arm.version, arm.arrangement), []).append((index, team))
+                rows.setdefault((arm.version, arm.arrangement), []).append((index, team))
         lists: dict[tuple[int, int], LevelAnswer] = {}
-        for source, batch in batches.items():
-            answers = self._by_version(serving, source, [row for row, _ in batch], requests, contexts, progress)
-            for (index, team), answer in zip(batch, answers, strict=True):
+        for source, members in rows.items():
+            answers = self._by_version(batch, source, [index for index, _ in members])
+            for (index, team), answer in zip(members, answers, strict=True):
                 if isinstance(answer, str):
-                    failed[index] = failed[index] or answer
+                    batch.failed[index] = batch.failed[index] or answer
                 else:
                     lists[index, team] = answer
         for index, chosen in enumerate(routes):
             teams = [lists[index, team] for team in range(len(chosen.teams)) if (index, team) in lists]
             if chosen.teams and len(teams) == len(chosen.teams):
-                answered[index] = _drafted(requests[index], chosen, teams, level_of(serving.release, chosen.version))
+                level = level_of(serving.release, chosen.version)
+                batch.answered[index] = _drafted(batch.requests[index], chosen, teams, level)
 
-    def _score(
-        self,
-        serving: Serving,
-        requests: Sequence[Request],
-        routes: Sequence[Route],
-        contexts: _Contexts,
-        answered: list[LevelAnswer | None],
-        failed: list[str],
-        progress: ScoringProgress,
-    ) -> None:
+    def _score(self, batch: _Batch) -> None:
         """Fill `answered` with the responses of versions, each by the first of a request's versions that can answer,
         and `failed` with the reason where that was not the first."""
+        serving, routes, answered, failed = batch.serving, batch.routes, batch.answered, batch.failed
         chosen_sources = [(chosen.version, chosen.arrangement) for chosen in routes]
         by_source = {source: _versions(serving, source) for source in set(chosen_sources)}
         versions = [by_source[source] for source in chosen_sources]
@@ -235,37 +234,30 @@ class Engine:
             if chosen.version and by_source[source][:1] != [source] and not chosen.teams:
                 failed[index] = "load"
         for depth in range(max(map(len, versions), default=0)):
-            batches: dict[_Source, list[int]] = {}
+            rows: dict[_Source, list[int]] = {}
             for index, candidates in enumerate(versions):
                 if answered[index] is None and depth < len(candidates):
-                    batches.setdefault(candidates[depth], []).append(index)
-            for source, batch in batches.items():
-                answers = self._by_version(serving, source, batch, requests, contexts, progress)
-                for index, answer in zip(batch, answers, strict=True):
+                    rows.setdefault(candidates[depth], []).append(index)
+            for source, indexes in rows.items():
+                answers = self._by_version(batch, source, indexes)
+                for index, answer in zip(indexes, answers, strict=True):
                     if isinstance(answer, str):
                         failed[index] = failed[index] or answer
                     else:
                         answered[index] = answer
 
-    def _by_version(
-        self,
-        serving: Serving,
-        source: _Source,
-        batch: Sequence[int],
-        requests: Sequence[Request],
-        contexts: _Contexts,
-        progress: ScoringProgress,
-    ) -> list[LevelAnswer | str]:
-        """What a version answers to each of these requests, or why it does not."""
-        version, pipeline = source[0], serving.pipeline_of(*source)
+    def _by_version(self, batch: _Batch, source: _Source, indexes: Sequence[int]) -> list[LevelAnswer | str]:
+        """What a version answers to the requests at `indexes`, or why it does not."""
+        serving, version = batch.serving, source[0]
+        pipeline = serving.pipeline_of(*source)
         if pipeline is None:
-            return ["load"] * len(batch)
-        read, offsets = contexts.by(serving.contexts.get(version, self._read))
+            return ["load"] * len(indexes)
+        read, offsets = batch.contexts.by(serving.contexts.get(version, self._read))
         if read is None:
-            return ["state"] * len(batch)
-        progress.version = version
-        responses = self._responses(serving, version, batch, requests, read, pipeline)
-        progress.version = ""
+            return ["state"] * len(indexes)
+        batch.progress.version = version
+        responses = self._responses(serving, version, indexes, batch.requests, read, pipeline)
+        batch.progress.version = ""
         level = level_of(serving.release, version)
         arrangement = serving.arrangements.get(version, 0) if source[1] is None else source[1]
         return [
