@@ -1,10 +1,10 @@
 """Artifacts: a folder with a manifest, lists of texts and arrays, verified whenever it is loaded.
 
-Layout: `manifest.json`, `<name>.json` (a list of texts; "items" are the ids of a catalog by index), `<array>.npy`
-(NumPy's format, never pickled objects); an array of bytes named `<name>_txt` is text, such as a library's own format,
-and lies as such in `<name>.txt`. The manifest holds sha256 and size of every other file and a digest of itself. The
-sha256 of `manifest.json` that `save_artifact` returns pins the whole artifact: keep it outside (the registry does) and
-give it to `load_artifact`.
+Layout: `manifest.json`; `<name>.json`, a list of texts ("items" are the ids of a catalog by index); `<array>.npy`,
+NumPy's format without pickled objects. An array of bytes named `<name>_txt` is text, such as a model in a library's own
+format, and is stored as `<name>.txt`. The manifest holds the SHA-256 and the size of every other file, and a digest of
+itself. `save_artifact` returns the SHA-256 of `manifest.json` too. It identifies the whole artifact: store it
+elsewhere, as the registry does, and pass it to `load_artifact`.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ FORMAT = 2
 _MANIFEST, _ITEMS = "manifest.json", "items"
 _TEXT = "_txt"
 IN_MEMORY = 32 << 20
-"""Files of at most so many bytes are read into memory, larger ones are mapped. A mapped file that is shortened while it
-is in use ends the process that reads on (SIGBUS), and what is written to it is served; memory stays what was verified.
-Mapping saves memory only when several processes serve the same large arrays."""
+"""Files of at most this many bytes are read into memory; larger ones are mapped. Memory keeps the bytes that were
+verified. A mapped file does not: if it is overwritten, the new bytes are served, and if it is shortened, reading past
+its end kills the process (SIGBUS). Mapping saves memory only when several processes serve the same large arrays."""
 _NAME = re.compile(r"\A[a-z][a-z0-9_]*\Z")
 
 
@@ -50,7 +50,9 @@ class Artifact(msgspec.Struct, frozen=True):
 
 
 def kind_of(model: Any) -> str:
-    """The model's class as a manifest names it: one of Flyball's by its `kind`, another by its file, `shop.py:Own`.
+    """The name of the model's class in a manifest: `kind` for Flyball's own models, file and class for others.
+
+    A class Own that an application declares in shop.py is "shop.py:Own".
 
     >>> from flyball.models import EASE
     >>> kind_of(EASE())
@@ -60,8 +62,8 @@ def kind_of(model: Any) -> str:
 
 
 def kind_of_class(model: type[Any]) -> str:
-    """`kind_of` every model of the class."""
-    kind: str = getattr(model, "kind", "")  # a task's own candidates need none
+    """What `kind_of` returns for a model of this class."""
+    kind: str = getattr(model, "kind", "")  # candidates of a task need not declare one
     if model in (models_here().get(kind), tabular_models_here().get(kind)):
         return kind
     file = getattr(sys.modules.get(model.__module__), "__file__", None)
@@ -80,11 +82,11 @@ def save_artifact(
     items: list[str] | None = None,
     texts: Mapping[str, list[str]] | None = None,
 ) -> dict[str, str]:
-    """Write an artifact that appears atomically; returns {file name: sha256}, the manifest's included.
+    """Write an artifact, which appears as a whole or not at all. Returns {file name: SHA-256}, the manifest included.
 
-    `manifest`: plain JSON values; give `kind` (`kind_of`) and `params` (`params_of`) for `model_of` to find.
-    `items`: ids of a catalog, None without one; `texts`: further lists by name.
-    Raises `BadInput` when `folder` exists, for an array name that is no plain word and for arrays of objects.
+    `manifest`: plain JSON values; `model_of` needs `kind` (see `kind_of`) and `params` (see `params_of`) in it.
+    `items`: the ids of a catalog, None without one; `texts`: further lists by name.
+    Raises `BadInput` when `folder` exists, for an array name that is not a lower-case word and for arrays of objects.
     """
     if folder.exists():
         raise BadInput("artifact folder", "new: artifacts are never overwritten", str(folder))
@@ -106,7 +108,7 @@ def save_artifact(
     shutil.rmtree(partial, ignore_errors=True)
     for name, data in contents.items():
         write_atomic(partial / name, data)
-        (partial / name).chmod(0o444)  # files in use are mapped: nobody may shorten them
+        (partial / name).chmod(0o444)  # a file in use may be mapped: it must not be shortened
     os.replace(partial, folder)
     return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
@@ -114,8 +116,8 @@ def save_artifact(
 def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_memory: int | None = None) -> Artifact:
     """Read and verify an artifact. Raises `ArtifactCorrupt` for anything missing, truncated, changed or swapped.
 
-    `expected`: what `save_artifact` returned, kept elsewhere; with it an artifact replaced as a whole is refused too.
-    `in_memory`: files larger than so many bytes are mapped, not read (`IN_MEMORY`).
+    `expected`: what `save_artifact` returned, stored elsewhere. With it, an artifact that was replaced as a whole by
+    another valid one is refused too. `in_memory`: files larger than this many bytes are mapped (default `IN_MEMORY`).
     """
     largest = IN_MEMORY if in_memory is None else in_memory
     raw = _read(folder / _MANIFEST, largest)
@@ -143,14 +145,14 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_me
 def model_of(artifact: Artifact, known: Iterable[type[Any]] = ()) -> Any:
     """The model with its parameters, by the manifest's `kind` and `params`.
 
-    Only Flyball's own classes and those of `known` (the application's own candidates) are ever built: a manifest cannot
-    make us import anything. Raises `NotFound` for another kind, `ArtifactCorrupt` for parameters that do not fit.
+    Only Flyball's own classes and those in `known` (the application's candidates) are built, so that a manifest cannot
+    cause an import. Raises `NotFound` for any other kind, `ArtifactCorrupt` for parameters that do not fit the class.
     """
     kind, params = str(artifact.manifest.get("kind")), artifact.manifest.get("params", {})
     classes: dict[str, type[Any]] = {kind_of_class(known_class): known_class for known_class in known}
     classes |= models_here()
     if kind not in models_here():
-        from flyball.models.tabular.own import TABULAR_MODELS  # which a recommender does not need
+        from flyball.models.tabular.own import TABULAR_MODELS  # here: a recommender does not need them
 
         classes |= TABULAR_MODELS
     return _build(kind, params, classes)
@@ -211,7 +213,7 @@ def _encode(name: str, array: NDArray[Any]) -> bytes:
 
 
 def _read(path: Path, in_memory: int) -> memoryview:
-    """The file's bytes, read-only, at the start of a page in either case: arrays are aligned alike."""
+    """The file's bytes, read-only. Read or mapped, they start at a page boundary, so arrays are aligned the same."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -222,7 +224,7 @@ def _read(path: Path, in_memory: int) -> memoryview:
             return memory[:size_read].toreadonly()
     except FileNotFoundError:
         raise ArtifactCorrupt(str(path), "present", "no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: there are no maps of no bytes
+    except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
         raise ArtifactCorrupt(str(path), "a readable file", str(error)) from None
 
 

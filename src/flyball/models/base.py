@@ -1,4 +1,4 @@
-"""The contract of a recommender: parameters are a value, what was learned is a mapping of arrays."""
+"""The contract of a recommender: the model is a value of its parameters; what it learned is a mapping of arrays."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
@@ -24,15 +24,15 @@ Model = TypeVar("Model", bound=msgspec.Struct)
 class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     """A recommender's parameters. Subclass with `frozen=True`, give the fields defaults, write `fit` and `score`.
 
-    All personal models are *inductive*: `learned` holds item-side arrays only, a user's vector is computed from the
-    history in the request, so a new user, or a new event of a known one, needs no retraining. What more a model can do
-    it says by having the method: see `Explains`, `ListsSimilar`, `PredictsRatings`, `Updates`, `PlacesNew`.
+    All personal models are *inductive*: `learned` holds arrays of items only, and a user's vector is computed from the
+    history in the request. So a new user, or a new event of a known user, needs no retraining. Further abilities are
+    optional methods: see `Explains`, `ListsSimilar`, `PredictsRatings`, `Updates`, `PlacesNew`.
 
-    `kind`: the name of one of Flyball's own models in artifacts, tables and on the command line. `family`: what it is
-    compared by, ranked lists or predicted ratings. `personal`: False for a model whose scores do not depend on what
-    the user did. `reads_attributes`: whether `fit` may look at the items' attributes. `search_space`: parameters that
-    a search varies, each with the values to try. `needs_past`: whether it learns from the past as it was known at
-    several times (`fit_past`), which only a log can tell.
+    `kind`: the name of one of Flyball's own models in artifacts, tables and on the command line. `family`: whether the
+    model is compared by its ranked lists or by its predicted ratings. `personal`: False if the scores do not depend on
+    what the user did. `reads_attributes`: whether `fit` may read the items' attributes. `search_space`: {parameter:
+    the values that a search tries}. `needs_past`: whether the model learns from several past times, each with only
+    what was known then (`fit_past`); this needs an event log.
     """
 
     kind: ClassVar[str] = ""
@@ -43,25 +43,28 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     search_space: ClassVar[SearchSpace] = {}
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """Learn from `data`: named arrays. Same data (rows in any order) and seed: same bits, at any thread count."""
+        """What was learned from `data`, as named arrays.
+
+        The same data (rows in any order) and seed give the same bits at any thread count.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define fit(data, seed)")
 
     def fit_past(self, past: RankingPast, seed: int) -> dict[str, NDArray[Any]]:
-        """Learn from the past as known at several times; by default from what is known now."""
+        """Learn from several past times, each with only what was known then; by default `fit` on what is known now."""
         return self.fit(past.now, seed)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Scores, float32 (rows, items), higher is better, finite or -inf for "cannot recommend"; never nan.
+        """Scores, float32 (rows, items), higher is better; -inf for "cannot recommend"; never nan.
 
-        Pure; a row has the same bits in any batch. A personal model gives a row without the evidence it needs
-        (no positive weight; for rating models no rating) -inf throughout: the pipeline then falls back to the list of
-        the user's group or the popular list.
+        A pure function; a row gets the same bits in any batch. A personal model needs evidence in the history: a
+        positive weight or, for models of ratings, a rating. A row without it gets -inf for every item, and the pipeline
+        falls back to the list of the user's group or the popular list.
         """
         raise NotImplementedError(f"{type(self).__name__} must define score(learned, histories)")
 
     @property
     def parts(self) -> "tuple[Recommender, ...]":
-        """The models that this one is made of."""
+        """The models that this one combines."""
         return ()
 
     @property
@@ -70,11 +73,11 @@ class Recommender(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
         return {}
 
     def artifact_bytes(self, data: Interactions) -> int | None:
-        """The most bytes of arrays after a fit on `data`, besides a few thousand; None where unknown."""
+        """An upper bound of the bytes of arrays after a fit on `data`, give or take a few thousand; None if unknown."""
         return None
 
     def note(self, data: Interactions) -> str:
-        """A note for the report on what a fit on `data` leaves out or does differently; "" for nothing."""
+        """A note for the report: what a fit on `data` leaves out or does differently; "" if there is nothing to say."""
         return ""
 
 
@@ -89,7 +92,7 @@ class Explains(Protocol):
 
 @runtime_checkable
 class ListsSimilar(Protocol):
-    """A model with an item side."""
+    """A model that can compare items with each other."""
 
     def similar(self, learned: Learned, item: int) -> Floats:
         """The similarity of each item to `item`, float32 (items,); -inf for unknown items and for `item` itself."""
@@ -98,10 +101,10 @@ class ListsSimilar(Protocol):
 
 @runtime_checkable
 class PredictsRatings(Protocol):
-    """A model of ratings. One that folds a user in may have `predict_pairs` too, to do so once a user."""
+    """A model of ratings. A model that folds users in may also define `predict_pairs`, to fold each user in once."""
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """The rating each row would give `items[row]`, float32 (rows,)."""
+        """The rating that the user of each row would give to `items[row]`, float32 (rows,)."""
         ...
 
 
@@ -110,45 +113,47 @@ class Updates(Protocol):
     """A model that continues from what it learned before."""
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """What was `learned` over `items`, brought up to date with `data`: everything known now, not only what is new.
+        """The `learned` arrays, brought up to date. `items`: the item ids that they were learned for.
 
-        Cheaper than `fit` and near it, each model says how near.
+        `data`: everything known now, not only what is new. Cheaper than `fit`, with a similar result; each model's
+        docstring says how similar.
         """
         ...
 
 
 @runtime_checkable
 class PlacesNew(Protocol):
-    """A model that scores items which came after it was fitted."""
+    """A model that can score items added after it was fitted."""
 
     def place_new(self, learned: Learned, new: Attributes) -> dict[str, NDArray[Any]]:
-        """What was `learned`, with the items of `new` behind those it knew: nobody liked them yet.
+        """The `learned` arrays with the items of `new`, which nobody has liked yet, appended to the known ones.
 
-        Pure; scores of the others keep their bits, and a new item's do not depend on what else is new.
+        A pure function. Scores of known items keep their bits; a new item's score does not depend on the other new
+        items.
         """
         ...
 
 
 def explain_score(model: object, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-    """See `Explains.explain`; raises `Refused` for a model whose score is no sum over the history."""
+    """See `Explains.explain`; raises `Refused` for a model whose score is not a sum over the history."""
     if not isinstance(model, Explains):
-        raise Refused(f"{type(model).__name__} does not explain: its score is no sum over the history")
+        raise Refused(f"{type(model).__name__} cannot explain a score: it is not a sum over the history")
     return model.explain(learned, histories, item)
 
 
 def similar_items(model: object, learned: Learned, item: int) -> Floats:
-    """See `ListsSimilar.similar`; raises `Refused` for a model without an item side."""
+    """See `ListsSimilar.similar`; raises `Refused` for a model that cannot compare items."""
     if not isinstance(model, ListsSimilar):
-        raise Refused(f"{type(model).__name__} knows no similar items")
+        raise Refused(f"{type(model).__name__} cannot list similar items")
     return model.similar(learned, item)
 
 
 def predict_pairs(
     model: object, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes
 ) -> Floats:
-    """The rating that the user of row `rows[n]` of `histories` would give `items[n]`, float32 (n,).
+    """The rating that the user of row `rows[n]` of `histories` would give to `items[n]`, float32 (n,).
 
-    Raises `Refused` but for models of ratings.
+    Raises `Refused` for a model that does not predict ratings.
     """
     if not isinstance(model, PredictsRatings):
         raise Refused(f"{type(model).__name__} does not predict ratings")
@@ -164,12 +169,12 @@ def predicts_ratings(model: object) -> "TypeIs[PredictsRatings]":
 
 
 def explains(model: object) -> "TypeIs[Explains]":
-    """Whether the model's scores can be split over the history."""
+    """Whether the model can split a score into contributions of the history."""
     return isinstance(model, Explains)
 
 
 def knows_similar(model: object) -> "TypeIs[ListsSimilar]":
-    """Whether the model can list items similar to one."""
+    """Whether the model can list the items similar to a given item."""
     return isinstance(model, ListsSimilar)
 
 
@@ -184,12 +189,12 @@ def places_new(model: object) -> "TypeIs[PlacesNew]":
 
 
 def reads_attributes(model: Recommender) -> bool:
-    """Whether `fit` may look at the items' attributes, the model's own or that of a part of it."""
+    """Whether `fit` may read the items' attributes, in the model itself or in a model that it combines."""
     return any(map(reads_attributes, model.parts)) if model.parts else type(model).reads_attributes
 
 
 def named_parts(prefix: str, learned: Sequence[Learned]) -> dict[str, NDArray[Any]]:
-    """The arrays of all parts, those of the first named `prefix`0_... and so on."""
+    """The arrays of all parts, in one mapping: part 0 under `prefix`0_..., part 1 under `prefix`1_..., and so on."""
     return {f"{prefix}{index}_{name}": array for index, arrays in enumerate(learned) for name, array in arrays.items()}
 
 
@@ -207,7 +212,7 @@ def models_here() -> dict[str, type[Recommender]]:
 
 
 def tabular_models_here() -> dict[str, type[TabularModel]]:
-    """The same of models of tables."""
+    """{kind: class} of Flyball's models of tables that have been imported."""
     room = __name__.rpartition(".")[0] + "."
     own = [model for model in _subclasses(TabularModel) if model.__module__.startswith(room) and "kind" in vars(model)]
     return {model.kind: model for model in sorted(own, key=lambda model: model.kind)}
@@ -224,7 +229,7 @@ def check_parts(owner: str, models: Any) -> None:
 
 
 def sum_of(sizes: Iterable[int | None]) -> int | None:
-    """The sum; None where a summand is None."""
+    """The sum, or None if any summand is None."""
     total = 0
     for size in sizes:
         if size is None:

@@ -1,4 +1,4 @@
-"""The inputs of models: interactions known at a time to learn from, and batches of histories to answer."""
+"""The inputs of models: interactions to learn from, as known at some time, and batches of histories to answer."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,9 +15,9 @@ Timestamps = NDArray[np.int64]
 
 
 class Attributes(msgspec.Struct, frozen=True):
-    """What is known of the items: item i has the values `index[indptr[i]:indptr[i + 1]]`, places in `names`.
+    """Attributes of items: the values of item i are `names[v]` for v in `index[indptr[i]:indptr[i + 1]]`.
 
-    `indptr`: int64 (items + 1,). `names`: texts such as "genres=Drama".
+    `indptr`: int64 (items + 1,). `names`: values as text, such as "genres=Drama".
     """
 
     names: list[str]
@@ -28,10 +28,10 @@ class Attributes(msgspec.Struct, frozen=True):
 class Interactions(msgspec.Struct, frozen=True):
     """Training data as known at `as_of_us`: one row per (user, item) pair.
 
-    `users`, `items`: index → id; `items` holds every item known, also those nobody touched.
+    `users`, `items`: index → id; `items` holds every known item, including those without interactions.
     `user_index`, `item_index`: int32 (n,). `weights`: float32 (n,), > 0 for positives (1.0) and weak positives (0.25),
     0 for a pair that was only seen. `ratings`: float32 (n,), nan for none. `at_us`: int64 (n,).
-    `user_group`: int32 (users,), an index into `groups`, -1 for none. `attributes`: of the items, as known then.
+    `user_group`: int32 (users,), an index into `groups`, -1 for none. `attributes`: of the items, as of `as_of_us`.
     """
 
     users: list[str]
@@ -52,7 +52,7 @@ class Histories(msgspec.Struct, frozen=True):
 
     `indptr`: int64 (rows + 1,). `items`: int32 (n,), indexes into the model's items (an item the model does not know is
     left out). `weights`, `ratings`, `at_us` as in `Interactions`. `group`: int32 (rows,), -1 for none.
-    `now_us`: int64 (rows,), the time of the question.
+    `now_us`: int64 (rows,), the time of each request.
     """
 
     indptr: NDArray[np.int64]
@@ -70,9 +70,9 @@ class Histories(msgspec.Struct, frozen=True):
 
 
 def canonical(data: Interactions) -> Interactions:
-    """The same data with rows in order of (user, item); of rows for the same pair the latest stays.
+    """The same data with rows sorted by (user, item), keeping only the latest row of each pair.
 
-    Every `fit` starts here, so the order of the rows it was given cannot matter.
+    Every `fit` starts with this, so the order of its input rows does not matter.
     Raises `BadInput` for arrays of different lengths and for indexes outside `users` or `items`.
     """
     _check(data)
@@ -118,7 +118,7 @@ def row_pointers(row_index: NDArray[Any], rows: int) -> NDArray[np.int64]:
 
 
 def select_rows(data: Interactions, rows: NDArray[Any] | slice) -> Interactions:
-    """The same users and items with some of the rows: `rows` are their places, or bool for each row."""
+    """The same users and items with some of the rows. `rows`: row indexes, a slice, or a bool for each row."""
     return msgspec.structs.replace(
         data,
         user_index=np.ascontiguousarray(data.user_index[rows], dtype=np.int32),
@@ -132,7 +132,7 @@ def select_rows(data: Interactions, rows: NDArray[Any] | slice) -> Interactions:
 def histories_of(
     data: Interactions, user_indexes: Sequence[int] | NDArray[Any], now_us: int | None = None
 ) -> Histories:
-    """The rows of `user_indexes` in `data` as histories, each in order of time, asked at `now_us` (or `as_of_us`)."""
+    """The rows of `user_indexes` in `data` as histories, each in order of time. `now_us`: by default `as_of_us`."""
     order = np.lexsort((data.item_index, data.at_us, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
     users = np.asarray(user_indexes, dtype=np.int64)
@@ -150,7 +150,7 @@ def histories_of(
 
 
 def take(histories: Histories, rows: Sequence[int] | NDArray[Any]) -> Histories:
-    """The given rows, in the given order (repeats allowed), as a batch of their own."""
+    """The given rows, in the given order (repeats allowed), as a new batch."""
     chosen = np.asarray(rows, dtype=np.int64)
     flat, indptr = _pieces(histories.indptr, chosen)
     return Histories(
@@ -165,7 +165,7 @@ def take(histories: Histories, rows: Sequence[int] | NDArray[Any]) -> Histories:
 
 
 def _pieces(indptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of the values of `rows`, one row after the other, and the `indptr` of what comes out."""
+    """(positions in the flat arrays of the values of `rows`, row after row; the `indptr` of the result)."""
     lengths = indptr[rows + 1] - indptr[rows]
     pointers = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(lengths, out=pointers[1:])
@@ -173,14 +173,14 @@ def _pieces(indptr: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray
 
 
 def rows_with(histories: Histories, evidence: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which rows hold at least one position where `evidence` (bool, (n,)) is true: shape (rows,)."""
+    """Whether each row has at least one position where `evidence`, bool (n,), is true: bool (rows,)."""
     counts = np.zeros(len(evidence) + 1, dtype=np.int64)
     np.cumsum(evidence, out=counts[1:])
     return np.asarray(counts[histories.indptr[1:]] > counts[histories.indptr[:-1]])
 
 
 def _rising(users: Indexes, items: Indexes) -> bool:
-    """In order of (user, item), no pair twice."""
+    """Whether the rows are sorted by (user, item) and no pair occurs twice."""
     return bool(((users[1:] > users[:-1]) | ((users[1:] == users[:-1]) & (items[1:] > items[:-1]))).all())
 
 
@@ -205,10 +205,10 @@ def _check(data: Interactions) -> None:
 
 
 def attributes_of(items: int, columns: Mapping[str, Sequence[Any]], least: int = 2) -> Attributes:
-    """The `columns` of the items' attributes as values: texts, whole numbers, truths, and lists of them.
+    """Encode `columns`, {name: a value for each item}: strings, integers, booleans, and lists of these.
 
-    A value that fewer than `least` items have is left out: one of a single item (a title) says nothing of others.
-    Fractions are left out too.
+    A value that fewer than `least` items share is left out, because it relates no items to each other (a title, for
+    example). Floats are left out too.
     """
     pairs: dict[str, list[int]] = {}
     for name, column in columns.items():

@@ -1,4 +1,4 @@
-"""How factor models keep their item side: rows for folding users in, columns (padded) for scoring the catalog."""
+"""How factor models store item factors: as rows to fold users in, and as padded columns to score the catalog."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from flyball.models.base import Learned
 from flyball.models.data import Floats, Histories, Interactions
 
-LANES = 16  # a dot product works on sixteen numbers at a time; the padding is zero and adds nothing
-STEP = 8  # scoring takes eight factors at a time
+LANES = 16  # a dot product processes sixteen numbers at a time; the padding is zero, so it adds nothing
+STEP = 8  # scoring processes eight factors at a time
 
 
 def padded(size: int, to: int = LANES) -> int:
@@ -45,7 +45,7 @@ def catalog_scores(learned: Learned, queries: Floats, answerable: NDArray[np.boo
 
 
 def cosines_to(rows: Floats, item: int) -> Floats:
-    """Cosine of every row to row `item`, float32; -inf for rows of zeros and for `item` itself."""
+    """The cosine of every row with row `item`, float32 (items,); -inf for rows of zeros and for `item` itself."""
     wide = np.asarray(rows, dtype=np.float64)
     norms = np.sqrt(np.square(wide).sum(axis=1))
     lengths = norms * norms[item]
@@ -56,7 +56,10 @@ def cosines_to(rows: Floats, item: int) -> Floats:
 
 
 def carried(rows: NDArray[Any], items: list[str], now: list[str], fresh: NDArray[Any]) -> NDArray[Any]:
-    """`fresh` (one row for each of the items `now`) with the rows of those that were among `items` before."""
+    """`fresh`, a row for each of the items `now`, with the old row of each item that was among `items`.
+
+    `rows`: the old rows, one for each of `items`.
+    """
     old_row_of = {item: at for at, item in enumerate(items)}
     before = np.array([old_row_of.get(item, -1) for item in now], dtype=np.int64)
     carried_rows = fresh.copy()
@@ -68,9 +71,9 @@ def carried(rows: NDArray[Any], items: list[str], now: list[str], fresh: NDArray
 def rating_side(
     ratings: Interactions, mean: float, item_bias: Floats, q: Floats, bias_factor: float, caution: float
 ) -> tuple[Floats, Floats, dict[str, NDArray[Any]]]:
-    """Rows, offsets and the rest of what a factor model of ratings keeps; factor 0 of the rows carries b_u.
+    """(rows, offsets, further arrays) that a factor model of ratings stores; factor 0 of the rows stands for b_u.
 
-    The offset of an item with n ratings is mean + b_i less `caution` * sd / sqrt(n + 1), -inf for none.
+    The offset of an item with n ratings is mean + b_i - `caution` * sd / sqrt(n + 1), or -inf without ratings.
     """
     items = len(ratings.items)
     counts = np.bincount(ratings.item_index, minlength=items)
@@ -85,7 +88,10 @@ def rating_side(
 
 
 def folded_rows(rows: Floats, histories: Histories, is_rated: Floats, rests: NDArray[Any], reg: float) -> Floats:
-    """Ridge regression of each row's `rests`, where `is_rated` (1 or 0), on its items' factors: (rows, factors)."""
+    """Ridge regression of each row's residuals (`rests`) on the factors of its rated items: float32 (rows, factors).
+
+    `is_rated`: 1 for positions with a rating, 0 for others. `reg`: the penalty of each factor.
+    """
     from flyball.models.kernels.ridge import ridge_rows
 
     folded = np.empty((histories.rows, rows.shape[1]), dtype=np.float32)

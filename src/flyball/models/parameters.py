@@ -19,13 +19,14 @@ _TAKES = {
 
 @dataclass_transform(frozen_default=True, field_specifiers=(msgspec.field,))
 class CheckedParameters(msgspec.StructMeta):
-    """Structs whose constructor raises `BadDeclaration` for an unknown name or a plain value of another type.
+    """The metaclass of structs whose constructor raises `BadDeclaration` for an unknown name or a wrong type.
 
-    msgspec itself names neither the class nor what it takes, and checks types only when it decodes.
+    Types are checked for numbers, texts and booleans. msgspec's own error names neither the class nor its parameters,
+    and msgspec checks types only while decoding.
     """
 
     def __call__(cls, *values: Any, **named: Any) -> Any:
-        """A new one, its parameters checked."""
+        """A new struct, after a check of its parameters."""
         fields = cls.__struct_fields__
         for name in named:
             if name not in fields:
@@ -40,10 +41,10 @@ class CheckedParameters(msgspec.StructMeta):
 
 @cache
 def _hints(model: type) -> dict[str, Any]:
-    """The types of its parameters, found once: models that hold another make it for every answer."""
+    """The types of its parameters, cached: models that contain others construct them for every response."""
     try:
         return get_type_hints(model)
-    except NameError as error:  # an artifact's parameters could not be read back either
+    except NameError as error:  # its parameters could not be decoded from an artifact either
         raise BadDeclaration(
             f"annotations of {model.__name__}",
             "names that exist when the program runs (not for type checkers alone)",
@@ -55,7 +56,7 @@ def _check(where: str, hint: Any, value: object) -> None:
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     plain = [kind for kind in kinds if kind is not NoneType]
     if any(kind not in _TAKES for kind in plain) or (value is None and NoneType in kinds):
-        return  # what is no plain value is checked by the model itself
+        return  # the model itself checks values of other types
     if not any(isinstance(value, _TAKES[kind][0]) for kind in plain):
         words = [_TAKES[kind][1] for kind in plain] + ["None"] * (NoneType in kinds)
         raise BadDeclaration(where, " or ".join(words), value)

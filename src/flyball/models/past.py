@@ -1,4 +1,4 @@
-"""The past that `Stages` learn from: times at which lists are requested, each with what was known just before it."""
+"""Training data for `Stages`: past times at which lists are requested, each with what was known just before it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -13,10 +13,11 @@ _TESTED_SHARE = 0.4
 
 
 class TrainingCut(msgspec.Struct, frozen=True):
-    """A time of the past to learn ranking from.
+    """A past time to learn ranking from.
 
-    `data`: what was known before `at_us`. `users` were asked about at `at_us`: `histories` and `seen` (items to leave
-    out) as known just before, `truth` the items each came to like later. All items are indexes into `data.items`.
+    `data`: what was known before `at_us`. `users`: who requests a list at `at_us`. `histories` and `seen` (items to
+    leave out) are as known just before; `truth`: the items that each user liked later. Items are indexes into
+    `data.items`.
     """
 
     at_us: int
@@ -28,7 +29,7 @@ class TrainingCut(msgspec.Struct, frozen=True):
 
 
 class RankingPast(Protocol):
-    """What stages learn from. `features`: see `Stages.column_names`; one row for each (user, item) at one time."""
+    """What `Stages` learn from. `features`: a row for each (user, item) at one time; see `Stages.column_names`."""
 
     @property
     def now(self) -> Interactions: ...
@@ -39,7 +40,7 @@ class RankingPast(Protocol):
 
 
 class InteractionsPast:
-    """The past of interactions without any log: each is taken to have been known since its `at_us`."""
+    """The past of interactions without an event log: each counts as known since its `at_us`."""
 
     def __init__(self, data: Interactions) -> None:
         self._data = canonical(data)
@@ -49,7 +50,7 @@ class InteractionsPast:
         return self._data
 
     def cuts(self, cuts: int, users: int, seed: int) -> Iterator[TrainingCut]:
-        """The latest positives in `cuts` windows of equal numbers, each seen from its own beginning."""
+        """`cuts` windows with equal numbers of the latest positives, each with what was known when it began."""
         data = self._data
         for start_us, end_us in cut_windows(data, cuts):
             before = select_rows(data, data.at_us < start_us)

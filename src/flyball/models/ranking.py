@@ -8,13 +8,13 @@ from flyball.core import BadInput
 from flyball.models.base import Learned, Recommender
 from flyball.models.data import Floats, Histories, Indexes, take
 
-_ROWS = 32  # their scores of 27,000 items are 3.5 MB and stay in the cache; 1,000 rows at once took a quarter longer
+_ROWS = 32  # for 27,000 items their scores are 3.5 MB, which stay in the cache; 1,000 rows at once took 25 % longer
 
 
 def top_k(scores: Floats, excluded: Sequence[Indexes], k: int) -> tuple[Indexes, Floats]:
-    """Items int32 (rows, k) and their scores float32 (rows, k), best first; ties go to the lower item index.
+    """Items, int32 (rows, k), and their scores, float32 (rows, k), best first; of equal scores the lower index first.
 
-    `scores`: float32 (rows, items); -inf and nan are never listed. `excluded`: for each row the items to leave out.
+    `scores`: float32 (rows, items); -inf and nan are never listed. `excluded`: the items to leave out of each row.
     Rows with fewer than k items end in -1 with score -inf. Raises `BadInput` for k < 1 and for an excluded index
     outside the items.
 
@@ -44,9 +44,9 @@ def top_k(scores: Floats, excluded: Sequence[Indexes], k: int) -> tuple[Indexes,
 def best_items(
     model: Recommender, learned: Learned, histories: Histories, excluded: Sequence[Indexes], k: int
 ) -> tuple[Indexes, Floats]:
-    """`top_k` of the model's scores, a few rows at a time: the scores of a large batch are never all in memory.
+    """`top_k` of the model's scores, a few rows at a time, so that the scores of a large batch never fill the memory.
 
-    Shapes, ties and errors as of `top_k`; `excluded`: for each row of `histories`. The same bits as all rows at once.
+    Shapes, ties, errors and bits are those of `top_k` over all rows of `histories` at once.
     """
     if len(excluded) != histories.rows:
         raise BadInput("excluded", f"one array for each of {histories.rows} rows", len(excluded))

@@ -10,16 +10,19 @@ from flyball.models.data import Floats, Histories, row_pointers
 
 
 class ScoresBySparseRows:
-    """What models share that learn item-to-item weights W as sparse rows: score(i) = sum of weight * W[j, i]."""
+    """A base of models that learn item-to-item weights W as sparse rows.
+
+    score(i) = sum of weight * W[j, i] over the items j of the history.
+    """
 
     __slots__ = ()
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order; -inf for items without a weight from it, so throughout for an empty history."""
+        """Sums in the history's order; -inf for items to which no item of the history has a weight."""
         return summed(learned, histories)
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item of the history adds: weight * W[j, item]."""
+        """The contribution of each liked item j of the history: weight * W[j, item]."""
         return explained(learned, histories, item)
 
     def similar(self, learned: Learned, item: int) -> Floats:
@@ -30,7 +33,7 @@ class ScoresBySparseRows:
 def sparse_rows(
     source: NDArray[np.int32], target: NDArray[np.int32], weights: Floats, items: int
 ) -> dict[str, NDArray[Any]]:
-    """Rows by source item, each in order of its targets: they lie together in memory."""
+    """Sparse rows by source item. The entries of a row are sorted by target, which makes reading them faster."""
     order = np.lexsort((target, source))
     return {
         "near_ptr": row_pointers(source, items),
@@ -40,7 +43,7 @@ def sparse_rows(
 
 
 def summed(learned: Learned, histories: Histories) -> Floats:
-    """score(i) = sum of weight * W[j, i] over the history in its order; -inf where nothing adds."""
+    """score(i) = sum of weight * W[j, i] over the history in its order; -inf for items without any summand."""
     from flyball.models.kernels.neighbors import sum_neighbors
 
     scores = np.empty((histories.rows, len(learned["near_ptr"]) - 1), dtype=np.float32)
@@ -57,7 +60,7 @@ def summed(learned: Learned, histories: Histories) -> Floats:
 
 
 def explained(learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-    """What each liked item of the history adds to the score of `item`."""
+    """[(history position, contribution to the score of `item`)] of the liked items of the history."""
     contributions = []
     for position, (other, weight) in enumerate(zip(histories.items, histories.weights, strict=True)):
         part = slice(learned["near_ptr"][other], learned["near_ptr"][other + 1])
@@ -68,7 +71,7 @@ def explained(learned: Learned, histories: Histories, item: int) -> list[tuple[i
 
 
 def neighbor_row(learned: Learned, item: int) -> Floats:
-    """The item's own row, -inf elsewhere and for `item` itself."""
+    """The row of `item`, float32 (items,); -inf for `item` itself and where the row has no entry."""
     row = unscored(1, len(learned["near_ptr"]) - 1).ravel()
     part = slice(learned["near_ptr"][item], learned["near_ptr"][item + 1])
     row[learned["near"][part]] = learned["similarities"][part]

@@ -1,10 +1,13 @@
-"""Independent rows on all cores. Kernels release the interpreter lock; a row's result does not depend on its block."""
+"""Processes independent rows on all cores.
+
+Kernels release the interpreter lock; a row's result does not depend on the block it is in.
+"""
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-_BLOCKS_PER_THREAD = 8  # rows differ in cost (popular items, busy users): small blocks even that out
+_BLOCKS_PER_THREAD = 8  # rows differ in cost (popular items, active users); small blocks balance the threads
 
 
 def our_cores() -> int:

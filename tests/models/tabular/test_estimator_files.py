@@ -162,7 +162,7 @@ def outside() -> bytes:
     [
         (b"no model", BadInput, "ONNX file of an estimator must be a model"),
         (b"", BadInput, "must be one that onnxruntime can run"),
-        (outside(), Refused, "must hold all its numbers, got some kept in other files"),
+        (outside(), Refused, "must hold all its numbers, got some stored in other files"),
         (model_bytes([helper.make_node("Secret", ["x"], ["answer"], domain="my.own")], 3, 3, {}), BadInput, "can run"),
         (model_bytes(softmax(), 4, 4, {}), BadInput, r"shape \(any rows, 3\), got .*4"),
         (model_bytes(softmax(), 3, 3, {}, shape=[1, 3]), BadInput, "any rows"),

@@ -238,6 +238,6 @@ def test_the_line_is_learned_from_labels_that_are_final() -> None:
 def test_a_past_shorter_than_labels_take_is_refused() -> None:
     table = msgspec.structs.replace(table_of(60), label_delays_us=(86_400_000_000,))
     with pytest.raises(
-        BadInput, match="clearly more time than the 1d after which a label is final, got .*60 within 0.0 days"
+        BadInput, match="from much more than the 1d after which a label is final, got .*60 within 0.0 days"
     ):
         fb.Stacking(folds=3).fit(table, NUMBER, 1)

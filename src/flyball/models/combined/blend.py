@@ -27,18 +27,18 @@ from flyball.models.recommenders.implicit_als import ImplicitALS
 from flyball.models.recommenders.next_item import NextItem
 from flyball.models.recommenders.slim import SLIM
 
-_ASKED, _DEPTH = 1_000, 60  # users asked in each fold; how far down each model's list candidates are taken
+_TEST_USERS, _DEPTH = 1_000, 60  # users tested in each fold; how many items of each model's list are candidates
 _STEPS = (0.0, 0.5, 0.7, 0.85, 1.18, 1.4, 2.0)
 
 
 class Blend(Recommender, frozen=True):
     """score = sum of weight * z over the component models, z = a model's scores standardized within the row.
 
-    `models`: the components, values such as `(fb.EASE(), fb.SLIM())`. The weights maximize ndcg@`k` on positives
-    withheld from the components: a share 1 / `folds` of each user's positives in each of the folds ("random"), or each
-    user's latest quarter, once ("last", for what comes next in time). Then the components are fitted on everything:
-    one artifact holds them all (array `c0_...` for the first). Costs folds + 1 fits, and at answer time all components
-    together.
+    `models`: the components, such as `(fb.EASE(), fb.SLIM())`. The weights maximize ndcg@`k` on positives withheld from
+    the components. `withheld="random"`: in each of `folds` folds, a share 1 / `folds` of each user's positives.
+    "last": once, the latest quarter of each user's positives, which is closer to predicting what comes next. Then the
+    components are fitted on all data and stored in one artifact (the arrays of the first are named `c0_...`). The cost
+    is folds + 1 fits of each component, and for each response the scores of all components.
     """
 
     kind: ClassVar[str] = "blend"
@@ -68,16 +68,16 @@ class Blend(Recommender, frozen=True):
         return learned | named_parts("c", [model.fit(data, seed) for model in self.models])
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """-inf for items that no component knows."""
+        """The weighted sum of standardized scores; -inf for items that no component can score."""
         parts = [model.score(part_of("c", index, learned), histories) for index, model in enumerate(self.models)]
         return _blended(parts, learned["weights"])
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """As the first component that knows similar items has them."""
+        """The similarities of the first component that can list similar items; raises `Refused` without one."""
         for index, model in enumerate(self.models):
             if knows_similar(model):
                 return model.similar(part_of("c", index, learned), item)
-        raise Refused("a Blend must have a component that knows similar items, got none")
+        raise Refused("a Blend must have a component that can list similar items, got none")
 
     @property
     def parts(self) -> tuple[Recommender, ...]:
@@ -85,11 +85,11 @@ class Blend(Recommender, frozen=True):
         return self.models
 
     def artifact_bytes(self, data: Interactions) -> int | None:
-        """Those of all components."""
+        """The sum over all components."""
         return sum_of(model.artifact_bytes(data) for model in self.models)
 
     def _candidates(self, data: Interactions, fold: int, seed: int) -> tuple[Any, ...] | None:
-        """Standardized scores (users, candidates, components) and which candidates were withheld; None for too few."""
+        """Standardized scores (users, candidates, components) and which candidates were withheld; None if too few."""
         liked = positives(data)
         withheld = self._is_withheld(liked, fold, seed)
         if not withheld.any():
@@ -97,7 +97,7 @@ class Blend(Recommender, frozen=True):
         train = select_rows(liked, ~withheld)
         truth = select_rows(liked, withheld)
         test_users = np.intersect1d(np.unique(truth.user_index), np.unique(train.user_index))
-        test_users = np.sort(np.random.default_rng([seed, fold]).permutation(test_users)[:_ASKED])
+        test_users = np.sort(np.random.default_rng([seed, fold]).permutation(test_users)[:_TEST_USERS])
         if not len(test_users):
             return None
         histories = histories_of(train, test_users)
@@ -129,16 +129,16 @@ class Blend(Recommender, frozen=True):
 
 
 def _blended(parts: list[Floats], weights: NDArray[np.float64]) -> Floats:
-    from flyball.models.kernels.blending import add_standardised
+    from flyball.models.kernels.blending import add_standardized
 
     total, unknown = np.zeros(parts[0].shape, dtype=np.float32), unscored(*parts[0].shape)
     for part, weight in zip(parts, weights.tolist(), strict=True):
-        add_standardised(np.ascontiguousarray(part), float(weight), total, unknown)
+        add_standardized(np.ascontiguousarray(part), float(weight), total, unknown)
     return total + unknown
 
 
 def _ascend(folds: list[tuple[Any, ...]], blend: Blend) -> NDArray[np.float64]:
-    """Coordinate ascent from equal weights: each weight in turn is scaled by what raises the mean ndcg most."""
+    """Coordinate ascent from equal weights: each weight in turn is multiplied by the factor with the best mean ndcg."""
     size = len(blend.models)
     weights = np.full(size, 1.0 / size)
     if not folds:

@@ -1,7 +1,7 @@
-"""Distills a blend into one factor model, which answers at the cost of one.
+"""Distills a blend into one factor model, which answers at the cost of a single model.
 
 Source: Tang, Wang, "Ranking Distillation: Learning Quantized Ranking Models with High Performance for Recommender
-System", KDD 2018: the student learns from the likes and from what the teacher ranks highest among the rest.
+System", KDD 2018: the student learns from the likes and from the other items that the teacher ranks highest.
 """
 
 from typing import Any, ClassVar
@@ -21,10 +21,10 @@ _BATCH = 256
 
 
 class Distilled(Recommender, frozen=True):
-    """An `ImplicitALS` (`student`) fitted on the likes and on each user's `depth` items that a `Blend` (`teacher`) puts
-    first among the others, each as a like of `weight`.
+    """An `ImplicitALS` (`student`) that learns from the likes and from what a `Blend` (`teacher`) recommends.
 
-    At answer time it is that ALS: the blend is needed for the fit alone, and the artifact holds none of it. `depth` and
+    For each user, the `depth` items that the teacher ranks highest among those without a like count as likes of weight
+    `weight`. The teacher is used for fitting only: the artifact holds the student alone, which answers. `depth` and
     `weight` were chosen on a validation part of ml-100k.
     """
 
@@ -52,7 +52,7 @@ class Distilled(Recommender, frozen=True):
         return self.student, self.teacher
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """Those of the student."""
+        """The bytes of the student."""
         return self.student.artifact_bytes(data)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -60,7 +60,7 @@ class Distilled(Recommender, frozen=True):
         return self.student.fit(self.taught(positives(data), self.teacher.fit(data, seed)), seed)
 
     def taught(self, liked: Interactions, learned: Learned) -> Interactions:
-        """The likes and those that the teacher, having `learned`, adds; never of an item that nobody likes."""
+        """The likes, and those that the teacher adds with what it `learned`; never of an item that nobody likes."""
         known = np.bincount(liked.item_index, minlength=len(liked.items)) > 0
         users, items = [liked.user_index], [liked.item_index]
         histories, teacher = histories_of(liked, np.arange(len(liked.users))), self.teacher

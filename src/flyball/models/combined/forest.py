@@ -1,4 +1,4 @@
-"""Forests of binary trees, whoever grew them: walked for scores, and for what each column adds to them."""
+"""Evaluates forests of binary trees, grown by any library: their scores, and the contribution of each column."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,11 @@ from flyball.core import Doubles
 
 
 class Forest(NamedTuple):
-    """Binary trees as arrays over the nodes of all of them, leaves too.
+    """Binary trees as arrays over the nodes of all trees, leaves included. The nodes of a tree follow its root.
 
-    `feature`, `threshold`, `kind` (the bits in `models/kernels/trees.py`) of what a node asks; `children` (nodes, 2),
-    left and right, a leaf's both itself; `value` of leaves; `words` [first, end) in `bits` of the categories that go
-    left. The nodes of a tree follow its root.
+    `feature`, `threshold`, `kind`: the question of each node; the bits of `kind` are in `models/kernels/trees.py`.
+    `children` (nodes, 2): the left and the right child; both children of a leaf are the leaf itself. `value`: of
+    leaves. `words` [first, end): where in `bits` the set of categories that go left is.
     """
 
     feature: NDArray[np.int32]
@@ -26,7 +26,7 @@ class Forest(NamedTuple):
 
 
 class Paths:
-    """What columns contribute to the scores of a forest. `counts`: the training rows of each node."""
+    """Computes what each column contributes to the scores of a forest. `counts`: the training rows of each node."""
 
     def __init__(self, forest: Forest, counts: Doubles, roots: NDArray[np.int32]) -> None:
         from flyball.models.kernels.tree_paths import add_contributions, measure_paths
@@ -49,10 +49,10 @@ class Paths:
 
 
 class Walker:
-    """Adds up the leaves that rows reach in a forest. A row gets the same bits in any batch.
+    """Adds up the values of the leaves that rows reach in a forest. A row gets the same bits in any batch.
 
-    `depths`: the most questions on a path of each tree. No leaf's value may be NaN. The nodes are packed as
-    `models/kernels/trees.py` walks them: what a step needs in 24 bytes, the children of a node side by side.
+    `depths`: the length of the longest path of each tree. No leaf's value may be NaN. The nodes are packed for
+    `models/kernels/trees.py`: each takes 24 bytes, and the two children of a node are adjacent.
     """
 
     def __init__(self, forest: Forest, roots: NDArray[np.int32], depths: NDArray[np.int32]) -> None:
@@ -86,9 +86,13 @@ class Walker:
 def _category_words(
     forest: Forest, inner: NDArray[np.intp], slot: NDArray[np.intp], slots: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint32]]:
-    """(the first category beyond all sets by slot, where the set of each of the `inner` nodes begins in the words, the
-    words: bits of categories that go right). Sets of a slot are equally long and end with a word of ones, where
-    categories beyond all sets and missing ones are looked up; other nodes have word 0, which is 0."""
+    """The sets of categories of the `inner` nodes, packed for lookup.
+
+    Returns (for each slot the first category that no set contains, for each inner node the word where its set begins,
+    the words). A set bit is a category that goes right. The sets of a slot have equal lengths; each ends with a word of
+    ones, in which missing categories and those that no set contains are looked up. Nodes without a set have word 0,
+    which is 0.
+    """
     from flyball.models.kernels.trees import CATEGORY
 
     lengths = forest.words[inner, 1] - forest.words[inner, 0]

@@ -1,4 +1,4 @@
-"""ALS whose items without likes get factors from their attributes, also those that come after the fit.
+"""ALS that computes factors from attributes for items without likes, including items added after the fit.
 
 Source: Gantner, Drumond, Freudenthaler, Rendle, Schmidt-Thieme, "Learning Attribute-to-Feature Mappings for Cold-Start
 Recommendations", ICDM 2010, with ridge regression as the mapping.
@@ -18,13 +18,13 @@ from flyball.models.recommenders.implicit_als import ImplicitALS, check_als
 
 
 class Hybrid(Recommender, frozen=True):
-    """An `ImplicitALS` (`model`); y_i of an item that nobody likes is a_i M.
+    """An `ImplicitALS` (`model`) in which an item i that nobody likes has the factors y_i = a_i M.
 
-    a_i: the item's attribute values, each 1 / sqrt(how many items have it), scaled to length 1. M: the ridge
-    regression (`reg`) of the fitted factors on them, an item of n likes counting n / (n + `trust`). An item with few
-    likes is drawn toward its attributes as by `shrink` imagined likes. Only the `values` commonest values count.
-    Users are folded in as by ALS, with what they liked of the new items too. Without attributes it is ALS.
-    Defaults: chosen on validation parts of ml-100k and ml-latest-small.
+    a_i: the item's attribute values, each weighted 1 / sqrt(number of items that have it), scaled to length 1. Only
+    the `values` most frequent values are used. M: the ridge regression (`reg`) of the fitted factors on a; an item with
+    n likes has weight n / (n + `trust`). The factors of an item with likes are shrunk toward a_i M, which counts as
+    much as `shrink` likes. Users are folded in as in ALS, including their likes of new items. Without attributes it
+    equals ALS. Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
     kind: ClassVar[str] = "hybrid"
@@ -51,7 +51,7 @@ class Hybrid(Recommender, frozen=True):
         check_als("Hybrid's model", self.model)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """Those of the ALS and of what is known of the attributes' values."""
+        """The bytes of the ALS and of the attributes' values."""
         return self.model.artifact_bytes(data) + (
             0
             if data.attributes is None
@@ -61,8 +61,8 @@ class Hybrid(Recommender, frozen=True):
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """As `ImplicitALS.fit`, with factors for every item that has likes or attributes.
 
-        Beside those what `place_new` needs: `values_txt`, the values' names as JSON; `rarity`, 1 / how many items have
-        each, float64 (values,); `mapping`, M, float64 (values, factors).
+        Also returns what `place_new` needs: `values_txt`, the names of the values as JSON; `rarity`, float64 (values,),
+        1 / number of items that have the value; `mapping`, M, float64 (values, factors).
         """
         from flyball.models.kernels.ridge import factorize, substitute
 
@@ -95,7 +95,7 @@ class Hybrid(Recommender, frozen=True):
         return {**side, **kept, "values_txt": values, "rarity": rarity, "mapping": mapping}
 
     def place_new(self, learned: Learned, new: Attributes) -> dict[str, NDArray[Any]]:
-        """y = a M for the new items, a as when M was fitted; one without any value known then stays unscored."""
+        """y = a M for the new items, with the values known when M was fitted; an item with none of them gets -inf."""
         before, size = np.asarray(learned["item_factors"]), len(new.indptr) - 1
         rows, known = np.zeros((size, before.shape[1]), dtype=np.float32), np.zeros(size, dtype=bool)
         if "mapping" in learned:
@@ -119,14 +119,14 @@ class Hybrid(Recommender, frozen=True):
         return self.model.similar(learned, item)
 
     def _common(self, known: Attributes) -> tuple[list[str], NDArray[np.float64]]:
-        """The commonest values, in the order of `known`, and 1 / how many items have each."""
+        """The most frequent values, in the order of `known`, and for each 1 / number of items that have it."""
         counts = np.bincount(known.index, minlength=len(known.names))
         common = np.sort(np.argsort(-counts, kind="stable")[: self.values])
         return [known.names[name_index] for name_index in common.tolist()], 1.0 / counts[common]
 
 
 def _matrix(known: Attributes, names: list[str], rarity: NDArray[np.float64]) -> Any:
-    """The items' values among `names`, sparse float64 (items, names), rows of length 1 or 0."""
+    """The items' values among `names`, sparse float64 (items, names); each row has Euclidean length 1, or 0."""
     from scipy.sparse import csr_matrix
 
     column_of, items = {name: at for at, name in enumerate(names)}, len(known.indptr) - 1

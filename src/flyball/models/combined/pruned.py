@@ -1,7 +1,7 @@
-"""A linear model of items with only its strongest weights: less memory, and answers that touch fewer numbers.
+"""A linear model of items that keeps only its strongest weights, so it needs less memory and time.
 
 Source: magnitude pruning, Han, Pool, Tran, Dally, "Learning both Weights and Connections for Efficient Neural
-Networks", NeurIPS 2015, here for each item the weights of the largest size.
+Networks", NeurIPS 2015; here each item keeps its weights of the largest absolute value.
 """
 
 from typing import Any, ClassVar
@@ -20,14 +20,14 @@ from flyball.models.sparse_rows import ScoresBySparseRows, sparse_rows
 
 LINEAR = (EASE, SparseEASE, SLIM, ItemKNN)
 
-_COLUMNS = 512  # of a dense matrix looked at together
+_COLUMNS = 512  # columns of a dense matrix that are processed together
 
 
 class Pruned(ScoresBySparseRows, Recommender, frozen=True):
-    """score(i) = sum over the history of weight * W[j, i], of each column of W only the `keep` entries of largest size.
+    """score(i) = sum over the history of weight * W[j, i]; each column of W keeps its `keep` largest entries in size.
 
-    `model`: the one that is fitted: EASE, SparseEASE, SLIM or ItemKNN. Artifact: 8 bytes * items * keep at most, where
-    EASE takes 4 * items^2. What that costs in ndcg is in the accuracy tables.
+    `model`: the model to fit and prune: EASE, SparseEASE, SLIM or ItemKNN. The artifact takes at most
+    8 * items * keep bytes; that of EASE takes 4 * items^2. The accuracy tables show the loss in ndcg.
     """
 
     kind: ClassVar[str] = "pruned"
@@ -50,7 +50,7 @@ class Pruned(ScoresBySparseRows, Recommender, frozen=True):
         return (self.model,)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes a weight that stays."""
+        """8 bytes for each weight that is kept."""
         items = len(data.items)
         return 8 * items * min(self.keep, items) + 8 * items
 
@@ -59,7 +59,7 @@ class Pruned(ScoresBySparseRows, Recommender, frozen=True):
         return self.pruned(self.model.fit(data, seed), len(data.items))
 
     def pruned(self, learned: Learned, items: int) -> dict[str, NDArray[Any]]:
-        """The pruned form of what the model inside learned."""
+        """The pruned form of what `model` learned."""
         source, target, weights = _dense(learned, self.keep) if "weights" in learned else _sparse(learned)
         order = np.lexsort((source, -np.abs(weights), target))
         starts = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=items))])
@@ -76,7 +76,7 @@ def _sparse(learned: Learned) -> Entries:
 
 
 def _dense(learned: Learned, keep: int) -> Entries:
-    """The `keep` largest entries of each column, some columns at a time."""
+    """The `keep` largest entries of each column, `_COLUMNS` columns at a time."""
     weights, kept = learned["weights"], np.asarray(learned["kept"])
     sources, targets, values = [], [], []
     for first in range(0, len(kept), _COLUMNS):

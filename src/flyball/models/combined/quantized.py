@@ -1,4 +1,4 @@
-"""A quantized factor model in a quarter of the memory: fewer dimensions, and a byte for each number.
+"""A quantized factor model in a quarter of the memory: fewer dimensions, and one byte for each number.
 
 Sources: truncation to the leading principal directions, Eckart, Young, "The Approximation of One Matrix by Another of
 Lower Rank", Psychometrika 1936; symmetric linear quantization by row, Jacob et al., "Quantization and Training of
@@ -19,11 +19,11 @@ from flyball.models.recommenders.implicit_als import ImplicitALS, check_als, gra
 
 
 class Quantized(Recommender, frozen=True):
-    """An `ImplicitALS` (`model`), its item factors kept as bytes, with one scale an item.
+    """An `ImplicitALS` (`model`) whose item factors are stored as bytes, with one scale for each item.
 
-    `rank`: how many leading directions of Y'Y stay (0: all). Users are folded in with the bytes' values, so that the
-    user's vector fits what it is multiplied with. Artifact: 2 * items * rank bytes instead of 8 * items * factors. How
-    much ndcg that costs is for the report to say; `losses` in the benchmark of models prints it.
+    `rank`: how many leading principal directions of Y'Y are kept (0: all). Users are folded in with the dequantized
+    factors, so a user's vector matches the factors that it is multiplied with. The artifact takes 2 * items * rank
+    bytes instead of 8 * items * factors. The loss in ndcg depends on the data: see the report of `flyball learn`.
     """
 
     kind: ClassVar[str] = "quantized"
@@ -42,14 +42,14 @@ class Quantized(Recommender, frozen=True):
         return (self.model,)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """A byte for each number, twice; offsets and scales; the factors' gramian."""
+        """Two copies of the factors at one byte a number, the offsets and scales, and the factors' gramian."""
         wide, rank = padded(len(data.items)), padded(self.rank or self.model.factors)
         return 2 * rank * wide + 8 * wide + 8 * self.model.factors**2
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """`codes` int8 (items, rank), `columns` int8 (rank, items padded), `scales`, `offsets` float32 (items padded).
 
-        `gramian` and `settings` as in `ImplicitALS`, of the values the bytes stand for.
+        `gramian` and `settings` as in `ImplicitALS`, of the dequantized factors.
         """
         return self.squeezed(self.model.fit(data, seed))
 
@@ -77,7 +77,7 @@ class Quantized(Recommender, frozen=True):
         }
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """As `ImplicitALS.score`, over the values the bytes stand for."""
+        """As `ImplicitALS.score`, with the dequantized factors."""
         from flyball.models.kernels.bytes import byte_scores
 
         items, item_positions = np.unique(histories.items, return_inverse=True)

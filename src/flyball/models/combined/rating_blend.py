@@ -30,11 +30,12 @@ from flyball.models.recommenders.svdpp import SVDpp
 
 
 class RatingBlend(Recommender, frozen=True):
-    """r_ui = sum of weight * the components' predictions, weights by ridge regression toward equal ones.
+    """r_ui = sum of weight * the components' predictions; the weights come from a ridge regression.
 
-    `models`: the components, values such as `(fb.BiasedMF(), fb.SVDpp())`; all must predict ratings. The regression
-    sees predictions of ratings withheld from the components in `folds` parts; `reg` counts imagined ratings that hold
-    the weights at 1 / components. Costs folds + 1 fits.
+    `models`: the components, such as `(fb.BiasedMF(), fb.SVDpp())`; all must predict ratings. The ratings are divided
+    into `folds` parts; the regression is fitted on predictions of each part by components that were fitted without it.
+    `reg`: strength of the penalty that draws the weights to 1 / components, in numbers of ratings. The cost is
+    folds + 1 fits of each component.
     """
 
     kind: ClassVar[str] = "rating_blend"
@@ -63,22 +64,24 @@ class RatingBlend(Recommender, frozen=True):
         return learned | named_parts("c", [model.fit(data, seed) for model in self.models])
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """The weighted sum of the components' scores; -inf where any of them has that."""
+        """The weighted sum of the components' scores; -inf where any of them is -inf."""
         return self._added(learned, lambda model, own: model.score(own, histories))
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """As the first component has them."""
+        """The similarities of the first component; raises `Refused` if it cannot list similar items."""
         first = self.models[0]
         if not knows_similar(first):
-            raise Refused(f"the first model of a RatingBlend must know similar items, got {type(first).__name__}")
+            raise Refused(
+                f"the first model of a RatingBlend must be able to list similar items, got {type(first).__name__}"
+            )
         return first.similar(part_of("c", 0, learned), item)
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """Within the ratings seen."""
+        """The weighted sum of the components' predictions, limited to the range of the training ratings."""
         return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
 
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating` for many items of the same users."""
+        """`predict_rating` for many items of the same users; shapes as of `models.predict_pairs`."""
         added = self._added(learned, lambda model, own: _predicted(model, own, histories, rows, items))
         return np.clip(added, *learned["limits"]).astype(np.float32)
 
@@ -88,7 +91,7 @@ class RatingBlend(Recommender, frozen=True):
         return self.models
 
     def artifact_bytes(self, data: Interactions) -> int | None:
-        """Those of all components."""
+        """The sum over all components."""
         return sum_of(model.artifact_bytes(data) for model in self.models)
 
     def _added(

@@ -1,8 +1,8 @@
 """Two-stage ranking: retrievers return a few hundred items, boosted trees rank them.
 
-What trees see of a pair: each retriever's score and place, how long the history and how popular the item is, and the
-declared features of the user, the item and both, as they were at the time of the question. They learn from lists
-that retrievers fitted on the past alone would have shown, so nothing of the label is in any column.
+The columns that the trees read for a pair: each retriever's score and rank, the length of the history, the popularity
+of the item, and the declared features of the user, the item and the pair at the time of the request. The trees learn
+from lists that retrievers fitted on earlier data would have shown, so no column contains the label.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Features = tuple[str, ...] | FeatureSet
 else:
-    Features = tuple[str, ...]  # what is kept; an application turns a set into names
+    Features = tuple[str, ...]  # the type that is stored; an application replaces a set by its names
 
 TREES = "trees_txt"
 """Name of the trees' text among the learned arrays; the artifact keeps it as `trees.txt`."""
@@ -44,19 +44,24 @@ Excluded = Sequence[Indexes]
 
 
 class Pool(msgspec.Struct, frozen=True):
-    """What was retrieved. `items`: int32 (rows, width), -1 beyond a row's end; `columns`: float64, the same and own."""
+    """What was retrieved. `items`: int32 (rows, width), -1 after a row's last item.
+
+    `columns`: float64 (rows, width, columns of the stages themselves).
+    """
 
     items: Indexes
     columns: Doubles
 
 
 class Stages(Recommender, frozen=True):
-    """`retrieve`: models whose best items are scored, in turns; `most`: how many. `rank`: the trees that put them in
-    order. `features`: which declared features these see, by name ("film.views", "hour") or group ("film"), or an
-    `fb.FeatureSet`: all of it but its lists; none of them: the retrievers' scores alone. `cuts`: times of the past to
-    learn from, with up to `users` lists each.
+    """Retrieves items with some models and ranks them with boosted trees.
 
-    `hashes` {feature: hash of its definition} is filled in by the application and kept with every version.
+    `retrieve`: models whose best items are ranked; they contribute items in turns, up to `most` items. `rank`: the
+    trees. `features`: the declared features that the trees read, by name ("film.views", "hour") or group ("film"), or
+    an `fb.FeatureSet`, which stands for all its features except lists. Without features the trees read the columns of
+    the stages alone. `cuts`: how many past times to learn from, with up to `users` lists each.
+
+    `hashes`: {feature: hash of its definition}, filled in by the application and stored with every version.
     """
 
     kind: ClassVar[str] = "stages"
@@ -105,17 +110,17 @@ class Stages(Recommender, frozen=True):
 
     @property
     def feature_hashes(self) -> dict[str, str]:
-        """As the application filled them in."""
+        """`hashes`, as the application filled them in."""
         return self.hashes
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The features the trees see, in the order of their columns."""
+        """The features that the trees read, in the order of their columns."""
         return tuple(sorted(self.hashes))
 
     @property
     def column_names(self) -> tuple[str, ...]:
-        """Every column the trees see: score and place by each retriever ("ItemKNN.score"), lengths, the features."""
+        """Every column that the trees read: score ("ItemKNN.score") and rank by each retriever, lengths, features."""
         kinds = [type(model).__name__ for model in self.retrieve]
         suffixes = [
             str(kinds[: index + 1].count(kind)) if kinds.count(kind) > 1 else "" for index, kind in enumerate(kinds)
@@ -128,12 +133,12 @@ class Stages(Recommender, frozen=True):
         return (*own, *_COLUMNS, *self.feature_names)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """Learn from interactions alone, taking each to have been known since its `at_us`; without features only."""
+        """`fit_past` on interactions alone: each counts as known since its `at_us`. Not for features."""
         self._refuse_without_features()
         return self.fit_past(InteractionsPast(data), seed)
 
     def fit_past(self, past: RankingPast, seed: int) -> dict[str, NDArray[Any]]:
-        """The retrievers' arrays, named "r0_...", fitted on everything; the trees; `support` (items,)."""
+        """The retrievers' arrays, fitted on all data and named "r0_..."; the trees; `support` (items,): popularity."""
         columns, labels, lengths = [], [], []
         for cut in past.cuts(self.cuts, self.users, seed):
             learned = self._fit_retrievers(cut.data, seed)
@@ -157,16 +162,16 @@ class Stages(Recommender, frozen=True):
         return {**learned, TREES: text}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Scores of the pool, -inf elsewhere; refused for stages with features, which only `ranked` can give."""
+        """Scores of the retrieved items, -inf for others. Raises `Refused` for stages with features: use `ranked`."""
         self._refuse_without_features()
         scores = unscored(histories.rows, len(learned["support"]))
         pool = self.retrieved(learned, histories, [np.empty(0, np.int32)] * histories.rows, self.most)
         return self.spread(self.ranked(trees_of(learned), pool, None), pool, scores)
 
     def retrieved(self, learned: Learned, histories: Histories, excluded: Excluded, most: int) -> Pool:
-        """Up to `most` items a row, best first by the retrievers in turns; `excluded` items are left out.
+        """Up to `most` items for each row, without those `excluded`: the retrievers contribute their best in turns.
 
-        A row without the evidence that the retrievers need has none.
+        A row without the evidence that the retrievers need gets no items.
         """
         rows, count = histories.rows, len(self.retrieve)
         width = min(most, len(learned["support"]))
@@ -190,10 +195,10 @@ class Stages(Recommender, frozen=True):
         return Pool(items, columns)
 
     def ranked(self, trees: Trees | None, pool: Pool, features: Doubles | None) -> Floats:
-        """Scores of the pool's items, float32 (rows, width), -inf beyond a row's end.
+        """Scores of the pool's items, float32 (rows, width), -inf after a row's last item.
 
-        `features`: float64 (rows, width, features) in the order of `feature_names`. Without trees (too little was known
-        to grow any) the order of retrieval stays.
+        `features`: float64 (rows, width, features) in the order of `feature_names`. Without trees, which need enough
+        training data, the scores keep the order of retrieval.
         """
         filled = pool.items >= 0
         scores = np.full(pool.items.shape, -np.inf, np.float32)
@@ -206,7 +211,7 @@ class Stages(Recommender, frozen=True):
         return scores
 
     def spread(self, ranked: Floats, pool: Pool, scores: Floats) -> Floats:
-        """The pool's scores at their items' places in `scores` (rows, items)."""
+        """`scores`, float32 (rows, items), with the pool's scores written to the columns of its items."""
         rows, positions = np.nonzero(pool.items >= 0)
         scores[rows, pool.items[rows, positions]] = ranked[rows, positions]
         return scores
@@ -225,7 +230,7 @@ class Stages(Recommender, frozen=True):
     def _examples(
         self, cut: TrainingCut, rows: range, pool: Pool, past: RankingPast
     ) -> list[tuple[Doubles, NDArray[np.int32]]]:
-        """(columns, labels) of the lists in which something was liked later, and something was not."""
+        """(columns, labels) of the lists that contain both an item liked later and one that was not."""
         is_positive = [
             np.isin(pool.items[index], cut.truth[row]) & (pool.items[index] >= 0) for index, row in enumerate(rows)
         ]
@@ -254,7 +259,7 @@ class Stages(Recommender, frozen=True):
 
     def _refuse_without_features(self) -> None:
         if self.features or self.hashes:
-            raise Refused("Stages with features must be given them at the time of each question, got none")
+            raise Refused("Stages with features must be given the features at the time of each request, got none")
 
 
 def _check_features(features: Any) -> None:
@@ -269,7 +274,7 @@ def _check_features(features: Any) -> None:
 
 
 def trees_of(learned: Learned) -> Trees | None:
-    """The trees, None where too little was known to grow any."""
+    """The trees; None if there was too little data to grow any."""
     text = learned[TREES]
     return Trees(text) if len(text) else None
 
@@ -281,7 +286,7 @@ def _liked(histories: Histories) -> NDArray[np.float64]:
 
 
 def _in_turns(lists: Sequence[Indexes], most: int) -> Indexes:
-    """The best of each list, then the second of each, each item once, up to `most`; -1 ends a list."""
+    """The first item of each list, then the second of each, and so on: each item once, up to `most`; -1 ends a list."""
     flat = lists[0] if len(lists) == 1 else np.stack(lists, axis=1).reshape(-1)
     flat = flat[flat >= 0]
     if len(lists) > 1:
@@ -290,7 +295,7 @@ def _in_turns(lists: Sequence[Indexes], most: int) -> Indexes:
 
 
 def _ranks(best: Indexes, chosen: Indexes) -> NDArray[np.float64]:
-    """The place of each chosen item in a list, from 1; nan where it is not in it."""
+    """The rank of each chosen item in the list `best`, from 1; nan if it is not in the list."""
     ranked = best[best >= 0]
     ranks = np.full(len(chosen), np.nan)
     if len(ranked):

@@ -1,4 +1,4 @@
-"""Boosted trees that rank, kept in LightGBM's own text format.
+"""Boosted trees that rank, stored in LightGBM's text format.
 
 Sources: Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS 2017; lambdarank: Burges,
 "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82.
@@ -17,7 +17,7 @@ from flyball.models.parameters import CheckedParameters
 
 
 class LambdaMART(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
-    """Boosted trees that put a list in order; parameters by LightGBM's names."""
+    """Boosted trees that rank the items of a list; the parameters have LightGBM's names."""
 
     n_estimators: int = 50
     num_leaves: int = 7
@@ -46,11 +46,11 @@ def grow(
     cutoff: int,
     seed: int,
 ) -> NDArray[np.uint8]:
-    """Trees that put rows with label 1 above rows with label 0 of the same list; the model's text as bytes.
+    """Fit trees that rank rows with label 1 above rows with label 0 of the same list; returns LightGBM's text as bytes.
 
-    `columns`: float64 (rows, columns), nan for missing. `lengths`: rows of each list, in order. `cutoff`: how many
-    ranks of a list the pairs compared must touch. Same input and
-    seed: same bytes, at any thread count.
+    `columns`: float64 (rows, columns), nan for missing. `lengths`: the rows of each list, in order. `cutoff`: a pair of
+    rows counts only if at least one of them is among the first `cutoff` of its list (LightGBM's truncation level).
+    The same input and seed give the same bytes at any thread count. Raises `BadInput` if `lengths` do not add up.
     """
     import lightgbm
 
@@ -81,7 +81,7 @@ def grow(
         "deterministic": True,
         "force_row_wise": True,
         "seed": seed,
-        "num_threads": 1,  # two that share cores with other work wait for each other and take six times as long
+        "num_threads": 1,  # on cores shared with other work, two threads wait for each other and take six times as long
         "verbosity": -1,
         "label_gain": [0, 1],
     }
@@ -89,16 +89,16 @@ def grow(
 
 
 def text_of_trees(booster: Any) -> NDArray[np.uint8]:
-    """The trees of a LightGBM booster without the list of training settings, which names threads and machine."""
+    """The trees of a LightGBM booster, without the training settings, which depend on threads and machine."""
     head, _, _ = booster.model_to_string(num_iteration=-1).partition("\nparameters:")
     return np.frombuffer(f"{head}\n".encode(), dtype=np.uint8)
 
 
 class Trees:
-    """Trees ready to score, made from the text of `grow`. A row has the same bits in any batch.
+    """Trees read from the text that `grow` returns. A row gets the same bits in any batch.
 
-    LightGBM itself is not needed: a packed walker gives its scores and contributions. Raises `ArtifactCorrupt` for
-    anything but whole trees of constant leaves.
+    Scores and contributions equal LightGBM's, but LightGBM need not be installed. Raises `ArtifactCorrupt` for anything
+    but complete trees with constant leaves.
     """
 
     def __init__(self, text: NDArray[np.uint8]) -> None:
@@ -134,20 +134,20 @@ class Trees:
 
     @property
     def classes(self) -> int:
-        """How many scores a row gets."""
+        """The number of scores for each row."""
         return self._classes
 
     def scores(self, columns: Doubles) -> Doubles:
-        """One score a row, float64 (rows,), higher is better; of trees of several classes float64 (rows, classes)."""
+        """One score for each row, float64 (rows,), higher is better; with several classes float64 (rows, classes)."""
         checked = self._checked(columns)
         scores = np.zeros((len(checked), self._classes))
         self._walker.add(checked, scores)
         return scores[:, 0] if self._classes == 1 else scores
 
     def contributions(self, columns: Doubles) -> Doubles:
-        """What each column adds to the score, float64 (rows, columns + 1); the last is what a row starts from.
+        """What each column adds to the score (its Shapley value), float64 (rows, columns + 1); last the base value.
 
-        Of trees of several classes those of each follow one another in a row.
+        With several classes, a row holds the contributions of class 0, then those of class 1, and so on.
 
         Source: Lundberg, Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017.
         """
@@ -165,12 +165,12 @@ class Trees:
 
 
 def _read(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """The settings at the head of LightGBM's text and those of each tree. Raises `ValueError` unless it is whole."""
+    """The settings at the head of LightGBM's text, and those of each tree. Raises `ValueError` for incomplete text."""
     body, end, _ = text.partition("\nend of trees")
     head, *trees = (dict(line.split("=", 1) for line in part.splitlines() if "=" in line) for part in _parts(body))
     promised = len(head["tree_sizes"].split()) if "tree_sizes" in head else 0
     if not end or len(trees) != promised or any(line == "average_output" for line in body.splitlines()):
-        raise ValueError(f"{promised} whole trees to add up, got {len(trees)}")
+        raise ValueError(f"{promised} complete trees whose values are added up, got {len(trees)}")
     return head, trees
 
 
@@ -179,7 +179,7 @@ def _parts(body: str) -> list[str]:
 
 
 def _packed(tree: Mapping[str, str], width: int) -> tuple[Forest, Doubles, int]:
-    """One tree, the training rows of each node, and how deep it is. Raises `ValueError` for what is no tree."""
+    """(one tree, the training rows of each node, its depth). Raises `ValueError` for anything but a tree."""
     from flyball.models.kernels.trees import CATEGORY, NAN_LEFT, ZERO_MISSING
 
     def numbers(name: str, kind: Any) -> NDArray[Any]:
@@ -208,14 +208,14 @@ def _packed(tree: Mapping[str, str], width: int) -> tuple[Forest, Doubles, int]:
         if feature.min() < 0 or feature.max() >= width or (children[:inner] <= below).any() or not each_once:
             raise ValueError("splits of known columns, each above its own two children")
         category, missing = decision & 1 == 1, decision >> 2 & 3
-        # Where missing is no case of its own it counts as 0.
+        # A node that does not treat missing values separately treats them as 0.
         nan_left = np.where(missing == 0, threshold[:inner] >= 0, decision & 2 == 2)
         kinds[:inner] = np.where(category, CATEGORY, nan_left * NAN_LEFT + (missing == 1) * ZERO_MISSING)
         of_categories = np.flatnonzero(category)
         which = threshold[of_categories].astype(np.int64)
         words[of_categories] = np.column_stack([bounds[which], bounds[which + 1]])
         if words.min() < 0 or words.max() > len(bits):
-            raise ValueError("sets of categories that are there")
+            raise ValueError("sets of categories that exist in the text")
     depths = np.zeros(nodes, np.int64)
     for node in range(inner):
         depths[children[node]] = depths[node] + 1

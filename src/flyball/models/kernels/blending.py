@@ -7,7 +7,7 @@ from flyball.models.kernels.signatures import f8, r_f4x2, w_f4x2
 
 
 @njit(void(r_f4x2, f8, w_f4x2, w_f4x2), cache=True, nogil=True, error_model="numpy")
-def add_standardised(scores, weight, total, known):
+def add_standardized(scores, weight, total, known):
     """total += weight * z, z = (score - mean) / sd over the row's finite scores; for -inf the row's lowest z.
 
     `known` becomes 0 where the score is finite (and stays as it is elsewhere). A row without a finite score, or with

@@ -1,4 +1,4 @@
-"""Scores of items from factors kept as bytes."""
+"""Scores of items from factors stored as bytes."""
 
 import numpy as np
 from numba import njit, types, void

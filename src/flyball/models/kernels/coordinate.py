@@ -56,7 +56,7 @@ def elastic_columns(
             j = touched[t]
             dot = dots[j]
             dots[j] = 0.0
-            if j == i or not dot > l1:  # other weights only lower the pull: this one stays 0
+            if j == i or not dot > l1:  # other weights can only lower this gradient, so this weight stays 0
                 continue
             cosine = np.float32(dot / np.sqrt(squares[i] * squares[j]))
             if size < width:
@@ -91,7 +91,7 @@ def elastic_columns(
             if moved <= tolerance:
                 if everything:
                     break
-                everything = True  # the active weights have settled: look at all of them once more
+                everything = True  # the active weights have converged: check all weights once more
             else:
                 everything = False
         for a in range(item_ptr[i], item_ptr[i + 1]):
@@ -100,6 +100,6 @@ def elastic_columns(
             out[i, c] = weights[c]
             j = near[c]
             for a in range(item_ptr[j], item_ptr[j + 1]):
-                user_residuals[item_users[a]] = 0.0  # also where the weight is 0 again: rounding may be left
+                user_residuals[item_users[a]] = 0.0  # also for weights that returned to 0: a rounding error may remain
         for c in range(size, width):
             out[i, c] = 0.0

@@ -10,7 +10,7 @@ _r_i8x2 = reads(i8, 2)
 
 @njit(f8(f8, f8, f8, f8, f8, f8), cache=True, nogil=True)
 def _weight(z, n, alpha, beta, l1, l2):
-    """The coefficient that the sums stand for."""
+    """The coefficient for the sums `z` and `n` of algorithm 1."""
     if abs(z) <= l1:
         return 0.0
     return -(z - (l1 if z > 0 else -l1)) / ((beta + np.sqrt(n)) / alpha + l2)
@@ -18,9 +18,10 @@ def _weight(z, n, alpha, beta, l1, l2):
 
 @njit(void(r_f8x2, w_f8x2, f8, w_f8x2), cache=True, nogil=True)
 def standardize_running(numbers, seen, widest, standard):
-    """standard (rows, columns): each number less the mean of those up to and with its own, by their deviation.
+    """standard (rows, columns): each number minus the mean of the numbers up to this row, over their deviation.
 
-    `seen` (columns, 3): count, mean and squared deviations, which continue; nan stays, +-`widest` bounds the rest.
+    `seen` (columns, 3): count, mean and sum of squared deviations, updated in place. nan stays nan; other values are
+    limited to +-`widest`.
     """
     for row in range(numbers.shape[0]):
         for column in range(numbers.shape[1]):
@@ -43,9 +44,9 @@ def standardize_running(numbers, seen, widest, standard):
     nogil=True,
 )
 def follow_leader(slots, values, happened, weight, z, n, alpha, beta, l1, l2):
-    """One pass over the rows in their order, each predicted before it is learned from; `z`, `n` (slots,) continue.
+    """One pass over the rows in their order; each is predicted, then learned from. `z`, `n` (slots,): updated in place.
 
-    `slots`, `values` (rows, features): -1 for a feature that is not there; the last of a row is the base, without l1.
+    `slots`, `values` (rows, features): slot -1 for a feature that a row lacks; the last one is the base, without l1.
     """
     features = slots.shape[1]
     current = np.empty(features)

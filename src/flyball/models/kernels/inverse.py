@@ -1,4 +1,4 @@
-"""Inverse of a symmetric positive definite matrix, with the same bits at any thread count (LAPACK's change with it).
+"""Inverse of a symmetric positive definite matrix, with the same bits at any thread count (unlike LAPACK's).
 
 Source: the sweep operator, Goodnight, "A Tutorial on the SWEEP Operator", The American Statistician 1979, by blocks.
 """
@@ -9,7 +9,7 @@ from numba import njit, void
 from flyball.models.kernels.signatures import f8, i8, r_f4, r_f8x2, r_i4, r_i8, w_f4x2, w_f8x2
 
 SWEEP_BLOCK = 64  # a multiple of 4: pivots swept together
-_STRIP = 512  # columns of 8 bytes: four rows of the matrix and four of the panel stay in the first-level cache
+_STRIP = 512  # columns of 8 bytes: with it, four rows of the matrix and four of the panel fit in the first-level cache
 
 
 @njit(void(r_i8, r_i4, r_f4, r_i8, r_i4, r_f4, f8, i8, i8, w_f8x2), cache=True, nogil=True)
@@ -88,7 +88,7 @@ def _subtract(matrix, i, panel, product, first, last):
 
 @njit(void(w_f8x2, r_f8x2, r_f8x2, i8, i8, i8, i8), cache=True, nogil=True)
 def sweep_others(matrix, panel, product, start, stop, first, last):
-    """Row groups of four `[first, last)`: what a block's sweep leaves of the rows outside it, upper triangle only."""
+    """Update the row groups `[first, last)` of four rows each outside the swept block, upper triangle only."""
     n = len(matrix)
     for group in range(first, last):
         i = 4 * group

@@ -13,8 +13,8 @@ def block_weights(
 ):
     """Blocks `[first, last)`: B[:, i] over the block's members for each of its solved items, as rows of item i.
 
-    `solved` are places in `members`. With P = (X'X + l2 I)^-1 over the members, B[j, i] = -P[j, i] / P[i, i]: the
-    regression of i on the other members. Sums run over the users in their order. -1 where a row has no more.
+    `solved`: positions in `members`. With P = (X'X + l2 I)^-1 over the members, B[j, i] = -P[j, i] / P[i, i]: the
+    regression of i on the other members. Sums run over the users in their order. -1 after a row's last entry.
     """
     head = np.full(users, -1, dtype=np.int64)
     for block in range(first, last):
@@ -33,7 +33,7 @@ def block_weights(
             for a in range(item_ptr[item], item_ptr[item + 1]):
                 user, weight = item_users[a], np.float64(item_weights[a])
                 at = head[user]
-                while at >= 0:  # the user's members that came before
+                while at >= 0:  # the user's earlier members
                     matrix[column_of[at], p] += weight * value[at]
                     at = before[at]
                 matrix[p, p] += weight * weight

@@ -32,8 +32,8 @@ def rank_pairs(
 ):
     """Visit the positives `[first, last)` in their order, each against one item drawn from its part. In place.
 
-    `[first, last)` holds all of a user's positives in the part, one user after the other; a drawn item that is one of
-    them is passed over. A step is scaled by the positive's weight. The part: `part_items[part_first:part_last]`.
+    `[first, last)` holds all of a user's positives in the part, one user after the other. If the drawn item is one of
+    them, the positive is skipped. Steps are scaled by the positive's weight. Part: `part_items[part_first:part_last]`.
     `seed`: not 0.
     """
     side = user_factors.shape[1]

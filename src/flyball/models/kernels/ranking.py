@@ -5,7 +5,7 @@ from numba import njit, void
 
 from flyball.models.kernels.signatures import i8, r_f4x2, r_i4, r_i8, w_f4x2, w_i4x2, w_u1
 
-_BLOCK = 64  # items looked at together: comparing them all with the k-th best rules most blocks out
+_BLOCK = 64  # items compared with the k-th best score at once: most blocks contain nothing better
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -1,4 +1,4 @@
-"""Item neighborhoods for ratings: shrunk correlations of deviations, and the weighted mean of a history's."""
+"""Item neighborhoods for ratings: shrunk correlations of deviations, and weighted means of a history's deviations."""
 
 import numpy as np
 from numba import njit, void
@@ -89,7 +89,7 @@ def neighbor_rests(near_ptr, near, correlations, k, indptr, history, rated, rest
 
 @njit(void(r_i8, r_i4, r_f4, i8, r_i8, r_i4, r_f4, r_f8, r_i8, r_i4, w_f4), cache=True, nogil=True)
 def neighbor_rests_of(near_ptr, near, correlations, k, indptr, history, rated, rests, pair_rows, pair_items, means):
-    """The same for single pairs: row `pair_rows[n]` (in rising order) and `pair_items[n]`."""
+    """As `neighbor_rests`, for single pairs: row `pair_rows[n]` (ascending) and item `pair_items[n]`."""
     items = len(near_ptr) - 1
     residuals, is_rated = np.zeros(items), np.zeros(items, dtype=np.bool_)
     at = 0

@@ -1,4 +1,4 @@
-"""Weighted ridge regressions, one small system a row: the half-step of ALS and the fold-in of a user at answer time."""
+"""Weighted ridge regressions, one small system for each row: half-steps of ALS, and the fold-in of users."""
 
 import numpy as np
 from numba import njit, void
@@ -10,7 +10,7 @@ from flyball.models.kernels.signatures import f8, i8, r_f4, r_f4x2, r_f8x2, r_i4
 def add_outer(matrix, factors, index, weights, scale):
     """Upper triangle of `matrix` += sum of scale * weight * y y' over the rows `index` of `factors`, in their order.
 
-    Four rows of the matrix and four of the factors at a time, from the diagonal on; a side a multiple of 4.
+    Works on blocks of four rows from the diagonal on, so the side of the matrix must be a multiple of 4.
     """
     side, n = len(matrix), len(index)
     unrolled = n - n % 4

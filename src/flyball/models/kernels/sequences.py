@@ -11,9 +11,9 @@ from flyball.models.kernels.signatures import f8, i8, r_f4, r_f8, r_i4, r_i8, w_
 def transitions(item_ptr, order, starts, stops, items, weights, window, back, shrink, norms, first, last, near, values):
     """For items `[first, last)` the k items that follow them most, into `near`, `values` (items, k); -1 for none.
 
-    value(i, j) = sum over the places t of i of w_t w_s / |t - s| over the places s of j at most `window` after t, and
-    `back` times the same before it, over norms[i] norms[j] + shrink. `order` of item i: at `[item_ptr[i], ...)`,
-    `starts`, `stops`: of the user's sequence that each place is in. Ties by lower item.
+    value(i, j) = S / (norms[i] norms[j] + shrink). S is the sum of w_t w_s / |t - s| over the positions t of i and the
+    positions s of j at most `window` after t, plus `back` times the same for s before t. `order[item_ptr[i]:...]`: the
+    positions of item i. `starts`, `stops`: the user's sequence that each position is in. Ties by lower item.
     """
     n, k = near.shape
     sums = np.zeros(n)

@@ -1,4 +1,4 @@
-"""Stable sorting by small whole numbers in one pass over them: several times faster than comparing."""
+"""Counting sort: stable sorting by small integers in one pass, several times faster than a comparison sort."""
 
 import numpy as np
 from numba import njit
@@ -8,7 +8,7 @@ from flyball.models.kernels.signatures import r_i4, r_i8
 
 @njit([(r_i4, r_i8), (r_i8, r_i8)], cache=True, nogil=True)
 def counting_order(keys, pointers):
-    """Places of `keys` in rising order, equal ones as they come. Key k starts at `pointers[k]` (as `row_pointers`)."""
+    """The positions of `keys` in ascending, stable order. Key k starts at `pointers[k]` (see `row_pointers`)."""
     order = np.empty(len(keys), dtype=np.int64)
     free = pointers.copy()
     for index in range(len(keys)):

@@ -1,12 +1,13 @@
 """The contribution of each column to the score of a forest: exact Shapley values, in time linear in the nodes of each
 path.
 
-A column's Shapley value is the integral over t in [0, 1] of what knowing it adds, when each other column is known with
-probability t (Owen, "Multilinear Extensions of Games", Management Science 18(5), 1972). For one leaf this is a
-polynomial in t of a degree below the number of columns asked on its path, a product of a factor a column: z (1 - t),
-and t more where the row goes with all questions about the column; z is the share of training rows that do. So
-Gauss-Legendre quadrature with half as many points is exact, and all terms of a column have one sign. A tree is walked
-once down, multiplying, and once up, adding, as in Yu et al., "Linear TreeShap", arXiv:2209.08192.
+A column's Shapley value is the integral over t in [0, 1] of what knowing the column adds to the prediction, when each
+other column is known with probability t (Owen, "Multilinear Extensions of Games", Management Science 18(5), 1972). For
+one leaf this is a polynomial in t, a product with one factor for each column on the leaf's path, so its degree is below
+the number of these columns. The factor of a column is z (1 - t), plus t if the row's value of that column leads to the
+leaf; z is the share of training rows whose value does. So Gauss-Legendre quadrature with half as many points is exact.
+Each tree is walked down once, multiplying factors, and up once, adding terms, as in Yu et al., "Linear TreeShap",
+arXiv:2209.08192.
 """
 
 import numpy as np
@@ -20,9 +21,12 @@ _r_u1, _r_u4 = reads(u1), reads(types.uint32)
 
 @njit(void(r_i4x2, r_i4, r_f8, r_i4, r_i4, w_i4, w_i4, w_f8, w_i4), cache=True, nogil=True)
 def measure_paths(children, feature, counts, roots, ends, parents, before, shares, columns):
-    """Fills, of each node: its parent, the node before on its path whose question was about the same column (-1 for
-    none), the share of rows that reach it by the questions about that column; and of each tree the most columns on a
-    path. Nodes of a tree are in [root, end), parents first."""
+    """Fill `parents`, `before` and `shares` of each node, and for each tree the largest number of columns on a path.
+
+    `before`: the nearest node above on the path whose question is about the same column, -1 for none. `shares`: the
+    share of rows that pass all questions about that column on the path. Nodes of a tree are in [root, end), parents
+    before children.
+    """
     distinct = np.zeros(len(feature), dtype=np.int32)
     for tree in range(len(roots)):
         root, most = roots[tree], 0
@@ -58,10 +62,10 @@ def add_contributions(
     columns, feature, threshold, kind, children, value, words, bits,
     counts, roots, ends, parents, before, shares, distinct, points, weights, added,
 ):  # fmt: skip
-    """Adds what each column contributes to `added` (rows, classes * (width + 1)); of each class its base comes last.
+    """Add what each column contributes to `added` (rows, classes * (width + 1)); the base of a class comes last.
 
-    `counts`: how many training rows reached each node; the arrays after it: of `measure_paths`. `points`, `weights`
-    (orders, points): quadrature on [0, 1] with 1, 2, … points, a row each.
+    `counts`: how many training rows reached each node; the arrays after it come from `measure_paths`. `points`,
+    `weights` (orders, points): row n holds the quadrature on [0, 1] with n + 1 points.
     """
     rows, width = columns.shape
     classes = added.shape[1] // (width + 1)
@@ -81,7 +85,7 @@ def add_contributions(
         order = max(1, (distinct[tree] + 1) // 2)
         at, weight = points[order - 1, :order], weights[order - 1, :order]
         cold = 1.0 / (1.0 - at)
-        for node in range(root, end):  # of its column's factor where the row goes with the questions
+        for node in range(root, end):  # whether the row's value of the node's column leads to the node
             for point in range(order):
                 inverse[node - root, point] = 1.0 / (at[point] + shares[node] * (1.0 - at[point]))
         for row in range(rows):
@@ -98,7 +102,7 @@ def add_contributions(
                 was = last < 0 or goes[last - root] == 1
                 now = was and children[parents[node], right[above]] == node
                 goes[here] = now
-                if was:  # into the product comes the factor of the column now, out goes what it was before
+                if was:  # the product gets the column's new factor instead of the old one
                     under, hot = last - root if last >= 0 else largest, 1.0 if now else 0.0
                     for point in range(order):
                         factor = hot * at[point] + shares[node] * (1.0 - at[point])
@@ -119,7 +123,7 @@ def add_contributions(
             for node in range(end - 1, root, -1):
                 here, above, last = node - root, parents[node] - root, before[node]
                 if last < 0 or goes[last - root] == 1:
-                    # below this node the column's factor is another than the node before says
+                    # below this node the column's factor differs from that of the node `before`
                     under, cold_share = (last - root, 1.0 - shares[last]) if last >= 0 else (largest, 0.0)
                     own, out = (1.0 - shares[node], 0.0) if goes[here] == 1 else (0.0, 1.0)
                     total = 0.0

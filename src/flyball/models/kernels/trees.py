@@ -1,9 +1,9 @@
-"""Walking forests of packed binary trees, sixteen steps side by side: while one waits for memory the others continue.
+"""Walks forests of packed binary trees, sixteen steps at a time: while one waits for memory, the others continue.
 
-A walk takes as many steps as its tree is deep, and none of them branches. What a node asks about a column is looked up
-in a slot of the row that was made ready for it: a missing number is -inf where it goes left and NaN where it goes
-right, so that one comparison decides; a category is a bit in the set of the node. A leaf asks slot 0, which is
--inf, and its left child is itself.
+A walk takes as many steps as its tree is deep, without branches. A node compares a slot of the row, which was prepared
+for its kind of question: a missing number is -inf if it goes left and NaN if it goes right, so that one comparison
+decides; a category is looked up in the node's set of bits. A leaf compares slot 0, which is -inf, and its left child
+is the leaf itself.
 """
 
 import numpy as np
@@ -12,11 +12,11 @@ from numba import from_dtype, njit, types, void
 from flyball.models.kernels.signatures import f8, i4, r_f8x2, r_i4x2, reads, u1, w_f8x2
 
 NAN_LEFT, ZERO_MISSING, CATEGORY = 1, 2, 4
-"""Bits of what a node asks: missing goes left; zeros are missing; the column is a category."""
+"""Bits of a node's `kind`: missing values go left; zeros count as missing; the column is a category."""
 
 NODE = np.dtype([("threshold", "f8"), ("left", "i4"), ("slot", "i4"), ("word", "i4"), ("unused", "i4")])
-"""A node: a leaf's `threshold` is its value; right is the node after `left`; `word`: where a set of categories begins,
-0 for numbers."""
+"""A packed node. `threshold`: of a leaf, its value. The right child is the node after `left`. `word`: where the set of
+categories begins, 0 for numbers."""
 
 _ZERO = float(np.float32(1e-35))
 _LANES = 16
@@ -27,7 +27,7 @@ _r_u4, _r_node = reads(types.uint32), reads(from_dtype(NODE))
 def _goes_right(x, threshold, kind, first, end, bits):
     """1 where a value goes right at a node, else 0."""
     if kind & CATEGORY:
-        if not (x > -1.0 and x < 2147483648.0):  # missing, or no category
+        if not (x > -1.0 and x < 2147483648.0):  # missing, or not a category
             return 1
         category = np.int64(x)
         word = first + category // 32
@@ -39,7 +39,7 @@ def _goes_right(x, threshold, kind, first, end, bits):
 
 @njit(inline="always")
 def _make_ready(columns, row, slots, ready, codes, lane):
-    """Fills the slots of a row: `ready` is compared with thresholds, `codes` are categories."""
+    """Fill the slots of a row: `ready` holds what is compared with thresholds, `codes` the categories."""
     ready[lane, 0] = -np.inf
     for slot in range(1, len(slots)):
         kind, x, limit = slots[slot, 0], columns[row, slots[slot, 1]], slots[slot, 2]
@@ -54,7 +54,7 @@ def _make_ready(columns, row, slots, ready, codes, lane):
 
 @njit(inline="always")
 def _step(nodes, position, ready, lane):
-    """The child of a node that asks for a number, or the leaf itself."""
+    """The child to walk to from a node that compares a number, or the leaf itself."""
     node = nodes[position]
     right = not (ready[lane, np.uint32(node.slot)] <= node.threshold)
     return np.uint32(node.left) + np.uint32(right)
@@ -62,7 +62,7 @@ def _step(nodes, position, ready, lane):
 
 @njit(inline="always")
 def _step_of_any(nodes, position, ready, codes, right_bits, lane):
-    """The child of a node that may ask for a category: of the two questions the one that it does not ask says left."""
+    """The child to walk to from a node of either kind: of the two tests, the one it does not use answers "left"."""
     node = nodes[position]
     slot = np.uint32(node.slot)
     code = codes[lane, slot]
@@ -73,13 +73,14 @@ def _step_of_any(nodes, position, ready, codes, right_bits, lane):
 
 @njit(void(r_f8x2, _r_node, r_i4x2, r_i4x2, _r_u4, w_f8x2), cache=True, nogil=True)
 def walk_trees(columns, nodes, slots, trees, right_bits, scores):
-    """Adds to scores (rows, classes) the leaves of each row of `columns` (rows, width), in the order of the trees.
+    """Add the leaf values of each row of `columns` (rows, width) to `scores` (rows, classes), in the order of the
+    trees.
 
-    `nodes`: of `NODE`, the root of each tree first. `slots` (slots, 3): what is asked and about which column, and the
-    first category that no set has. `trees` (trees, 2): depth, and whether a tree asks for numbers alone; tree t belongs
-    to class t % classes. `right_bits`: the categories that go right, those beyond a set too; the first word is 0.
-    Sixteen rows walk a tree together; of what is left over each row walks sixteen trees at a time. None changes
-    another's bits.
+    `nodes`: of type `NODE`, each tree's root first. `slots` (slots, 3): kind of question, column, and the first
+    category that no set contains. `trees` (trees, 2): depth, and whether all its questions are about numbers; tree t
+    belongs to class t % classes. `right_bits`: the categories that go right, including those beyond a set; the first
+    word is 0. Sixteen rows walk a tree together; each remaining row walks sixteen trees together. Neither changes a
+    row's bits.
     """
     rows, classes = scores.shape
     ready, codes = np.empty((_LANES, len(slots))), np.zeros((_LANES, len(slots)), dtype=np.uint32)

@@ -9,9 +9,9 @@ from flyball.models.kernels.signatures import f8, r_f4, r_f8, r_i4, r_i8, w_f4x2
 
 @njit(void(r_i8, r_i4, r_f4, r_f8, f8, r_i8, r_i4, r_f4, w_i4x2, w_f4x2), cache=True, nogil=True)
 def nearest_users(item_ptr, item_users, item_weights, norms, shrink, indptr, history, weights, near, cosines):
-    """For each row the k users of the highest shrunk cosine (above 0, ties by lower user) into `near`, by user; -1.
+    """For each row, write the k users with the highest shrunk cosine into `near`, sorted by user, -1 after the last.
 
-    cosine = x . x_v / (|x| |x_v| + shrink), x the history's positive weights.
+    cosine = x . x_v / (|x| |x_v| + shrink), above 0, where x are the history's positive weights. Ties by lower user.
     """
     rows, k = near.shape
     dots = np.zeros(len(norms))

@@ -12,7 +12,7 @@ from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
 from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, rows_with
 
-MIDDLE = 0.0  # predicted when no rating was ever given: there is no scale to speak of
+MIDDLE = 0.0  # predicted when there are no ratings, from which to learn the scale
 
 
 class GlobalMean(Recommender, frozen=True):
@@ -23,7 +23,7 @@ class GlobalMean(Recommender, frozen=True):
     reads_attributes: ClassVar[bool] = False
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """Next to nothing."""
+        """16 bytes."""
         return 16
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -63,7 +63,7 @@ class BiasModel(Recommender, frozen=True):
             raise BadDeclaration("BiasModel's reg_users and reg_items", "above 0", (self.reg_users, self.reg_items))
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """A bias an item."""
+        """8 bytes for the bias of each item."""
         return 32 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -107,6 +107,6 @@ def mean_of(ratings: Floats) -> float:
 
 
 def _row_sums(values: NDArray[np.float64], indptr: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sums row by row, each in its own order (a running total over the batch would mix neighbors' rounding in)."""
+    """The sum of each row. A running total over the batch would not do: its rounding depends on the other rows."""
     rows = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     return np.bincount(rows, weights=values, minlength=len(indptr) - 1).astype(np.float64)

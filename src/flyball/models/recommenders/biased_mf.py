@@ -41,13 +41,13 @@ from flyball.models.threads import in_blocks
 class BiasedMF(Recommender, frozen=True):
     """r_ui = mean + b_u + b_i + p_u . q_i, fitted on the ratings with L2 `reg` per rating.
 
-    `solver`: "sgd", or "als", which has no learning rate and comes to the minimum of the same loss in fewer, dearer
-    `epochs`: every user's, then every item's, bias and factors are solved exactly.
-    Only the item side is kept. At answer time (b_u, p_u) is the ridge regression of the history's ratings on its items'
-    factors, regularized by `fold_in_reg` (p_u) and `fold_in_reg_bias` (b_u).
-    A list is not sorted by predicted rating alone, which would put films that two people loved on top: an item with n
-    ratings is set back by `caution` * sd / sqrt(n + 1), sd that of all ratings: a lower confidence bound.
-    Defaults: chosen on validation parts of ml-100k and ml-latest-small.
+    `solver`: "sgd", or "als", which has no learning rate and minimizes the same loss in fewer but slower `epochs`: each
+    solves the bias and factors of every user, then of every item, exactly.
+    Only the items' arrays are stored. For each response, (b_u, p_u) is the ridge regression of the history's ratings on
+    the factors of its items, regularized by `fold_in_reg` (p_u) and `fold_in_reg_bias` (b_u).
+    Lists are sorted by a lower confidence bound, predicted rating - `caution` * sd / sqrt(n + 1), where n is the number
+    of the item's ratings and sd the standard deviation of all ratings. Otherwise items with two top ratings would come
+    first. Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
     kind: ClassVar[str] = "biased_mf"
@@ -86,14 +86,14 @@ class BiasedMF(Recommender, frozen=True):
         return side_bytes(len(data.items), self.factors + 1) + 8 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """The item side (`factors.item_side`; factor 0 carries b_u), `base_ratings` mean + b_i and `limits` (2,)."""
+        """The arrays of `factors.item_side` (factor 0 stands for b_u), `base_ratings` mean + b_i and `limits` (2,)."""
         ratings = rated(data)
         return self._kept(ratings, *self._learned(ratings, self._drawn(ratings, seed), self.epochs, seed))
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """A fifth of the passes, from the item side learned before, users folded in; RMSE ends within 1 % of a fit's.
+        """A fifth of the epochs, starting from the learned items and folded-in users.
 
-        The new passes see all ratings, so nothing is forgotten.
+        The RMSE is within 1 % of that of a new fit. The epochs use all ratings, so nothing is forgotten.
         """
         ratings = rated(data)
         start = self._drawn(ratings, seed)

@@ -1,8 +1,8 @@
-"""Stochastic gradient descent on all cores with the same result on any number of them.
+"""Stochastic gradient descent on all cores, with the same result for any number of cores.
 
-Users and items are each cut into `blocks` random parts, the rows into blocks x blocks cells. In a round the cells
-(0, s), (1, s + 1), ... share neither a user nor an item, so they run side by side and touch nothing in common; `blocks`
-rounds visit every row once. An item part also stays in a core's cache while its cell is visited.
+Users and items are each divided into `blocks` random parts, and so the rows into blocks x blocks cells. The cells
+(0, s), (1, s + 1), ... of a round share no user and no item, so they can run in parallel without conflicts; `blocks`
+rounds visit every row once. A part of the items also stays in a core's cache while its cell is visited.
 Source: Gemulla, Nijkamp, Haas, Sismanis, "Large-Scale Matrix Factorization with Distributed Stochastic Gradient
 Descent", KDD 2011.
 """
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from flyball.models.data import Indexes, order_by, row_pointers
 from flyball.models.threads import our_cores
 
-_ROWS_A_CELL = 4_000  # below this a round costs more to start than to run
+_ROWS_A_CELL = 4_000  # with fewer rows, starting a round takes longer than running it
 _MOST_BLOCKS = 16
 
 Round = Callable[[Callable[[int, int, int], object], Sequence[int]], None]
 
 
 class Cells(msgspec.Struct, frozen=True):
-    """`order`: the rows by cell, in it by user (in a random order of the users), then as given.
+    """`order`: the rows sorted by cell, within a cell by user (in a random order of the users), then as given.
 
-    Cell (b, c) holds `order[pointers[b * blocks + c]:pointers[b * blocks + c + 1]]`; `part_items[part_ptr[c]:...]` are
-    the items of part c.
+    Cell (b, c) holds the rows `order[pointers[b * blocks + c]:pointers[b * blocks + c + 1]]`. The items of part c are
+    `part_items[part_ptr[c]:part_ptr[c + 1]]`.
     """
 
     blocks: int
@@ -39,7 +39,7 @@ class Cells(msgspec.Struct, frozen=True):
 
 
 def cells_of(users: Indexes, items: Indexes, user_count: int, item_count: int, rng: np.random.Generator) -> Cells:
-    """Cut rows into cells; how many depends on the data alone, never on the machine."""
+    """Divide rows into cells. Their number depends on the data alone, not on the machine."""
     blocks = int(np.clip(np.sqrt(len(users) / _ROWS_A_CELL), 1, _MOST_BLOCKS))
     blocks = max(1, min(blocks, user_count // 2, item_count // 8))
     rank, item_rank = rng.permutation(user_count), rng.permutation(item_count)

@@ -17,12 +17,12 @@ from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 
 
 class BPR(Recommender, frozen=True):
-    """Maximize the sum of ln sigmoid(x_ui - x_uj) over positives i and drawn others j; x_ui = b_i + p_u . q_i.
+    """Maximize the sum of ln sigmoid(x_ui - x_uj) over positives i and sampled negatives j; x_ui = b_i + p_u . q_i.
 
-    SGD with L2 `reg`; each pass visits every positive once against one item drawn uniformly (from the part of the items
-    at hand, see `cells`; the parts are random). Only the item side is kept: at answer time
-    p = M' (sum of w_j q_j / sqrt(sum of w_j)) over the history, M the ridge regression of the fitted p_u on the same
-    sums of their own histories (`fold_in_reg`, relative to the sums' variance). Defaults: chosen on
+    SGD with L2 `reg`. Each epoch compares every positive with one item, drawn uniformly from the positive's random part
+    of the items (see `cells_of`). Only the items' arrays are stored. For each response
+    p = M' (sum of w_j q_j / sqrt(sum of w_j)) over the history; M is the ridge regression of the fitted p_u on the same
+    sums over the training histories (`fold_in_reg`, relative to the variance of the sums). Defaults: chosen on
     validation parts of ml-100k and ml-latest-small.
     """
 
@@ -57,12 +57,12 @@ class BPR(Recommender, frozen=True):
         return side_bytes(len(data.items), self.factors) + 4 * self.factors**2
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """The item side (`factors.item_side`, offsets b_i) and `fold_in` M float32 (factors, factors)."""
+        """The arrays of `factors.item_side` (offsets b_i) and `fold_in`, M, float32 (factors, factors)."""
         liked = positives(data)
         return self._kept(liked, *self._descend(liked, self._drawn(liked, seed), self.epochs, seed))
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """A fifth of the passes, from the item side learned before and users folded in."""
+        """A fifth of the epochs, starting from the learned items and folded-in users."""
         liked = positives(data)
         start = self._drawn(liked, seed)
         known = np.isfinite(np.asarray(learned["offsets"])[: len(items)])

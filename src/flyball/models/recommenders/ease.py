@@ -22,10 +22,10 @@ DENSE_ITEMS = 10_000
 class EASE(Recommender, frozen=True):
     """B minimizes |X - X B|^2 + `l2` |B|^2 with a zero diagonal: P = (X'X + l2 I)^-1, B = I - P diag(1 / diag P).
 
-    score = the sum of weight * B[j, i] over the items j of the history. Memory and file: 4 bytes * items^2 (while
-    fitting 8 more), time grows with items^3. `items`: None keeps every item that somebody likes; where they are more
-    than `DENSE_ITEMS`, each item's column of B comes from a block of near items, as in `SparseEASE`. A number keeps
-    so many of the most popular items, and the rest are never recommended.
+    score(i) = sum of weight * B[j, i] over the items j of the history. Memory and artifact: 4 * items^2 bytes (8 *
+    items^2 more while fitting); the time grows with items^3. `items`: a number keeps that many of the most popular
+    items, and never recommends others. None keeps every item that somebody likes; if these are more than
+    `DENSE_ITEMS`, the column of B of each item comes from a block of similar items, as in `SparseEASE`.
     """
 
     kind: ClassVar[str] = "ease"
@@ -43,23 +43,23 @@ class EASE(Recommender, frozen=True):
             raise BadDeclaration("EASE's items", "at least 1", self.items)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """4 bytes a pair of items; 8 a weight where there are too many of them."""
+        """4 bytes for each pair of items; 8 for each weight if B is fitted in blocks."""
         liked = _liked_items(data)
         if self.items is None and liked > DENSE_ITEMS:
             return SparseEASE(self.l2).artifact_bytes(data)
         return 4 * min(liked, self.items or liked) ** 2 + 8 * len(data.items)
 
     def note(self, data: Interactions) -> str:
-        """Whether it left items out or fitted them in blocks."""
+        """Whether the fit left items out or used blocks."""
         liked = _liked_items(data)
         if self.items is None:
-            return "" if liked <= DENSE_ITEMS else f"{liked:,} items, so weights come from blocks of 100 near items"
+            return "" if liked <= DENSE_ITEMS else f"{liked:,} items, so weights come from blocks of 100 similar items"
         return "" if liked <= self.items else f"recommends the {self.items:,} most popular of {liked:,} items only"
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """`weights` B float32 (kept, kept), `kept` int32 item of each row, `column_of` int32 (items,) row or -1.
+        """`weights` B float32 (kept, kept), `kept` int32 the item of each row, `column_of` int32 (items,) row or -1.
 
-        Fitted in blocks: the arrays of `SparseEASE`.
+        Fitted in blocks, the arrays are those of `SparseEASE`.
         """
         if self.items is None and _liked_items(data) > DENSE_ITEMS:
             return SparseEASE(self.l2).fit(data, seed)
@@ -76,7 +76,7 @@ class EASE(Recommender, frozen=True):
         return {"weights": weights, "kept": kept, "place": column_of}
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order; -inf for items not kept, and throughout rows without a kept positive item."""
+        """Sums in the history's order; -inf for items not kept, and for all items in rows without a kept positive."""
         if "near_ptr" in learned:
             return summed(learned, histories)
         from flyball.models.kernels.dense_rows import sum_rows
@@ -107,7 +107,7 @@ class EASE(Recommender, frozen=True):
         ]
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own row of B: what having liked it, and nothing else, would recommend."""
+        """The item's row of B: the scores of a history that holds only this item."""
         if "near_ptr" in learned:
             return neighbor_row(learned, item)
         row = unscored(1, len(learned["place"])).ravel()
@@ -128,7 +128,7 @@ def _liked_items(data: Interactions) -> int:
 
 
 def _inverse(liked: Interactions, column_of: Indexes, side: int, l2: float) -> NDArray[np.float64]:
-    """Minus the upper triangle of (X'X + l2 I)^-1 over the kept items, in a square padded to a multiple of 4."""
+    """-(X'X + l2 I)^-1 over the kept items, upper triangle, in a square matrix padded to a multiple of 4."""
     from flyball.models.kernels.inverse import SWEEP_BLOCK, item_gramian, sweep_others, sweep_pivots
 
     columns = column_of[liked.item_index]

@@ -18,16 +18,16 @@ from flyball.models.threads import in_blocks
 
 
 class ImplicitALS(Recommender, frozen=True):
-    """Minimize, over all pairs, c_ui (p_ui - x_u . y_i)^2 plus the regularization; p = 1 for positives, 0 for the rest.
+    """Minimize the sum over all pairs of c_ui (p_ui - x_u . y_i)^2 plus a penalty; p = 1 for positives, else 0.
 
-    Confidence c_ui = 1 + `alpha` * w_ui (Hu et al.; Rendle's weight of an unobserved pair is 1 / alpha). A user's
-    factors are regularized by `reg` * (alpha * sum of their w + items) ** `nu`, an item's likewise (`nu` = 0: by `reg`
-    alone). Both depend on the shape of the data, so unless given they follow from it: with n the mean weight of a user,
-    alpha = items / (20 n), at least 10, and reg = 0.17 n / (n + items / alpha), at most 0.02 (5 for another `nu`).
-    These were chosen on validation parts of ml-100k, ml-latest-small and Amazon Beauty.
-    `solver`: "cg", `cg_steps` of conjugate gradient per half-step; "block", a Newton step on each `block` factors in
-    turn (Rendle et al., "iALS++", 2021), for many factors; or "cholesky", exact. Answers always fold the user in
-    exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
+    Confidence c_ui = 1 + `alpha` * w_ui (Hu et al.; Rendle's weight of an unobserved pair is 1 / alpha). The penalty of
+    a user's factors is `reg` * (alpha * sum of the user's w + items) ** `nu`, an item's likewise (`nu` = 0: `reg`
+    alone). Good values depend on the shape of the data. By default, with n the mean weight of a user,
+    alpha = items / (20 n), at least 10, and reg = 0.17 n / (n + items / alpha), at most 0.02 (5 for another `nu`);
+    these rules were chosen on validation parts of ml-100k, ml-latest-small and Amazon Beauty.
+    `solver`: "cg", `cg_steps` conjugate gradient steps per half-step; "block", for many factors, a Newton step on
+    `block` factors at a time (Rendle et al., "iALS++", 2021); or "cholesky", exact. For a response the user is always
+    folded in exactly: W = Y'Y + Y'(C - I)Y + r I, score_i = y_i' W^-1 sum of c_j y_j over the history.
     """
 
     kind: ClassVar[str] = "implicit_als"
@@ -63,11 +63,11 @@ class ImplicitALS(Recommender, frozen=True):
         return side_bytes(len(data.items), self.factors) + 8 * self.factors**2
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """The item side (`factors.item_side`), its `gramian` Y'Y; `settings`: items known, alpha, reg; float64."""
+        """The arrays of `factors.item_side`; float64 `gramian` Y'Y and `settings` (known items, alpha, reg)."""
         return self._alternate(data, self._drawn(data, seed), self.iterations)
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """A fifth of the iterations, from the factors learned before; the loss ends within 1 % of a fit's."""
+        """A fifth of the iterations, starting from the learned factors; the loss is within 1 % of that of a new fit."""
         before = np.asarray(learned["item_factors"])
         known = np.asarray(learned["offsets"])[: len(items)] > -np.inf
         fresh = self._drawn(data, seed)

@@ -17,14 +17,14 @@ from flyball.models.sparse_rows import ScoresBySparseRows, sparse_rows
 from flyball.models.threads import in_blocks
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
-_MOST_STALE = 0.5  # beyond this share of the lists a fit is no dearer
+_MOST_STALE = 0.5  # above this share of changed lists, a new fit is as fast
 
 
 class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
     """score(i) = sum of weight * similarity(j, i) over the items j of the history, each with its `k` nearest items.
 
-    similarity(j, i) = x_j . x_i / (|x_j| |x_i| + `shrink`), x = an item's weights over the users: items that few users
-    share come out less similar. An item near none of the history gets -inf.
+    similarity(j, i) = x_j . x_i / (|x_j| |x_i| + `shrink`), where x is an item's weights over the users; shrinking
+    lowers the similarity of items with few users in common. An item that is not near any item of the history gets -inf.
     """
 
     kind: ClassVar[str] = "item_knn"
@@ -42,7 +42,7 @@ class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
             raise BadDeclaration("ItemKNN's shrink", "at least 0", self.shrink)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes a neighbor, and a fingerprint an item."""
+        """8 bytes for each neighbor and 8 for the fingerprint of each item."""
         items = len(data.items)
         return 8 * items * min(self.k, items) + 16 * items
 
@@ -56,10 +56,11 @@ class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
         return {**self._lists(liked, everything), "fingerprints": fingerprints_of(liked)}
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """The same bits as `fit`: lists are rebuilt only of items that a change can have reached.
+        """The same bits as `fit`, but only the lists that may have changed are rebuilt.
 
-        Those are the items whose likes changed, all that share a user with one of them, and all that have one of them
-        in their list. When items changed their order or went, or most lists are reached, it is a fit.
+        These are the lists of items whose likes changed, of items that share a user with such an item, and of items
+        with such an item in their list. If items were reordered or removed, or most lists may have changed, it calls
+        `fit`.
         """
         liked, before = positives(data), np.asarray(learned["fingerprints"])
         index_of = {item: at for at, item in enumerate(data.items)}
@@ -90,7 +91,7 @@ class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
         return {**rows, "fingerprints": prints}
 
     def _lists(self, liked: Interactions, is_needed: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
-        """The neighbor lists of the `is_needed` items, the others' empty."""
+        """The neighbor lists of the items where `is_needed`; empty lists for the others."""
         from flyball.models.kernels.neighbors import cosine_neighbors
 
         n = len(liked.items)
@@ -113,7 +114,7 @@ class ItemKNN(ScoresBySparseRows, Recommender, frozen=True):
 
 
 def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """`[start, stop)` of each run of places that are true."""
+    """`[start, stop)` of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
@@ -121,7 +122,7 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def fingerprints_of(liked: Interactions) -> NDArray[np.uint64]:
     """uint64 (items,): the sum over an item's likes of a hash of user and weight; 0 for an item without any.
 
-    Two different sets of likes have the same fingerprint with a chance of 2^-64.
+    Two different sets of likes have the same fingerprint with probability 2^-64.
     """
     names = b"".join(blake2b(user.encode(), digest_size=8).digest() for user in liked.users)
     users = np.frombuffer(names, dtype="<u8").astype(np.uint64)

@@ -1,7 +1,7 @@
 """Next item from the sequence: weighted transitions.
 
 Sources: Ludewig, Jannach, "Evaluation of Session-Based Recommendation Algorithms", UMUAI 2018 (sequential rules, weight
-1 / distance); the fading of older items follows their vector-multiplication kNN.
+1 / distance); the decay of older items follows their vector multiplication kNN.
 """
 
 from typing import Any, ClassVar
@@ -20,9 +20,10 @@ from flyball.models.threads import in_blocks
 class NextItem(Recommender, frozen=True):
     """score(i) = sum over the history of weight * `decay` ** (positives after it) * strength(j, i).
 
-    strength(j, i): how often i came at most `window` places after j in a user's sequence of positives, each time
-    weighted 1 / distance, and before it `back` times as much, divided by (n_j n_i) ** `norm` + `shrink` (n: how many
-    users took the item). Each item keeps its `k` strongest. Memory as `ItemKNN`.
+    strength(j, i) counts how often i came at most `window` positions after j in a user's sequence of positives, each
+    time with weight 1 / distance; an i before j counts `back` times as much. The count is divided by
+    (n_j n_i) ** `norm` + `shrink`, where n is the number of users with the item. Each item keeps its `k` strongest
+    successors. Memory as `ItemKNN`.
     """
 
     kind: ClassVar[str] = "next_item"
@@ -54,7 +55,7 @@ class NextItem(Recommender, frozen=True):
                 raise BadDeclaration(f"NextItem's {name}", "at least 0", getattr(self, name))
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes a neighbor."""
+        """8 bytes for each successor."""
         items = len(data.items)
         return 8 * items * min(self.k, items) + 8 * items
 
@@ -96,11 +97,11 @@ class NextItem(Recommender, frozen=True):
         return sparse_rows(source, near[near >= 0], values[near >= 0], n)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the history's order, which is that of time; -inf for what follows nothing in it."""
+        """Sums in order of time; -inf for items that never followed an item of the history."""
         return summed(learned, self._faded(histories))
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item of the history adds."""
+        """The contribution of each liked item of the history."""
         return explained(learned, self._faded(histories), item)
 
     def similar(self, learned: Learned, item: int) -> Floats:

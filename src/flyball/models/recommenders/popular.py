@@ -11,12 +11,12 @@ from flyball.models.data import Floats, Histories, Interactions, positives
 
 
 class Popular(Recommender, frozen=True):
-    """Each item's share of all positive weight; the same list for everybody, or for everybody in a group.
+    """Each item's share of all positive weight: the same list for all users, or for all users of a group.
 
-    `half_life` ("30d"): a positive counts half after this time. `window` ("7d"): only positives in
-    `[as_of - window, as_of]` count. `by_group`: users of a group see the group's shares, drawn toward the shares of
-    all by `smoothing` imagined positives (additive smoothing with the global shares as prior), so a small group is no
-    noise; users without a group see the global list.
+    `half_life` ("30d"): the weight of a positive halves in this time. `window` ("7d"): only positives in
+    `[as_of - window, as_of]` count. `by_group`: users of a group get the group's shares, and users without a group the
+    global ones. A group's shares are smoothed toward the global shares, which count as `smoothing` positives (additive
+    smoothing), because the shares of a small group are noisy.
     """
 
     kind: ClassVar[str] = "popular"
@@ -42,11 +42,11 @@ class Popular(Recommender, frozen=True):
             raise BadDeclaration("Popular's smoothing", "above 0", self.smoothing)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """4 bytes an item, for everybody and each group."""
+        """4 bytes for each item, globally and in each group."""
         return 4 * len(data.items) * (1 + len(data.groups))
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """`shares`: float32 (1 + groups, items), row 0 of everybody, row 1 + g of group g."""
+        """`shares`: float32 (1 + groups, items); row 0 is global, row 1 + g is of group g."""
         liked, n = positives(data), len(data.items)
         weights = liked.weights.astype(np.float64)
         age_us = (liked.as_of_us - liked.at_us).astype(np.float64)

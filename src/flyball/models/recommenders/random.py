@@ -10,9 +10,9 @@ from flyball.models.data import Floats, Histories, Interactions
 
 
 class Random(Recommender, frozen=True):
-    """Random scores, whose order changes with the request.
+    """Random scores, in an order that changes with each request.
 
-    Pure all the same: the order is a hash of the seed, the item, the time and the history.
+    `score` is still pure: a score is a hash of the seed, the item, the time and the history.
     """
 
     kind: ClassVar[str] = "random"
@@ -21,7 +21,7 @@ class Random(Recommender, frozen=True):
     personal: ClassVar[bool] = False
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes an item."""
+        """8 bytes for each item."""
         return 8 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -42,7 +42,7 @@ class Random(Recommender, frozen=True):
 
 
 def _mix(x: Any) -> Any:
-    """SplitMix64's finaliser. Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014."""
+    """SplitMix64's finalizer. Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

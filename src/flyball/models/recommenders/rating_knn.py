@@ -20,10 +20,10 @@ from flyball.models.threads import in_blocks
 class RatingKNN(Recommender, frozen=True):
     """r_ui = b_ui + sum of s_ij (r_uj - b_uj) / sum of s_ij over the `k` items j of the history most similar to i.
 
-    b_ui = mean + b_u + b_i (`BiasModel`). s_ij: over the users of both items the correlation of their deviations from
-    b_ui ("pearson_baseline") or from the user's mean ("adjusted_cosine"), times (n - 1) / (n - 1 + `shrink`); only
-    positive ones, the `keep` largest of each item. Memory: 8 bytes * items * min(keep, items).
-    Lists are sorted with `caution`, as those of `BiasedMF`.
+    b_ui = mean + b_u + b_i (`BiasModel`). s_ij is the correlation, over the n users who rated both items, of the
+    ratings' deviations from b_ui ("pearson_baseline") or from the user's mean ("adjusted_cosine"), multiplied by
+    (n - 1) / (n - 1 + `shrink`). Each item keeps its `keep` largest positive s. Memory: 8 bytes * items *
+    min(keep, items). Lists are sorted with `caution`, as in `BiasedMF`.
     """
 
     kind: ClassVar[str] = "rating_knn"
@@ -50,14 +50,14 @@ class RatingKNN(Recommender, frozen=True):
             raise BadDeclaration("RatingKNN's similarity", "pearson_baseline or adjusted_cosine", self.similarity)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes a neighbor."""
+        """8 bytes for each neighbor."""
         items = len(data.items)
         return 8 * items * min(self.keep, items) + 40 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
         """Neighbors as sparse rows, best first (`near_ptr`, `near`, `similarities`); `mean`, `item_bias`, `limits`.
 
-        `handicap` float32 (items,): what caution takes off, inf for items without ratings.
+        `handicap` float32 (items,): what `caution` subtracts, inf for items without ratings.
         """
         from flyball.models.kernels.rating_neighbors import correlated_neighbors
 
@@ -112,18 +112,18 @@ class RatingKNN(Recommender, frozen=True):
         return np.asarray(scores, dtype=np.float32)
 
     def similar(self, learned: Learned, item: int) -> Floats:
-        """The item's own neighbor list."""
+        """The item's neighbor list."""
         row = unscored(1, len(learned["near_ptr"]) - 1).ravel()
         part = slice(learned["near_ptr"][item], learned["near_ptr"][item + 1])
         row[learned["near"][part]] = learned["similarities"][part]
         return row
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """Within the ratings seen; b_ui for an item that is near none of the history."""
+        """r_ui, limited to the range of the training ratings; b_ui if no item of the history is near the item."""
         return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
 
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating` for many items of the same users."""
+        """`predict_rating` for many items of the same users; shapes as of `models.predict_pairs`."""
         from flyball.models.kernels.rating_neighbors import neighbor_rests_of
 
         user_bias, rests, is_rated = self._user_side(learned, histories)
@@ -160,7 +160,7 @@ class RatingKNN(Recommender, frozen=True):
         return (residuals - (totals / damped)[ratings.user_index]).astype(np.float32)
 
     def _user_side(self, learned: Learned, histories: Histories) -> tuple[NDArray[Any], NDArray[Any], Floats]:
-        """b_u of each row, r_uj - b_uj of each position (0 where not rated), and which positions are rated (1 or 0)."""
+        """(b_u of each row, r_uj - b_uj of each position or 0 without a rating, 1 or 0 whether it has a rating)."""
         is_rated = ~np.isnan(histories.ratings)
         user_bias = self._biases().user_bias(learned, histories)
         owner = np.repeat(np.arange(histories.rows), np.diff(histories.indptr))

@@ -20,8 +20,8 @@ from flyball.models.threads import in_blocks
 class SLIM(ScoresBySparseRows, Recommender, frozen=True):
     """Each item's column w >= 0, w_ii = 0, minimizes |x_i - X w|^2 / 2 + `l2` |w|^2 / 2 + `l1` |w|; score = x W.
 
-    Only the `candidates` items of the highest cosine may get a weight, so memory while fitting is
-    12 bytes * items * min(candidates, items), and W has as many entries as weights above 0.
+    Only the `candidates` items of the highest cosine may get a weight, so fitting takes 12 bytes * items *
+    min(candidates, items) of memory. W stores the weights above 0 only.
     """
 
     kind: ClassVar[str] = "slim"
@@ -47,7 +47,7 @@ class SLIM(ScoresBySparseRows, Recommender, frozen=True):
                 raise BadDeclaration(f"SLIM's {name}", "at least 1", getattr(self, name))
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes a weight."""
+        """8 bytes for each weight."""
         items = len(data.items)
         return 8 * items * min(self.candidates, items) + 8 * items
 

@@ -1,4 +1,4 @@
-"""EASE for catalogs whose items^2 does not fit in memory: each item's weights come from a block of nearby items.
+"""EASE for catalogs whose items^2 weights do not fit in memory: an item's weights come from a block of similar items.
 
 Source: Steck, "Markov Random Fields for Collaborative Filtering", NeurIPS 2019, section 3.2: the sparsity pattern is
 that of the strongest correlations, and one block's inverse serves several of its items.
@@ -19,11 +19,11 @@ from flyball.models.threads import in_blocks
 class SparseEASE(ScoresBySparseRows, Recommender, frozen=True):
     """Each item's column of B is the ridge regression (`l2`) of the item on the items of its block; score = x B.
 
-    A block is an item and the `candidates` items of the highest cosine with it. Its inverse gives the weights of the
-    item and of those of its nearest `shared` * candidates that have none yet: 0 is a block for every item, exact for
-    the pattern; more is quicker and coarser. With every item in every block it is `EASE`. Memory: 8 bytes * items *
-    candidates in the artifact, three times that while fitting, and 8 * candidates^2 a thread; nothing grows with
-    items^2.
+    A block consists of an item and the `candidates` items with the highest cosine to it. The inverse of a block gives
+    the weights of its first item, and of those of the `shared` * candidates nearest items that have no weights yet.
+    With `shared` 0 every item has a block, which is exact for this sparsity pattern; a higher value is faster and less
+    exact. With all items in every block it equals `EASE`. Memory: 8 bytes * items * candidates in the artifact, three
+    times that while fitting, and 8 * candidates^2 for each thread; nothing grows with items^2.
     """
 
     kind: ClassVar[str] = "sparse_ease"
@@ -47,7 +47,7 @@ class SparseEASE(ScoresBySparseRows, Recommender, frozen=True):
             raise BadDeclaration("SparseEASE's shared", "from 0 to 1", self.shared)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """8 bytes a weight."""
+        """8 bytes for each weight."""
         items = len(data.items)
         return 8 * items * min(self.candidates + 1, items) + 8 * items
 
@@ -92,7 +92,7 @@ class SparseEASE(ScoresBySparseRows, Recommender, frozen=True):
     def _blocks(
         self, near: Indexes, values: Floats, liked_by: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], Indexes, NDArray[np.int64], NDArray[np.int64]]:
-        """Members of each block, in order, and the places in it of those it solves; popular items come first."""
+        """The members of each block, sorted, and which of them it solves, by position; popular items come first."""
         served = liked_by == 0
         share = int(self.shared * self.candidates)
         sizes, members, counts, solved = [], [], [], []

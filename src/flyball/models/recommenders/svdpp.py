@@ -19,10 +19,10 @@ from flyball.models.recommenders.baselines import mean_of
 class SVDpp(Recommender, frozen=True):
     """r_ui = mean + b_u + b_i + q_i . (p_u + |N(u)|^-1/2 sum of y_j over the items j that u rated).
 
-    Fitted by SGD, a user at a time: the sum of y stays fixed while the user's ratings are visited, then every y_j takes
-    the whole step (the paper updates after each rating; this way a pass costs what one of SVD does).
-    At answer time the sum of y comes from the history, then (b_u, p_u) is a ridge regression as in `BiasedMF`, whose
-    `caution` holds for lists too. Defaults: chosen on validation parts of ml-100k and ml-latest-small.
+    Fitted by SGD, one user at a time: the sum of y is fixed while the user's ratings are visited, then every y_j is
+    updated once. The paper updates y after each rating; this way an epoch takes as long as one of SVD. For a response
+    the sum of y comes from the history, and (b_u, p_u) is a ridge regression as in `BiasedMF`. Lists are sorted with
+    `caution`, as in `BiasedMF`. Defaults: chosen on validation parts of ml-100k and ml-latest-small.
     """
 
     kind: ClassVar[str] = "svdpp"
@@ -59,7 +59,7 @@ class SVDpp(Recommender, frozen=True):
         return side_bytes(items, self.factors + 1) + 4 * padded(self.factors + 1) * items + 8 * items
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """As `BiasedMF.fit`, and `implicit` float32 (items, factors): y, in the places of the factors."""
+        """As `BiasedMF.fit`, and `implicit` float32 (items, factors): y, in the same columns as the factors."""
         ratings = rated(data)
         mean = mean_of(ratings.ratings)
         item_bias, q, y = self._descend(ratings, mean, seed)
@@ -79,7 +79,7 @@ class SVDpp(Recommender, frozen=True):
         return cosines_to(learned["item_factors"][:, 1:], item)
 
     def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """Within the ratings seen; mean + b_i for a history without ratings."""
+        """r_ui, limited to the range of the training ratings; mean + b_i for a history without ratings."""
         return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
 
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:

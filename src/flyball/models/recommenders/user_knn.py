@@ -16,11 +16,13 @@ from flyball.models.data import Floats, Histories, Interactions, order_by, posit
 
 
 class UserKNN(Recommender, frozen=True):
-    """score(i) = sum over the `k` users v most like the history of similarity(v) * weight of i for v.
+    """score(i) = sum of similarity(v) * v's weight of item i, over the `k` training users v most similar to the
+    history.
 
-    similarity = x . x_v / (|x| |x_v| + `shrink`), x a user's positive weights over the items. What is learned is the
-    training users' rows without their names, 16 bytes an interaction: the neighbors are sought at answer time, so a
-    new user, or a new event of a known one, needs no retraining. An item that none of them liked gets -inf.
+    similarity(v) = x . x_v / (|x| |x_v| + `shrink`), where x is a user's positive weights over the items. The artifact
+    holds the training users' interactions without user ids, 16 bytes each. The neighbors are searched for each
+    response, so a new user, or a new event of a known user, needs no retraining. An item that no neighbor liked gets
+    -inf.
     """
 
     kind: ClassVar[str] = "user_knn"
@@ -38,7 +40,7 @@ class UserKNN(Recommender, frozen=True):
             raise BadDeclaration("UserKNN's shrink", "at least 0", self.shrink)
 
     def artifact_bytes(self, data: Interactions) -> int:
-        """16 bytes a like and a user."""
+        """16 bytes for each like and each user."""
         return 16 * len(positives(data).user_index) + 16 * len(data.users) + 8 * len(data.items)
 
     def fit(self, data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
@@ -59,11 +61,11 @@ class UserKNN(Recommender, frozen=True):
         }
 
     def update(self, learned: Learned, items: list[str], data: Interactions, seed: int) -> dict[str, NDArray[Any]]:
-        """A fit: what is kept are the likes themselves, in two orders, which costs no more than reading them."""
+        """The same as `fit`, which only sorts the likes and so takes little more than reading them."""
         return self.fit(data, seed)
 
     def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Sums in the order of the users; -inf for what no neighbor liked, so throughout for an empty history."""
+        """Sums in the order of the users; -inf for items that no neighbor liked, so for all with an empty history."""
         from flyball.models.kernels.user_neighbors import sum_users
 
         near, cosines = self._nearest(learned, histories)
@@ -72,7 +74,7 @@ class UserKNN(Recommender, frozen=True):
         return scores
 
     def explain(self, learned: Learned, histories: Histories, item: int) -> list[tuple[int, float]]:
-        """What each liked item adds: its part in the neighbors' similarities, times their weight of `item`."""
+        """What each liked item adds: its part of the neighbors' similarities times their weights of `item`."""
         near, _ = self._nearest(learned, histories)
         weights = histories.weights.astype(np.float64)
         norm = float(np.sqrt(np.square(weights[weights > 0]).sum()))

@@ -16,11 +16,11 @@ from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, 
 
 
 class IsolationForest(TabularModel, frozen=True):
-    """Rows that few random splits separate from the others are anomalies: 2 to the minus mean depth by its expectation.
+    """Isolation forest: a row that few random splits separate from the others is an anomaly.
 
-    Each of `trees` trees splits `sample` rows at random. Labels and weights are not looked at; the score, 0 to 1, is no
-    probability until `calibrated`. A missing number counts as the median, a category as the logarithm of how often it
-    was seen.
+    Each of `trees` trees splits `sample` rows at random; the score is 2 ** -(mean depth of the row / expected depth),
+    from 0 to 1. It becomes a probability only by `calibrated`. Labels and weights are not used. A missing number counts
+    as the median; a category counts as the logarithm of how often it occurred in training.
     """
 
     kind: ClassVar[str] = "isolation_forest"
@@ -55,7 +55,7 @@ class IsolationForest(TabularModel, frozen=True):
             "depths": np.array([tree[5] for tree in grown], np.int32),
             "expected": np.array([expected_depth(size)]),
         }
-        return TabularFit({**measures, **arrays}, note="labels are not looked at")
+        return TabularFit({**measures, **arrays}, note="labels are not used")
 
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
@@ -64,7 +64,7 @@ class IsolationForest(TabularModel, frozen=True):
 
 
 class IsolationPredictor:
-    """Walks the trees that isolate."""
+    """Scores rows by their depth in the trees of an isolation forest."""
 
     def __init__(self, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
         self._paths: Paths | None = None
@@ -90,7 +90,7 @@ class IsolationPredictor:
         return scores
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """What each column makes the row's depth shorter, in proportion, on the scale of the score's log odds."""
+        """The score's log odds, divided among the columns in proportion to how much each shortens the row's path."""
         rows = _ordinary(self._arrays, numbers, categories)
         added = np.zeros((len(rows), rows.shape[1] + 1))
         if self._paths is None:
@@ -101,11 +101,11 @@ class IsolationPredictor:
 
 
 class NearestNeighborAnomaly(TabularModel, frozen=True):
-    """Rows far from their `k`-th neighbor are anomalies: the share of training rows that are nearer to theirs.
+    """k-nearest-neighbor distance: a row far from its `k`-th nearest training row is an anomaly.
 
-    Among at most `sample` rows, drawn once; columns are divided by their deviation. Labels and weights are not looked
-    at; the score, between 0 and 1, is no probability until `calibrated`. Missing numbers and categories count as in
-    `IsolationForest`.
+    The score, between 0 and 1, is the share of training rows that are nearer to their own `k`-th neighbor. It becomes a
+    probability only by `calibrated`. Training rows are a sample of at most `sample`; columns are divided by their
+    standard deviation. Labels and weights are not used. Missing numbers and categories count as in `IsolationForest`.
     """
 
     kind: ClassVar[str] = "nearest_neighbor_anomaly"
@@ -129,7 +129,7 @@ class NearestNeighborAnomaly(TabularModel, frozen=True):
         own = [_squares(known, row, self.k + 1)[0] for row in known]  # the nearest is the row itself
         return TabularFit(
             {**measures, "scale": scale, "known": known, "distances": np.sort(np.sqrt(own))},
-            note="labels are not looked at",
+            note="labels are not used",
         )
 
     def open(
@@ -139,7 +139,7 @@ class NearestNeighborAnomaly(TabularModel, frozen=True):
 
 
 class NeighborPredictor:
-    """Measures how far a row is from those known."""
+    """Scores rows by their distance to the training rows."""
 
     def __init__(self, k: int, arrays: Arrays, columns: tuple[TableColumn, ...]) -> None:
         self._k, self._arrays, self._positions = k, arrays, _positions(columns)
@@ -149,7 +149,7 @@ class NeighborPredictor:
         return self._shares(np.sqrt(squares))[:, None]
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """How far each column is from the k-th neighbor's, in proportion, on the scale of the score's log odds."""
+        """The score's log odds, divided among the columns in proportion to their squared distance to the k-th row."""
         squares, parts = self._nearest(numbers, categories)
         nothing = log_odds(self._shares(np.zeros(len(parts))))
         return _in_proportion(parts, nothing, log_odds(self._shares(np.sqrt(squares))), self._positions)
@@ -167,7 +167,7 @@ class NeighborPredictor:
 
 
 def expected_depth(rows: int) -> float:
-    """How deep a random tree of so many rows is on average; 1 for one row or none, so that it can divide.
+    """The expected depth of a leaf in a random tree of `rows` rows; 1 for one row or none, because it is a divisor.
 
     >>> expected_depth(2), round(expected_depth(256), 3)
     (1.0, 10.249)
@@ -176,7 +176,7 @@ def expected_depth(rows: int) -> float:
 
 
 def _unsplit_depth(rows: int) -> float:
-    """How much deeper rows that were not split any more would be; the sum of reciprocals in full, not its limit."""
+    """The expected further depth of `rows` rows in one leaf, with the exact harmonic number, not its approximation."""
     if rows <= 1:
         return 0.0
     harmonic = float((1.0 / np.arange(1, rows)).sum())
@@ -184,7 +184,10 @@ def _unsplit_depth(rows: int) -> float:
 
 
 def _isolate(rows: Doubles, rng: np.random.Generator) -> tuple[Any, Any, Any, Any, Any, int]:
-    """A tree: feature, threshold, children (a leaf's are itself), depth of a leaf's rows, rows of each node, depth."""
+    """A random tree: (feature, threshold, children, value, rows of each node, depth).
+
+    Both children of a leaf are the leaf itself; its value is the expected depth of its rows.
+    """
     limit = int(np.ceil(np.log2(max(len(rows), 2))))
     feature, threshold, children, value, counts = [0], [np.inf], [[0, 0]], [0.0], [len(rows)]
     waiting, deepest = [(0, np.arange(len(rows)), 0)], 0
@@ -220,9 +223,9 @@ def _isolate(rows: Doubles, rng: np.random.Generator) -> tuple[Any, Any, Any, An
 
 
 def _squares(known: Doubles, row: Doubles, k: int) -> tuple[float, Doubles]:
-    """The squared distance to the k-th nearest (the farthest of fewer), and the part of each column."""
+    """(squared distance to the k-th nearest row, or the farthest if there are fewer; the part of each column)."""
     total = np.zeros(len(known))
-    for column in range(known.shape[1]):  # added up in one order
+    for column in range(known.shape[1]):  # in a fixed order, for the same bits
         total += (known[:, column] - row[column]) ** 2
     nearest = np.argsort(total, kind="stable")[min(k, len(known)) - 1]
     parts: Doubles = (known[nearest] - row) ** 2
@@ -230,7 +233,8 @@ def _squares(known: Doubles, row: Doubles, k: int) -> tuple[float, Doubles]:
 
 
 def _measures(table: TrainingTable) -> dict[str, NDArray[Any]]:
-    """The median of each number (0 of none) and the logarithm of how often each text was seen, unknown last."""
+    """The median of each number column (0 without values), and for each category column the logarithm of how often
+    each text occurred, with unknown texts last."""
     medians = np.zeros(table.numbers.shape[1])
     for index in range(len(medians)):
         known_values = table.numbers[:, index][~np.isnan(table.numbers[:, index])]
@@ -244,19 +248,19 @@ def _measures(table: TrainingTable) -> dict[str, NDArray[Any]]:
 
 
 def _ordinary(measures: Mapping[str, NDArray[Any]], numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-    """float64 (rows, numbers and categories) without anything missing; each at most 1e150 away from 0."""
+    """Numbers, then categories, as float64 (rows, columns) without missing values; absolute values at most 1e150."""
     filled = np.where(np.isnan(numbers), measures["medians"], numbers)
     often = [measures[f"often_{index}"][categories[:, index]][:, None] for index in range(categories.shape[1])]
     return np.ascontiguousarray(np.clip(np.hstack([filled, *often]), -1e150, 1e150))
 
 
 def _positions(columns: tuple[TableColumn, ...]) -> list[int]:
-    """Which column of the table each of `_ordinary` is."""
+    """For each column of `_ordinary`, its position among the table's columns."""
     return [index for kind in ("number", "category") for index, column in enumerate(columns) if column.kind == kind]
 
 
 def _in_proportion(parts: Doubles, start: Doubles, end: Doubles, positions: list[int]) -> Doubles:
-    """float64 (rows, 1, columns + 1): the way from `start` to `end` divided among the columns as `parts` are."""
+    """float64 (rows, 1, columns + 1): `end` - `start` divided among columns in proportion to `parts`; then `start`."""
     total = np.zeros(len(parts))
     for column in range(parts.shape[1]):
         total += parts[:, column]

@@ -1,4 +1,4 @@
-"""Baselines: the mean or median of all examples, or of a group. Any other model should beat them."""
+"""Baselines: the mean or median of all examples, or of a group. Every other model should be better."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -21,7 +21,7 @@ from flyball.models.tabular.table import (
 
 
 class Constant(TabularModel, frozen=True):
-    """The mean, the quantiles, the share of positives or of each class: the same for every row."""
+    """The same prediction for every row: the mean, the quantiles, the share of positives or the share of each class."""
 
     kind: ClassVar[str] = "constant"
 
@@ -55,11 +55,11 @@ class _ByNames(CheckedParameters):
 
 
 class GroupMedian(TabularModel, metaclass=_ByNames, frozen=True):
-    """The median of rows that are alike in some columns, backing off to fewer columns.
+    """The median of the training rows with the same values in some columns.
 
-    `GroupMedian("shop", "hour")` takes the rows of the same shop and hour; where fewer than `least` were learned from,
-    those of the same shop; then all. Columns of numbers must be equal to be alike. Of quantiles it gives each, of a
-    binary target the share of positives, of classes the share of each.
+    `GroupMedian("shop", "hour")` uses the rows of the same shop and hour; if these are fewer than `least`, the rows of
+    the same shop; if those are too few, all rows. Numbers must be exactly equal. Other targets: each quantile, the
+    share of positives of a binary target, the share of each class.
     """
 
     kind: ClassVar[str] = "group_median"
@@ -101,7 +101,7 @@ class GroupMedian(TabularModel, metaclass=_ByNames, frozen=True):
 
 
 class GroupPredictor:
-    """Looks a row up from all its columns to none."""
+    """Looks up a row's group, with all columns first and then with fewer."""
 
     def __init__(
         self,
@@ -127,8 +127,10 @@ class GroupPredictor:
         return added
 
     def _levels(self, numbers: Doubles, categories: NDArray[np.int32]) -> list[Doubles]:
-        """What is usual by none of the columns, by the first, by the first two...; each as the one before where no
-        group is known."""
+        """Predictions by no column, by the first column, by the first two, and so on.
+
+        Where a group has too few rows, its prediction is the one by a column less.
+        """
         codes, _ = _codes(self._by, self._arrays, self._columns, None, numbers, categories)
         levels = [np.tile(self._arrays["all"], (len(numbers), 1))]
         for depth in range(1, len(self._by) + 1):
@@ -144,7 +146,7 @@ class GroupPredictor:
 
 
 def linked(values: Doubles, target: TargetKind) -> Doubles:
-    """Predictions on the scale that contributions add up on: log odds of probabilities, else as they are."""
+    """Predictions on the scale on which contributions add up: log odds of probabilities; other values unchanged."""
     return log_odds(values) if target.kind in ("binary", "multiclass") else values
 
 
@@ -169,7 +171,10 @@ def _codes(
     numbers: Doubles,
     categories: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], list[int]]:
-    """int64 (rows, by) from 0 for missing or unknown, and how many each column has (with `vocabularies` only)."""
+    """(codes, int64 (rows, by), 0 for missing or unknown values; the number of codes of each column).
+
+    The numbers of codes are filled in only if `vocabularies` is given.
+    """
     number_names = [column.name for column in columns if column.kind == "number"]
     category_names = [column.name for column in columns if column.kind == "category"]
     codes, sizes = np.zeros((len(numbers), len(by)), np.int64), []
@@ -187,7 +192,7 @@ def _codes(
 
 
 def _keys(codes: NDArray[np.int64], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """One number for each combination of codes."""
+    """One integer for each combination of codes, int64 (rows,)."""
     keys = np.zeros(len(codes), np.int64)
     for index in range(codes.shape[1]):
         keys = keys * sizes[index] + codes[:, index]

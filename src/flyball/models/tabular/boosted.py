@@ -1,4 +1,4 @@
-"""Boosted trees over numbers and categories: a number, quantiles, a probability, classes.
+"""Boosted trees over numbers and categories, for a number, quantiles, a probability or classes.
 
 Sources: Ke et al., "LightGBM: A Highly Efficient Gradient Boosting Decision Tree", NeurIPS 2017; ordered target
 encoding: Prokhorenkova et al., "CatBoost: unbiased boosting with categorical features", NeurIPS 2018, section 3.2;
@@ -27,13 +27,13 @@ _OBJECTIVES = {"number": "regression", "quantiles": "quantile", "binary": "binar
 
 
 class LightGBM(TabularModel, frozen=True):
-    """Boosted trees; parameters by LightGBM's names.
+    """Boosted trees; the parameters have LightGBM's names.
 
-    Numbers stay as they are, missing ones go the way that was better in training. A category of at most `most` texts is
-    split by LightGBM; one of more becomes the mean target of its text, shrunk by `prior` examples of the mean of all
-    (of several classes, the share of each): in training that of the rows before, so that no row sees its own target.
-    Each quantile has trees of its own, and those that cross change places. Single-threaded:
-    the same table and seed give the same bytes anywhere.
+    Numbers are used as they are; missing ones go to the side that was better in training. A category column with at
+    most `most` texts is split by LightGBM. One with more texts is replaced by the mean target of the text (with several
+    classes, the share of each), shrunk to the overall mean, which counts as `prior` examples. In training this mean
+    covers earlier rows only, so that no row's value contains its own target. Each quantile has its own trees; quantiles
+    that cross are sorted. Fitting is single-threaded: the same table and seed give the same bytes on any machine.
     """
 
     kind: ClassVar[str] = "lightgbm"
@@ -127,7 +127,7 @@ class LightGBM(TabularModel, frozen=True):
 
 
 class BoostedPredictor:
-    """Trees ready to answer."""
+    """Predicts with fitted trees."""
 
     def __init__(self, arrays: Arrays, columns: Sequence[TableColumn], target: TargetKind) -> None:
         sets = sum(name.startswith("trees_") for name in arrays)
@@ -151,7 +151,7 @@ class BoostedPredictor:
             powers = np.exp(margin - margin.max(axis=1, keepdims=True))
             shares: Doubles = powers / powers.sum(axis=1, keepdims=True)
             return shares
-        return np.sort(margin, axis=1) if margin.shape[1] > 1 else margin  # quantiles that cross change places
+        return np.sort(margin, axis=1) if margin.shape[1] > 1 else margin  # quantiles that cross are sorted
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
         matrix, sources = self._matrix(numbers, categories)
@@ -169,22 +169,22 @@ class BoostedPredictor:
         return added
 
     def _margins(self, matrix: Doubles) -> Doubles:
-        """The scores of every set of trees, (rows, outputs)."""
+        """The scores of every set of trees, float64 (rows, outputs)."""
         scores = [trees.scores(matrix).reshape(len(matrix), trees.classes) for trees in self._trees]
         return scores[0] if len(scores) == 1 else np.concatenate(scores, axis=1)
 
     def _matrix(self, numbers: Doubles, categories: NDArray[np.int32]) -> tuple[Doubles, list[int]]:
-        """The columns that trees see, and which column of the table each comes from."""
+        """(the columns that the trees read; for each of them its column in the table)."""
         means = {category: of_text[categories[:, category]] for category, of_text in self._means.items()}
         matrix, _, categories_of = _matrix(numbers, categories, means)
         return matrix, [*self._number_columns, *(self._category_columns[category] for category in categories_of)]
 
 
 def means_before(codes: NDArray[np.int32], labels: Doubles, weight: Doubles, prior: float) -> Doubles:
-    """float64 (rows, labels): the weighted mean label of the rows before with the same code, shrunk to that of all
-    rows before by `prior` rows; of the first row 0.
+    """float64 (rows, labels): the weighted mean label of the earlier rows with the same code; 0 for the first row.
 
-    `labels`: float64 (rows, labels). Code -1 is a text like others.
+    It is shrunk to the mean of all earlier rows, which counts as `prior` rows. `labels`: float64 (rows, labels). Code
+    -1 is treated like the code of a text.
     """
     weighted = weight[:, None] * labels
     sums, counts = np.cumsum(weighted, axis=0) - weighted, (np.cumsum(weight) - weight)[:, None]
@@ -201,7 +201,7 @@ def means_before(codes: NDArray[np.int32], labels: Doubles, weight: Doubles, pri
 
 
 def means_of(codes: NDArray[np.int32], texts: int, labels: Doubles, weight: Doubles, prior: float) -> Doubles:
-    """float64 (texts + 1, labels): the shrunken mean label by code; the last, which code -1 finds, of unknown ones."""
+    """float64 (texts + 1, labels): the shrunken mean label of each code; the last row is for unknown texts, -1."""
     overall = np.average(labels, axis=0, weights=weight)
     sums, counts = np.zeros((texts + 1, labels.shape[1])), np.zeros((texts + 1, 1))
     np.add.at(sums, codes, weight[:, None] * labels)
@@ -212,7 +212,7 @@ def means_of(codes: NDArray[np.int32], texts: int, labels: Doubles, weight: Doub
 
 
 def _labels(table: TrainingTable, target: TargetKind) -> Doubles:
-    """What categories are encoded by, float64 (rows, 1), of classes whether it is each of them (rows, classes)."""
+    """The labels that encode categories, float64: the target (rows, 1), or 1 or 0 for each class (rows, classes)."""
     if target.kind == "multiclass":
         return np.asarray(table.target[:, None] == np.arange(len(target.classes)), np.float64)
     return table.target[:, None]
@@ -221,7 +221,7 @@ def _labels(table: TrainingTable, target: TargetKind) -> Doubles:
 def _matrix(
     numbers: Doubles, categories: NDArray[np.int32], means: Mapping[int, Doubles]
 ) -> tuple[Doubles, list[int], list[int]]:
-    """Numbers, then categories as codes or means; which columns are codes, and each one's category column."""
+    """(numbers, then categories as codes or means; which columns are codes; the category column of each column)."""
     parts, split, categories_of, width = [numbers], list[int](), list[int](), numbers.shape[1]
     for index in range(categories.shape[1]):
         if index in means:

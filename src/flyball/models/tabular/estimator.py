@@ -1,8 +1,8 @@
 """An estimator of another library, such as scikit-learn, XGBoost or PyTorch, as a model of a table.
 
-Contributions by replacing columns one after another, in order and against it, averaged: Strumbelj and Kononenko,
-"Explaining prediction models and individual predictions with feature contributions", Knowledge and Information Systems
-2014, with a pair of opposite permutations.
+Contributions are the changes of the prediction as columns are filled in one after another, averaged over an order of
+the columns and its reverse: Strumbelj and Kononenko, "Explaining prediction models and individual predictions with
+feature contributions", Knowledge and Information Systems 2014, with one pair of permutations.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,19 +38,21 @@ from flyball.models.tabular.table import (
 )
 
 _BLOCK = 32
-"""Rows that an estimator is asked at a time, always as many: other libraries give a row other bits in other batches."""
+"""Rows in each call of an estimator. Always the same number, because other libraries give a row different bits in
+batches of different sizes."""
 
 
 class Estimator(TabularModel, frozen=True):
     """An estimator by the path of its class, such as `Estimator("sklearn.ensemble:RandomForestClassifier", {...})`.
 
-    `params`: of its constructor, plain values; `random_state` is the seed, `n_jobs` 1 where it has them. For others
-    subclass and write `build`. What it returns has `fit(matrix, labels)`, with `sample_weight` if it can; where it has
-    `to_onnx()`, which returns the bytes of an ONNX file (one input; the numbers or probabilities are its last output),
-    that file is kept and answers. `trusted`: the types beyond skops' own list that its file may hold: what is not named
-    is neither written nor read. `categories`: a column for each of the `most` frequent texts ("one_hot") or one of
-    their numbers, missing as NaN ("codes"). `missing`: numbers that are missing become their mean ("mean") or stay NaN
-    ("keep"). Weights are passed where the estimator takes them, the note of the version says where not.
+    `params`: arguments of its constructor, plain values. If it has the parameters, `random_state` is set to the seed
+    and `n_jobs` to 1. For other arguments, subclass and define `build`. The estimator must have `fit(matrix, labels)`;
+    `sample_weight` is passed if it accepts it, otherwise the note of the version says so. If it has `to_onnx()`, which
+    returns the bytes of an ONNX file (one input; the last output holds the numbers or probabilities), that file is
+    stored and makes the predictions. `trusted`: types that the stored file may contain besides those that skops trusts;
+    a file with other types is neither written nor read. `categories`: "one_hot", a column for each of the `most`
+    frequent texts, or "codes", one column with the numbers of the texts, NaN for missing. `missing`: missing numbers
+    become the mean ("mean") or stay NaN ("keep").
     """
 
     kind: ClassVar[str] = "estimator"
@@ -80,7 +82,7 @@ class Estimator(TabularModel, frozen=True):
             raise BadDeclaration("params of Estimator", must, strange)
 
     def build(self, target: TargetKind, seed: int) -> Any:
-        """The estimator before its fit. Raises `BadDeclaration` for what cannot be imported or made."""
+        """The estimator, not fitted yet. Raises `BadDeclaration` if it cannot be imported or constructed."""
         module, _, name = self.make.partition(":")
         package = module.partition(".")[0]
         if package in _EXTRAS:
@@ -92,7 +94,7 @@ class Estimator(TabularModel, frozen=True):
         return _seeded(estimator, self.params, seed)
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """Raises `Refused` where the file would hold types that are not trusted."""
+        """As `TabularModel.fit`. Raises `Refused` if the file would contain types that are not trusted."""
         arrays = self._encoding(table)
         labels: NDArray[Any] = table.target
         if target.kind != "number":
@@ -101,7 +103,7 @@ class Estimator(TabularModel, frozen=True):
             labels = codes
             if len(classes) == 1:
                 arrays["constant"] = summary_of(table, target)
-                return TabularFit(arrays, note="all examples are of one class: answers are its share")
+                return TabularFit(arrays, note="all examples are of one class: its share is predicted")
         estimator = self.build(target, seed)
         makes = format_of(estimator)
         if target.kind != "number" and makes != ONNX and not hasattr(estimator, "predict_proba"):
@@ -113,7 +115,7 @@ class Estimator(TabularModel, frozen=True):
                 estimator.fit(matrix, labels, **weights)
         except ValueError as error:
             raise BadInput(
-                f"examples for {type(estimator).__name__}", "such as it can be fitted on", str(error)
+                f"examples for {type(estimator).__name__}", "examples that it can be fitted on", str(error)
             ) from None
         arrays[makes] = to_bytes(estimator)
         if makes == SKOPS:
@@ -125,7 +127,8 @@ class Estimator(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> TabularPredictor:
-        """Raises `Refused` for a file with types that are not trusted, `MissingExtra` without the library."""
+        """As `TabularModel.open`. Raises `Refused` for a file with types that are not trusted, `MissingExtra` if the
+        library is not installed."""
         if "constant" in arrays:
             return ConstantPredictor(arrays["constant"], len(columns), target)
         classes, kinds = target.kind != "number", [column.kind for column in columns]
@@ -141,8 +144,8 @@ class Estimator(TabularModel, frozen=True):
         return EstimatorPredictor(reader.predict, arrays, columns, target)
 
     def _encoding(self, table: TrainingTable) -> dict[str, NDArray[Any]]:
-        """`fill`, `code_fill`: for missing numbers and codes, NaN to keep them, 0 where all are missing: some
-        estimators cannot be fitted on a column of nothing. `slot_0`...: the column of each text that has one."""
+        """`fill`, `code_fill`: what replaces missing numbers and codes. NaN keeps them missing; a column without any
+        value is filled with 0, because some estimators cannot be fitted on it. `slot_0`...: the column of each text."""
         known = np.isfinite(table.numbers)
         fill = np.where(known.any(axis=0), np.nan, 0.0)
         if self.missing == "mean":
@@ -163,7 +166,7 @@ class Estimator(TabularModel, frozen=True):
 
 
 class EstimatorPredictor:
-    """Asks the estimator for blocks of equally many rows, so that no batch can change a bit."""
+    """Calls the estimator with blocks of a fixed number of rows, so that a row gets the same bits in any batch."""
 
     def __init__(
         self,
@@ -185,7 +188,7 @@ class EstimatorPredictor:
         return values
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """What each column changes from a row of which nothing is known, in the order of the columns and against it."""
+        """How the prediction changes as the columns of an unknown row are filled in, averaged over both orders."""
         width = len(self._columns)
         unknown = np.full_like(numbers, np.nan), np.full_like(categories, -1)
         base = linked(self.predict(*unknown), self._target)
@@ -204,7 +207,7 @@ class EstimatorPredictor:
         return added
 
     def _outputs(self, values: Doubles) -> Doubles:
-        """The columns of the target: of classes that were not learned the probability is 0."""
+        """Predictions as columns of the target; a class that was not in the training data has probability 0."""
         if self._target.kind == "number":
             return values
         classes = self._arrays["classes"]
@@ -217,7 +220,7 @@ class EstimatorPredictor:
 
 
 def encoded(arrays: Arrays, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-    """float64 (rows, columns of the estimator): numbers, then categories as hot columns or as codes."""
+    """float64 (rows, columns of the estimator): numbers, then categories as one-hot columns or as codes."""
     parts = [np.where(~np.isfinite(numbers), arrays["fill"], numbers)]
     for index in range(categories.shape[1]):
         codes = categories[:, index]
@@ -239,7 +242,7 @@ _FIXED = {"n_jobs": 1}
 
 
 def _seeded(estimator: Any, params: Mapping[str, Any], seed: int) -> Any:
-    """With the seed and one thread, where it has these parameters and they were not given."""
+    """The estimator with the seed and one thread, if it has these parameters and they were not given."""
     have = estimator.get_params() if hasattr(estimator, "get_params") else {}
     fixed = {"random_state": seed, **_FIXED}
     chosen = {name: value for name, value in fixed.items() if name in have and name not in params}
@@ -247,11 +250,11 @@ def _seeded(estimator: Any, params: Mapping[str, Any], seed: int) -> Any:
 
 
 def _weights(estimator: Any, weight: Doubles) -> tuple[dict[str, Doubles], str]:
-    """The argument of `fit` that takes the weights, of a pipeline its last step's; and a note where there is none."""
+    """(the argument of `fit` for weights, in a pipeline that of the last step; a note if there is no such argument)."""
     steps = getattr(estimator, "steps", None)
     last, prefix = (steps[-1][1], f"{steps[-1][0]}__") if steps else (estimator, "")
     if "sample_weight" in signature(last.fit).parameters:
         return {f"{prefix}sample_weight": weight}, ""
     if (weight == weight[0]).all():
         return {}, ""
-    return {}, f"weights are left out: {type(last).__name__} takes none"
+    return {}, f"weights are left out: {type(last).__name__} does not accept any"

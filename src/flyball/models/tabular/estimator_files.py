@@ -1,7 +1,7 @@
-"""Serializes fitted estimators of other libraries to bytes whose loading runs no code.
+"""Serializes fitted estimators of other libraries to bytes that can be loaded without running code from them.
 
-scikit-learn's through skops, which builds only types that were named beforehand; XGBoost's in its own binary format;
-any other's as the ONNX file that it makes of itself.
+Formats: skops for scikit-learn, which builds only types that were named beforehand; XGBoost's own binary format; and
+ONNX for estimators that convert themselves.
 """
 
 import io
@@ -31,15 +31,14 @@ def need(module: str, extra: str) -> Any:
 
 
 def format_of(estimator: Any) -> str:
-    """How a fitted estimator is written: the ONNX file that it makes itself, XGBoost's own format where it has a
-    booster, else skops."""
+    """The format of a fitted estimator: "onnx" if it has `to_onnx`, "xgboost" if it has a booster, else "skops"."""
     if hasattr(estimator, "to_onnx"):
         return ONNX
     return XGBOOST if hasattr(estimator, "get_booster") else SKOPS
 
 
 def to_bytes(estimator: Any) -> NDArray[np.uint8]:
-    """The fitted estimator; the same bytes for the same fit."""
+    """The fitted estimator as bytes; the same fit gives the same bytes."""
     if format_of(estimator) == ONNX:
         onnx_model = estimator.to_onnx()
         if not isinstance(onnx_model, bytes):
@@ -55,22 +54,22 @@ def to_bytes(estimator: Any) -> NDArray[np.uint8]:
 
 
 def check_trusted(data: NDArray[np.uint8], trusted: Sequence[str]) -> list[str]:
-    """The types that a skops file holds beyond those that skops knows to be harmless; all are in `trusted`.
+    """The types in a skops file that skops does not trust by default, all of them in `trusted`.
 
-    Raises `Refused` naming those that are not.
+    Raises `Refused`, naming them, if some are not in `trusted`.
     """
     unknown: list[str] = need("skops.io", "sklearn").get_untrusted_types(data=data.tobytes())
     strange = sorted(set(unknown) - set(trusted))
     if strange:
         raise Refused(
-            f"the file of an estimator must hold trusted types only, got {', '.join(strange)}: look at what they do, "
+            f"the file of an estimator must contain trusted types only, got {', '.join(strange)}: review what they do, "
             f"then name them, fb.Estimator(..., trusted={tuple(strange)!r}), or use another estimator"
         )
     return unknown
 
 
 class SklearnReader:
-    """Predictions of a scikit-learn estimator, float64 (rows, values): of classes their probabilities."""
+    """Predicts with a scikit-learn estimator: float64 (rows, values), with classes their probabilities."""
 
     def __init__(self, data: NDArray[np.uint8], trusted: Sequence[str], classes: bool) -> None:
         known = check_trusted(data, trusted)
@@ -84,7 +83,7 @@ class SklearnReader:
 
 
 class XGBoostReader:
-    """The same of an XGBoost model; a probability of one class alone becomes those of both."""
+    """Predicts with an XGBoost model, as `SklearnReader`. A single probability becomes those of both classes."""
 
     def __init__(self, data: NDArray[np.uint8], classes: bool) -> None:
         self._booster = need("xgboost", "xgboost").Booster({"nthread": 1})
@@ -97,10 +96,11 @@ class XGBoostReader:
 
 
 class OnnxReader:
-    """The same of an ONNX file: its last output for its only input, float32 or float64 (rows, `width`).
+    """Predicts with an ONNX file: its last output for its only input, float32 or float64 (rows, `width`).
 
-    Of classes (rows, classes), or (rows, 1) or (rows,) of the second of two. Runs on one thread. Raises `BadInput` for
-    a file that cannot be run so, `Refused` for one that would read other files.
+    With classes the output is (rows, classes); with two classes it may be the probability of the second, (rows, 1) or
+    (rows,). Runs on one thread. Raises `BadInput` for a file of another kind, `Refused` for a file that would read
+    other files.
     """
 
     def __init__(self, data: NDArray[np.uint8], width: int, classes: int) -> None:
@@ -110,10 +110,10 @@ class OnnxReader:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
-        options.log_severity_level = 4  # what fails is raised
+        options.log_severity_level = 4  # no log: failures are raised
         try:
             self._session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors share no class of their own
+        except Exception as error:  # onnxruntime's errors have no common base class
             raise BadInput("ONNX file of an estimator", "one that onnxruntime can run", str(error)) from None
         self._classes = classes
         inputs, output = self._session.get_inputs(), self._session.get_outputs()[-1]
@@ -146,7 +146,7 @@ _INPUTS: dict[str, Any] = {"tensor(float)": np.float32, "tensor(double)": np.flo
 
 
 def _check_alone(file: bytes) -> None:
-    """Raises `BadInput` for what is no ONNX file, `Refused` for one whose numbers are in other files."""
+    """Raises `BadInput` if `file` is not an ONNX file, `Refused` if its numbers are stored in other files."""
     onnx, decode_error = need("onnx", "onnx"), need("google.protobuf.message", "onnx").DecodeError
     try:
         model = onnx.load_model_from_string(file)
@@ -161,11 +161,11 @@ def _check_alone(file: bytes) -> None:
             tensors += [attribute.t, *attribute.tensors]
             waiting += [attribute.g, *attribute.graphs]
         if any(tensor.data_location == outside for tensor in tensors):
-            raise Refused("the ONNX file of an estimator must hold all its numbers, got some kept in other files")
+            raise Refused("the ONNX file of an estimator must hold all its numbers, got some stored in other files")
 
 
 def _without_addresses(data: bytes) -> bytes:
-    """A skops file with numbers in order for the addresses of objects, and no time of writing."""
+    """A skops file with memory addresses replaced by consecutive numbers, and without the time of writing."""
     source = zipfile.ZipFile(io.BytesIO(data))
     schema = source.read("schema.json").decode()
     numbers: dict[str, int] = {}

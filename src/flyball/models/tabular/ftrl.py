@@ -14,17 +14,18 @@ from flyball.core import Arrays, BadDeclaration, Doubles
 from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, TargetKind, TrainingTable, logistic
 
 WIDEST = 10.0
-"""Deviations from the mean, at most."""
+"""The largest distance of a number from the mean, in standard deviations."""
 
 
 class FTRL(TabularModel, frozen=True):
-    """Follow the regularized leader: one pass over the rows in order of time, at any number of texts.
+    """Follow the regularized leader (FTRL-Proximal): one pass over the rows in order of time.
 
-    A category's text has the coefficient of its hash among 2 to the `bits`, so texts that share one share it, and a new
-    one needs no room. Numbers are standardized by those seen so far, at most 10 deviations, and a missing one has a
-    coefficient of its own. `alpha`, `beta`: how fast each coefficient learns, the more often it is seen the slower;
-    `l1` keeps rare ones at 0, `l2` all of them small. `update` continues with new rows, bit for bit as one pass
-    over both. Of several classes one against the rest, the probabilities divided by their sum.
+    The text of a category is hashed to one of 2 ** `bits` coefficients. So memory does not depend on the number of
+    texts, and texts with the same hash share a coefficient. Numbers are standardized by the mean and deviation of the
+    rows so far and limited to 10 deviations; a missing number has its own coefficient. `alpha`, `beta`: the learning
+    rate of each coefficient, which falls with the squared gradients so far. `l1` keeps rare coefficients at 0, `l2`
+    keeps all of them small. `update` continues with new rows and gives the same bits as one pass over all rows. With
+    several classes, one model for each against the others, and probabilities divided by their sum.
     """
 
     kind: ClassVar[str] = "ftrl"
@@ -62,7 +63,7 @@ class FTRL(TabularModel, frozen=True):
         return self.update(TabularFit(start), table, target, seed)
 
     def update(self, learned: TabularFit, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """What was `learned`, brought on by the rows of `table`, all newer; its vocabularies may be others."""
+        """What was `learned`, updated with the rows of `table`, which must all be newer; vocabularies may differ."""
         from flyball.models.kernels.ftrl import follow_leader, standardize_running
 
         arrays = {name: np.array(learned.arrays[name]) for name in ("z", "n", "seen")}
@@ -84,7 +85,7 @@ class FTRL(TabularModel, frozen=True):
         return FTRLPredictor(self.coefficients(arrays), arrays, columns, target)
 
     def coefficients(self, arrays: Arrays) -> Doubles:
-        """float64 (outputs, slots + 1), the last of the base."""
+        """The coefficients, float64 (outputs, slots + 1); the last one is the base."""
         z, n = arrays["z"], arrays["n"]
         bound = np.append(np.full(z.shape[1] - 1, self.l1), 0.0)
         pulled = np.where(np.abs(z) <= bound, 0.0, -(z - np.sign(z) * bound))
@@ -92,7 +93,7 @@ class FTRL(TabularModel, frozen=True):
         return coefficients
 
     def _hashed(self, table: TrainingTable) -> dict[str, NDArray[np.int64]]:
-        """{`slots_` and the place of a column: the slot of each text, or of number and missing}."""
+        """{"slots_" and the position of a column: the slot of each text, or the slots of the number and of missing}."""
         hashed = {}
         for index, column in enumerate(table.columns):
             if column.kind == "number":
@@ -106,7 +107,7 @@ class FTRL(TabularModel, frozen=True):
 
 
 class FTRLPredictor:
-    """Sums column by column, so that no batch can change a bit."""
+    """Adds up contributions column by column, so that a row gets the same bits in any batch."""
 
     def __init__(
         self, coefficients: Doubles, arrays: Arrays, columns: tuple[TableColumn, ...], target: TargetKind
@@ -136,7 +137,7 @@ class FTRLPredictor:
 
 
 def mean_and_scale(arrays: Mapping[str, NDArray[Any]]) -> tuple[Doubles, Doubles]:
-    """By what each number is standardized; of one that never varied the scale is infinite."""
+    """(mean, scale) by which each number is standardized; the scale of a constant number is infinite."""
     count, mean, squares = arrays["seen"].T
     deviation = np.sqrt(squares / np.maximum(count, 1.0))
     return mean, np.where(deviation > 0, deviation, np.inf)
@@ -149,8 +150,10 @@ def _features(
     hashed: Mapping[str, NDArray[Any]],
     base: int,
 ) -> tuple[NDArray[np.int64], Doubles]:
-    """int64 and float64 (rows, columns + 1): the slot of each column's value, -1 for unknown texts, and how much of it;
-    the base last."""
+    """(slots, int64; values, float64), both (rows, columns + 1); the last column is the base.
+
+    The slot of an unknown text is -1; the value of a text is 1, that of a number its standardized value.
+    """
     rows = len(standard)
     slots, values = np.full((rows, len(columns) + 1), base, np.int64), np.ones((rows, len(columns) + 1))
     number, category = 0, 0

@@ -2,7 +2,7 @@
 
 Ridge regression: Hoerl and Kennard, "Ridge Regression", Technometrics 1970. Logistic regression by iteratively
 reweighted least squares with the same penalty: le Cessie and van Houwelingen, "Ridge Estimators in Logistic
-Regression", Applied Statistics 1992; of several classes one against the rest, the probabilities divided by their sum.
+Regression", Applied Statistics 1992.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,11 +26,12 @@ _STEPS, _HALVINGS, _CLOSE = 50, 40, 1e-8
 
 
 class Linear(TabularModel, frozen=True):
-    """A sum over the columns; of probabilities their log odds.
+    """A weighted sum of the columns; for probabilities it gives the log odds.
 
-    `l2`: what the squared coefficients cost, in examples. Numbers are centered and divided by their deviation, missing
-    ones count as the mean; of a category the `most` frequent texts have a coefficient each. Quantiles are the line with
-    the quantiles of what remains.
+    `l2`: the penalty of the squared coefficients, in numbers of examples. Numbers are centered and divided by their
+    standard deviation; missing ones count as the mean. Each of the `most` most frequent texts of a category has a
+    coefficient. A quantile is the least-squares prediction plus that quantile of its residuals. With several classes,
+    one model for each against the others, and probabilities divided by their sum.
     """
 
     kind: ClassVar[str] = "linear"
@@ -105,7 +106,7 @@ class Linear(TabularModel, frozen=True):
             gradient = rows.T @ (weight * (happened - probability)) - penalty * coefficients
             curvature = weight * np.maximum(probability * (1 - probability), 1e-9)
             step = _solved(rows, curvature, penalty, gradient)
-            for _ in range(_HALVINGS):  # far from the best, a whole step may overshoot and never come back
+            for _ in range(_HALVINGS):  # far from the optimum, a full step may overshoot and diverge
                 tried = coefficients + step
                 if (now := goodness(tried)) >= reached:
                     coefficients, reached = tried, now
@@ -117,7 +118,7 @@ class Linear(TabularModel, frozen=True):
 
 
 class LinearPredictor:
-    """Sums column by column, so that no batch can change a bit."""
+    """Adds up contributions column by column, so that a row gets the same bits in any batch."""
 
     def __init__(self, arrays: Arrays, columns: tuple[TableColumn, ...], target: TargetKind) -> None:
         self._arrays, self._columns, self._target = arrays, columns, target
@@ -161,10 +162,11 @@ class LinearPredictor:
 
 
 def _solved(rows: Doubles, weight: Doubles, penalty: Doubles, right: Doubles) -> Doubles:
-    """The solution of (rows' weight rows + penalty) x = right; the last column is the base, the others cost alike.
+    """The solution x of (rows' weight rows + penalty) x = right.
 
-    With more columns than rows by a matrix of rows, so that memory and time grow with the columns, not with their
-    square and cube: the Woodbury identity, Golub and Van Loan, "Matrix Computations", 2013, section 2.1.4.
+    The last column is the base; the penalty of the other columns must be equal. With more columns than rows, a system
+    of the size of the rows is solved instead, so that memory and time grow linearly with the columns: the Woodbury
+    identity, Golub and Van Loan, "Matrix Computations", 2013, section 2.1.4.
     """
     if rows.shape[1] <= len(rows):
         gram = (rows * weight[:, None]).T @ rows + np.diag(penalty)
@@ -182,12 +184,12 @@ def _solved(rows: Doubles, weight: Doubles, penalty: Doubles, right: Doubles) ->
 
 
 def _standard(values: Doubles, mean: Any, scale: Any) -> Doubles:
-    known = np.isfinite(values)  # what is missing or infinite counts as the mean
+    known = np.isfinite(values)  # missing and infinite values count as the mean
     return np.where(known, (np.where(known, values, mean) - mean) / scale, 0.0)
 
 
 def _slots(codes: NDArray[np.int32], weight: Doubles, count: int, most: int) -> NDArray[np.int32]:
-    """The place of each text among those with a coefficient, -1 for the rare ones; int32 (texts,)."""
+    """The position of each text among those with a coefficient, -1 for the other texts; int32 (texts,)."""
     sums = np.bincount(codes[codes >= 0], weight[codes >= 0], count)
     slots = np.full(count, -1, np.int32)
     kept = np.argsort(-sums, kind="stable")[:most]
@@ -196,7 +198,7 @@ def _slots(codes: NDArray[np.int32], weight: Doubles, count: int, most: int) -> 
 
 
 def _design(learned: Mapping[str, NDArray[Any]], numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-    """float64 (rows, numbers and slots of all categories)."""
+    """The design matrix, float64 (rows, numbers and one-hot columns of all categories)."""
     parts: Sequence[Doubles] = [_standard(numbers, learned["mean"], learned["scale"])]
     for index in range(categories.shape[1]):
         slots = learned[f"slot_{index}"]

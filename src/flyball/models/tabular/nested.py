@@ -1,4 +1,4 @@
-"""What several models learned, in one artifact: each part's arrays and texts under a prefix of its own."""
+"""Stores what several models learned in one artifact: the names of each part's arrays and texts have a prefix."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from flyball.models.tabular.table import TableColumn, TabularFit, TabularModel, 
 
 
 def part_fit(prefix: str, position: int, fitted: TabularFit) -> TabularFit:
-    """What one part learned, its names behind `prefix` and its position."""
+    """What one part learned, with `prefix` and its position before each name."""
     start = f"{prefix}_{position}_"
     return TabularFit(
         {f"{start}{name}": array for name, array in fitted.arrays.items()},
@@ -26,7 +26,7 @@ def open_part(
     columns: tuple[TableColumn, ...],
     target: TargetKind,
 ) -> TabularPredictor:
-    """One part, given what it learned under its own names. Raises what the model's own `open` raises."""
+    """Open one part with what it learned, its prefix removed. Raises the errors of the model's `open`."""
     start = f"{prefix}_{position}_"
 
     def own(named: Mapping[str, Any]) -> dict[str, Any]:

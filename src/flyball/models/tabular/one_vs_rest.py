@@ -1,4 +1,4 @@
-"""Several labels at once, each by a model of its own: binary relevance.
+"""Predicts several labels, each with its own model: binary relevance.
 
 Source: Tsoumakas and Katakis, "Multi-Label Classification: An Overview", IJDWM 2007.
 """
@@ -27,10 +27,10 @@ _BINARY = TargetKind("binary")
 
 
 class OneVsRest(TabularModel, frozen=True):
-    """The probability of each label from a `model` of that label alone.
+    """The probability of each label, from a copy of `model` fitted on that label alone.
 
-    Each is fitted on the rows where its label is known, with the weights it has there, so a label that takes weeks to
-    mature costs the others nothing. `fb.Predict` wraps the candidates of several labels in it by itself.
+    Each copy is fitted on the rows where its label is known, with their weights for that label, so a label that takes
+    weeks to mature does not delay the others. `fb.Predict` with several labels wraps its candidates automatically.
     """
 
     kind: ClassVar[str] = "one_vs_rest"
@@ -45,7 +45,7 @@ class OneVsRest(TabularModel, frozen=True):
             raise BadDeclaration("model of OneVsRest", must, type(self.model).__name__)
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """The arrays of each label's model. Raises `BadInput` for a label that is not known of any row."""
+        """The arrays of each label's model. Raises `BadInput` for a label that no row has."""
         arrays: dict[str, NDArray[Any]] = {}
         texts: dict[str, list[str]] = {}
         notes = []
@@ -60,7 +60,7 @@ class OneVsRest(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "LabelsPredictor":
-        """Raises what the model's own `open` raises."""
+        """As `TabularModel.open`; raises the errors of the model's `open`."""
         return LabelsPredictor(
             [
                 open_part(self.model, "label", label, arrays, texts, columns, _BINARY)
@@ -83,7 +83,7 @@ class LabelsPredictor:
 
 
 def label_table(table: TrainingTable, label: int, name: str) -> TrainingTable:
-    """The rows where one label of a table of several is known, with a binary target. Raises `BadInput` for none."""
+    """The rows where label number `label` is known, with it as binary target. Raises `BadInput` if there are none."""
     rows = np.flatnonzero(table.weight[:, label] > 0)
     if not len(rows):
         raise BadInput(f"examples of label {name}", "one or more whose label is known", NOTHING)

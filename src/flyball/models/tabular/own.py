@@ -31,4 +31,4 @@ __all__ = [
 ]
 
 TABULAR_MODELS: dict[str, type[TabularModel]] = tabular_models_here()
-"""By kind: whatever is imported above. Each passes `flyball.testing.tabular_checks`."""
+"""{kind: class} of the models imported above. Each passes `flyball.testing.tabular_checks`."""

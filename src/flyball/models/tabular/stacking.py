@@ -1,4 +1,4 @@
-"""Several models of a table combined by a line over what each predicts of rows that it has not seen.
+"""Combines several models of a table linearly, with weights from their predictions of rows that they have not seen.
 
 Source: Wolpert, "Stacked Generalization", Neural Networks 1992; folds in order of time as in forward validation: Hart,
 "Automated Empirical Selection of Models", 1994, and Bergmeir and Benítez, "On the use of cross-validation for time
@@ -26,16 +26,17 @@ from flyball.models.tabular.table import (
     TrainingTable,
 )
 
-EDGE = 1e-6  # probabilities count as so far from 0 and 1 at least: one that is certain must not outweigh all others
+EDGE = 1e-6  # probabilities are limited to [EDGE, 1 - EDGE], so that one certain model does not outweigh all others
 
 
 class Stacking(TabularModel, frozen=True):
-    """A line over the predictions of `models`; of probabilities over their log odds, logistic.
+    """A linear regression on the predictions of `models`; for probabilities a logistic regression on their log odds.
 
-    The rows whose label is final are cut into `folds` + 1 pieces of equal size in order of time; each piece but the
-    first is predicted by models of the rows before it whose labels were final by then, and from these predictions the
-    line is learned, its squared coefficients costing `l2` examples. Then the models are fitted on everything. Costs
-    folds + 1 fits of each model, and at answer time all of them.
+    The rows with final labels are cut into `folds` + 1 pieces of equal size in order of time. Each piece except the
+    first is predicted by models fitted on earlier rows whose labels were final when the piece began. The regression is
+    fitted on these predictions (`l2`: penalty of its squared coefficients, in numbers of examples). Then the models
+    are fitted on all rows. The cost is folds + 1 fits of each model, and for each response the predictions of all
+    models.
     """
 
     kind: ClassVar[str] = "stacking"
@@ -58,8 +59,8 @@ class Stacking(TabularModel, frozen=True):
             raise BadDeclaration("l2 of Stacking", "above 0", self.l2)
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """The arrays of each model and, as `line_0_`, of the line. Raises `BadInput` for rows of one time only, and
-        where no label was final before the last piece began."""
+        """The arrays of each model, and as `line_0_`... those of the regression. Raises `BadInput` if all rows are of
+        one time, or if no label was final before the last piece began."""
         final = final_rows(table)
         pieces = time_folds(final.at_us, self.folds, max(table.label_delays_us))
         predicted = [
@@ -83,7 +84,7 @@ class Stacking(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "StackingPredictor":
-        """Raises what the models' own `open` raise."""
+        """As `TabularModel.open`; raises the errors of the models' `open`."""
         parts = [
             open_part(model, "model", index, arrays, texts, columns, target) for index, model in enumerate(self.models)
         ]
@@ -91,7 +92,7 @@ class Stacking(TabularModel, frozen=True):
         return StackingPredictor(parts, learned, len(columns), target)
 
     def _margins(self, earlier: TrainingTable, later: TrainingTable, target: TargetKind, seed: int) -> Doubles:
-        """What models of the earlier rows say of the later ones: float64 (later rows, models times outputs)."""
+        """Predictions of later rows by models fitted on earlier ones, float64 (later rows, models * outputs)."""
         predictors = []
         for model in self.models:
             fitted = model.fit(earlier, target, seed)
@@ -100,7 +101,7 @@ class Stacking(TabularModel, frozen=True):
 
 
 class StackingPredictor:
-    """A line over the margins of several predictors."""
+    """A linear model of the predictions of several predictors."""
 
     def __init__(self, parts: Sequence[TabularPredictor], line: Arrays, columns: int, target: TargetKind) -> None:
         self._parts, self._columns, self._target = parts, columns, target
@@ -111,7 +112,8 @@ class StackingPredictor:
         return self._line.predict(margins_of(self._parts, numbers, categories, self._target), _none(len(numbers)))
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """Those of the models times the slopes of the line; what the models' links add is part of the base."""
+        """The contributions of the models times the regression's coefficients. What the models' links add is part of
+        the base."""
         margins = margins_of(self._parts, numbers, categories, self._target)
         terms = self._line.contributions(margins, _none(len(numbers)))
         added = np.zeros((len(numbers), terms.shape[1], self._columns + 1))
@@ -132,12 +134,12 @@ class StackingPredictor:
 def time_folds(
     at_us: NDArray[np.int64], folds: int, delay_us: int = 0
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """(rows before, rows) of each piece but the first, of `folds` + 1 of equal size in order of time, or fewer where
-    times are equal: rows of one time are in one piece.
+    """(earlier rows, rows of the piece) of each piece except the first.
 
-    Of the rows before only those whose label, final after `delay_us`, was known when the piece began; pieces before
-    which these would be less than half a piece are left out. Raises `BadInput` for less than two times, and where no
-    piece is left.
+    The rows are cut into `folds` + 1 pieces of equal size in order of time. Rows of one time are in one piece, so equal
+    times may give fewer pieces. `delay_us`: how long after a row its label is final; the earlier rows are those whose
+    label was final when the piece began. A piece is left out if its earlier rows are fewer than half a piece. Raises
+    `BadInput` if the rows have fewer than two times or no piece is left.
 
     >>> [(earlier.tolist(), later.tolist()) for earlier, later in time_folds(np.array([1, 2, 2, 3]), 3)]
     [([0], [1, 2]), ([0, 1, 2], [3])]
@@ -162,7 +164,7 @@ def time_folds(
     ]
     if not pieces:
         days = (int(at_us[-1]) - int(at_us[0])) / 86_400_000_000
-        must = f"of clearly more time than the {format_duration(delay_us)} after which a label is final"
+        must = f"from much more than the {format_duration(delay_us)} after which a label is final"
         raise BadInput("examples to stack models by", must, f"{rows} within {days:.1f} days")
     return pieces
 
@@ -170,7 +172,7 @@ def time_folds(
 def margins_of(
     parts: Sequence[TabularPredictor], numbers: Doubles, categories: NDArray[np.int32], target: TargetKind
 ) -> Doubles:
-    """float64 (rows, models times outputs): what each predicts, of probabilities the log odds."""
+    """float64 (rows, models * outputs): the predictions of each model; log odds for probabilities."""
     predicted = np.concatenate([part.predict(numbers, categories) for part in parts], axis=1)
     if target.kind == "number":
         return predicted

@@ -1,6 +1,6 @@
-"""Rows of numbers and categories, and the contract of a model of them.
+"""Tables of numbers and categories, and the contract of their models.
 
-Parameters of a model are a value; what it learned is arrays and texts; a row gets the same bits in any batch.
+A model is a value of its parameters; what it learned is arrays and texts; a row gets the same bits in any batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,11 @@ class TableColumn(msgspec.Struct, frozen=True):
 
 
 class TargetKind(msgspec.Struct, frozen=True):
-    """What is predicted. `quantiles`: of "quantiles", ascending, between 0 and 1. `classes`: of "multiclass" in
-    the order of their numbers, of "multilabel" the labels in the order of their columns."""
+    """What is predicted.
+
+    `quantiles`: for kind "quantiles", ascending, between 0 and 1. `classes`: for "multiclass" the classes in the order
+    of their numbers, for "multilabel" the labels in the order of their columns.
+    """
 
     kind: Literal["number", "quantiles", "binary", "multiclass", "multilabel"]
     quantiles: tuple[float, ...] = ()
@@ -44,9 +47,12 @@ class TargetKind(msgspec.Struct, frozen=True):
 
 
 class Table(msgspec.Struct, frozen=True):
-    """`numbers`: float64 (rows, number columns), NaN for missing. `categories`: int32 (rows, category columns), indexes
-    into `vocabularies` {column: its texts}, -1 for missing or unknown. `columns`: of both kinds, each array's in this
-    order."""
+    """Rows of a table.
+
+    `numbers`: float64 (rows, number columns), NaN for missing. `categories`: int32 (rows, category columns), indexes
+    into `vocabularies` {column: its texts}, -1 for missing or unknown. `columns`: all columns; those of each array are
+    in this order.
+    """
 
     columns: tuple[TableColumn, ...]
     numbers: Doubles
@@ -68,16 +74,18 @@ class Table(msgspec.Struct, frozen=True):
 
 
 class TrainingTable(Table, frozen=True, kw_only=True):
-    """With `target`: float64 (rows,), of classes their numbers; `weight`: float64 (rows,), above 0; `at_us`: int64
-    (rows,), ascending.
+    """A table with labels.
 
-    `final_weight`: None where every label is final; else float64 as `weight`, what a row counts among those whose label
-    is final, 0 where it is not: a row that has its label early stands for others of its age that do not, which only the
-    `weight` of all rows together makes good. `label_delays_us`: how long after its row a label is final, one for each
-    label.
+    `target`: float64 (rows,), for classes their numbers. `weight`: float64 (rows,), above 0. `at_us`: int64 (rows,),
+    ascending. `label_delays_us`: for each label, how long after its row it is final.
 
-    Of "multilabel" `target` and the weights are (rows, labels): `target` 0 or 1, NaN where the label is not known, and
-    `weight` 0 there. Only models that name "multilabel" in `predicts` see such a table."""
+    `final_weight`: None if every label is final. Else float64 with the shape of `weight`: the weight of a row in a
+    sample of rows with final labels, 0 for other rows. `weight` itself is correct for all rows together only: a row
+    whose label came early also stands for rows of the same age whose label has not come yet.
+
+    For "multilabel", `target` and the weights are (rows, labels): `target` is 0 or 1, or NaN with `weight` 0 where the
+    label is not known. Only models that name "multilabel" in `predicts` get such a table.
+    """
 
     target: Doubles
     weight: Doubles
@@ -87,7 +95,7 @@ class TrainingTable(Table, frozen=True, kw_only=True):
 
 
 class TabularFit(msgspec.Struct, frozen=True):
-    """A fitted model's arrays. `note`: what the fit left out or did differently, "" for nothing."""
+    """A fitted model's arrays and texts. `note`: what the fit left out or did differently; "" for nothing."""
 
     arrays: Arrays
     texts: Mapping[str, list[str]] = {}
@@ -95,15 +103,15 @@ class TabularFit(msgspec.Struct, frozen=True):
 
 
 class TabularPredictor(Protocol):
-    """A fitted model, ready to predict. Pure; a row gets the same bits in any batch."""
+    """A fitted model. Its methods are pure; a row gets the same bits in any batch."""
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """float64 (rows, outputs) of the target."""
+        """Predictions, float64 (rows, outputs of the target)."""
         ...
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """float64 (rows, outputs, columns + 1), in order of the table's columns, the base last; they sum to the
-        prediction before the model's link."""
+        """What each column contributes, float64 (rows, outputs, columns + 1): the table's columns in order, then the
+        base. The sum over the last axis is the prediction before the link function: log odds for a probability."""
         ...
 
 
@@ -111,7 +119,7 @@ class TabularModel(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
     """A model's parameters. Subclass with `frozen=True`, give the fields defaults, write `fit` and `open`.
 
     `kind`: the name of one of Flyball's own models in artifacts, tables and on the command line. `predicts`: the kinds
-    of targets it can have. `search_space`: parameters that a search varies, each with the values to try.
+    of targets that it supports. `search_space`: {parameter: the values that a search tries}.
     """
 
     kind: ClassVar[str] = ""
@@ -126,7 +134,7 @@ class TabularModel(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
         return tuple(member for member in members if isinstance(member, TabularModel))
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """Learn. Same table and seed: same bits."""
+        """What was learned from `table`. The same table and seed give the same bits."""
         raise NotImplementedError(f"{type(self).__name__} must define fit(table, target, seed)")
 
     def open(
@@ -137,7 +145,7 @@ class TabularModel(msgspec.Struct, metaclass=CheckedParameters, frozen=True):
 
 
 def logistic(margin: Doubles) -> Doubles:
-    """The probability of a log odds.
+    """The probabilities that correspond to log odds, float64 of the same shape.
 
     >>> logistic(np.array([0.0, -1000.0]))
     array([0.5, 0. ])
@@ -147,13 +155,13 @@ def logistic(margin: Doubles) -> Doubles:
 
 
 def log_odds(probability: Doubles) -> Doubles:
-    """The log odds of a probability, kept finite."""
+    """The log odds of probabilities, float64 of the same shape; probabilities of 0 and 1 give finite values."""
     inside = np.clip(probability, 1e-12, 1.0 - 1e-12)
     return np.log(inside) - np.log1p(-inside)
 
 
 def weighted_quantiles(values: Doubles, weight: Doubles, quantiles: Sequence[float]) -> Doubles:
-    """The smallest values up to which so large a share of the weight lies.
+    """For each quantile, the smallest value such that the values up to it have at least that share of the weight.
 
     >>> weighted_quantiles(np.array([3.0, 1.0, 2.0]), np.ones(3), [0.5, 0.9])
     array([2., 3.])
@@ -166,8 +174,8 @@ def weighted_quantiles(values: Doubles, weight: Doubles, quantiles: Sequence[flo
 
 
 def summary_of(table: TrainingTable, target: TargetKind) -> Doubles:
-    """The target without regard to any column, float64 (outputs,): mean, weighted quantiles, share of positives, of
-    each class or of each label where it is known."""
+    """A summary of the target that ignores the columns, float64 (outputs,): the mean, the weighted quantiles, the share
+    of positives, of each class, or of each label among the rows where it is known."""
     if target.kind == "quantiles":
         return weighted_quantiles(table.target, table.weight, target.quantiles)
     if target.kind == "multiclass":
