@@ -11,7 +11,7 @@ import tempfile
 import types
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -254,8 +254,8 @@ def test_the_hash_is_of_the_parsed_source_without_its_layout() -> None:
 def test_the_text_that_is_hashed_depends_on_no_python_version() -> None:
     assert content_of(lambda n, m=2: n * m if n else None).splitlines() == [
         "defaults (2,)",
-        "Lambda(args=arguments(args=[arg(arg='n'), arg(arg='m')], defaults=[Constant(value=2)]), "
-        "body=IfExp(test=Name(id='n'), body=BinOp(left=Name(id='n'), op=Mult(), right=Name(id='m')), "
+        "Lambda(args=arguments(args=[arg(arg='$0'), arg(arg='$1')]), "
+        "body=IfExp(test=Name($0), body=BinOp(left=Name($0), op=Mult(), right=Name($1)), "
         "orelse=Constant(value=None)))",
     ]
 
@@ -302,3 +302,19 @@ def test_what_a_table_gives_for_a_missing_key_is_part_of_the_content() -> None:
     assert len({text.replace("ONES", "ZEROS") for text in texts}) == 2
     texts = [content_of(lambda key: FALLS[key]), content_of(lambda key: RISES[key])]
     assert len({text.replace("RISES", "FALLS") for text in texts}) == 2
+
+
+class Sale(fb.Event):
+    user: Annotated[str, fb.Ref("user")]
+    amount: float
+
+
+class SaleRenamed(fb.Event):
+    user: Annotated[str, fb.Ref("user")]
+    total: Annotated[float, fb.renamed("amount")]
+
+
+def test_a_field_that_was_renamed_everywhere_is_the_same_feature() -> None:
+    before = FeatureSet(logs.user, Sale, share=computed(lambda amount, n: amount / (1 + n), "amount", "user.acts"))
+    after = FeatureSet(logs.user, SaleRenamed, share=computed(lambda total, n: total / (1 + n), "total", "user.acts"))
+    assert (after.hashes, after.hash) == (before.hashes, before.hash)

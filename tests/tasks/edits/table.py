@@ -366,6 +366,16 @@ FEATURES = [
         case="of another",
     ),
     Edit("Entity.group", "refused", pairs=((">= 40", ">= 30"),), says="group=", home="cinema"),
+    Edit(
+        "Entity.group",
+        "same",
+        pairs=(
+            ("    age: int | None = None\n", '    years: Annotated[int | None, fb.renamed("age")] = None\n'),
+            ('lambda viewer: "old" if (viewer.age or 0)', 'lambda person: "old" if (person.years or 0)'),
+        ),
+        home="cinema",
+        case="variables renamed, or a field with `fb.renamed`",
+    ),
     Edit("Entity.features", "refused", pairs=((f"    mix={MIX},\n", ""),), says="card.mix"),
     Edit("Features.name", "refused", pairs=(('fb.Features("shops"', 'fb.Features("stores"'),), says="shops."),
     Edit("Features.keys", "refused", pairs=(('keys=("shop",)', 'keys=("shop", "card")'),), says="shops."),
@@ -387,6 +397,12 @@ FEATURES = [
         says="share",
     ),
     _feature("Derived.function", "own / (2 + (paid or 0))", "own / (1 + (paid or 0))", says="share"),
+    Edit(
+        "Derived.function",
+        "same",
+        pairs=(("lambda paid, own: own / (1 + (paid or 0))", "lambda before, now: now / (1 + (before or 0))"),),
+        case="variables or constants renamed",
+    ),
     _feature("Derived.content", "own / (3 + (paid or 0))", "own / (1 + (paid or 0))", says="share"),
 ]
 

@@ -1,12 +1,14 @@
 """The content of a Python function as text, for hashes: its parsed source, the same on every Python version.
 
-Layout, comments, docstrings and annotations are left out. What the function uses from outside is included: values made
-of numbers and texts (sets sorted, dicts in their order, which a function can see), Python functions by their source,
-attributes of the user's own modules and classes by their value, built-in and installed names by their qualified name.
-Anything else is refused.
+Layout, comments, docstrings and annotations are left out, and so is what variables, parameters and constants are
+called: a renaming changes nothing. What the function uses from outside is included by its value: numbers and texts
+(sets sorted, dicts in their order, which a function can see), Python functions by their source, attributes of the
+user's own modules and classes by their value, built-in and installed names by their qualified name. Anything else is
+refused.
 """
 
 import ast
+import builtins
 import datetime
 import decimal
 import enum
@@ -17,7 +19,7 @@ import re
 import sys
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +28,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from flyball.core import NOTHING, BadDeclaration, parse_source
+from flyball.features.declaration.scopes import (
+    FUNCTIONS,
+    OF_CLASS,
+    VARIABLE,
+    name_variables,
+    number_keywords,
+    parameters,
+)
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _BY_REPR = (
@@ -45,21 +55,23 @@ _MUST = (
     "of it as a constant of its own"
 )
 
-Chain = tuple[str, ...]
-"""A chain of attributes: (b, c) for `a.b.c`."""
+_SEE_NAMES = {"dir", "eval", "exec", "globals", "locals", "vars"}
+"""Built-in functions by which a function may see what its variables are called."""
+
+_parsed: "WeakKeyDictionary[FunctionType, ast.AST]" = WeakKeyDictionary()
+"""A cache: {function: its node with named variables}, since parsing a file takes some 20 ms."""
 
 
-_parsed: "WeakKeyDictionary[FunctionType, tuple[str, dict[str, set[Chain]]]]" = WeakKeyDictionary()
-"""A cache: {function: its text and the attributes it uses}, since parsing a file takes some 20 ms."""
-
-
-def content_of(function: FunctionType) -> str:
+def content_of(function: FunctionType, originals: Mapping[str, str] | None = None) -> str:
     """Everything besides its arguments that the function's value depends on, as text.
 
+    The names of its variables and of what it reads from outside are no part of it. `originals`: {field of its first
+    argument: its oldest name}; such an attribute counts under that name, so that a declared renaming changes nothing.
     Raises `BadDeclaration` where the source cannot be read, or where it uses something that cannot be hashed.
     """
+    content = _Content(function, originals or {})
     try:
-        return "\n".join(_Content(function).parts(function))
+        return "\n".join([*content.parts(function), *content.called_by_name()])
     except RecursionError:
         raise BadDeclaration("what a computed feature reads", _MUST, "a value that contains itself") from None
 
@@ -67,67 +79,75 @@ def content_of(function: FunctionType) -> str:
 class _Content:
     """The content of one function and of what it uses. `seen`: {function: its number}, of those visited already."""
 
-    def __init__(self, function: FunctionType) -> None:
+    def __init__(self, function: FunctionType, originals: Mapping[str, str]) -> None:
         self._package = (function.__module__ or "").partition(".")[0]
         self._seen: dict[FunctionType, int] = {}
+        self._originals = originals
+        self._parameters: list[list[str]] = []
+        self._keywords: set[str] = set()
+        self._splat = False
 
     def parts(self, function: FunctionType) -> Iterator[str]:
+        """The lines of one function: its defaults, its source and the values that it reads from outside, in the order
+        in which they occur."""
+        originals = {} if self._seen else self._originals
         self._seen[function] = len(self._seen)
-        closed = inspect.getclosurevars(function)
-        text, chains = _parse(function)
-        for name, value in sorted(closed.nonlocals.items()):
-            yield from self._read(name, value, chains.get(name, {()}))
+        text = _Text(self, function, originals)
         yield f"defaults {self._text('a default of a computed feature', function.__defaults__)}"
         if function.__kwdefaults__:
-            yield f"defaults {self._text('a default of a computed feature', function.__kwdefaults__)}"
-        yield text
-        for name in sorted(_global_names(function.__code__)):
-            if name not in function.__globals__ and name not in closed.builtins:
-                raise BadDeclaration(f"{name} of a computed feature", "defined before the feature is declared", NOTHING)
-            value = function.__globals__.get(name, closed.builtins.get(name))
-            yield from self._read(name, value, chains.get(name, {()}))
+            names, named_defaults = _parameter_names(function), function.__kwdefaults__
+            values = [(position, named_defaults[name]) for position, name in enumerate(names) if name in named_defaults]
+            yield f"defaults {self._text('a default of a computed feature', values)}"
+        yield text.of(_parse(function))
+        if text.sees_names:
+            yield _with_names(_node_of(function))
+        for (label, value), token in text.outside.values():
+            yield from self._read(token, label, value)
         self._check_imports(function)
 
-    def _read(self, name: str, value: Any, chains: set[Chain]) -> Iterator[str]:
-        """The lines for a name's value, or, of the user's module or class, for the attributes that are used."""
-        if isinstance(value, ModuleType) and not self._is_own(value.__name__):
-            yield f"{name} is module {value.__name__}"
-            return
-        if isinstance(value, FunctionType) and value not in self._seen and self._is_own(value.__module__):
-            yield from (f"{name}: {part}" for part in self.parts(value))
-            return
-        if not self._has_attributes(value):
-            yield f"{name} {self._said(name, value)}"
-            return
-        for chain in sorted(chains):
-            yield from self._attribute(name, value, chain)
+    def note_parameters(self, names: list[str]) -> None:
+        """Keep what the parameters of a function are called, in case it is called by them."""
+        self._parameters.append(names)
 
-    def _attribute(self, name: str, value: Any, chain: Chain) -> Iterator[str]:
-        if not chain:
-            raise BadDeclaration(f"{name}, which a computed feature reads", _MUST, value)
-        attribute = f"{name}.{chain[0]}"
-        if not hasattr(value, chain[0]):
-            raise BadDeclaration(
-                f"{attribute} of a computed feature", "defined before the feature is declared", NOTHING
-            )
-        yield from self._read(attribute, getattr(value, chain[0]), {chain[1:]})
+    def note_keyword(self, name: str | None) -> None:
+        """Keep a keyword of a call of an unknown function; None for `**`."""
+        self._splat = self._splat or name is None
+        self._keywords.update([] if name is None else [name])
 
-    def _has_attributes(self, value: Any) -> bool:
+    def called_by_name(self) -> list[str]:
+        """A line for the parameters that a call of an unknown function may name: these names are seen."""
+        named = [
+            [number, position, name]
+            for number, names in enumerate(self._parameters)
+            for position, name in enumerate(names)
+            if self._splat or name in self._keywords
+        ]
+        return [f"called by name {named}"] if named else []
+
+    def _read(self, token: str, label: str, value: Any) -> Iterator[str]:
+        """The lines for a value from outside, which stands in the source as `token`."""
+        if isinstance(value, ModuleType) and not self.is_own(value.__name__):
+            yield f"{token} is module {value.__name__}"
+        elif isinstance(value, FunctionType) and value not in self._seen and self.is_own(value.__module__):
+            yield from (f"{token}: {part}" for part in self.parts(value))
+        elif self.has_attributes(value):
+            raise BadDeclaration(f"{label}, which a computed feature reads", _MUST, value)
+        else:
+            text = self._text(f"{label}, which a computed feature reads", value)
+            yield f"{token} {text}" if text.startswith("is ") else f"{token} = {text}"
+
+    def has_attributes(self, value: Any) -> bool:
         """Whether it is the user's own module or class, of which only the used attributes count."""
         if isinstance(value, type):
-            return self._is_own(value.__module__) and not issubclass(value, enum.Enum)
-        return isinstance(value, ModuleType)
-
-    def _said(self, name: str, value: Any) -> str:
-        text = self._text(f"{name}, which a computed feature reads", value)
-        return text if text.startswith("is ") else f"= {text}"
+            return self.is_own(value.__module__) and not issubclass(value, enum.Enum)
+        return isinstance(value, ModuleType) and self.is_own(value.__name__)
 
     def _text(self, where: str, value: Any) -> str:
         """The content of one value."""
         if isinstance(value, enum.Enum):
             kind = type(value)
             return f"{self._text(where, kind)} {value.name} {self._text(where, value.value)}"
-        if isinstance(value, type) and issubclass(value, enum.Enum) and self._is_own(value.__module__):
+        if isinstance(value, type) and issubclass(value, enum.Enum) and self.is_own(value.__module__):
             members = ", ".join(
                 f"{name}={self._text(where, member.value)}" for name, member in value.__members__.items()
             )
@@ -153,7 +173,7 @@ class _Content:
 
     def _function(self, where: str, value: Any) -> str:
         """The content of a callable; raises `BadDeclaration` for anything else."""
-        if isinstance(value, FunctionType) and self._is_own(value.__module__):
+        if isinstance(value, FunctionType) and self.is_own(value.__module__):
             number = self._seen.get(value)
             return f"function {number}" if number is not None else f"function({'; '.join(self.parts(value))})"
         if isinstance(value, partial):
@@ -161,7 +181,7 @@ class _Content:
             return f"partial({', '.join(bound)})"
         if isinstance(value, MethodType):
             owner = value.__self__
-            if not (isinstance(owner, type) and not self._has_attributes(owner)):
+            if not (isinstance(owner, type) and not self.has_attributes(owner)):
                 raise BadDeclaration(where, _MUST, value)
             return f"{self._text(where, owner)}.{value.__name__}"
         if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | type | None):
@@ -171,7 +191,7 @@ class _Content:
             return f"{type(value).__qualname__} of {self._text(where, wrapped)}"
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         module = getattr(value, "__module__", None) or type(value).__module__
-        if callable(value) and isinstance(name, str) and not self._is_own(module):
+        if callable(value) and isinstance(name, str) and not self.is_own(module):
             return f"is {module}.{name}"
         raise BadDeclaration(where, _MUST, value)
 
@@ -180,7 +200,7 @@ class _Content:
         kind = type(value)
         if kind is base:
             return ""
-        own = [parent for parent in kind.__mro__ if self._is_own(parent.__module__)]
+        own = [parent for parent in kind.__mro__ if self.is_own(parent.__module__)]
         if hasattr(kind, "_fields"):  # a named tuple: its own functions are those of every other
             own = [parent for parent in own if "_fields" not in vars(parent)]
         methods = [method for parent in own for method in self._methods(parent)]
@@ -191,18 +211,18 @@ class _Content:
         texts = []
         for name, value in sorted(vars(kind).items()):
             function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
-            if isinstance(function, FunctionType) and self._is_own(function.__module__):
+            if isinstance(function, FunctionType) and self.is_own(function.__module__):
                 texts.append(f"{name}: {self._function(kind.__qualname__, function)}")
         return texts
 
     def _check_imports(self, function: FunctionType) -> None:
         for code in _codes(function.__code__):
             for module in _imported(code):
-                if self._is_own(module):
+                if self.is_own(module):
                     must = "imported at the top of the file, so that what is read of it can be followed"
                     raise BadDeclaration(f"{module or 'a module'} of a computed feature", must, "an import inside it")
 
-    def _is_own(self, module: str | None) -> bool:
+    def is_own(self, module: str | None) -> bool:
         """Whether the module is the user's own: of the function's package, or neither built in nor installed."""
         top = (module or "").partition(".")[0]
         if top in sys.stdlib_module_names or top == "builtins":
@@ -221,28 +241,13 @@ def _is_installed(top: str) -> bool:
     return any(_INSTALLED & set(Path(path).parts) for path in paths if path)
 
 
-def _parse(function: FunctionType) -> tuple[str, dict[str, set[Chain]]]:
-    parsed = _parsed.get(function)
-    if parsed is None:
+def _parse(function: FunctionType) -> ast.AST:
+    node = _parsed.get(function)
+    if node is None:
         node = _node_of(function)
-        chains: dict[str, set[Chain]] = {}
-        _add_chains(node, (), chains)
-        parsed = _parsed[function] = _dump(node), chains
-    return parsed
-
-
-def _add_chains(node: ast.AST, after: Chain, chains: dict[str, set[Chain]]) -> None:
-    """Add {name: attribute chains used} for the names under the node; () where the name itself is used."""
-    if isinstance(node, ast.Attribute):
-        _add_chains(node.value, (node.attr, *after), chains)
-    elif isinstance(node, ast.Name):
-        chains.setdefault(node.id, set()).add(after)
-    else:
-        for field, value in ast.iter_fields(node):
-            if field not in (*_LEFT_OUT, "decorator_list"):
-                for child in value if isinstance(value, list) else [value]:
-                    if isinstance(child, ast.AST):
-                        _add_chains(child, (), chains)
+        name_variables(node)
+        _parsed[function] = node
+    return node
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -257,14 +262,6 @@ def _imported(code: CodeType) -> list[str]:
     import dis
 
     return [str(step.argval) for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME"]
-
-
-def _global_names(code: CodeType) -> set[str]:
-    """The global names that the code, or a function inside it, uses."""
-    import dis
-
-    names = {str(step.argval) for step in dis.get_instructions(code) if step.opname.startswith("LOAD_GLOBAL")}
-    return names.union(*(_global_names(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
 def _node_of(function: FunctionType) -> ast.AST:
@@ -312,25 +309,120 @@ def _extent(node: ast.AST) -> tuple[int, int]:
     return lines, getattr(node, "end_col_offset", 0) - getattr(node, "col_offset", 0)
 
 
-def _dump(node: Any) -> str:
-    """The node as text, without parts that do not change the value and without empty fields of newer Python
-    versions."""
+class _Text:
+    """The text of one function's node. `outside`: {chain of names: ((what messages call it, its value), its token)}, of
+    what it reads from outside."""
+
+    def __init__(self, content: _Content, function: FunctionType, originals: Mapping[str, str]) -> None:
+        self._content, self._function, self._originals = content, function, originals
+        self._nonlocals = inspect.getclosurevars(function).nonlocals
+        self._builtins = vars(builtins)
+        self.outside: dict[str, tuple[tuple[str, Any], str]] = {}
+        self.sees_names = False
+
+    def of(self, node: Any) -> str:
+        """The node as text, without parts that do not change the value and without empty fields of newer Python
+        versions."""
+        if isinstance(node, list):
+            return "[" + ", ".join(self.of(child) for child in node) + "]"
+        if not isinstance(node, ast.AST):
+            return repr(node)
+        if isinstance(node, ast.Name | ast.Attribute):
+            return self._chain(node)
+        if isinstance(node, FUNCTIONS):
+            written = [getattr(parameter, "written", parameter.arg) for parameter in parameters(node.args)]
+            self._content.note_parameters(written)
+        if isinstance(node, ast.Call):
+            node = self._call(node)
+        fields = [f"{name}={self.of(value)}" for name, value in _fields(node)]
+        return f"{type(node).__name__}({', '.join(fields)})"
+
+    def _chain(self, node: ast.Name | ast.Attribute) -> str:
+        """A name with attributes: what it reads from outside as a token, the rest as it is."""
+        names: list[str] = []
+        inner: ast.AST = node
+        while isinstance(inner, ast.Attribute):
+            names.append(inner.attr)
+            inner = inner.value
+        if not isinstance(inner, ast.Name):
+            return f"Attribute(value={self.of(inner)}, attr={'.'.join(reversed(names))!r})"
+        if inner.id[0] in (VARIABLE, OF_CLASS):
+            if inner.id == f"{VARIABLE}0" and names:  # the first argument
+                names[-1] = self._originals.get(names[-1], names[-1])
+            return ".".join([f"Name({inner.id})", *reversed(names)])
+        return ".".join(self._outside(inner, names[::-1]))
+
+    def _outside(self, node: ast.Name, attributes: list[str]) -> list[str]:
+        """The token of what is read, and the attributes that are read of it when the function runs."""
+        label = node.id
+        if label in self._nonlocals:
+            value = self._nonlocals[label]
+        elif label in self._function.__globals__:
+            value = self._function.__globals__[label]
+        elif label in self._builtins:
+            self.sees_names = self.sees_names or label in _SEE_NAMES
+            return [f"Name({label})", *attributes]
+        elif not isinstance(node.ctx, ast.Load):
+            return [f"Name({label})", *attributes]
+        else:
+            raise BadDeclaration(f"{label} of a computed feature", "defined before the feature is declared", NOTHING)
+        while attributes and self._content.has_attributes(value):
+            label, attribute = f"{label}.{attributes[0]}", attributes[0]
+            if not hasattr(value, attribute):
+                must = "defined before the feature is declared"
+                raise BadDeclaration(f"{label} of a computed feature", must, NOTHING)
+            value, attributes = getattr(value, attribute), attributes[1:]
+        _, token = self.outside.setdefault(label, ((label, value), f"@{len(self.outside)}"))
+        return [f"Name({token})", *attributes]
+
+    def _call(self, node: ast.Call) -> ast.Call:
+        """The call with keywords that say which parameter they fill; those of an unknown function are noted."""
+        called = self._called(node.func)
+        node = ast.Call(node.func, node.args, [ast.keyword(keyword.arg, keyword.value) for keyword in node.keywords])
+        if isinstance(called, FunctionType) and self._content.is_own(called.__module__):
+            number_keywords(node, _parameter_names(called), called.__code__.co_posonlyargcount)
+        if called is partial or not isinstance(called, BuiltinFunctionType | type):
+            for keyword in node.keywords:
+                if keyword.arg is None or not keyword.arg.startswith("#"):
+                    self._content.note_keyword(keyword.arg)
+        return node
+
+    def _called(self, node: ast.AST) -> Any:
+        """What is called, where names from outside say it; else None."""
+        if not isinstance(node, ast.Name | ast.Attribute):
+            return None
+        self.of(node)  # takes up what it reads from outside
+        name = ast.unparse(node)
+        if name in self.outside:
+            return self.outside[name][0][1]
+        return self._builtins.get(name) if name not in self._function.__globals__ else None
+
+
+def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
+    """The fields of a node that its value depends on."""
+    for name, value in ast.iter_fields(node):
+        if isinstance(node, ast.Constant) and name == "value":
+            yield name, value
+        elif name in _LEFT_OUT or value is None or value == []:
+            continue
+        elif name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_docstring(value[0]):
+            yield name, value[1:]
+        else:
+            yield name, value
+
+
+def _with_names(node: Any) -> str:
+    """The node as text with the names as they are written."""
     if isinstance(node, list):
-        return "[" + ", ".join(_dump(child) for child in node) + "]"
+        return "[" + ", ".join(_with_names(child) for child in node) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    fields = []
-    for name, value in ast.iter_fields(node):
-        if name in _LEFT_OUT or value is None or value == []:
-            if isinstance(node, ast.Constant) and name == "value":
-                fields.append(f"{name}={value!r}")
-            continue
-        if name == "name" and isinstance(node, ast.FunctionDef):
-            continue  # a function's name does not change its value
-        if name == "body" and isinstance(node, ast.FunctionDef):
-            value = value[1:] if _is_docstring(value[0]) else value
-        fields.append(f"{name}={_dump(value)}")
-    return f"{type(node).__name__}({', '.join(fields)})"
+    return f"{type(node).__name__}({', '.join(f'{name}={_with_names(value)}' for name, value in _fields(node))})"
+
+
+def _parameter_names(function: FunctionType) -> list[str]:
+    code = function.__code__
+    return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

@@ -16,7 +16,7 @@ from flyball.tasks.about import About
 from flyball.tasks.recommend.declaration import attributes_of, former_attributes
 from flyball.tasks.recommend.labels import recommend_labels
 from flyball.tasks.recommend.request import request_type
-from flyball.tasks.recommend.state.signals import hash_of_function
+from flyball.tasks.recommend.state.signals import hash_of_group, profile_originals
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
@@ -173,7 +173,8 @@ def _groups(task: "Recommend") -> dict[str, Any] | None:
     if user.group is None or user.profile is None:
         return None
     try:
-        content = content_of(user.group) if isinstance(user.group, FunctionType) else hash_of_function(user.group)
+        originals = profile_originals(user)
+        content = content_of(user.group, originals) if isinstance(user.group, FunctionType) else hash_of_group(user)
     except BadDeclaration as error:
         raise BadDeclaration(f"group of Entity {user.name!r}", "a function of numbers and texts", str(error)) from None
     return {"function": sha256(content.encode()).hexdigest()[:16], "profile": user.profile.__name__}

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration
-from flyball.events import Schema, defaults_in, join_of
+from flyball.events import Schema, defaults_in, join_of, original_field_name
 from flyball.features import Entity, content_of
 from flyball.policy import AnyOf, Expression, Outcome, Value, compile_python
 from flyball.state import ViewSpec
@@ -101,19 +101,29 @@ class Signals:
                 ),
                 self.rating and defaults_in(self.rating.event, self.rating.expression.text()),
             ],
-            None if self.user.group is None else hash_of_function(self.user.group),
+            None if self.user.group is None else hash_of_group(self.user),
         )
         return sha256(repr(meaning).encode()).hexdigest()
 
 
-def hash_of_function(function: Callable[[Any], Any]) -> str:
-    """A text that changes when the function does, the same in every process: its parsed source, else its code."""
+def hash_of_group(user: Entity) -> str:
+    """A text that changes when the entity's `group` does, the same in every process: its parsed source, else its code.
+
+    Fields of the profile count under their oldest names, so that a declared renaming changes nothing.
+    """
+    function = user.group
     if not isinstance(function, FunctionType):
         return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
     try:
-        return content_of(function)
+        return content_of(function, profile_originals(user))
     except (BadDeclaration, OSError, TypeError):  # no source, or one that closes over more than plain values
         return _text_of_code(function.__code__)
+
+
+def profile_originals(user: Entity) -> dict[str, str]:
+    """{field of the entity's profile: its oldest name}."""
+    profile = user.profile
+    return {} if profile is None else {name: original_field_name(profile, name) for name in profile.__struct_fields__}
 
 
 def _text_of_code(code: CodeType) -> str:
