@@ -62,6 +62,7 @@ INSTEAD = {
     "go on with": "continue with",
     "goes on with": "continues with",
     "declared no more": "no longer declared",
+    "per cent": "percent",
     "colour": "color",
     "colours": "colors",
     "behaviour": "behavior",
@@ -125,8 +126,9 @@ VAGUE_EXEMPT = {
 }
 
 _BRITISH = re.compile(
-    r"\b(?:minim|maxim|recogn|general|factor|standard|quant|regular|vector|organ|summar|initial|serial|penal|parameter|"
-    r"random|categor|character|optim|normal)is(?:e|ed|es|ing|ation|ations|er|ers)\b|\bfavourites?\b",
+    r"(?<![^\W_])(?:minim|maxim|recogn|general|factor|standard|quant|regular|vector|organ|summar|initial|serial|penal|"
+    r"parameter|random|categor|character|optim|normal|final|visual|special|synchron|equal)"
+    r"is(?:e|ed|es|ing|ation|ations|er|ers)\b|\bfavourites?\b",
     re.IGNORECASE,
 )
 """Spellings of British English that are no words of `INSTEAD`."""

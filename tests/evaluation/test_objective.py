@@ -58,7 +58,7 @@ def test_of_errors_less_is_better_and_they_are_shown_as_they_are(
     found = search([Space("stars", Stars(value=5.0), {"value": (5.0, 4.0, 3.0)})], score, budget=3)
     assert found.best["stars"] != Stars(value=5.0)
     assert chosen.plain(score(found.best["stars"], 1.0)) == pytest.approx(1.0)
-    with pytest.raises(BadInput, match=f"{metric} of Mind must be that of a model that has it"):
+    with pytest.raises(BadInput, match=f"{metric} of Mind must be a metric that the model has"):
         score(Mind(), 1.0)
 
 

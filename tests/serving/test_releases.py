@@ -78,7 +78,7 @@ async def test_what_cannot_be_done_says_why(caller: Any) -> None:
             400,
             "field must be one of by, credit, interleave, reason, shadow, versions",
         ),
-        ("/v1/releases", {"versions": ["v2"], "shadow": 0}, 400, "field shadow must be per cent of the requests"),
+        ("/v1/releases", {"versions": ["v2"], "shadow": 0}, 400, "field shadow must be percent of the requests"),
         ("/v1/releases", [], 400, "body must be one JSON object"),
         ("/v1/releases", {"versions": ["v9"]}, 404, "v9"),
         ("/v1/releases", {"versions": ["v1"]}, 409, "another version than the champion"),

@@ -34,7 +34,7 @@ def test_the_verdict_follows_from_the_interval(low: float, high: float, more: di
     assert found.sentence.endswith(".")
 
 
-def test_a_sentence_says_shares_as_per_cent_and_what_is_missing() -> None:
+def test_a_sentence_says_shares_as_percent_and_what_is_missing() -> None:
     text = inference(-0.01, np.inf, relative=True, missing="3 more days").sentence
     assert "[-1 %, no limit]" in text
     assert text.endswith("nothing may be concluded yet: 3 more days.")

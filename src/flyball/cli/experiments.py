@@ -108,10 +108,10 @@ def show_power(
         list[float] | None, typer.Option("--days", help="A planned length; repeatable.", show_default="7, 14, 28")
     ] = None,
     effect: Annotated[
-        float | None, typer.Option("--effect", help="A change to find, in per cent of today's mean.")
+        float | None, typer.Option("--effect", help="A change to find, in percent of today's mean.")
     ] = None,
-    share: Annotated[float, typer.Option("--share", help="Of the units, in per cent, to the candidate.")] = 50.0,
-    traffic: Annotated[float, typer.Option("--traffic", help="Of all units, in per cent, that take part.")] = 100.0,
+    share: Annotated[float, typer.Option("--share", help="Of the units, in percent, to the candidate.")] = 50.0,
+    traffic: Annotated[float, typer.Option("--traffic", help="Of all units, in percent, that take part.")] = 100.0,
     method: Annotated[str, typer.Option("--method", help=f"One of {', '.join(METHODS)}.")] = METHODS[0],
     as_of: Annotated[str | None, typer.Option("--as-of", help="With what was known then.", show_default="now")] = None,
     past_days: Annotated[int, typer.Option("--past-days", min=2, help="How much of the past to plan by.")] = 28,
@@ -150,7 +150,7 @@ def show_power(
 
 
 def _show_power(report: "PowerReport", effect: float | None) -> None:
-    """`effect`: the change that was asked for, in per cent."""
+    """`effect`: the change that was asked for, in percent."""
     rows = [
         [
             row.metric,

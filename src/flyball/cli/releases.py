@@ -180,7 +180,7 @@ def start(
     ] = False,
     sample: Annotated[
         float | None,
-        typer.Option("--sample", help="Per cent of the requests that a shadow answers.", show_default="as declared"),
+        typer.Option("--sample", help="Percent of the requests that a shadow answers.", show_default="as declared"),
     ] = None,
     interleave: Annotated[
         bool,

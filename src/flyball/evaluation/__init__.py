@@ -1,8 +1,9 @@
 """Evaluates candidates: metrics with intervals, costs, gates, and the choice of the winner.
 
-Promises: all challengers answer the same requests through the pipeline that serves; every metric has its interval;
-differences are paired; a challenger that fails is reported with its reason and stops no other; a gate says why. What is
-measured, the task says. Published protocols are in `flyball.evaluation.published` and load when they are asked for.
+Promises: all challengers answer the same requests through the pipeline that serves; every metric has an interval;
+differences are paired; a challenger that fails is reported with the reason and does not stop the others; every gate
+gives its reason. The task defines the metrics. Published protocols are in `flyball.evaluation.published`, which is
+imported on first use.
 """
 
 from importlib import import_module
@@ -80,7 +81,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Published protocols with their readers of data sets are no part of learning: `flyball accuracy` asks for them."""
+    """Import `published` on first use: learning does not need it, only `flyball accuracy` does."""
     if name not in _PUBLISHED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("flyball.evaluation.published"), name)

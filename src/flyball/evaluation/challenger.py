@@ -10,11 +10,12 @@ from flyball.tasks import ReadFeatures
 
 
 class Challenger(msgspec.Struct, frozen=True):
-    """A fitted candidate, baseline or champion, or with `failed` the reason why there is none.
+    """A fitted candidate, baseline or champion. `failed`: the reason if there is no fitted model, else "".
 
-    `role`: "candidate", "baseline" or "champion". `as_of_us`: the time its training data was known at; it must lie
-    before the test window, unless `saw_test_window`: then its metrics are reported but are no measure for others.
-    `bytes`: of its artifact. `train_s`: seconds it took to fit. `features`: what it reads declared features from.
+    `role`: "candidate", "baseline" or "champion". `as_of_us`: its training data is what was known at this time, which
+    must be before the test window. Otherwise `saw_test_window` must be set: its metrics are reported, but other models
+    are not compared with them. `bytes`: size of its artifact. `train_s`: seconds the fit took. `features`: the source
+    of the declared features that it reads.
     """
 
     name: str

@@ -10,12 +10,12 @@ SAME_TIME = 1.25
 
 
 def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, str]:
-    """The winner among `names`, and the reason as text.
+    """(the winner among `names`, the reason as text).
 
-    The best has the best value of the metric that decides (`Report.deciding`). With `choice.cheapest` the winner is the
-    quickest of those whose paired interval to the best includes 0; times within a quarter of the quickest count as the
-    same, as they are measured once, and the better one is taken. Ties: quicker, then by name. Raises `Refused` when
-    none of `names` has the metric.
+    The winner has the best value of the deciding metric (`Report.deciding`). With `choice.cheapest` it is the fastest
+    of those whose paired interval to the best includes 0. Times up to 25 % above the fastest count as equal, because
+    each is measured once; among these the one with the better value wins. Ties: the faster, then by name. Raises
+    `Refused` when none of `names` has the metric.
     """
     metric = report.deciding(choice.metric)
     value = {
@@ -49,7 +49,7 @@ def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, s
 
 
 def metric_words(report: Report, metric: str) -> str:
-    """The title of the column that decides: "ndcg@20", or "ndcg@20 (IPS)" with inverse propensity weighting."""
+    """The title of the deciding column: "ndcg@20", or "ndcg@20 (IPS)" with inverse propensity weighting."""
     return f"{metric} (IPS)" if report.deciding(metric).startswith("ips_") else metric
 
 

@@ -27,12 +27,12 @@ def evaluate(
     resamples: int = 1_000,
     answered: Mapping[str, Answered] | None = None,
 ) -> Report:
-    """The report on `challengers`, each answering every request of `evaluation`.
+    """The report on `challengers`, each of which answers every request of `evaluation`.
 
-    `metrics`: full names that are asked for beside those the task always reports, such as the one to choose by. A
-    challenger that raises, gives unusable scores or has seen the test window is failed with the reason; the others go
-    on. `answered`: what challengers answered already elsewhere; the others are asked here. Raises `BadInput` without
-    requests, `BadDeclaration` for a metric that the task has not.
+    `metrics`: full names of metrics to report in addition to those that the task always reports. `answered`: responses
+    that were computed elsewhere, by challenger; the other challengers answer here. A challenger that raises, returns
+    unusable scores or has seen the test window is reported as failed, with the reason; the others continue. Raises
+    `BadInput` if there are no requests, `BadDeclaration` for a metric that the task does not have.
     """
     if not len(evaluation.at_us):
         raise BadInput("evaluation set", "of one request or more", NOTHING)
@@ -74,7 +74,7 @@ def evaluate(
 
 
 def reported_names(plan: EvaluationPlan, metrics: Sequence[str]) -> list[str]:
-    """The full names of a report, without slices: the task's, those asked for, and what decides in their stead."""
+    """The full names of the metrics in a report, without slices: the task's, `metrics`, and those that replace them."""
     requested = [str(parse_metric(name)).partition("/")[0] for name in metrics]
     corrected = [plan.corrected_name(name) for name in requested]
     return list(dict.fromkeys([*plan.reported, *requested, *corrected]))
@@ -92,7 +92,7 @@ class _Measured:
         self._centered = {name for name, metric in self._metrics.items() if metric.centered}
 
     def of(self, answers: Mapping[str, Answers]) -> dict[tuple[str, str], Resamples]:
-        """{(challenger, metric): value and resamples}, without what a challenger has not and what is not a number."""
+        """{(challenger, metric): value and resamples}, without metrics that a challenger lacks or that are nan."""
         return self._resampled(answers, self._evaluation, self._names)
 
     def evaluated(
@@ -102,7 +102,7 @@ class _Measured:
         values: Mapping[tuple[str, str], Resamples],
         slices: Mapping[str, list[SliceMetrics]],
     ) -> Evaluated:
-        """What a report says of one challenger. `values`: of `of`, `slices`: of `slices`, for all of them."""
+        """The report's entry for one challenger. `values`, `slices`: the results of `of` and `slices` for all."""
         if answered.answers is None:
             return Evaluated(challenger.name, challenger.role, challenger.kind, failed=answered.failed)
         name = challenger.name
@@ -120,7 +120,7 @@ class _Measured:
         )
 
     def undefined(self, answers: Answers | None, defined: Collection[str]) -> dict[str, str]:
-        """{metric: why these examples cannot give it}. `defined`: those that have a value."""
+        """{metric: why it has no value on these examples}. `defined`: the metrics that have a value."""
         if answers is None:
             return {}
         prepared = {name: metric.prepare(answers, self._evaluation) for name, metric in self._metrics.items()}
@@ -157,7 +157,7 @@ class _Measured:
         return parts
 
     def references(self, arrays: Mapping[str, Mapping[str, object]]) -> dict[str, dict]:  # type: ignore[type-arg]
-        """{rule: its metrics}."""
+        """{name of a reference rule: its metrics}."""
         nothing = np.empty((len(self._evaluation.at_us), 0))
         answers = {
             name: Answers(nothing.astype(np.int32), [], nothing.astype(np.int8), [], nothing, nothing, further)  # type: ignore[arg-type]
@@ -189,7 +189,7 @@ class _Measured:
 def _differences(
     values: Mapping[tuple[str, str], Resamples], challengers: Sequence[str], names: Sequence[str]
 ) -> Differences:
-    """Each pair once."""
+    """{metric: {challenger: {other: paired difference}}}, with each pair once."""
     pairs: Differences = {}
     for metric in names:
         able = [name for name in challengers if (name, metric) in values]
@@ -209,7 +209,7 @@ def _decided_by(
 
 
 def _note(plan: EvaluationPlan, metrics: Mapping[str, object]) -> str:
-    """The gate's result for these metrics."""
+    """The `why` of the first gate of the task that fails for these metrics, "" if none does."""
     from flyball.evaluation.gates import holds
 
     return next((gate.why for gate in plan.gates if gate.why and not holds(gate, metrics.get(gate.metric))), "")  # type: ignore[arg-type]

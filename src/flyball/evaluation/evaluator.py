@@ -44,8 +44,11 @@ class EvaluatedTask(Protocol):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What one challenger answered; it crosses between processes. `latency_us`: the median of one response alone, with
-    the bootstrap's interval over responses: how steady the measurement was. `failed`: why there is nothing else."""
+    """The responses of one challenger; sent between processes.
+
+    `latency_us`: the median time of a single response, with a bootstrap interval over responses, which shows how stable
+    the measurement was. `failed`: why there are no responses, else "".
+    """
 
     answers: Answers | None = None
     latency_us: Estimate = Estimate(0.0)
@@ -53,7 +56,7 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Evaluator:
-    """Asks challengers of one task."""
+    """Lets the challengers of one task answer the requests of an evaluation set."""
 
     def __init__(self, task: EvaluatedTask, evaluation: EvaluationSet, stopwatch: Stopwatch) -> None:
         self._task, self._evaluation, self._stopwatch = task, evaluation, stopwatch
@@ -64,14 +67,14 @@ class Evaluator:
         ]
 
     def answered(self, challenger: Challenger) -> Answered:
-        """Answer all requests; an exception becomes the reason why the challenger failed."""
+        """All responses of the challenger; if it raises, the exception is returned as the reason why it failed."""
         try:
             return self._answered(challenger)
         except Exception as error:  # a model may raise anything; the others continue
             return Answered(failed=challenger.failed or f"{type(error).__name__}: {error}")
 
     def answers(self, challenger: Challenger) -> Answers:
-        """The responses as columns. Raises whatever the model raises."""
+        """The responses as columns. Exceptions of the model are not caught."""
         return self._ask(challenger)[0]
 
     def _answered(self, challenger: Challenger) -> Answered:
@@ -106,7 +109,7 @@ class Evaluator:
         return self._task.online(stores).open(challenger.model, challenger.artifact, self._task.about.arrangement)
 
     def _latency(self, pipeline: Pipeline, first: int) -> Estimate:
-        """The median time of a single response in microseconds, once everything is compiled and warm."""
+        """The median time of a single response in microseconds, after compilation and warm-up."""
         rows = range(first, len(self._requests), max(1, (len(self._requests) - first) // _TIMED))
         took = []
         for row in rows:

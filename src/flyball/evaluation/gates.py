@@ -10,7 +10,8 @@ from flyball.evaluation.resampling import Estimate
 from flyball.policy import Gates, MetricGate
 
 _ONE_SIDED_90, _WIDTH_95 = 1.2816, 3.9199
-"""In standard deviations: where the lowest tenth of a normal distribution ends, the width of its middle 95 %."""
+"""Of a normal distribution, in standard deviations: the distance of the 10 % quantile from the mean, and the width of
+the central 95 %."""
 
 
 class GateResult(msgspec.Struct, frozen=True):
@@ -23,9 +24,12 @@ class GateResult(msgspec.Struct, frozen=True):
 
 
 class Rivals(msgspec.Struct, frozen=True):
-    """The names of the challengers that a candidate is compared with. `champion`: None without one. `must_beat`: the
-    baseline that must be beaten significantly, "" for none that could be evaluated; `must_beat_by`: the metric where
-    the one to choose by does not exist for it. `own_recipe`: the candidate is the champion's recipe on newer data."""
+    """The challengers that a candidate is compared with, by name.
+
+    `champion`: None if there is none. `must_beat`: the baseline that it must beat significantly, "" if none could be
+    evaluated. `must_beat_by`: the metric for that, if the baseline lacks the metric to choose by. `own_recipe`: whether
+    the candidate is the champion's recipe, fitted on newer data.
+    """
 
     champion: str | None = None
     must_beat: str = ""
@@ -37,10 +41,10 @@ class Rivals(msgspec.Struct, frozen=True):
 def check_gates(
     gates: Gates, task_gates: Sequence[MetricGate], report: Report, candidate: str, rivals: Rivals, metric: str
 ) -> list[GateResult]:
-    """All gates for `candidate`, in order; a failed candidate stops at the first.
+    """The results of all gates for `candidate`, in order; of a candidate that could not be evaluated, the first only.
 
-    `task_gates`: the task's own; a bound of `gates` on the same metric replaces one. Raises `NotFound` for a name that
-    is not in the report.
+    `task_gates`: the gates of the task; a bound in `gates` on the same metric replaces the task's. Raises `NotFound`
+    for a name that is not in the report.
     """
     evaluated = report.of(candidate)
     if evaluated.failed:
@@ -60,8 +64,11 @@ def check_gates(
 
 
 def holds(gate: MetricGate, estimate: Estimate | None) -> bool:
-    """Whether the value, or for a `certain` gate its whole interval, is on the right side of the bound; for one that
-    must be `refuted`, any of its interval."""
+    """Whether the estimate passes the gate.
+
+    The value must be on the right side of the bound; for a `certain` gate the whole interval, for a `refuted` gate any
+    part of the interval.
+    """
     if gate.refuted and estimate is not None and estimate.low is not None and estimate.high is not None:
         at_best = gate.at_least is None or estimate.high >= gate.at_least
         return at_best and (gate.at_most is None or estimate.low <= gate.at_most)
@@ -79,14 +86,16 @@ def holds(gate: MetricGate, estimate: Estimate | None) -> bool:
 def _examples(gates: Gates, report: Report) -> GateResult:
     units, least = report.units, gates.min_examples
     counted = " ".join(filter(None, (report.units_text, report.counted)))
-    reason = f"{counted} in the test window, at least {least} are needed to say anything"
+    reason = f"{counted} in the test window, at least {least} are needed for a decision"
     return GateResult("enough_examples", units >= least, reason, {"units": units, "least": least})
 
 
 def _bound(gate: MetricGate, report: Report, candidate: str) -> GateResult:
     estimate = report.estimate(gate.metric, candidate)
     if estimate is None:
-        return GateResult(gate.name, False, f"it has no {gate.metric}: the gate asks for a metric that is not reported")
+        return GateResult(
+            gate.name, False, f"it has no {gate.metric}: the gate names a metric that is not in the report"
+        )
     passed = holds(gate, estimate)
     if not passed and gate.why:
         reason = gate.why
@@ -124,7 +133,7 @@ def _beats(report: Report, candidate: str, rivals: Rivals, metric: str) -> GateR
 
 
 def _gain(report: Report, metric: str, candidate: str, rival: str, gap: Estimate) -> Estimate | None:
-    """How much better the candidate is: the difference, with its sign changed where lower is better."""
+    """How much better the candidate is: the difference, with the opposite sign if lower is better."""
     better = report.better.get(metric.partition("/")[0], "high")
     if better == "high":
         return gap
@@ -136,31 +145,31 @@ def _gain(report: Report, metric: str, candidate: str, rival: str, gap: Estimate
     value = report.goodness(metric, own.value) - report.goodness(metric, others.value)
     half = (gap.high - gap.low) / 2
     if not _same_side(better, own, others):
-        # On two sides of the best value the gain is a sum of what both lack: at most as wide as both together.
+        # With the target between the two values, the gain's interval is at most as wide as both intervals together.
         half = max(half, _half(own) + _half(others))
     return Estimate(value, value - half, value + half)
 
 
 def _same_side(target: float, own: Estimate, others: Estimate) -> bool:
-    """Whether both, with all of their intervals, lie above `target` or both below it."""
+    """Whether both intervals lie entirely above `target`, or both entirely below it."""
     ends = [end for estimate in (own, others) for end in (estimate.low, estimate.high)]
     known = [end for end in ends if end is not None]
     return len(known) == len(ends) and (all(end > target for end in known) or all(end < target for end in known))
 
 
 def _half(estimate: Estimate) -> float:
-    """Half the width of the interval; infinite without one."""
+    """Half the width of the interval; infinite if there is no interval."""
     return float("inf") if estimate.low is None or estimate.high is None else (estimate.high - estimate.low) / 2
 
 
 def _holds_champion(
     gates: Gates, report: Report, candidate: str, champion: str, metric: str, own_recipe: bool
 ) -> GateResult:
-    """Non-inferiority to the champion. Another recipe must prove that it loses no more than allowed; the champion's own
-    recipe on newer data only must not be significantly worse.
+    """Non-inferiority to the champion.
 
-    A recipe that served has proved itself, and newer data is the reason to learn again: to ask of few users that they
-    prove it each time would keep old data in service for ever.
+    Another recipe must show, with 90 % confidence, that it loses no more than allowed. The champion's own recipe on
+    newer data must only not be significantly worse: with few users a stricter test could rarely be passed, and a model
+    of old data would serve forever.
     """
     gate, rival = "holds_champion", report.of(champion)
     if rival.failed:

@@ -14,13 +14,13 @@ from flyball.models import Artifact
 from flyball.tasks import Candidate, EvaluationSet, ReadFeatures
 
 Train = Callable[[Any, float], Artifact]
-"""Fits: (candidate, share of the training data) -> its artifact in memory."""
+"""A function that fits: (candidate, share of the training data) -> the artifact, in memory."""
 
 
 class Objective(msgspec.Struct, frozen=True):
-    """Candidates are fitted by `train` and asked about `evaluation`, which comes after what they learn from.
+    """Fits candidates with `train` and evaluates them on `evaluation`, which is later than their training data.
 
-    `metric`: as in a report. `features`: what candidates read declared features from, if they do.
+    `metric`: its full name, as in a report. `features`: the source of the declared features that candidates read.
     """
 
     task: EvaluatedTask
@@ -31,13 +31,13 @@ class Objective(msgspec.Struct, frozen=True):
     features: ReadFeatures | None = None
 
     def score(self) -> Score[Candidate]:
-        """(model, share of the training data) -> the metric, negated for errors: higher is better."""
+        """A function (model, share of the training data) -> the metric, negated if lower is better."""
         metric = self.task.offline().plan().metric(self.metric)
         evaluator = Evaluator(self.task, self.evaluation, self.stopwatch)
         return lambda model, share: self._score(metric, evaluator, model, share)
 
     def plain(self, score: float | None) -> float | None:
-        """The metric as a report shows it."""
+        """The metric, with its sign as in a report, of a score."""
         low = self.task.offline().plan().metric(self.metric).better == "low"
         return -score if score is not None and low else score
 
@@ -47,7 +47,7 @@ class Objective(msgspec.Struct, frozen=True):
         trial = Challenger("trial", model=model, artifact=artifact, as_of_us=as_of_us, features=self.features)
         function = metric.prepare(evaluator.answers(trial), self.evaluation)
         if function is None:
-            raise BadInput(f"{self.metric} of {type(model).__name__}", "that of a model that has it", NOTHING)
+            raise BadInput(f"{self.metric} of {type(model).__name__}", "a metric that the model has", NOTHING)
         value = float(function(np.ones((1, len(self.evaluation.units))))[0])
         if isinstance(metric.better, str):
             return value if metric.better == "high" else -value

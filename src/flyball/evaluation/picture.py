@@ -1,4 +1,4 @@
-"""A report as a picture: the reliability curve, the cost curve, decisions, metrics by hour, weekday and slice; SVG."""
+"""Draws a report as SVG: the reliability curve, the cost curve, decisions, metrics by hour, weekday and slice."""
 
 from collections.abc import Callable, Sequence
 from html import escape
@@ -20,7 +20,7 @@ _MOST_BARS, _NAME_LENGTH = 24, 14
 
 
 class WindowSeries(msgspec.Struct, frozen=True):
-    """One metric in windows in a row: (when each begins, {name: its value}), of the candidate first, then of others."""
+    """One metric in successive windows: (start of the window, {name: value}), the candidate first, then the others."""
 
     metric: str
     windows: list[tuple[int, dict[str, Estimate]]]
@@ -33,8 +33,11 @@ def draw_report(
     sliced: str,
     in_a_row: WindowSeries | None = None,
 ) -> str:
-    """The picture of one candidate, as SVG. `targets`: {metric: the value that it should have}; `sliced`: the metric
-    that is drawn by slice; `in_a_row`: its metric in windows in a row, where it was evaluated so."""
+    """The picture of one candidate, as SVG text.
+
+    `targets`: {metric: the value that it should have}. `sliced`: the metric to draw by slice. `in_a_row`: a metric in
+    successive windows, if it was evaluated in that way.
+    """
     panels: list[Callable[[], _Panel]] = []
     for table in evaluated.tables:
         draw = {"reliability": _reliability, "cost_curve": _cost_curve, "confusion": _confusion}.get(table.name)
@@ -67,7 +70,7 @@ def draw_report(
 
 
 class _Panel:
-    """A pair of axes; `x`, `y` are in units of data, `logarithmic` along x."""
+    """A pair of axes. `x`, `y`: their ranges, in units of the data. `logarithmic`: whether x is."""
 
     def __init__(
         self,
@@ -124,7 +127,7 @@ class _Panel:
         self.parts.append(f"<polyline points='{path}' fill='none' stroke='{color}' stroke-width='2'/>")
 
     def band(self, points: Sequence[tuple[float, float, float]]) -> None:
-        """(x, low, high) of each point."""
+        """Fill the area between the curves; `points`: (x, low, high)."""
         forward = [f"{self.right(x):.1f},{self.down(high):.1f}" for x, _, high in points]
         backward = [f"{self.right(x):.1f},{self.down(low):.1f}" for x, low, _ in reversed(points)]
         self.parts.append(f"<polygon points='{' '.join([*forward, *backward])}' fill='{LINE}' fill-opacity='0.12'/>")
@@ -133,7 +136,7 @@ class _Panel:
         self.parts.append(f"<circle cx='{self.right(x):.1f}' cy='{self.down(y):.1f}' r='{radius}' fill='{color}'/>")
 
     def level(self, y: float, words: str, color: str = SOFT) -> None:
-        """A dashed line across, with what it is."""
+        """A dashed horizontal line with a label."""
         at = self.down(y)
         self.line(_LEFT, at, PANEL_WIDTH - _RIGHT, at, color, 1.2, "5 4")
         self.text(PANEL_WIDTH - _RIGHT - 2, at - 5, words, 11, color, "end")
@@ -190,7 +193,7 @@ def _cost_curve(table: ReportTable) -> _Panel:
 
 
 def _capacity(table: ReportTable) -> _Panel:
-    """Reviews a day along the same thresholds, with the capacity."""
+    """Reviews per day over the thresholds of the cost curve, with the capacity."""
     index = {name: number for number, name in enumerate(table.columns)}
     (name, capacity), at = next(iter(table.limits.items())), index["declined from"]
     points = sorted((row for row in table.rows if row[at] is not None), key=lambda row: row[at])
@@ -208,7 +211,7 @@ def _capacity(table: ReportTable) -> _Panel:
 
 
 def _confusion(table: ReportTable) -> _Panel:
-    """A line for each decision: the share of all requests where it happened and where not."""
+    """A row for each decision: the share of all requests with a positive and with a negative outcome."""
     panel = _Panel(table.title, (0, 1), (0, 1), ("", ""), ticks=False)
     panel.parts = panel.parts[:1]
     top, step = _TOP + 34, 54
@@ -233,7 +236,7 @@ def _bars(
 ) -> _Panel:
     by = parts[0].by
     ordered = sorted(parts, key=lambda part: (not part.name.isdigit(), int(part.name) if part.name.isdigit() else 0))
-    if len(ordered) > _MOST_BARS:  # of many shops the largest
+    if len(ordered) > _MOST_BARS:  # with many slices, such as shops, draw the largest
         ordered = sorted(ordered, key=lambda part: -part.requests)[:_MOST_BARS]
     values = [part.metrics[metric] for part in ordered]
     ends = [end for value in values for end in (value.value, value.low, value.high) if end is not None]
@@ -257,7 +260,7 @@ def _bars(
 
 
 def _windows(series: WindowSeries) -> _Panel:
-    """A point with its interval for each window, the others' beside it in gray, each named at its last point."""
+    """A point with its interval for each window; the other models' points in gray, with names at the last point."""
     names = list(dict.fromkeys(name for _, values in series.windows for name in values))
     ends = [
         end
@@ -291,7 +294,7 @@ def _windows(series: WindowSeries) -> _Panel:
 
 
 def slice_name(part: SliceMetrics) -> str:
-    """The slice as text: weekdays have names.
+    """The slice as text; weekdays as names.
 
     >>> slice_name(SliceMetrics("weekday", "6", 1, 1, {}))
     'Sun'
@@ -302,7 +305,7 @@ def slice_name(part: SliceMetrics) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """About five round numbers within.
+    """About five round numbers in `[low, high]`.
 
     >>> _ticks(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -316,7 +319,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _decades(low: float, high: float) -> list[float]:
-    """Powers of ten within, and halves and fifths of them where there are few.
+    """Powers of ten in `[low, high]`; if there are few, also their multiples by 2 and 5.
 
     >>> _decades(0.02, 0.6)
     [0.02, 0.05, 0.1, 0.2, 0.5]
@@ -332,7 +335,7 @@ def _rounded_up(value: float) -> float:
 
 
 def _span(low: float, high: float) -> tuple[float, float]:
-    """Round ends around both, with some room."""
+    """A range with round ends that contains both values with some margin."""
     room = (high - low or abs(high) or 1.0) * 0.06
     step = _ticks(low, high + room)
     width = step[1] - step[0] if len(step) > 1 else (high - low or 1.0)
@@ -352,7 +355,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def table_cells(table: ReportTable) -> list[list[Any]]:
-    """The rows as text; the marked one has a star."""
+    """The rows as text; the marked row gets a star."""
     cells: list[list[Any]] = []
     for number, row in enumerate(table.rows):
         line: list[Any] = [

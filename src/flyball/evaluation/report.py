@@ -26,8 +26,11 @@ def counted_units(count: int, unit: str) -> str:
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """`train_s`: seconds to fit. `answer_us`: median microseconds of one response alone, `answer`: with its interval
-    over responses. `bytes`: of the artifact."""
+    """What a model costs.
+
+    `train_s`: seconds to fit. `answer_us`: median microseconds of a single response; `answer`: the same with its
+    interval over responses. `bytes`: size of the artifact.
+    """
 
     train_s: float = 0.0
     answer_us: float = 0.0
@@ -36,7 +39,7 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class SliceMetrics(msgspec.Struct, frozen=True):
-    """Metrics of the requests that share `name` in `by` ("history_length", "group")."""
+    """Metrics of the requests whose value of `by` ("history_length", "group") is `name`."""
 
     by: str
     name: str
@@ -46,10 +49,10 @@ class SliceMetrics(msgspec.Struct, frozen=True):
 
 
 class Evaluated(msgspec.Struct, frozen=True):
-    """One candidate, baseline or champion. `failed`: why it has no metrics, "" when it has.
+    """One candidate, baseline or champion. `failed`: why it has no metrics, else "".
 
-    `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `undefined`: {metric: why these examples cannot
-    give it}. `note`: what they do not show. `tables`: what the task shows of it beside metrics.
+    `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `undefined`: {metric: why it has no value on
+    these examples}. `note`: what the metrics do not show. `tables`: what the task reports besides metrics.
     """
 
     name: str
@@ -67,12 +70,12 @@ class Evaluated(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """All candidates on the same requests.
 
-    `requests` of `units`, each a `unit` such as a user, those `counted` such as "with positives", in the window
-    `[start_us, end_us)`, the last of them at `last_us`. `better`: of each metric "high", "low" or the value that it
-    should have. `differences[metric][a][b]`: a's value minus b's on the same requests, with its paired interval.
-    `decided_by`: {metric: the one that gates and choice use in its stead}, such as an inverse-propensity-weighted one.
-    `shown`: what tables show first. `references`: metrics of simple rules that are no candidates. `notes`: what a
-    person should know.
+    `requests`: their number; `units`: the number of users, or other units (`unit`), that they come from; `counted`:
+    which units count, such as "with positives". The test window is `[start_us, end_us)`; the last request is at
+    `last_us`. `better`: for each metric "high", "low" or the value that it should have. `differences[metric][a][b]`:
+    a's value minus b's on the same requests, with its paired interval. `decided_by`: {metric: the metric that gates
+    and choice use instead}, such as the same with inverse propensity weighting. `shown`: the metrics that tables show
+    first. `references`: metrics of simple rules that are not candidates. `notes`: remarks for the reader.
     """
 
     requests: int
@@ -99,7 +102,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size_text(self) -> str:
-        """`4,000 requests of 3,000 users`; of one request each, `3,000 orders`."""
+        """`4,000 requests of 3,000 users`; if each unit has one request, `3,000 orders`."""
         return self.units_text if self.units == self.requests else f"{self.requests:,} requests of {self.units_text}"
 
     def of(self, name: str) -> Evaluated:
@@ -113,7 +116,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.decided_by.get(metric, metric)
 
     def estimate(self, metric: str, name: str) -> Estimate | None:
-        """The value of `name`; None without one. `metric` may name a slice."""
+        """The value of `metric` for the challenger `name`; None if there is none. `metric` may name a slice."""
         if "/" not in metric:
             return self.of(name).metrics.get(metric)
         plain, _, slice_name = metric.partition("/")
@@ -123,7 +126,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def difference(self, metric: str, name: str, other: str) -> Estimate | None:
-        """`name` minus `other` in `metric`; None when either has no such metric."""
+        """The metric of `name` minus that of `other`; None if either has no such metric."""
         pairs = self.differences.get(metric, {})
         if name in pairs and other in pairs[name]:
             return pairs[name][other]
@@ -135,7 +138,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def goodness(self, metric: str, value: float) -> float:
-        """Higher is better, whatever the metric: `value` with its sign turned, or its distance from the target."""
+        """`value` on a scale where higher is better: negated if lower is better; minus its distance from a target."""
         better = self.better.get(metric.partition("/")[0], "high")
         if isinstance(better, str):
             return value if better == "high" else -value
@@ -146,7 +149,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.encode(self)
 
     def table(self, metrics: tuple[str, ...] = ()) -> list[list[str]]:
-        """Rows of text, the header first: candidates in order of the first metric, failed ones last."""
+        """Rows of text, the header first. Candidates are sorted by the first metric; failed ones are last."""
         shown = metrics or tuple(
             name for name in self.shown if any(name in evaluated.metrics for evaluated in self.evaluated.values())
         )

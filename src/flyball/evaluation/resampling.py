@@ -20,7 +20,7 @@ _CHUNK_CELLS = 4_000_000
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A value and its 95 % interval; no ends where none can be given (fewer than two units)."""
+    """A value and its 95 % interval. `low` and `high` are None if there is none (fewer than two units)."""
 
     value: float
     low: float | None = None
@@ -34,7 +34,7 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class Resamples(msgspec.Struct, frozen=True):
-    """A metric's `value` and its value in each resample (`drawn`), of `units`."""
+    """A metric's `value` over all `units`, and its value in each resample (`drawn`)."""
 
     value: float
     drawn: Doubles
@@ -69,8 +69,9 @@ def resample(
 ) -> dict[MetricKey, Resamples]:
     """Every metric at weights 1 and in the same `resamples`.
 
-    Those named in `centered` are moved so that their mean is the value, within [0, 1]: shares that each resample
-    understates because it repeats units. Raises `BadInput` without units.
+    The resampled values of metrics in `centered` are shifted so that their mean is the value, and limited to [0, 1].
+    This is for shares that every resample understates because it repeats units, such as coverage. Raises `BadInput`
+    without units.
     """
     if units < 1:
         raise BadInput("units", "one or more", units)
@@ -81,7 +82,7 @@ def resample(
     columns = [column for metric in ratios.values() for column in (metric.above, metric.below)]
     table = np.stack(columns, axis=1) if columns else np.zeros((units, 0))
     for weights in resample_weights(units, resamples, seed):
-        sums = weights @ table  # one product for all of them: one by one takes ten times as long
+        sums = weights @ table  # one matrix product for all ratios is ten times as fast as one product each
         for index, (name, metric) in enumerate(ratios.items()):
             drawn[name].append(metric.of_sums(sums[:, 2 * index], sums[:, 2 * index + 1]))
         for name, function in metrics.items():
@@ -94,7 +95,7 @@ def resample(
 
 
 def interval_of(value: float, drawn: Doubles, units: int, level: float = 0.95) -> Estimate:
-    """`value` with the percentile interval of its resampled values; nan among these are left out."""
+    """`value` with the percentile interval of its resampled values, ignoring nan."""
     usable = drawn[~np.isnan(drawn)]
     if units < 2 or not len(usable):
         return Estimate(float(value))

@@ -24,9 +24,9 @@ Score = Callable[[CandidateT, float], float]
 
 
 class Space(msgspec.Struct, Generic[CandidateT], frozen=True):
-    """A family to search: `base` and, for some of its parameters, the values to try.
+    """A family to search: `base`, and for some of its parameters the values to try.
 
-    A parameter of a model within `base` has a path: `model.l2`, `models.0.l2` of the first of several.
+    A parameter of a model inside `base` is named by a path: `model.l2`, or `models.0.l2` for the first of several.
     """
 
     family: str
@@ -35,8 +35,7 @@ class Space(msgspec.Struct, Generic[CandidateT], frozen=True):
 
 
 def space_of(family: str, base: CandidateT, values: Mapping[str, tuple[Any, ...]] | None = None) -> Space[CandidateT]:
-    """`base` with the values that its class, and those of the models of tables within it, say are worth trying, unless
-    others are given."""
+    """The space of `base`. `values`: by default the `search_space` of its class and of the models of tables inside."""
     return Space(family, base, dict(_worth_trying(base) if values is None else values))
 
 
@@ -54,7 +53,7 @@ def parameter_of(model: Any, path: str) -> Any:
 
 
 def with_parameters(model: Any, values: Mapping[str, Any]) -> Any:
-    """The model with parameters at paths, see `Space`. Raises what the models raise for values that cannot be.
+    """The model with other parameters, named by paths (see `Space`). Raises the models' errors for invalid values.
 
     >>> from flyball.models import Calibrated, Linear
     >>> with_parameters(Calibrated(Linear()), {"model.l2": 3.0, "method": "beta"})
@@ -73,7 +72,7 @@ def with_parameters(model: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _worth_trying(model: Any) -> dict[str, tuple[Any, ...]]:
-    """{path: values to try} of a model and the models of tables among its parameters."""
+    """{path: values to try} for a model and the models of tables among its parameters."""
     values = dict(getattr(type(model), "search_space", {}))
     if not isinstance(model, TabularModel):
         return values
@@ -88,7 +87,10 @@ def _worth_trying(model: Any) -> dict[str, tuple[Any, ...]]:
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One fit: `share` of the training data, `score` on validation data, or why there is none; `seconds` it took."""
+    """One fit on a `share` of the training data. `score`: on validation data; `failed`: why there is none.
+
+    `seconds`: how long the fit took.
+    """
 
     family: str
     params: dict[str, Any]
@@ -99,7 +101,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Searched(msgspec.Struct, Generic[CandidateT], frozen=True):
-    """`best`: for each family the parameters with the highest score at full share. `budget`: full fits a family."""
+    """`best`: for each family the model with the highest score at full share. `budget`: full fits for each family."""
 
     method: str
     seed: int
@@ -119,16 +121,16 @@ def search(
     record: Callable[[Trial], object] = lambda trial: None,
     stopwatch: Stopwatch | None = None,
 ) -> Searched[CandidateT]:
-    """Try `budget` parameter sets a family (its base among them), or for "halving" what costs as much.
+    """Try `budget` parameter sets for each family, including its base; "halving" tries more sets at the same cost.
 
-    A halving round of share s costs s of a full fit, so the first round is wider: every family still spends at most
-    `budget` full fits. A set that cannot be fitted is a failed trial; a family without any success keeps its base.
-    The base comes into every round that has room for it, so that what the search brought can be seen.
-    `record` gets each trial as it ends; `stopwatch`: to time them with.
-    Same seed and `score`: same result, whatever other families are searched.
+    With "halving", a fit on a share s of the data costs s of a full fit, so earlier rounds can try more sets: each
+    family still spends at most `budget` full fits. A set that cannot be fitted is a failed trial; a family whose trials
+    all fail keeps its base. The base takes part in every round that has room for it, so that the gain of the search can
+    be seen. `record` is called with each trial as it ends; `stopwatch` measures the times. The same seed and `score`
+    give the same result, whichever other families are searched.
     """
     if budget < 1:
-        raise BadDeclaration("search's budget", "at least 1 full fit a family", budget)
+        raise BadDeclaration("search's budget", "at least 1 full fit for each family", budget)
     trials: list[Trial] = []
     best: dict[str, CandidateT] = {}
     for space in spaces:
@@ -153,12 +155,12 @@ def search(
 def learning_curve(
     model: CandidateT, score: Score[CandidateT], shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0)
 ) -> list[tuple[float, float]]:
-    """(share of the training data, score): whether more data would help."""
+    """[(share of the training data, score)], which shows whether more data would help."""
     return [(share, score(model, share)) for share in shares]
 
 
 def _with_base(models: list[CandidateT], base: CandidateT, size: int, spare: bool) -> list[CandidateT]:
-    """The first `size`; the base, when it is among the rest, beside them (`spare`) or else as the last."""
+    """The first `size` models. If the base is not among them, it is added (`spare`) or replaces the last one."""
     if base not in models[size:]:
         return models[:size]
     if spare:
@@ -167,13 +169,13 @@ def _with_base(models: list[CandidateT], base: CandidateT, size: int, spare: boo
 
 
 def _rounds(budget: int) -> list[tuple[float, int]]:
-    """(share, sets): each round costs about as much, at most `budget` together."""
+    """[(share, number of sets)]: all rounds cost about the same, and at most `budget` full fits together."""
     round_budget = budget / len(HALVING_SHARES)
     return [(share, max(1, int(round_budget / share))) for share in HALVING_SHARES]
 
 
 def _drawn(space: Space[CandidateT], count: int, seed: int) -> list[CandidateT]:
-    """The base, then distinct random choices of the values; fewer where there are no more."""
+    """The base, then distinct random choices of the values: `count` in all, or as many as there are."""
     choices = sorted(space.values.items())
     sizes = [len(values) for _, values in choices]
     draw = np.random.default_rng([seed, *space.family.encode()])
@@ -190,7 +192,7 @@ def _drawn(space: Space[CandidateT], count: int, seed: int) -> list[CandidateT]:
 
 
 def _cells(possible: int, count: int, draw: np.random.Generator) -> list[int]:
-    """`count` distinct numbers below `possible`, or all of them, in random order."""
+    """`count` distinct integers in `[0, possible)`, or all of them, in random order."""
     if possible <= 100_000:
         return [int(cell) for cell in draw.permutation(possible)[: count + 1]]
     return [int(cell) for cell in dict.fromkeys(draw.integers(0, possible, 4 * count).tolist())]

@@ -84,7 +84,7 @@ def _arms(seen: set[str], control: str) -> tuple[str, ...]:
 
 
 def _stratum(exposed: Exposed, arms: Sequence[str], control: str) -> str:
-    """The share of the candidate in per cent, as a name; of more than two arms they are all one."""
+    """The share of the candidate in percent, as a name; of more than two arms they are all one."""
     if len(arms) > 2:
         return "all"
     share = 1.0 - exposed.propensity if exposed.arm == control else exposed.propensity

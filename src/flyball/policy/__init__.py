@@ -1,6 +1,6 @@
 """Rules of an application as plain values: what counts as an outcome, when to retrain, how to release and choose.
 
-Promises: constructing one does nothing but check itself; the room that acts reads it.
+Promises: constructing a rule only checks its arguments; other rooms read the rules and act on them.
 """
 
 from typing import TYPE_CHECKING
@@ -132,4 +132,4 @@ __all__ = [
     "world",
 ]
 
-__getattr__ = lazy_door(__name__, __file__)  # numpy, which a command that only prints should not load
+__getattr__ = lazy_door(__name__, __file__)  # lazy, because commands that only print need no numpy

@@ -6,10 +6,10 @@ from flyball.policy.metrics import parse_metric
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Choose by `metric`; with `cheapest`, the cheapest of those not significantly below the best.
+    """Choose by `metric`; with `cheapest`, the cheapest of those that are not significantly worse than the best.
 
-    `ips`: use inverse propensity weighting where the task has it. Raises `BadDeclaration` for what cannot be the name
-    of a metric; which metrics there are, the task says.
+    `ips`: use inverse propensity weighting if the task supports it. Raises `BadDeclaration` for a text that cannot be
+    the name of a metric. The task defines which metrics exist.
     """
 
     metric: str
@@ -21,18 +21,18 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def best(metric: str, ips: bool = True) -> Choice:
-    """The best `metric` wins: the highest, or the lowest of an error.
+    """The candidate with the best `metric` wins: the highest value, or the lowest of an error.
 
-    `ips`: inverse propensity weighting: each positive counts by the inverse of the estimated probability that its user
-    came upon the item. What is popular, and what the service itself showed, is found more easily than the rest;
-    without the weights, whoever shows what is found anyway wins.
+    `ips`: inverse propensity weighting. Each positive is weighted by the inverse of the estimated probability that its
+    user came across the item. Users come across popular items, and items that the service shows, more often than
+    others. Without the weights, a model that recommends what users find anyway would win.
     """
     return Choice(metric, cheapest=False, ips=ips)
 
 
 def cheapest_within_noise(metric: str, ips: bool = True) -> Choice:
-    """The cheapest (microseconds per answer) among the candidates whose paired interval to the best includes zero.
+    """The fastest candidate wins, among those whose paired interval to the best includes zero.
 
-    `ips` as in `best`.
+    Speed: median microseconds of a response. `ips`: as in `best`.
     """
     return Choice(metric, cheapest=True, ips=ips)

@@ -1,8 +1,8 @@
 """Decides by a probability: approve, review or decline, by the cost of each error.
 
-The decision is the one of the least expected cost (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001),
-each example with its own costs. Of what would be declined a small share is approved all the same, chosen by the seed
-of the request, with its propensity: otherwise nobody would learn the result of it.
+The decision has the lowest expected cost (Elkan, "The Foundations of Cost-Sensitive Learning", IJCAI 2001); each
+example has its own costs. A small share of the requests that would be declined is approved, chosen by the seed of the
+request and recorded with its propensity: otherwise the outcomes of declined requests would never be known.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,11 +18,11 @@ APPROVE, REVIEW, DECLINE, ABSTAIN = "approve", "review", "decline", "abstain"
 ACTIONS = (APPROVE, REVIEW, DECLINE, ABSTAIN)
 
 _MASK = (1 << 64) - 1
-_CONTROL = 0x636F6E74726F6C  # a stream of draws of its own, apart from every other use of the seed
+_CONTROL = 0x636F6E74726F6C  # makes these random numbers independent of other uses of the seed
 
 
 class Decide(msgspec.Struct, frozen=True):
-    """Costs of mistakes and what may be done; made by `decide`, which says what each means."""
+    """Costs of errors and the possible actions. Made by `decide`, whose docstring explains each field."""
 
     false_approve: Expression
     false_decline: Expression
@@ -45,7 +45,7 @@ class Decide(msgspec.Struct, frozen=True):
         return set().union(*(cost.fields() for cost in costs if cost is not None))
 
     def plain(self) -> dict[str, Any]:
-        """What decisions depend on, as plain values, for the declaration that a version keeps."""
+        """What decisions depend on, as plain values, for the declaration that is stored with a version."""
         return {
             "false_approve": self.false_approve.plain(),
             "false_decline": self.false_decline.plain(),
@@ -58,10 +58,10 @@ class Decide(msgspec.Struct, frozen=True):
 
 
 class Thresholds(msgspec.Struct, frozen=True):
-    """What validation data say beyond the declared costs; it may change without training.
+    """Corrections of decisions, chosen on validation data; they may change without training.
 
-    `odds`: the odds of every probability are multiplied by it before costs are compared: above 1 where probabilities
-    are too low. `review_margin`: a review must save more than this, so that no more are asked for than a day can hold.
+    `odds`: a factor for the odds of every probability, applied before costs are compared; above 1 if probabilities are
+    too low. `review_margin`: a request is reviewed only if that saves more than this, which limits reviews per day.
     """
 
     odds: float = 1.0
@@ -77,8 +77,8 @@ class ExampleCosts(msgspec.Struct, frozen=True, gc=False):
 
 
 class DecidedAction(msgspec.Struct, frozen=True, gc=False):
-    """`action`: what is done; `intended`: what would be done without a control group. `propensity`: the probability
-    of the action under other seeds."""
+    """`action`: what is done. `intended`: what would be done without a control group. `propensity`: the probability of
+    the action over all seeds."""
 
     action: str
     intended: str
@@ -100,13 +100,14 @@ def decide(
 ) -> Decide:
     """Decide by costs, all in one unit such as euros: numbers, or functions of the request's event.
 
-    `false_approve`: the cost of approving an example where it happens, such as `lambda p: p.amount`. `false_decline`:
-    of declining one where it does not. `review`: of having a person look, who finds the truth; `reviews_per_day`: how
-    many they can look at. `abstain`: from and to which probability the model says nothing: the decision is "abstain",
-    and your own rule decides. `control`: the share of what would be declined that is approved all the same. `verdict`:
-    the event type in which a reviewer says what they found. `otherwise`: what is done about a request that no version
-    answers, one of `ACTIONS`; of what it declines the control share is approved, too. None: decided by the usual
-    probability, and "review" where no version has computed that yet, or "abstain" where nobody reviews.
+    `false_approve`: the cost of approving a request where the predicted event happens, such as `lambda p: p.amount`.
+    `false_decline`: the cost of declining a request where it does not happen. `review`: the cost of a review by a
+    person, who finds the truth; `reviews_per_day`: how many reviews are possible. `abstain`: (low, high), an interval
+    of probabilities for which the decision is "abstain", so that your own rule decides. `control`: the share of
+    requests to decline that is approved instead. `verdict`: the event type that records a reviewer's finding.
+    `otherwise`: the action for a request that no version answers, one of `ACTIONS`; if it is "decline", the control
+    share is approved here too. By default such a request is decided by the average probability in the training data;
+    before any version has computed it, the action is "review", or "abstain" without reviews.
     Raises `BadDeclaration`.
 
     >>> decide(false_approve=lambda p: p.amount, false_decline=5.0, review=2.0, control=0.01).fields
@@ -134,7 +135,7 @@ def decide(
 
 
 def compile_costs(policy: Decide) -> Callable[[Any], ExampleCosts]:
-    """A function of one event; raises `BadInput` where a cost is no number from 0 or a field it reads is None."""
+    """A function of one event; it raises `BadInput` for a cost below 0, not a number or of a missing field."""
     names = sorted(policy.fields)
     false_approve, false_decline = compile_python(policy.false_approve), compile_python(policy.false_decline)
     review = None if policy.review is None else compile_python(policy.review)
@@ -157,8 +158,9 @@ def decide_one(
 ) -> DecidedAction:
     """The decision on one example, a pure function of the arguments.
 
-    `probability`: that it happens. Equal costs: approve before decline, both before review. `seed`: of the request;
-    only the control group depends on it. Raises `BadInput` for what is no probability.
+    `probability`: that the predicted event happens. With equal costs, approve is preferred to decline, and both to
+    review. `seed`: of the request; only the control group depends on it. Raises `BadInput` for a probability outside
+    [0, 1].
     """
     if not 0 <= probability <= 1:  # nan too
         raise BadInput("probability to decide by", "from 0 to 1", probability)
@@ -171,7 +173,7 @@ def decide_default(policy: Decide, seed: int) -> DecidedAction:
 
 
 def _with_control(policy: Decide, intended: str, seed: int) -> DecidedAction:
-    """The intended action; of what would be declined the control share is approved."""
+    """The intended action; the control share of requests to decline is approved instead."""
     if intended != DECLINE or policy.control == 0:
         return DecidedAction(intended, intended)
     if uniform_of(seed) < policy.control:
@@ -191,7 +193,7 @@ def _intended(policy: Decide, thresholds: Thresholds, probability: float, costs:
 
 
 def cost_of(action: str, happened: bool, costs: ExampleCosts) -> float:
-    """The cost of the action on an example once its outcome is known; abstaining costs what approving does."""
+    """The cost of an action on an example whose outcome is known; abstaining costs the same as approving."""
     if action == REVIEW:
         return costs.review or 0.0
     if action == DECLINE:

@@ -1,7 +1,7 @@
-"""Traces a lambda over an event into an expression that every engine can evaluate.
+"""Traces a function of an event into an expression that every engine can evaluate.
 
-`trace(lambda r: (r.stars >= 4) & (r.device != "tv"))` calls the lambda with a probe that records what is done to
-it. Python's `and`, `or`, `not` and chained comparisons cannot be recorded, so they raise with the correction.
+`trace(lambda r: (r.stars >= 4) & (r.device != "tv"))` calls the lambda with a probe that records the operations on it.
+Python's `and`, `or`, `not` and chained comparisons cannot be recorded: they raise an error that names the replacement.
 """
 
 import operator
@@ -44,7 +44,7 @@ class Expression(msgspec.Struct, frozen=True):
         return set().union(*(arg.fields() for arg in self.args if isinstance(arg, Expression)))
 
     def text(self) -> str:
-        """As text for people."""
+        """The expression as readable text."""
         if self.op == "field":
             return str(self.args[0])
         if self.op == "constant":
@@ -71,7 +71,7 @@ class Expression(msgspec.Struct, frozen=True):
 
 
 class _Probe:
-    __hash__ = None  # type: ignore[assignment]  # a probe equals nothing: == records
+    __hash__ = None  # type: ignore[assignment]  # == records, so a probe has no equality
 
     def __init__(self, expression: Expression) -> None:
         self._expression = expression
@@ -123,7 +123,7 @@ def _expression_of(value: object) -> Expression:
 
 
 def trace(function: Callable[[Any], Any]) -> Expression:
-    """Record what `function` does to its one argument; raises `BadDeclaration` for what cannot be recorded."""
+    """The operations of `function` on its argument; raises `BadDeclaration` for one that cannot be recorded."""
     try:
         result = function(_Probe(Expression("event", ())))
     except (TypeError, AttributeError) as error:
@@ -134,7 +134,7 @@ def trace(function: Callable[[Any], Any]) -> Expression:
 
 
 def expression_of(plain: Sequence[Any]) -> Expression:
-    """The expression that `Expression.plain` wrote down."""
+    """The expression for which `Expression.plain` returned `plain`."""
     op, *args = plain
     if op in ("field", "constant"):
         return Expression(op, (args[0],))
@@ -144,8 +144,9 @@ def expression_of(plain: Sequence[Any]) -> Expression:
 def compile_python(expression: Expression) -> Callable[[Any], Any]:
     """The expression as a function of one event.
 
-    Arithmetic with a missing operand, by zero or beyond what a double holds is None; a comparison with a missing value
-    is False (`==` and `!=` compare None as a value); in `&`, `|` and `~` missing is False. A choice is its value.
+    The result of arithmetic is None if an operand is missing, for a division by zero and for results that a double
+    cannot hold. A comparison with a missing value is False, but `==` and `!=` compare None like any value. `&`, `|` and
+    `~` treat missing as False. An enum member stands for its value.
     """
     if expression.op == "field":
         return _field(expression.args[0])

@@ -1,7 +1,7 @@
 """Metrics of experiments, declared from events: what users do after they were first answered by an arm.
 
-Each is a number of a unit (such as a user), over what it did within a window that begins with its first exposure. They
-are inert; the room `experiments` computes and compares them.
+Each metric is a number for a unit, such as a user, computed from its events in a window that begins with its first
+exposure. Metrics are plain values; the room `experiments` computes and compares them.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ MetricKind = Literal[
 
 ROLES = ("primary", "secondary", "guardrail")
 LOSSES = ("absolute_error", "squared_error", "bias", "log_loss", "brier", "accuracy", "pinball", "coverage")
-"""What `model` can say of one prediction once its label is final; each is a mean over predictions."""
+"""The losses of `model`: computed for each prediction whose label is final, then averaged over predictions."""
 HIGH_LOSSES = ("accuracy", "coverage")
 
 
 class EventTotal(msgspec.Struct, frozen=True):
-    """A sum over the events of a unit that pass `where`: of the number `value`, or 1 each where `counted`.
+    """A sum over the events of a unit that satisfy `where`: of the number `value`, or of 1 each with `counted`.
 
-    With `value` and `counted`, events that hold no such number count nothing.
+    With both `value` and `counted`, only the events that have the number are counted.
     """
 
     event: type
@@ -40,13 +40,13 @@ class EventTotal(msgspec.Struct, frozen=True):
 class ExperimentMetric(msgspec.Struct, frozen=True, kw_only=True):
     """One declared metric, made by the functions of `fb.metric`.
 
-    `numerator`, `denominator`: sums over a unit's events. `at_least`: of a rate, how many events make a unit count.
-    `after_us`, `within_us`: events count in `[exposure + after, exposure + within]`. `before_us`: the adjustment
-    (CUPED) reads the same in `[exposure - before, exposure)`, 0 for none. `late_us`: how long after its window a unit
-    waits for events that become known late. `cap`: a unit's total counts up to this (winsorized). `margin`: the loss
-    that is still acceptable, in the metric's own units. `weight`: its share of the false-discovery budget, None for
-    the usual one. `by`: the field of the events that names the unit, "" for the one that refers to its entity.
-    `loss`, `label`: of a model metric, what is measured against which label.
+    `numerator`, `denominator`: sums over a unit's events. `at_least`: for a rate, the number of events from which a
+    unit counts as 1. `after_us`, `within_us`: events count in `[exposure + after, exposure + within]`. `before_us`: the
+    adjustment (CUPED) uses the same sums over `[exposure - before, exposure)`; 0 for no adjustment. `late_us`: how long
+    to wait after the end of a unit's window for events that become known late. `cap`: the maximum of a unit's total
+    (winsorizing). `margin`: the acceptable loss, in the unit of the metric. `weight`: its share of the false discovery
+    budget, None for an equal share. `by`: the field of the events that names the unit; "" for the field that refers to
+    the unit's entity. `loss`, `label`: for a model metric, the loss and the label.
     """
 
     kind: MetricKind
@@ -91,10 +91,10 @@ def rate(
     before: str = "0s",
     **others: Any,
 ) -> ExperimentMetric:
-    """The share of units with `at_least` such events: conversion, or complaint with `better="low"`.
+    """The share of units with at least `at_least` such events: a conversion rate, or a complaint rate (`better="low"`).
 
-    Without `before` its interval holds from the first unit on, without any approximation. `others`: `role`, `better`,
-    `margin`, `weight`, `late`, `by`, as in `count_per_unit`. Raises `BadDeclaration`.
+    Without `before`, its interval is exact for any number of units. `others`: `role`, `better`, `margin`, `weight`,
+    `late`, `by`, as in `count_per_unit`. Raises `BadDeclaration`.
     """
     if not isinstance(at_least, int) or isinstance(at_least, bool) or at_least < 1:
         raise BadDeclaration("at_least of metric.rate", "an integer from 1", at_least)
@@ -111,7 +111,7 @@ def retention(
     before: str = "0s",
     **others: Any,
 ) -> ExperimentMetric:
-    """The share of units that come back: with such an event from `after` to `within` past their first exposure."""
+    """The share of units that return: that have such an event between `after` and `within` after the first exposure."""
     total = _total("retention", event, where)
     return _metric("retention", total, within=within, before=before, after=after, **others)
 
@@ -125,14 +125,14 @@ def count_per_unit(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """Events a unit, those without any among them.
+    """The mean number of events per unit, including units without any.
 
-    `within`: how long after its first exposure a unit's events count. `before`: how long before it the same is read to
-    make the interval narrower (CUPED); as long as `within` by default, "0s" for none. `winsorize`: what a unit counts
-    at most, fixed before the start. `others`: `role` "primary", "secondary" or "guardrail"; `better` "high" or "low";
-    `margin`: the loss that is still acceptable, in the metric's own units; `weight`: its share of the false-discovery
-    budget; `late`: how long to wait for events that become known late; `by`: the field that names the unit.
-    Raises `BadDeclaration`.
+    `within`: how long after its first exposure a unit's events count. `before`: how long before the exposure the same
+    events are counted to narrow the interval (CUPED); by default as long as `within`, "0s" for no adjustment.
+    `winsorize`: the maximum of a unit's number, to be fixed before the start. `others`: `role`, "primary", "secondary"
+    or "guardrail"; `better`, "high" or "low"; `margin`, the acceptable loss, in the unit of the metric; `weight`, its
+    share of the false discovery budget; `late`, how long to wait for events that become known late; `by`, the field
+    that names the unit. Raises `BadDeclaration`.
     """
     total = _total("count_per_unit", event, where)
     return _metric("count_per_unit", total, within=within, before=before, winsorize=winsorize, **others)
@@ -148,7 +148,10 @@ def total_per_unit(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """The sum of a number over a unit's events, 0 for a unit without any. The others as in `count_per_unit`."""
+    """The mean per unit of the sum of a number over its events; 0 for a unit without any.
+
+    `value`: the number, as a function of an event. Other arguments: as in `count_per_unit`.
+    """
     total = _total("total_per_unit", event, where, value)
     return _metric("total_per_unit", total, within=within, before=before, winsorize=winsorize, **others)
 
@@ -163,7 +166,7 @@ def revenue(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """Money a unit: `total_per_unit` over a week. A few large buyers make it noisy: `winsorize` at what is rare."""
+    """Money per unit: `total_per_unit` over a week. A few large buyers make it noisy; `winsorize` limits that."""
     total = _total("revenue", event, where, value)
     return _metric("revenue", total, within=within, before=before, winsorize=winsorize, **others)
 
@@ -178,8 +181,11 @@ def mean(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """The mean of a number over all events, such as stars a rating. Units are compared, not events: one unit's events
-    are not independent (delta method). The others as in `count_per_unit`."""
+    """The mean of a number over all events, such as stars per rating.
+
+    The interval is over units, because the events of one unit are not independent (delta method). Other arguments: as
+    in `count_per_unit`.
+    """
     total = _total("mean", event, where, value)
     events = msgspec.structs.replace(total, counted=True)
     return _metric("mean", total, events, within=within, before=before, winsorize=winsorize, **others)
@@ -194,8 +200,11 @@ def ratio(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """One total over another, such as clicks a view: two of `count_per_unit`, `total_per_unit` or `revenue`, whose
-    windows this one replaces. The others as in `count_per_unit`."""
+    """The ratio of two totals, such as clicks per view.
+
+    `numerator`, `denominator`: made by `count_per_unit`, `total_per_unit` or `revenue`; their windows are replaced by
+    that of the ratio. Other arguments: as in `count_per_unit`.
+    """
     for name, part in (("numerator", numerator), ("denominator", denominator)):
         kinds = ("count_per_unit", "total_per_unit", "revenue")
         if not isinstance(part, ExperimentMetric) or part.kind not in kinds:
@@ -213,9 +222,10 @@ def model(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """How well what was predicted fits the label once it is final: a mean over the predictions of each unit's window.
+    """The mean loss of predictions against their final labels, over the predictions in each unit's window.
 
-    `loss`: one of `LOSSES`. `label`: of the task, its first one by default. The others as in `count_per_unit`.
+    `loss`: one of `LOSSES`. `label`: a label of the task; by default the first. Other arguments: as in
+    `count_per_unit`.
     """
     if loss not in LOSSES:
         raise BadDeclaration("loss of metric.model", f"one of {', '.join(LOSSES)}", loss)
@@ -233,8 +243,11 @@ def label(
     winsorize: float | None = None,
     **others: Any,
 ) -> ExperimentMetric:
-    """The mean of a label of the task over the responses of each unit's window: of a list, how many of its items have
-    it; of a label with a value, that value where it is known. The others as in `count_per_unit`."""
+    """The mean of a label of the task over the responses in each unit's window.
+
+    For a list, it is the number of its items with the label; for a label with a value, that value, where it is known.
+    Other arguments: as in `count_per_unit`.
+    """
     if not isinstance(name, str) or not name:
         raise BadDeclaration("name of metric.label", "the name of a label of the task, such as 'positive'", name)
     return _metric("label", within=within, before=before, winsorize=winsorize, label=name, **others)

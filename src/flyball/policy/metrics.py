@@ -12,7 +12,7 @@ _FORM = re.compile(
 
 
 class MetricName(msgspec.Struct, frozen=True):
-    """A name in its parts. `argument`: such as the cutoff of a list; `slice`: such as "history_length=0"."""
+    """The parts of a name. `argument`: for example the cutoff of a list; `slice`: for example "history_length=0"."""
 
     metric: str
     argument: float | None = None
@@ -35,7 +35,7 @@ class MetricName(msgspec.Struct, frozen=True):
 
 
 def parse_metric(text: str) -> MetricName:
-    """The parts of a metric's name; raises `BadDeclaration` for what cannot be one.
+    """The parts of a metric's name; raises `BadDeclaration` for a text that cannot be one.
 
     >>> str(parse_metric("ndcg@20")), parse_metric("click:auc/group=F").slice
     ('ndcg@20', 'group=F')
@@ -49,11 +49,11 @@ def parse_metric(text: str) -> MetricName:
 
 
 class MetricGate(msgspec.Struct, frozen=True):
-    """A bound on one metric that every version must hold before it may serve.
+    """A bound on one metric that every version must satisfy before it may serve.
 
-    `at_least`, `at_most`: bounds. `above`: the value itself must be above it. `certain`: the whole interval must be on
-    the right side of the bound, not only the value. `refuted`: it fails only where the whole interval is on the wrong
-    side, so that few examples refute nothing. `why`: what it means when the gate fails, "" for nothing to add.
+    `at_least`, `at_most`: bounds of the value; `above`: an exclusive lower bound. `certain`: the whole interval must be
+    on the right side, not only the value. `refuted`: the gate fails only if the whole interval is on the wrong side, so
+    that few examples do not fail it. `why`: what a failure means, "" for nothing to add.
     """
 
     name: str

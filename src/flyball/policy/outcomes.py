@@ -1,8 +1,8 @@
 """Declares which events count as an outcome of a response.
 
-Spans of time are closed: two events exactly `within` apart are within it, and an event exactly `within` after a
-response still counts as its outcome. `together` is the one place that says so; training, online state and outcomes
-all decide by it.
+Time spans are closed: two events exactly `within` apart are within the span, and an event exactly `within` after a
+response still counts as its outcome. Only `together` implements this rule; training, online state and outcomes all call
+it.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,8 +15,7 @@ from flyball.policy.expressions import Expression, trace
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """At least `at_least` events of type `event` that satisfy `where`, the first and last of them `within_us` apart
-    at most."""
+    """At least `at_least` events of type `event` that satisfy `where`, all of them within `within_us`."""
 
     event: type
     where: Expression | None
@@ -31,7 +30,7 @@ class AnyOf(msgspec.Struct, frozen=True):
 
 
 class Value(msgspec.Struct, frozen=True):
-    """A number read from an event, such as the stars of a rating; the latest by time counts."""
+    """A number read from an event, such as the stars of a rating; of several events the latest counts."""
 
     event: type
     expression: Expression
@@ -40,9 +39,9 @@ class Value(msgspec.Struct, frozen=True):
 def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: int = 1, within: str = "1d") -> Outcome:
     """Declare an outcome per (user, item).
 
-    `within`: how far the first and the last of the `at_least` events may lie apart, and how long after a response an
-    event still counts as its outcome; exactly so long still counts, in both. Raises `BadDeclaration` for what is no
-    event type, a count below 1 or a filter that cannot be traced.
+    `within`: the longest time between the first and the last of the `at_least` events, and also the longest time after
+    a response at which an event counts as its outcome; both are inclusive. Raises `BadDeclaration` if `event` is not an
+    event type, for a count below 1 and for a filter that cannot be traced.
     """
     name = _event_name("outcome", event)
     if not isinstance(at_least, int) or isinstance(at_least, bool) or at_least < 1:
@@ -65,14 +64,14 @@ def any_of(*outcomes: Outcome | AnyOf) -> AnyOf:
 
 
 def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
-    """The single outcomes behind a declaration (none for None)."""
+    """The single outcomes that a declaration consists of; none for None."""
     if declared is None:
         return ()
     return declared.outcomes if isinstance(declared, AnyOf) else (declared,)
 
 
 def together(first_at: Any, last_at: Any, within_us: int) -> Any:
-    """Whether two timestamps are within one span, both ends included; integers, arrays or polars expressions.
+    """Whether two timestamps are at most `within_us` apart; integers, arrays or polars expressions.
 
     >>> together(0, 60, 60), together(0, 61, 60)
     (True, False)
@@ -81,9 +80,9 @@ def together(first_at: Any, last_at: Any, within_us: int) -> Any:
 
 
 def first_hold(ats: Sequence[int], at_least: int, within_us: int, start: int = 0) -> int | None:
-    """The index of the event with which `at_least` of `ats` (ascending) first are within a span; None for never.
+    """The index of the first of `ats` (ascending) that completes `at_least` times within a span; None if none does.
 
-    `start`: of the events before that index it is known that they do not complete one.
+    `start`: the first index to check; those before it are known not to complete a span.
 
     >>> first_hold([0, 50, 90, 100], at_least=3, within_us=60)
     3
@@ -104,7 +103,7 @@ def value(event: type, of: Callable[[Any], Any]) -> Value:
 
 
 def _event_name(what: str, event: type) -> str:
-    """The name of an event type; raises `BadDeclaration` where it is declared, not where it is first used."""
+    """The name of an event type; raises `BadDeclaration` at once, where the outcome is declared."""
     if not isinstance(event, type):
         raise BadDeclaration(f"first argument of {what}", "an event type, a class of fb.Event", event)
     return event.__name__

@@ -1,7 +1,7 @@
 """Chooses the number to promise when being late costs more than being early.
 
-The promise that costs least is a quantile: late / (late + early) of what may happen (the newsvendor's critical ratio:
-Arrow, Harris and Marschak, "Optimal Inventory Policy", Econometrica 1951).
+The promise with the lowest expected cost is the quantile late / (late + early) of the predicted distribution, the
+critical ratio of the newsvendor problem: Arrow, Harris and Marschak, "Optimal Inventory Policy", Econometrica 1951.
 """
 
 from bisect import bisect_right
@@ -17,7 +17,7 @@ _NORMAL = NormalDist()
 
 
 class Quote(msgspec.Struct, frozen=True):
-    """Costs of a unit of time (or of whatever is predicted) too little and too much; made by `quote`."""
+    """The costs of promising one unit (of time, or of what is predicted) too little and too much; made by `quote`."""
 
     late: float
     early: float
@@ -28,7 +28,7 @@ class Quote(msgspec.Struct, frozen=True):
         return self.late / (self.late + self.early)
 
     def check(self, quantiles: Sequence[float]) -> None:
-        """Raise `BadDeclaration` where the quantile is outside the predicted ones (ascending)."""
+        """Raise `BadDeclaration` if the quantile is outside the predicted `quantiles` (ascending)."""
         if not quantiles or not 0 < quantiles[0] <= self.level <= quantiles[-1] < 1:
             known = f"{quantiles[0]:g} to {quantiles[-1]:g}" if quantiles else "none"
             must = f"within the predicted quantiles ({known}): predict further ones or change the costs"
@@ -37,8 +37,10 @@ class Quote(msgspec.Struct, frozen=True):
             )
 
     def of(self, quantiles: Sequence[float], values: Sequence[float]) -> float:
-        """The promise, between the predicted `values` of the two nearest `quantiles` (both ascending), as if what may
-        happen were normally distributed between them: a straight line would promise too much."""
+        """The promise, interpolated between the predicted `values` of the two nearest `quantiles` (both ascending).
+
+        The interpolation assumes a normal distribution between them; a linear one would promise too much.
+        """
         self.check(quantiles)
         above = min(bisect_right(quantiles, self.level), len(quantiles) - 1)
         below = max(above - 1, 0)
@@ -52,7 +54,7 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 def quote(late: float, early: float) -> Quote:
-    """Promise the number whose expected cost is least: each unit too little costs `late`, too much `early`.
+    """Promise the number with the lowest expected cost: a unit too little costs `late`, a unit too much `early`.
 
     Raises `BadDeclaration` for costs that are not above 0.
 

@@ -10,16 +10,17 @@ from flyball.core import BadDeclaration, parse_duration
 from flyball.policy.metrics import MetricGate, parse_metric
 
 GUARDRAILS = {"failed": 0.01, "late": 0.01, "empty": 0.01, "slow": 0.02}
-"""{guardrail: the rise in the share of answers that is accepted}. failed: the version did not answer and a fallback
-did; late: because its deadline came first; empty: nothing in the answer; slow: slower than what one in a hundred of the
-champion's answers took, by a half."""
+"""{guardrail: the accepted rise of its share of responses}. failed: the version did not answer, so a fallback did;
+late: it did not answer before the deadline; empty: the response holds nothing; slow: it took more than 1.5 times the 99
+%
+quantile of the champion's latency."""
 WATCH = "7d"
 
 
 class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a version comes before users: what `fb.canary` and its like make. Shares are in ten-thousandths.
+    """How a version is released to users; made by `fb.canary`, `fb.ab` and so on. Shares are in ten-thousandths.
 
-    `kind`: as in `releases.Release`, whose other fields of the same names these are.
+    `kind` and the other fields mean the same as in `releases.Release`.
     """
 
     kind: str
@@ -44,7 +45,7 @@ class ReleasePlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def full_rollout() -> ReleasePlan:
-    """All users at once, after the gates pass: `immediate()` by its former name."""
+    """The former name of `immediate()`: release to all users at once, after the gates pass."""
     return immediate()
 
 
@@ -58,11 +59,10 @@ def immediate(
     unit: str | Sequence[str] = (),
     alpha: float = 0.01,
 ) -> ReleasePlan:
-    """All users at once, after the gates pass; then watched for as long as `watch` says, and rolled back by itself when
-    a guardrail is shown to be broken against what the champion before it did.
+    """Release to all users at once, after the gates pass. This is the default of an application and needs no traffic.
 
-    This needs no traffic to get through, and is what an application does that says nothing. The arguments are those of
-    `canary`. Raises `BadDeclaration`.
+    For the time `watch`, the version is rolled back automatically if a guardrail is significantly worse than under the
+    previous champion. The arguments are those of `canary`. Raises `BadDeclaration`.
     """
     return _plan(
         "immediate",
@@ -99,22 +99,22 @@ def canary(
     alpha: float = 0.01,
     answers: int = 2_000,
 ) -> ReleasePlan:
-    """A growing share of the users, in per cent: `canary(1, 5, 25, 50, 100)`, the last step makes it the champion.
+    """Release to a growing share of the users, in percent: `canary(1, 5, 25, 50, 100)`. The last step promotes it.
 
-    A step lasts at least `step_time` and until every guardrail is shown to be safe by its margin and every `success`
-    metric to be not worse by its own ({metric: margin}); until then it waits, and is held after `patience`, or when no
-    answer came for `silence`. `guardrails`: {name: margin}, see `GUARDRAILS`; `harmful`: {label: margin}, outcomes that
-    must not become more frequent, such as a hide or a chargeback. A guardrail shown to be broken aborts at once, and
-    within `watch` after the last step still rolls back. `shadow`: for how long it first answers beside the champion,
-    unseen, at least; the first step comes when, besides, every guardrail is shown to be safe by its whole margin there.
-    `shadow_sample`, `shadow_slices`: `sample` and `slices` of `shadow`.
+    A step ends when `step_time` has passed, every guardrail is shown to be safe by its margin, and every metric in
+    `success` ({metric: margin}) is shown to be not worse by its margin. The release is held if that takes longer than
+    `patience`, or if no response came for `silence`. `guardrails`: {name: margin}, see `GUARDRAILS`. `harmful`: {label:
+    margin}, outcomes that must not become more frequent, such as a hide or a chargeback. If a guardrail is shown to be
+    broken, the release is aborted at once; within `watch` after the last step, it is rolled back. `shadow`: how long,
+    at least, the version first answers in shadow; the first step also waits until every guardrail is shown there to be
+    safe by its whole margin. `shadow_sample`, `shadow_slices`: `sample` and `slices` of `shadow`.
 
-    `unit`: the field of the request whose value keeps its arm, or several, the first present one; default: the
-    request's key. `only`: {field: value or values}: the requests that take part. `overrides`: {"candidate": {field:
-    values}}: who has the arm in any case. `layer`, `traffic`: releases of one layer share no unit; this one takes
-    `traffic` per cent of it. `holdout`: per cent of units that no release reaches for `holdout_for`. `alpha`: the
-    chance, over the whole release, of aborting for a harm that is none. `answers`: how many of both arms the
-    intervals are to be narrowest at. Raises `BadDeclaration`.
+    `unit`: the field of the request by which arms are assigned, or several, of which the first present one counts;
+    default: the request's key. `only`: {field: value or values}, the requests that take part. `overrides`:
+    {"candidate": {field: values}}, requests that always get the arm. `layer`, `traffic`: releases of one layer share no
+    unit; this release takes `traffic` percent of its layer. `holdout`: percent of units that no release reaches for
+    `holdout_for`. `alpha`: the probability, over the whole release, of an abort without harm. `answers`: the number of
+    responses, of both arms together, at which intervals are narrowest. Raises `BadDeclaration`.
     """
     shares = tuple(_share(f"step of {_CANARY}", step) for step in (steps or (1, 5, 25, 50, 100)))
     if list(shares) != sorted(set(shares)) or shares[-1] != 10_000:
@@ -163,10 +163,11 @@ def ab(
     alpha: float = 0.01,
     answers: int = 2_000,
 ) -> ReleasePlan:
-    """Fixed shares for each arm, {"control": 1, "candidate": 1} by default, until a person decides.
+    """An A/B test: fixed shares for the arms until a person decides.
 
-    Guardrails abort as in `canary`, whose arguments these are; nothing is promoted by itself. `days`: the planned
-    length, after which it is held. Raises `BadDeclaration`.
+    `weights`: {arm: weight}, by default {"control": 1, "candidate": 1}. `days`: the planned length, after which the
+    release is held. Guardrails abort as in `canary`; no version is promoted automatically. Other arguments: as in
+    `canary`. Raises `BadDeclaration`.
     """
     constants = {"patience_us": _positive("days", days) * 86_400e6, "n_best": float(_count_above_0("answers", answers))}
     return _plan(
@@ -199,12 +200,12 @@ def bandit(
     group: str = "",
     **others: Any,
 ) -> ReleasePlan:
-    """Shares that follow what the arms bring in: each `every`, by `policy`, from the label `reward` of answers.
+    """A multi-armed bandit: every `every`, the shares of the arms are updated from the label `reward` of responses.
 
-    `policy`: "thompson", "ucb" or "epsilon-greedy". `explore`: the share that is divided evenly among all arms whatever
-    they bring in, so that each answer's propensity is above 0. `group`: a field of the request whose values have shares
-    of their own (a contextual bandit by group). `weights`: the shares until the first look. `others`: as in `ab`.
-    Raises `BadDeclaration`.
+    `policy`: "thompson", "ucb" or "epsilon-greedy". `explore`: the share that is always divided evenly among the arms,
+    so that the propensity of every response is above 0. `group`: a field of the request; each of its values has its own
+    shares (a contextual bandit by group). `weights`: the shares before the first update. `others`: as in `ab`. Raises
+    `BadDeclaration`.
     """
     if not isinstance(group, str):
         raise BadDeclaration("group of bandit(...)", "a field of the request", group)
@@ -230,12 +231,12 @@ BANDIT_POLICIES = ("epsilon-greedy", "thompson", "ucb")
 def switchback(
     period: str = "1h", *, burn_in: str = "0s", days: float = 14, unit: str | Sequence[str] = (), **others: Any
 ) -> ReleasePlan:
-    """All requests of one stretch of time go to one arm, drawn again for each: for where one unit's answer affects
-    another's, such as drivers of one city.
+    """A switchback: all requests of one period go to one arm, which is drawn again for each period.
 
-    `burn_in`: how much of each stretch's beginning is left out, where the one before still has an effect. `unit`: a
-    field, such as a city, whose stretches are drawn apart. `others`: as in `ab`, of which a switchback takes the whole
-    layer. Raises `BadDeclaration`.
+    It is for units that affect each other, such as the drivers of one city. `burn_in`: the time at the beginning of
+    each period that is left out, because the previous period still has an effect. `unit`: a field, such as a city;
+    periods are drawn independently for each of its values. `others`: as in `ab`; a switchback takes its whole layer.
+    Raises `BadDeclaration`.
     """
     plan = ab(days=days, unit=unit, **others)
     if plan.traffic != 10_000:
@@ -260,13 +261,13 @@ def interleave(
     unit: str | Sequence[str] = (),
     **others: Any,
 ) -> ReleasePlan:
-    """Lists drafted from the champion's list and those of other versions (team draft): every user compares them, which
-    needs far fewer users than a split. For tasks that answer with lists.
+    """Team draft interleaving: each list is drafted from the lists of the champion and other versions.
 
-    `rankers`: names of the arms beside control, one for each version, up to 3; default: "candidate". `credit`: the
-    label that an item earns credit by for the version that placed it; default: the task's first. `within`: how long
-    after its first drafted list a unit's lists count. `others`: as in `ab`, without weights, since all arms share every
-    list. Raises `BadDeclaration`.
+    Every user compares the versions, so it needs far fewer users than an A/B test. Only for tasks that answer with
+    lists. `rankers`: names of the arms besides control, one for each version, up to 3; default: "candidate". `credit`:
+    the label of an item that counts as a win for the version that placed it; default: the task's first label. `within`:
+    how long after its first drafted list the lists of a unit count. `others`: as in `ab`, without weights, because all
+    arms take part in every list. Raises `BadDeclaration`.
     """
     names = rankers or ("candidate",)
     if len(names) > MOST_RANKERS or len({"control", *names}) != len(names) + 1 or not all(map(_is_name, names)):
@@ -282,7 +283,7 @@ def interleave(
 
 
 MOST_RANKERS = 3
-"""Beside control: the exact propensities of a draft of four lists take 10 ms, of two 0.1 ms."""
+"""Versions besides control. The exact propensities of a draft take 10 ms for four lists, 0.1 ms for two."""
 
 
 def _is_name(name: Any) -> bool:
@@ -290,8 +291,8 @@ def _is_name(name: Any) -> bool:
 
 
 SHADOW_CONSTANTS = {"shadow_answers": 1_000.0, "shadow_budget": 0.5}
-"""Of every release that may be a shadow: the least number of answers before it advances by itself, and the
-share of one processor's time that it may take."""
+"""Constants of every release that may run as a shadow: the minimum number of responses before it advances
+automatically, and the share of one processor's time that it may take."""
 
 
 def shadow(
@@ -303,12 +304,12 @@ def shadow(
     budget: float = 0.5,
     **others: Any,
 ) -> ReleasePlan:
-    """The candidate answers `sample` per cent of the requests beside the champion, a moment later and in a process of
-    its own that may take `budget` of one processor's time; users see nothing of it.
+    """A shadow release: the candidate answers `sample` percent of the requests too, and users never see its responses.
 
-    A guardrail shown to be broken aborts; after `days` it is held. It never advances by itself: a person lets it
-    advance to a canary of `steps`, promotes, finishes or aborts it. `slices`: fields of the request whose values are
-    counted apart, too. `others`: as in `canary`. Raises `BadDeclaration`.
+    It answers shortly after the champion, in its own process, which may take `budget` of one processor's time. If a
+    guardrail is shown to be broken, the release is aborted; after `days` it is held. It does not advance automatically:
+    a person advances it to a canary with `steps`, promotes, finishes or aborts it. `slices`: fields of the request;
+    responses are also counted by their values. `others`: as in `canary`. Raises `BadDeclaration`.
     """
     if "shadow" in others or "patience" in others:
         raise BadDeclaration(
@@ -322,9 +323,9 @@ def shadow(
 
 
 def as_shadow(plan: ReleasePlan, sample: float | None = None) -> ReleasePlan:
-    """The shadow that comes before a release by `plan`: guardrails and steps as declared there, where it has some.
+    """The shadow release that precedes a release by `plan`, with the same guardrails and, if it has any, steps.
 
-    `sample`: per cent of the requests (default: as declared). Raises `BadDeclaration`.
+    `sample`: percent of the requests (default: as declared). Raises `BadDeclaration`.
     """
     own = plan if plan.kind in ("canary", "shadow") else msgspec.structs.replace(shadow(), guardrails=plan.guardrails)
     sampled = own.sampled if sample is None else _share("sample of a shadow", sample) / 10_000
@@ -378,10 +379,10 @@ def _plan(
     )
 
 
-def _share(what: str, per_cent: Any) -> int:
-    if not isinstance(per_cent, int | float) or isinstance(per_cent, bool) or not 0.01 <= per_cent <= 100:
-        raise BadDeclaration(what, "per cent, from 0.01 to 100", per_cent)
-    return round(per_cent * 100)
+def _share(what: str, percentage: Any) -> int:
+    if not isinstance(percentage, int | float) or isinstance(percentage, bool) or not 0.01 <= percentage <= 100:
+        raise BadDeclaration(what, "a percentage from 0.01 to 100", percentage)
+    return round(percentage * 100)
 
 
 def _margins(what: str, margins: Mapping[str, float] | None) -> dict[str, float]:
@@ -435,7 +436,7 @@ def _count_above_0(what: str, number: Any) -> int:
 
 
 class Gates(msgspec.Struct, frozen=True):
-    """What every version must pass before it may serve, beside the gates of its task."""
+    """The gates that every version must pass before it may serve, in addition to those of its task."""
 
     min_examples: int
     max_loss: float
@@ -454,11 +455,11 @@ def gates(
 ) -> Gates:
     """Set the gates.
 
-    `min_examples`: units (such as users) in the evaluation set, below it nothing can be said. `max_loss`: the share of
-    the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: median time of one answer.
-    `max_fit`: how long one fit may take; one that takes longer is ended and rejected. `at_least`, `at_most`: {metric:
-    bound}, such as `at_least={"coverage@20": 0.1}`: the whole 95 % interval must be on the right side. A bound on a
-    metric that a gate of the task uses replaces that gate. Raises `BadDeclaration`.
+    `min_examples`: the minimum number of units, such as users, in the evaluation set. `max_loss`: the largest share of
+    the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: the longest median time of
+    a response. `max_fit`: the longest time of a fit; one that takes longer is stopped and rejected. `at_least`,
+    `at_most`: {metric: bound}, such as `at_least={"coverage@20": 0.1}`; the whole 95 % interval must be on the right
+    side. A bound on a metric that a gate of the task uses replaces that gate. Raises `BadDeclaration`.
     """
     _check_numbers({"min_examples": min_examples, "max_loss": max_loss})
     bounds = {"at_least": dict(at_least or {}), "at_most": dict(at_most or {})}

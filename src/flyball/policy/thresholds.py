@@ -1,8 +1,9 @@
 """Thresholds of decisions, chosen on examples whose labels are mature.
 
-The odds of all probabilities are scaled by one factor: with the costs of each example it moves every threshold at once.
-Of factors whose cost differs by a quarter of its standard error at most, the one nearest to 1 is taken (a weak form of
-the rule of Breiman et al., "Classification and Regression Trees", 1984), so that noise alone moves nothing.
+The odds of all probabilities are multiplied by one factor, which moves the thresholds of all examples, whatever their
+costs. Among the factors whose cost is within a quarter of a standard error of the lowest, the one nearest to 1 is
+chosen, so that noise alone does not move thresholds: a weak form of the one-standard-error rule of Breiman et al.,
+"Classification and Regression Trees", 1984.
 """
 
 from typing import Any
@@ -18,14 +19,15 @@ ODDS = tuple(2.0 ** (step / 2) for step in range(-12, 13))
 """The factors that are tried, from 1/64 to 64."""
 
 _NOISE = 0.25
-"""Standard errors. On planted payments 1 leaves odds that are 8 times too low as they are (20 % of the cost lost on
-1,000 examples, 3 % with a quarter), and 0 moves right ones for nothing (1.4 % lost on 20,000, 1.0 % with a quarter)."""
+"""In standard errors. Measured on simulated payments: with 1, odds that are 8 times too low are not corrected (20 % of
+the cost lost on 1,000 examples; 3 % with a quarter); with 0, correct odds are moved (1.4 % lost on 20,000; 1.0 % with a
+quarter)."""
 
 _CODE = {action: code for code, action in enumerate(ACTIONS)}
 
 
 class CostColumns(msgspec.Struct, frozen=True):
-    """The costs of many examples, float64 (n,) each; `review`: None where nothing is reviewed."""
+    """The costs of many examples, float64 (n,) each; `review`: None if there are no reviews."""
 
     false_approve: NDArray[np.float64]
     false_decline: NDArray[np.float64]
@@ -35,7 +37,7 @@ class CostColumns(msgspec.Struct, frozen=True):
         return len(self.false_approve)
 
     def take(self, rows: NDArray[Any]) -> "CostColumns":
-        """Those of some examples."""
+        """The costs of some examples; `rows`: indexes or a bool for each."""
         review = None if self.review is None else self.review[rows]
         return CostColumns(self.false_approve[rows], self.false_decline[rows], review)
 
@@ -53,7 +55,7 @@ def cost_columns(costs: list[ExampleCosts]) -> CostColumns:
 def intended_actions(
     policy: Decide, thresholds: Thresholds, probability: Doubles, costs: CostColumns
 ) -> NDArray[np.int8]:
-    """What `decide_one` intends for many examples, bit for bit: indexes into `ACTIONS`, (n,)."""
+    """The intended action of `decide_one` for many examples, exactly: indexes into `ACTIONS`, int8 (n,)."""
     shifted = probability * thresholds.odds
     happens = shifted / (shifted + (1 - probability))
     approved, declined = happens * costs.false_approve, (1 - happens) * costs.false_decline
@@ -68,7 +70,7 @@ def intended_actions(
 
 
 def costs_of_decisions(actions: NDArray[np.int8], actual: NDArray[Any], costs: CostColumns) -> Doubles:
-    """What each decision came to, (n,): `actions` are indexes into `ACTIONS`, `actual` is 0 or 1."""
+    """The cost of each decision, float64 (n,). `actions`: indexes into `ACTIONS`; `actual`: 0 or 1."""
     happened = np.asarray(actual) > 0
     approved = np.where(happened, costs.false_approve, 0.0)
     declined = np.where(happened, 0.0, costs.false_decline)
@@ -77,8 +79,8 @@ def costs_of_decisions(actions: NDArray[np.int8], actual: NDArray[Any], costs: C
 
 
 class ThresholdChoice(msgspec.Struct, frozen=True):
-    """`thresholds`: the chosen. `odds`, `cost`: the factors tried and the mean cost of an example under each, both of
-    one length. `note`: what a person should know, "" for nothing."""
+    """`thresholds`: the chosen ones. `odds`, `cost`: the factors that were tried and the mean cost of an example with
+    each, of equal length. `note`: a remark for the reader, "" for none."""
 
     thresholds: Thresholds
     odds: tuple[float, ...] = ()
@@ -94,10 +96,11 @@ def choose_thresholds(
     day_of: SignedInts,
     weight: NDArray[Any] | None = None,
 ) -> ThresholdChoice:
-    """The thresholds that cost least on examples that were not trained on.
+    """The thresholds with the lowest cost on examples that were not used for training.
 
-    `probability`, `actual` (0 or 1), `weight`: (n,); `day_of`: int64 (n,), the day of each: a day's examples err
-    together, and reviews are counted by day. Raises `BadInput` for columns of different lengths or no example.
+    `probability`, `actual` (0 or 1), `weight`: (n,). `day_of`: int64 (n,), the day of each example, because errors
+    within a day are correlated and reviews are limited by day. Raises `BadInput` for columns of different lengths or
+    without examples.
     """
     lengths = {"actual": len(actual), "costs": len(costs), "day_of": len(day_of)}
     for name, length in lengths.items():
@@ -134,7 +137,7 @@ def within_capacity(
     day_of: SignedInts,
     weight: NDArray[Any] | None = None,
 ) -> Thresholds:
-    """Thresholds of this factor under which these days ask for `reviews_per_day` reviews at most, on average."""
+    """Thresholds with the factor `odds` that lead to at most `reviews_per_day` reviews a day, on average."""
     if policy.reviews_per_day is None or costs.review is None:
         return Thresholds(odds)
     everything = Thresholds(odds)
@@ -153,7 +156,7 @@ def within_capacity(
 
 
 def _standard_error(differences: Doubles, day_of: SignedInts) -> float:
-    """Of the sum of differences, whose days are drawn again; of rows where there is but one day."""
+    """The standard error of the sum of `differences`, clustered by day; by row if there is only one day."""
     _, group = np.unique(day_of, return_inverse=True)
     sums = np.bincount(group, differences) if group.max() > 0 else differences
     return float(np.sqrt(len(sums)) * sums.std(ddof=1)) if len(sums) > 1 else 0.0

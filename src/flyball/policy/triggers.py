@@ -1,4 +1,4 @@
-"""When to learn again."""
+"""Rules for when to learn again."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from flyball.core import BadDeclaration, parse_duration
 
 
 class Every(msgspec.Struct, frozen=True, tag="every"):
-    """Each `period_us` after the last attempt."""
+    """Learn again `period_us` after the last attempt."""
 
     period_us: int
 
@@ -15,7 +15,7 @@ Trigger = Every
 
 
 def every(period: str) -> Every:
-    """Learn every `period` ("3d"); at least a minute."""
+    """Learn every `period` ("3d"). Raises `BadDeclaration` for less than a minute."""
     period_us = parse_duration(period)
     if period_us < 60_000_000:
         raise BadDeclaration("every(...)", "a minute or longer", period)

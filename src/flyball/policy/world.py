@@ -1,4 +1,4 @@
-"""Which simulated world an application can be tried in."""
+"""Declares the simulated world of an application."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +17,9 @@ WORLDS = {
 
 
 class WorldSpec(msgspec.Struct, frozen=True):
-    """What makes a world: a name of `WORLDS` or a callable of the application's own, and its settings.
+    """A declared world: a name in `WORLDS` or a callable of the application, with its settings.
 
-    `past_days`: how long it lives before a service comes, unless who starts it says otherwise.
+    `past_days`: how many days are simulated before the service starts, by default.
     """
 
     kind: str | Callable[..., Any]
@@ -30,10 +30,10 @@ class WorldSpec(msgspec.Struct, frozen=True):
 def world(kind: str | Callable[..., Any], *, past_days: int = 3, **settings: Any) -> WorldSpec:
     """A simulated world for `flyball up --world` and `flyball simulate`.
 
-    `kind`: "delivery", "fraud", "movies", "shop", or a class of your own with the five methods of a world; it is
-    called with `seed`, `start_us` and the settings. `settings`: other values for what its arguments are by default,
-    such as `users=500`. `past_days`: of its life that are history when a service starts; as long as labels take to
-    come, and some days more to learn from. Raises `BadDeclaration`.
+    `kind`: "delivery", "fraud", "movies", "shop", or your own class with the five methods of a world. It is called with
+    `seed`, `start_us` and the settings. `settings`: arguments of the world that replace its defaults, such as
+    `users=500`. `past_days`: days that are simulated before a service starts; it should be the time until labels are
+    final, plus some days to learn from. Raises `BadDeclaration`.
 
     >>> world("shop", users=500).settings
     {'users': 500}

@@ -1,7 +1,7 @@
-"""The published accuracy protocols over a folder of ratings, as tables.
+"""Published accuracy protocols, run on a folder of ratings, with results as tables.
 
-Promises: the same data, seed and families give the same metrics; a protocol that a data set cannot support is named
-with the reason; the popularity recommender is checked against an independent computation in every run.
+Promises: the same data, seed and families give the same metrics; a protocol that a data set does not support is
+reported with the reason; every run checks the popularity recommender against an independent computation.
 """
 
 from flyball.evaluation.published.dataset import RatedSet, read_rated_set

@@ -1,4 +1,4 @@
-"""The published protocols' splits: what may be learned from, who is asked, and what was withheld."""
+"""The splits of the published protocols: the training data, the test users, and what is withheld."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ _POSITIVE_SHARE = 0.8  # of the highest rating: 4 of 5 stars
 
 
 class ListCases(msgspec.Struct, frozen=True):
-    """`histories`: the users asked, each with what may be known; `truth`: for each the withheld items, at least one."""
+    """Test users of ranked lists. `histories`: what may be known of each; `truth`: the withheld items, at least one."""
 
     train: Interactions
     histories: Histories
@@ -39,8 +39,8 @@ RatingSplit = Callable[[Interactions, int], list[RatingCases]]
 def random_folds(data: Interactions, seed: int, folds: int = 5) -> list[RatingCases]:
     """`folds`-fold cross-validation over ratings.
 
-    The folds are those of Surprise's `KFold(random_state=seed)` and scikit-learn's: the rows of the file shuffled by
-    NumPy's legacy generator (kept for that reason) and cut in order.
+    The folds equal those of `KFold(random_state=seed)` in Surprise and scikit-learn: the rows of the file are shuffled
+    by NumPy's legacy generator, used for that reason, and cut in order.
     """
     data = _rated_rows(data)
     if len(data.user_index) < folds:
@@ -55,13 +55,13 @@ def random_folds(data: Interactions, seed: int, folds: int = 5) -> list[RatingCa
 
 
 def rating_cases(train: Interactions, test: Interactions) -> RatingCases:
-    """The rows of `test` as questions, each user's history taken from `train`."""
+    """The rows of `test` as ratings to predict, with each user's history from `train`."""
     users, rows = np.unique(test.user_index, return_inverse=True)
     return RatingCases(train, histories_of(train, users), rows.astype(np.int64), test.item_index, test.ratings)
 
 
 def stratified(data: Interactions, seed: int) -> list[ListCases]:
-    """Each user's rows in random order, the first 75 % to learn from and 25 % withheld."""
+    """Each user's rows in random order: 75 % are training data, 25 % are withheld."""
     chance = np.random.default_rng(seed).random(len(data.user_index))
     order = np.lexsort((chance, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
@@ -74,12 +74,12 @@ def stratified(data: Interactions, seed: int) -> list[ListCases]:
 
 
 def strong(data: Interactions, seed: int) -> list[ListCases]:
-    """Held-out users: learn from the others; 80 % of a held-out user's items are folded in, 20 % withheld.
+    """Strong generalization: test users are not in the training data; 80 % of their items are folded in, 20 % withheld.
 
-    Ratings of at least 4/5 of the scale count; users need 5. As Liang et al., "Variational Autoencoders for
-    Collaborative Filtering", WWW 2018, whose draws are repeated (permutation and choice of the legacy generator,
-    theirs with seed 98765): of at least 100,000 users 10,000 are validation (not used here) and 10,000 test users.
-    Smaller sets would leave too few: their users are held out in five folds in turn, all measured.
+    Ratings of at least 4/5 of the scale count; users need 5 of them. As in Liang et al., "Variational Autoencoders for
+    Collaborative Filtering", WWW 2018, with the same draws (permutation and choice of NumPy's legacy generator; theirs
+    have seed 98765). With at least 100,000 users, 10,000 are validation users (not used here) and 10,000 are test
+    users. Smaller data sets would have too few test users, so all users are tested, in five folds.
     """
     liked = _with_enough(positive_rows(data), 5)
     users = np.unique(liked.user_index)
@@ -109,7 +109,7 @@ def _folded(liked: Interactions, learners: Indexes, test_users: Indexes, seed: i
 
 
 def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
-    """Each user's last item is withheld; of equal times the higher item number is later. Users need 3 items."""
+    """Each user's last item is withheld; with equal times, the higher item number is the later. Users need 3 items."""
     order = np.lexsort((data.item_index, data.at_us, data.user_index))
     indptr = row_pointers(data.user_index[order], len(data.users))
     able = np.flatnonzero(np.diff(indptr) >= 3)
@@ -119,9 +119,10 @@ def leave_last_out(data: Interactions, seed: int) -> list[ListCases]:
 
 
 def temporal(data: Interactions, seed: int) -> list[ListCases]:
-    """One split in time for all: learn from the first 80 % of the rows, ask everybody who liked something new later.
+    """One split in time for all users: the first 80 % of the rows are training data.
 
-    Ratings of at least 4/5 of the scale are positive, the others only seen. New users are asked too.
+    Test users are all, including new ones, who liked an item later that they had not rated before. Ratings of at least
+    4/5 of the scale are positive; items with lower ratings only count as seen.
     """
     split_us = _timestamp(data)
     before = data.at_us < split_us
@@ -131,14 +132,14 @@ def temporal(data: Interactions, seed: int) -> list[ListCases]:
 
 
 def temporal_ratings(data: Interactions, seed: int) -> list[RatingCases]:
-    """Ratings after the split of `temporal`, predicted from those before it; new users are asked too."""
+    """Ratings after the split of `temporal`, including those of new users, predicted from the ratings before it."""
     data = _rated_rows(data)
     before = data.at_us < _timestamp(data)
     return [rating_cases(select_rows(data, before), select_rows(data, ~before))]
 
 
 def positive_rows(data: Interactions) -> Interactions:
-    """Rows rated at least 4/5 of the highest rating; all rows where nothing is rated."""
+    """The rows with at least 4/5 of the highest rating; all rows if there are no ratings."""
     if not len(data.ratings) or np.isnan(data.ratings).all():
         return data
     return select_rows(data, data.ratings >= _POSITIVE_SHARE * np.nanmax(data.ratings))
@@ -149,7 +150,7 @@ def _rated_rows(data: Interactions) -> Interactions:
 
 
 def _unliked(data: Interactions) -> Interactions:
-    """The same rows, those that are not positive only seen (weight 0)."""
+    """The same rows, with weight 0 (only seen) for those that are not positive."""
     if not len(data.ratings) or np.isnan(data.ratings).all():
         return data
     liked = data.ratings >= _POSITIVE_SHARE * np.nanmax(data.ratings)
@@ -167,7 +168,7 @@ def _with_enough(data: Interactions, rows: int) -> Interactions:
 
 
 def _cases_of(known: Interactions, withheld: Interactions, train: Interactions | None = None) -> ListCases:
-    """Everybody with withheld rows is asked, with the rows of `known` as history; `train` is `known` unless given."""
+    """Test all users with withheld rows, with the rows of `known` as history. `train`: by default `known`."""
     users = np.unique(withheld.user_index)
     by_user = np.argsort(withheld.user_index, kind="stable")
     indptr = row_pointers(withheld.user_index[by_user], len(withheld.users))
@@ -176,7 +177,7 @@ def _cases_of(known: Interactions, withheld: Interactions, train: Interactions |
 
 
 def some_users(cases: ListCases, count: int, seed: int) -> ListCases:
-    """The same with a random `count` of the users asked, or all where there are no more."""
+    """The same with `count` random test users, or with all if there are not more."""
     if len(cases.truth) <= count:
         return cases
     rows = np.sort(np.random.default_rng([seed, count]).permutation(len(cases.truth))[:count])
@@ -184,9 +185,9 @@ def some_users(cases: ListCases, count: int, seed: int) -> ListCases:
 
 
 def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDArray[np.int32]:
-    """For each user asked `count` distinct items that are neither in the history nor withheld: int32 (users, count).
+    """For each test user, `count` distinct items that are neither in the history nor withheld: int32 (users, count).
 
-    Drawn uniformly, or in proportion to popularity; users with too few others get -1 for the rest.
+    They are drawn uniformly or in proportion to popularity. If a user has too few such items, the row ends with -1.
     """
     items = len(cases.train.items)
     counts = np.bincount(cases.train.item_index, minlength=items).astype(np.float64)
@@ -197,7 +198,7 @@ def sampled(cases: ListCases, count: int, by_popularity: bool, seed: int) -> NDA
     for row, truth in enumerate(cases.truth):
         own = cases.histories.items[cases.histories.indptr[row] : cases.histories.indptr[row + 1]]
         is_taken[own], is_taken[truth], size = True, True, 0
-        for _ in range(20):  # rejection: one round, but for the greediest users
+        for _ in range(20):  # rejection sampling: one round is enough except for users with very long histories
             more = draw.random(2 * count)
             drawn = (
                 np.searchsorted(cumulative, more, side="right")

@@ -40,9 +40,9 @@ TimeKnown = Literal["timestamps", "order", "none"]
 
 
 class RatedSet(msgspec.Struct, frozen=True):
-    """A data set: `data` holds a row for each (user, item) pair, in the order of the file, all of weight 1.
+    """A data set. `data`: a row for each (user, item) pair, in the order of the file, all of weight 1.
 
-    Users and items are numbered in the natural order of their ids. `rated`: ratings on a scale are given.
+    Users and items are numbered in the natural order of their ids. `rated`: whether it has ratings on a scale.
     `clock`: "timestamps", "order" (each user's rows are in time order, without timestamps) or "none".
     """
 
@@ -54,13 +54,13 @@ class RatedSet(msgspec.Struct, frozen=True):
 
 
 def read_rated_set(location: Path) -> RatedSet:
-    """Read a folder (or one file) in a layout that is recognized; the latest row of a (user, item) pair stays.
+    """Read a folder, or one file, in one of the known layouts. Of each (user, item) pair the latest row is kept.
 
     Layouts: MovieLens `u.data`, `ratings.csv`, `ratings.dat`; `user_artists.dat` (Last.fm, plays); RecBole `*.inter`;
-    any csv or tsv whose header names a user and an item (rating, timestamp if there are); a table without header of
-    user, item[, rating[, timestamp]]; two columns are users' items in order of time. Gzip is read through.
-    Beside MovieLens ratings `u.item`, `movies.dat` or `movies.csv` give the films' genres and years.
-    Raises `BadInput` when no file, or more than one, could be meant.
+    any csv or tsv file whose header names a user and an item, and possibly a rating and a timestamp; a table without
+    header with the columns user, item[, rating[, timestamp]], where two columns mean each user's items in order of
+    time. Files may be compressed with gzip. `u.item`, `movies.dat` or `movies.csv` beside MovieLens ratings provide the
+    films' genres and years. Raises `BadInput` unless exactly one file matches.
     """
     file = _table_of(location)
     frame, rated, clock = _columns(_read_table(file), file)
@@ -120,7 +120,7 @@ def _separator(line: str) -> str:
 
 
 def _roles(header: list[str]) -> dict[str, int]:
-    """Column of each role, by the header's names; {} for a header of numbers."""
+    """{role: column}, by the names in the header; {} if the header consists of numbers."""
     names = [cell.split(":")[0].strip().lower() for cell in header]
     columns = {}
     for role, aliases in _ALIASES.items():
@@ -189,13 +189,13 @@ def _timestamps(column: pl.Series, file: Path) -> pl.Series:
 
 
 def _on_a_scale(ratings: NDArray[np.float32]) -> bool:
-    """Ratings, not plays counted: more than one value, and either fractions or nothing above 100."""
+    """Whether these are ratings, not counts of plays: more than one value, and either fractions or at most 100."""
     counts = bool(ratings.max() > 100 and np.array_equal(ratings, np.round(ratings)))
     return bool(ratings.min() < ratings.max()) and not counts
 
 
 def _numbered(column: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
-    """Distinct ids in natural order (numbers as numbers), and the number of each row's."""
+    """(distinct ids in natural order, numeric ids by value; the index of each row's id)."""
     distinct = column.unique()
     numeric = distinct.cast(pl.Int64, strict=False)
     key = numeric if not numeric.null_count() else distinct
@@ -205,7 +205,7 @@ def _numbered(column: pl.Series) -> tuple[list[str], NDArray[np.int32]]:
 
 
 def _latest(users: NDArray[np.int32], items: NDArray[np.int32], at_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows that stay, in the order of the file: of each pair the latest, of equal times the last in the file."""
+    """The rows to keep, in file order: the latest of each pair; with equal times, the last in the file."""
     order = np.lexsort((np.arange(len(users)), at_us, items, users))
     last = np.ones(len(order), dtype=bool)
     last[:-1] = (users[order][1:] != users[order][:-1]) | (items[order][1:] != items[order][:-1])

@@ -1,4 +1,4 @@
-"""What MovieLens folders say of their films: genres, year and decade, for models that read attributes."""
+"""Reads genres, years and decades of films from MovieLens folders, for models that read attributes."""
 
 import csv
 import re
@@ -15,7 +15,7 @@ DescribedFilm = tuple[str, list[str], str]
 
 
 def described(folder: Path, items: list[str]) -> Attributes | None:
-    """The attributes of `items` from `u.item`, `movies.dat` or `movies.csv` of the folder; None without one."""
+    """The attributes of `items` from `u.item`, `movies.dat` or `movies.csv` in the folder; None if it has none."""
     for name, read in (("u.item", _u_item), ("movies.dat", _movies_dat), ("movies.csv", _movies_csv)):
         if (folder / name).is_file():
             return _columns(read(folder / name), items)

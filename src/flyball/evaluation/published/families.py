@@ -26,7 +26,7 @@ Fixed = Mapping[str, Mapping[str, Any]]
 def chosen(
     known: dict[str, Space[Recommender]], names: list[str] | None, fixed: Fixed | None = None
 ) -> list[Space[Recommender]]:
-    """The families named that are of this kind, or all; families and parameters of no kind raise `NotFound`."""
+    """The `names` among the `known` families, or all of these. Raises `NotFound` for a name that no kind knows."""
     fixed = fixed or {}
     for name in [*(names or []), *fixed]:
         if name not in LISTS and name not in RATINGS:
@@ -35,7 +35,7 @@ def chosen(
 
 
 def _with(space: Space[Recommender], params: Mapping[str, Any]) -> Space[Recommender]:
-    """The space with these parameters at these values and no others."""
+    """The space with these parameters fixed at these values. Raises `NotFound` for a name, `BadInput` for a value."""
     known = {field.name: field for field in msgspec.structs.fields(space.base)}
     values = {}
     for name, value in params.items():

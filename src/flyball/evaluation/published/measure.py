@@ -29,7 +29,7 @@ MetricValues = dict[str, NDArray[np.float64]]
 def best_lists(
     model: Recommender, learned: Learned, cases: ListCases, k: int, filled: bool = False
 ) -> NDArray[np.int32]:
-    """The k best items outside each user's history, -1 for none. `filled`: what stays empty is filled by popularity."""
+    """The k best items outside each user's history, -1 for none. `filled`: fill short lists with popular items."""
     listed = np.full((cases.histories.rows, k), -1, dtype=np.int32)
     spare = _popular(cases) if filled else None
 
@@ -47,13 +47,13 @@ def best_lists(
 
 
 def hits_of(listed: NDArray[np.int32], truth: Sequence[Indexes]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Whether each listed item was withheld, and how many each user has withheld."""
+    """(whether each listed item was withheld, the number of withheld items of each user)."""
     hits = np.array([np.isin(row, withheld) for row, withheld in zip(listed, truth, strict=True)])
     return hits.reshape(listed.shape) & (listed >= 0), np.array([len(withheld) for withheld in truth])
 
 
 def top_n_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes], k: int = 10) -> MetricValues:
-    """As the public recommenders comparison counts: average precision is divided by all relevant items."""
+    """Metrics of the public recommenders comparison: average precision is divided by the number of relevant items."""
     hits, relevant = hits_of(listed, truth)
     so_far = np.cumsum(hits[:, :k], axis=1) / np.arange(1, k + 1)
     return {
@@ -65,7 +65,7 @@ def top_n_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes], k: int = 
 
 
 def strong_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes]) -> MetricValues:
-    """As Liang et al. count: recall@k is divided by min(k, relevant)."""
+    """Metrics of Liang et al.: recall@k is divided by min(k, number of relevant items)."""
     hits, relevant = hits_of(listed, truth)
     metrics: MetricValues = {f"recall@{k}": hits[:, :k].sum(axis=1) / np.minimum(k, relevant) for k in (20, 50)}
     return {**metrics, "ndcg@100": ndcg(hits, relevant, 100)}
@@ -78,7 +78,7 @@ def temporal_metrics(listed: NDArray[np.int32], truth: Sequence[Indexes]) -> Met
 
 
 def negatives(cases: ListCases, seed: int) -> dict[str, NDArray[np.int32]]:
-    """The items each withheld one is ranked among, drawn once for all models."""
+    """{name: sampled items among which each withheld item is ranked}, drawn once for all models."""
     return {name: sampled(cases, NEGATIVES, name == "popular", seed) for name in ("uniform", "popular")}
 
 
@@ -87,8 +87,8 @@ def last_item_metrics(
 ) -> MetricValues:
     """hit and ndcg at 10, against all unseen items and against those `drawn`, by name.
 
-    What the model gives no score comes after all it scores, by popularity, as in serving. A withheld item that ties
-    with others is placed after them.
+    Items without a score come after all others, by popularity, as in serving. A withheld item with the same score as
+    others is ranked after them.
     """
     rows, popular = cases.histories.rows, _popular(cases)
     popular /= popular.max(initial=0.0) + 1.0
@@ -117,7 +117,7 @@ def last_item_metrics(
 
 
 def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> NDArray[np.float64]:
-    """Predicted minus given."""
+    """Predicted minus actual rating, float64 (n,)."""
     predicted = np.empty(len(cases.rows), dtype=np.float32)
 
     def answer(first: int, last: int) -> None:
@@ -132,7 +132,7 @@ def rating_errors(model: Recommender, learned: Learned, cases: RatingCases) -> N
 
 
 def naive_popularity(cases: ListCases) -> MetricValues:
-    """`strong_metrics` of the most popular items, in plain Python: what the protocol is checked against."""
+    """`strong_metrics` of the most popular items, in plain Python: a check of the protocol."""
     counts = [0] * len(cases.train.items)
     for item in cases.train.item_index.tolist():
         counts[item] += 1
@@ -169,7 +169,7 @@ def _popular(cases: ListCases) -> Floats:
 
 
 def _filled(scores: Floats, popular: Floats) -> Floats:
-    """-inf replaced by what is below every score of the row, in the order of `popular`, which is in [0, 1)."""
+    """Replace -inf by values below every score of the row, in the order of `popular`, which is in [0, 1)."""
     unknown = np.isneginf(scores)
     lowest = np.where(unknown, np.inf, scores).min(axis=1, initial=np.inf, keepdims=True)
     reach = np.where(unknown, 0.0, np.abs(scores)).max(axis=1, initial=1.0, keepdims=True)

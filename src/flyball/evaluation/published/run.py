@@ -1,4 +1,4 @@
-"""The table of protocols, and the protocol function that runs them over a data set."""
+"""The table of protocols, and the function that runs them on a data set."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +31,7 @@ OnProgress = Callable[[str], None]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A family's metrics, and its parameters (the tuned ones where a search ran). `failed`: why there are none."""
+    """A family's metrics, and its parameters, tuned if a search ran. `failed`: why there are none, else ""."""
 
     family: str
     metrics: dict[str, float] = {}
@@ -42,9 +42,9 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class AccuracyTable(msgspec.Struct, frozen=True):
-    """One protocol over one data set; `skipped`: why it could not be run.
+    """The results of one protocol on one data set. `skipped`: why it could not be run, else "".
 
-    `measured`: users (or ratings) measured, of the `able` there were.
+    `measured`: how many of the `able` users, or ratings, were measured.
     """
 
     protocol: str
@@ -59,7 +59,7 @@ class AccuracyTable(msgspec.Struct, frozen=True):
 
 
 class Protocol(msgspec.Struct, frozen=True):
-    """How a table is made. `main`: the column that a search goes by; `seed`: unless one is asked for."""
+    """How a table is computed. `main`: the column that a search optimizes; `seed`: the default seed."""
 
     name: str
     title: str
@@ -150,10 +150,10 @@ def accuracy_tables(
 ) -> list[AccuracyTable]:
     """The tables of `protocols` (default: all) over `families` (default: all that fit); same seed, same metrics.
 
-    `trials`: parameter sets tried for each family, on a part withheld from the training data by the same protocol;
-    1 keeps the defaults. `users`: lists are asked for a random sample of so many at most in each fold; what is learned
-    from stays whole. `made` gets each table as soon as it is there. `fixed`: {family: {parameter: value}} other than
-    the defaults. Raises `NotFound` for names that are not there.
+    `trials`: parameter sets to try for each family, on data that the same protocol withholds from the training data; 1
+    keeps the defaults. `users`: at most this many random test users in each fold; the training data stays complete.
+    `made` is called with each table as soon as it is computed. `fixed`: {family: {parameter: value}} instead of
+    defaults. Raises `NotFound` for unknown names.
     """
     for name in protocols or []:
         if name not in PROTOCOLS:
@@ -213,7 +213,7 @@ def _table(
 
 
 def _suited(protocol: Protocol, space: Space[Recommender]) -> Space[Recommender]:
-    """A blend learns its weights on what the protocol withholds: the latest items, or random ones."""
+    """The space; a blend learns its weights on the kind of items that the protocol withholds: the latest or random."""
     if isinstance(space.base, Blend) and protocol.needs != "none":
         return msgspec.structs.replace(space, base=msgspec.structs.replace(space.base, withheld="last"))
     return space
@@ -264,7 +264,7 @@ def _line(
 def _metrics(
     protocol: Protocol, model: Recommender, learned: Any, cases: Any, drawn: Mapping[str, NDArray[np.int32]]
 ) -> dict[str, NDArray[np.float64]]:
-    """One value a user (or, for ratings, an error a rating) under each metric's name."""
+    """{metric: one value for each user}; for ratings, one error for each rating."""
     if isinstance(cases, RatingCases):
         errors = measure.rating_errors(model, learned, cases)
         return {"rmse": errors, "mae": errors}
@@ -286,7 +286,7 @@ def _mean(name: str, metrics: Mapping[str, NDArray[np.float64]]) -> float:
 
 
 def _check_popularity(cases: ListCases, metrics: Mapping[str, NDArray[np.float64]]) -> None:
-    """The popularity recommender has protocol right answer; a protocol that misses it measures nothing."""
+    """Raise `Refused` unless the metrics of the popularity recommender equal those of an independent computation."""
     for name, naive in measure.naive_popularity(cases).items():
         if not np.allclose(metrics[name], naive, rtol=0, atol=1e-9):
             raise Refused(f"{name} of the popular list must be {naive.mean()}, got {metrics[name].mean()}")

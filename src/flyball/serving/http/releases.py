@@ -48,7 +48,7 @@ class _Releases:
         self._service, self._runtime = service, service.runtime
 
     async def list_or_start(self, request: HttpRequest) -> Response:
-        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ..., "shadow": per cent}; with
+        """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ..., "shadow": percent}; with
         "interleave": true, one of drafted lists, by the label "credit"."""
         only(request, set())
         if request.method == "GET":
@@ -61,7 +61,7 @@ class _Releases:
         plan, sample = self._runtime.app.release, fields.get("shadow")
         if sample is not None:
             if not isinstance(sample, int | float) or isinstance(sample, bool) or not 0.01 <= sample <= 100:
-                raise BadInput("field shadow", "per cent of the requests, from 0.01 to 100", sample)
+                raise BadInput("field shadow", "percent of the requests, from 0.01 to 100", sample)
             plan = as_shadow(plan, sample)
         if not isinstance(fields.get("interleave", False), bool):
             raise BadInput("field interleave", "true or false", fields["interleave"])
