@@ -61,8 +61,10 @@ class Loop:
             if line.startswith(("chosen", "note: warning")):
                 print(f"  {line}")
 
-    def windows(self, count: int) -> tuple[Windows, Measured]:
-        report_text = self.run("search", "prequential", self.app, "--windows", str(count), "--json")
+    def windows(self, count: int, span: str) -> tuple[Windows, Measured]:
+        """The last `count` windows, each of length `span`, learned for one after the other."""
+        words = ("--windows", str(count), "--span", span)
+        report_text = self.run("search", "prequential", self.app, *words, "--json")
         report = json.loads(report_text.splitlines()[-1])
         measured: Measured = {}
         for window in report["windows"]:
@@ -125,7 +127,7 @@ def elec(folder: Path, work: Path) -> None:
         loop = Loop("elec2.py", work, ignore=ignored)
         loop.ingest({"period": periods, "moved": moved})
         loop.learn()
-        windows, found = loop.windows(12)
+        windows, found = loop.windows(125, "7d")
         measured |= {f"{name}: {words}"[:46]: values for name, values in found.items() if "linear" not in name}
     at_us, truth = micros(periods), raw["class"].to_numpy()
     predicted = river(raw.select(*columns, "class"), work) | {
@@ -191,7 +193,7 @@ def food(folder: Path, work: Path) -> None:
         loop = Loop("food_delivery.py", work, rating=rating)
         loop.ingest(events)
         loop.learn()
-        windows, found = loop.windows(4)
+        windows, found = loop.windows(4, "5d")
         measured |= {f"{name}, rating as {rating}": values for name, values in found.items()}
     at_us, actual = micros(orders), raw["Time_taken(min)"].to_numpy().astype(np.float64)
     coded = orders.select(
@@ -207,7 +209,7 @@ def food(folder: Path, work: Path) -> None:
             scores.append(errors(actual[test], peer.fit(matrix[train], actual[train]).predict(matrix[test])))
         measured[f"scikit-learn boosting (MAE), {words} rating"] = scores
     show("food delivery, minutes", windows, ("mae", "rmse"), measured)
-    intervals("food delivery", Loop("food_delivery.py", work, quantiles="yes"), events)
+    intervals("food delivery", Loop("food_delivery.py", work, quantiles="yes"), events, "5d")
 
 
 def kilometers() -> pl.Expr:
@@ -240,10 +242,10 @@ def ratings_by_courier(orders: pl.DataFrame, minutes: Doubles) -> None:
     )
 
 
-def intervals(name: str, loop: Loop, events: Mapping[str, pl.DataFrame]) -> None:
+def intervals(name: str, loop: Loop, events: Mapping[str, pl.DataFrame], span: str) -> None:
     """The share of requests inside the interval of 80 %, beside how far chance alone takes it."""
     loop.ingest(events)
-    windows, found = loop.windows(4)
+    windows, found = loop.windows(4, span)
     show(f"{name}, an interval of 80 %", windows, ("pinball", "coverage", "width"), found)
     covered(windows, found)
 
@@ -277,7 +279,7 @@ def cards(folder: Path, work: Path) -> None:
     loop.ingest({"payment": payments, "fraud": raw.filter(pl.col("Class") == 1).select(key, known)})
     print("credit cards:")
     loop.learn()
-    windows, measured = loop.windows(4)
+    windows, measured = loop.windows(4, "7h")
     at_us, truth = micros(payments), raw["Class"].to_numpy()
     matrix = payments.drop("payment", "at").to_numpy()
     peers: dict[str, Callable[[], Any]] = {
@@ -307,7 +309,7 @@ def fraud(folder: Path, work: Path) -> None:
     loop.ingest(events)
     print("fraud handbook:")
     loop.learn()
-    windows, measured = loop.windows(4)
+    windows, measured = loop.windows(4, "7d")
     show("fraud handbook, all cards", windows, ("auc", "average_precision", "brier"), measured)
 
 
@@ -320,9 +322,9 @@ def taxi(folder: Path, work: Path) -> None:
     print("green taxi:")
     loop.ingest(events)
     loop.learn()
-    windows, measured = loop.windows(4)
+    windows, measured = loop.windows(4, "4d")
     show("green taxi, minutes", windows, ("mae", "rmse"), measured)
-    intervals("green taxi", Loop("green_taxi.py", work, quantiles="yes"), events)
+    intervals("green taxi", Loop("green_taxi.py", work, quantiles="yes"), events, "4d")
 
 
 RUNS = {"elec": elec, "food": food, "taxi": taxi, "cards": cards, "fraud": fraud}

@@ -82,7 +82,7 @@ def rows_of(spec: Path, events: Mapping[str, pl.DataFrame], folder: Path, as_of_
     job = Job(runtime, run, lambda step: None, 1, 0, "benchmark", SystemStopwatch())
     catch_up(job)
     history = RequestHistory(runtime.app.task, past_of(job, snapshot_of(job)))
-    return Rows(runtime.app, history, history.table(), np.full(history.frame.height, np.nan))
+    return Rows(runtime.app, history, history.table, np.full(history.frame.height, np.nan))
 
 
 def labeled(rows: Rows, as_of_us: int) -> Rows:

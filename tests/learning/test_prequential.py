@@ -40,12 +40,24 @@ def report(home: Path) -> PrequentialReport:
     return prequential(runtime_of(home), 3, seed=1)
 
 
-def test_windows_lie_in_a_row_with_the_delay_of_a_label_before_each(report: PrequentialReport) -> None:
+def test_windows_of_one_length_lie_in_a_row_and_each_is_learned_for_by_what_was_known(
+    report: PrequentialReport,
+) -> None:
     assert len(report.windows) == 3
     for window in report.windows:
         assert window.known_us == window.start_us - 1
     for earlier, later in zip(report.windows, report.windows[1:], strict=False):
-        assert earlier.end_us - 1 + SPAN_US < later.start_us  # its labels were final when the later one began
+        assert earlier.end_us == later.start_us
+    assert len({window.end_us - window.start_us for window in report.windows}) == 1
+
+
+def test_windows_may_have_a_length_of_their_own(home: Path) -> None:
+    report = prequential(runtime_of(home), 4, ["median"], span_us=SPAN_US)
+    spans = [(window.start_us, window.end_us) for window in report.windows]
+    assert [end_us - start_us for start_us, end_us in spans] == [SPAN_US] * 4
+    assert [start_us for start_us, _ in spans[1:]] == [end_us for _, end_us in spans[:-1]]
+    with pytest.raises(BadInput, match="length of a window must be longer than 0"):
+        prequential(runtime_of(home), 4, span_us=0)
 
 
 def test_the_last_window_is_that_of_learning(report: PrequentialReport, home: Path) -> None:
@@ -113,3 +125,5 @@ def test_the_command_shows_a_row_for_each_window(home: Path) -> None:
     newest = call("search", "list", str(FILE), "--home", str(home), "--json").last["searches"][-1]["id"]
     again = call("search", "list", str(FILE), newest, "--home", str(home))
     assert "mae in 2 windows" in again.out
+    spanned = call("search", "prequential", str(FILE), "--windows", "3", "--span", "4h", "--home", str(home), "--json")
+    assert {window["end_us"] - window["start_us"] for window in spanned.last["windows"]} == {4 * 3_600_000_000}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
+import polars as pl
 
 import flyball as fb
 from flyball.events import Offsets
@@ -115,11 +116,13 @@ class AbsoluteError(msgspec.Struct, frozen=True):
 
 
 class Offline:
-    def examples(self, past: Any, min_examples: int, seed: int, metrics: Sequence[str] = ()) -> Examples | str:
-        """The last fifth of the deliveries is what candidates are evaluated on."""
+    def examples(
+        self, past: Any, min_examples: int, seed: int, metrics: Sequence[str] = (), window_us: Any = None
+    ) -> Examples | str:
+        """The last fifth of the deliveries, or those in the window, are what candidates are evaluated on."""
         events = past.events("delivery").sort("at")
         cut = int(0.8 * len(events))
-        asked = events[cut:]
+        asked = events[cut:] if window_us is None else events.filter(pl.col("at").is_between(*window_us, closed="left"))
         if len(asked) < min_examples:
             return f"{len(events)} deliveries are too few"
         window_us = int(asked["at"][0]), int(asked["at"][-1]) + 1

@@ -9,7 +9,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import format_second
+from flyball.core import format_second, parse_duration
 
 if TYPE_CHECKING:
     from flyball.learning import CurveReport, PrequentialReport, SearchReport
@@ -128,7 +128,11 @@ def curve(
 @commands.command("prequential")
 def prequential_windows(
     app: AppName,
-    windows: Annotated[int, typer.Option("--windows", min=1, help="At most so many, the last that of learn.")] = 4,
+    windows: Annotated[int, typer.Option("--windows", min=1, help="At most so many.")] = 4,
+    span: Annotated[
+        str | None,
+        typer.Option("--span", help="How long each is, such as 7d.", show_default="as the test window of learn"),
+    ] = None,
     candidate: Candidates = None,
     seed: Seed = 0,
     home: Home = None,
@@ -138,13 +142,21 @@ def prequential_windows(
     """Evaluate candidates as of several times in a row.
 
     Each window is trained on what was known before it, with the delay that labels need, and tested on what came next.
+    The last ends where the test window of learn ends; each other ends where the next begins.
     The result is kept: flyball report shows all metrics of its windows for the version in question.
     """
     from flyball.learning import prequential
 
     runtime = open_home(app, home, chosen)
     with progress_line(json) as progress:
-        report = prequential(runtime, windows, candidate, seed=seed, progress=progress)
+        report = prequential(
+            runtime,
+            windows,
+            candidate,
+            span_us=None if span is None else parse_duration(span),
+            seed=seed,
+            progress=progress,
+        )
     if json:
         show_json(report)
     else:

@@ -1,9 +1,10 @@
 """Prequential evaluation: candidates trained at several times in turn, each time tested on what came next.
 
-The last window is the test window of learning. The one before it is that of learning as of the time at which the last
-begins, with what was known then, and so on. Between training and test is the delay of labels, so every window is train,
-delay, test. Sources: Dawid, "Statistical Theory: The Prequential Approach", JRSS A 1984; for delayed labels: Le Borgne
-et al., "Reproducible Machine Learning for Credit Card Fraud Detection", 2022.
+The last window ends where the test window of learning ends and is as long, unless another length is requested; each
+earlier one has the same length and ends where the next begins. A model is trained for every window on what was known
+when the window began, so between training and test is the delay of labels: every window is train, delay, test. It is
+tested on the labels as known now. Sources: Dawid, "Statistical Theory: The Prequential Approach", JRSS A 1984; for
+delayed labels: Le Borgne et al., "Reproducible Machine Learning for Credit Card Fraud Detection", 2022.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from flyball.learning.split import examples_of, metrics_of
 from flyball.models import params_of
 from flyball.registry import Registry, Run, Search, SearchTrial, add_trial, begin_search, end_search, searches_of
 from flyball.runtime import Runtime
-from flyball.tasks import Examples
+from flyball.tasks import Examples, OfflineFeatures
 
 
 class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,18 +92,21 @@ def prequential(
     windows: int = 4,
     candidates: Sequence[str] | None = None,
     *,
+    span_us: int | None = None,
     seed: int = 0,
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> PrequentialReport:
     """Evaluate `candidates` (default: all) and the baselines on up to `windows` consecutive windows.
 
-
-    The report is kept among the searches of the registry; no version comes of it. Raises `NotFound` for a candidate
-    that is not declared, `Refused` for too little data for even one window.
+    `span_us`: how long each is; None for the length of the test window of learning. The report is kept among the
+    searches of the registry; no version comes of it. Raises `NotFound` for a candidate that is not declared, `Refused`
+    for too little data for even one window, `BadInput` for no windows or an empty one.
     """
     if windows < 1:
         raise BadInput("windows", "1 or more", windows)
+    if span_us is not None and span_us < 1:
+        raise BadInput("the length of a window", "longer than 0", f"{span_us} microseconds")
     app, now_us = runtime.app, runtime.clock.now_us()
     for name in candidates or ():
         if name not in app.candidates:
@@ -116,7 +120,7 @@ def prequential(
     with FileLock(runtime.home / LOCK, "learning"):
         catch_up(job)
         snapshot = snapshot_of(job)
-    measured, note = _windows(job, snapshot, windows, candidates, progress)
+    measured, note = _windows(job, snapshot, windows, span_us, candidates, progress)
     if not measured:
         raise Refused(note)
     values = _values(measured, app.choose.metric)
@@ -144,19 +148,25 @@ def _windows(
     job: Job,
     snapshot: Snapshot,
     windows: int,
+    span_us: int | None,
     candidates: Sequence[str] | None,
     progress: Callable[[str], None],
 ) -> tuple[list[PrequentialWindow], str]:
     """What was measured in each window, the earliest first; and why there are fewer than `windows`, "" if there are
     not."""
-    past, measured = past_of(job, snapshot), list[PrequentialWindow]()
+    past, offline, measured = past_of(job, snapshot), job.runtime.app.task.offline(), list[PrequentialWindow]()
+    features, window_us = features_of(job, past), None
     for number in range(windows):
         progress(f"window {windows - number} of {windows}")
-        examples = examples_of(job, past)
+        examples = examples_of(job, past, offline, window_us)
+        if not isinstance(examples, str) and window_us is None and span_us is not None:
+            end_us = examples.holdout.end_us
+            examples = examples_of(job, past, offline, (end_us - span_us, end_us))
         if isinstance(examples, str):
             return measured, f"{number} of {windows} windows, since before them there is {examples}"
-        measured.insert(0, _window(job, past, examples, candidates))
-        past = past.before(examples.holdout.start_us)
+        measured.insert(0, _window(job, past, features, examples, candidates))
+        start_us, end_us = examples.holdout.start_us, examples.holdout.end_us
+        window_us = (start_us - (span_us or end_us - start_us), start_us)
     return measured, ""
 
 
@@ -194,9 +204,15 @@ def _kept(runtime: Runtime, report: PrequentialReport) -> PrequentialReport:
     return report
 
 
-def _window(job: Job, past: SnapshotPast, examples: Examples, candidates: Sequence[str] | None) -> PrequentialWindow:
+def _window(
+    job: Job,
+    past: SnapshotPast,
+    features: OfflineFeatures | None,
+    examples: Examples,
+    candidates: Sequence[str] | None,
+) -> PrequentialWindow:
     app, window = job.runtime.app, examples.holdout
-    before, features = past.before(window.start_us), features_of(job, past)
+    before = past.before(window.start_us)
     chosen = [*(candidates or job.challengers.candidates), *job.challengers.baselines]
     challengers = []
     for name in dict.fromkeys(chosen):

@@ -3,13 +3,16 @@
 from flyball.app import App
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
-from flyball.tasks import Examples
+from flyball.tasks import Examples, Offline
 
 
-def examples_of(job: Job, past: SnapshotPast) -> Examples | str:
-    """The task's examples, or the reason why there are too few."""
+def examples_of(
+    job: Job, past: SnapshotPast, offline: Offline | None = None, window_us: tuple[int, int] | None = None
+) -> Examples | str:
+    """The task's examples, or the reason why there are too few. `window_us`: the test window, else the task's own."""
     app = job.runtime.app
-    examples: Examples | str = app.task.offline().examples(past, app.gates.min_examples, job.seed, metrics_of(app))
+    door = offline or app.task.offline()
+    examples = door.examples(past, app.gates.min_examples, job.seed, metrics_of(app), window_us)
     if not isinstance(examples, str):
         job.report("examples", examples.summary)
     return examples

@@ -355,8 +355,19 @@ MAX_CUTOFF = 200
 class Offline(Protocol):
     """The offline door; may load polars."""
 
-    def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str]) -> Examples | str:
-        """The examples, or why there are too few. `metrics`: full names of those that will be asked for."""
+    def examples(
+        self,
+        past: Past,
+        min_examples: int,
+        seed: int,
+        metrics: Sequence[str],
+        window_us: tuple[int, int] | None = None,
+    ) -> Examples | str:
+        """The examples, or why there are too few. `metrics`: full names of those that will be asked for.
+
+        `window_us`: the test window `[start, end)`; None for the task's own rule. Offline doors that are asked for
+        several windows of one past may keep what they have in common.
+        """
         ...
 
     def plan(self) -> EvaluationPlan: ...

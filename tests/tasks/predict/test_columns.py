@@ -92,7 +92,7 @@ def test_a_row_online_is_the_row_that_was_learned_from(features: Any) -> None:
     history = RequestHistory(task, past)
     labeled = history.examples(past.as_of_us)
     assert len(labeled.rows) == 300
-    data = training_data(task, history.table(), labeled, history.at_us)
+    data = training_data(task, history.table, labeled, history.at_us)
     columns = columns_in(data.texts)
     assert columns == task.columns
     encoder = Encoder(columns, vocabularies_in(data.texts, columns), task.zone)
@@ -152,7 +152,7 @@ def test_the_hour_is_that_of_the_zone() -> None:
     berlin, utc = (task_of(zone=zone) for zone in ("Europe/Berlin", "UTC"))
     for task, hour in ((utc, "0"), (berlin, "1")):
         past = past_of(task, some_events(2), START_US + 2 * HOUR_US)
-        assert RequestHistory(task, past).table()["hour"][0] == hour
+        assert RequestHistory(task, past).table["hour"][0] == hour
 
 
 def test_a_key_that_the_request_does_not_name_is_refused() -> None:

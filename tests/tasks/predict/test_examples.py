@@ -98,7 +98,7 @@ class TestPlantedDelay:
         past = past_of(task, orders_of(comes, 6_000_000), self.as_of_us)
         history = RequestHistory(task, past)
         found = history.examples(self.as_of_us, young=True)
-        data = training_data(task, history.table(), found, history.at_us)
+        data = training_data(task, history.table, found, history.at_us)
         newest = found.target[-len(found.target) // 5 :]
         assert newest.min() == 1.0  # by construction
         for calibrated in (False, True):
@@ -156,13 +156,43 @@ def test_what_is_learned_from_is_older_than_the_test_window_by_the_span_of_a_lab
     assert len(examples.evaluation.at_us) == kept - int(0.8 * kept)
 
 
+def test_a_window_of_ones_own_is_tested_by_all_labels_and_learned_for_by_what_was_known_before_it() -> None:
+    """The naive oracle: every order of the window, and the training data of learning as of its start."""
+    task = elapsed_task(open_examples="weight")
+    minutes = np.random.default_rng(5).uniform(10, 350, size=2_000)
+    minutes[::10] = np.nan  # never delivered, so without a label
+    past = past_of(task, orders_of(minutes, MINUTE_US), START_US + 3_000 * MINUTE_US)
+    window_us = (START_US + 900 * MINUTE_US, START_US + 1_200 * MINUTE_US)
+    examples = task.offline().examples(past, 50, 1, (), window_us)
+    then = task.offline().examples(past.before(window_us[0]), 1, 1, ())
+    assert not isinstance(examples, str)
+    assert not isinstance(then, str)
+    assert (examples.holdout.start_us, examples.holdout.end_us) == window_us
+    expected = [START_US + number * MINUTE_US for number in range(900, 1_200) if number % 10]
+    assert examples.evaluation.at_us.tolist() == expected
+    np.testing.assert_allclose(examples.evaluation.truth.target, [wait for wait in minutes[900:1_200] if wait > 0])
+    assert examples.train.as_of_us == window_us[0] - 1
+    for name in ("target", "weight", "at_us", "numbers"):
+        np.testing.assert_array_equal(examples.train.arrays[name], then.full.arrays[name])
+
+
+def test_a_window_without_enough_labels_says_which_and_how_many() -> None:
+    task = elapsed_task()
+    past = past_of(task, orders_of(np.full(100, 30.0), MINUTE_US), START_US + 2 * DAY_US)
+    window_us = (START_US + 90 * MINUTE_US, START_US + 2 * DAY_US)
+    message = task.offline().examples(past, 50, 1, (), window_us)
+    assert isinstance(message, str)
+    assert "from 2026-01-01T01:30:00" in message
+    assert "must be 50 requests with a final label, got 10" in message
+
+
 def test_a_feature_of_the_outcome_itself_holds_nothing_at_the_request() -> None:
     """The planted leak: whether this very order was delivered would tell all."""
     order = fb.Entity("order", delivered=fb.count(Delivered, "1d"), minutes=fb.last(Delivery, lambda d: d.elapsed_us))
     task = elapsed_task(features=(order,))
     minutes = np.random.default_rng(5).uniform(10, 350, size=300)
     history = RequestHistory(task, past_of(task, orders_of(minutes, MINUTE_US), START_US + 2 * DAY_US))
-    table = history.table()
+    table = history.table
     assert table["order.delivered"].fill_null(0).sum() == 0
     assert table["order.minutes"].null_count() == table.height == 300
 
@@ -178,7 +208,7 @@ def test_features_of_labels_hold_what_was_known_then_by_a_slow_oracle(lag_us: in
     rng = np.random.default_rng(9)
     events = orders_of(rng.uniform(10, 350, size=400).round(), MINUTE_US, known_after_us=7 * MINUTE_US)
     history = RequestHistory(task, past_of(task, events, START_US + 2 * DAY_US, ServingLag(features_us=lag_us)))
-    table = history.table()
+    table = history.table
     orders = {event.order: event for event, _ in events if isinstance(event, Order)}
     for row in table.iter_rows(named=True):
         at = row["at"]
@@ -275,7 +305,7 @@ def test_a_share_of_labels_with_a_delay_is_the_true_share_and_without_it_too_sma
     task = elapsed_task(features=(kitchen,))
     happens = np.where(np.random.default_rng(8).random(3_000) < 0.2, 300.0, np.nan)
     history = RequestHistory(task, past_of(task, orders_of(happens, MINUTE_US), START_US + 10 * DAY_US))
-    table = history.table()[2_500:]  # a whole day and the delay lie before these
+    table = history.table[2_500:]  # a whole day and the delay lie before these
     assert table["kitchen.old"].mean() == pytest.approx(0.2, abs=0.02)
     assert table["kitchen.young"].mean() < 0.17
 

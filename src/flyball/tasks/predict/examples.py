@@ -175,6 +175,7 @@ class RequestHistory:
         share = observed_share(duration[known], censored[known], took)
         return 1.0 / np.maximum(share, SMALLEST_SHARE)
 
+    @cached_property
     def table(self) -> pl.DataFrame:
         """A row for each request with every column of the task, each as serving would have seen it."""
         task = self.task

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import NOTHING, BadInput, Doubles, find_zone, format_duration, format_timestamp
+from flyball.core import NOTHING, BadInput, Doubles, Ints, find_zone, format_duration, format_timestamp
 from flyball.models import TargetKind, TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.past import Past
@@ -44,26 +44,38 @@ class PredictOffline:
 
     def __init__(self, task: Predict) -> None:
         self._task = task
+        self._history: RequestHistory | None = None
 
     def plan(self) -> EvaluationPlan:
         """Metrics by kind, baselines."""
         return evaluation_plan(self._task)
 
-    def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str] = ()) -> Examples | str:
-        """The last fifth of the requests whose labels are final is what candidates are evaluated on.
+    def examples(
+        self,
+        past: Past,
+        min_examples: int,
+        seed: int,
+        metrics: Sequence[str] = (),
+        window_us: tuple[int, int] | None = None,
+    ) -> Examples | str:
+        """The last fifth of the requests whose labels are final, or those in the window, are what candidates are
+        evaluated on.
 
         What is learned from was known just before the first of them, so between the last example and the first
         evaluated request lies as much time as a label needs.
         """
-        from flyball.tasks.predict.examples import RequestHistory, training_data
+        from flyball.tasks.predict.examples import training_data
 
-        task, history = self._task, RequestHistory(self._task, past)
+        task, history = self._task, self._history_of(past)
         final = history.examples(past.as_of_us, all_final=True)
-        cut = int((1 - TEST_SHARE) * len(final.rows))
-        evaluation_rows = final.rows[cut:]
-        if len(evaluation_rows) < min_examples:
-            return _too_few(task, final, min_examples, len(evaluation_rows))
-        start_us, end_us = int(history.at_us[evaluation_rows[0]]), int(history.at_us[evaluation_rows[-1]]) + 1
+        chosen = _tested(history.at_us[final.rows], window_us)
+        pool = len(chosen)
+        if pool < max(min_examples, 1):
+            return _too_few(task, final, min_examples, pool, window_us)
+        start_us, end_us = window_us or (
+            int(history.at_us[final.rows[chosen[0]]]),
+            int(history.at_us[final.rows[chosen[-1]]]) + 1,
+        )
         young = task.open_examples == "weight"
         before, full = history.examples(start_us - 1, young), history.examples(past.as_of_us, young)
         if not len(before.rows):
@@ -72,12 +84,11 @@ class PredictOffline:
                 f"{format_timestamp(start_us)}; events that happened long ago must be ingested as history, not as live"
                 f"{_needed_past(task, final)}"
             )
-        table = history.table()
-        chosen = np.arange(cut, len(final.rows))
-        if len(chosen) > MOST_EVALUATED:
-            sampled_rows = np.random.default_rng(seed).choice(len(chosen), MOST_EVALUATED, replace=False)
+        table = history.table
+        if pool > MOST_EVALUATED:
+            sampled_rows = np.random.default_rng(seed).choice(pool, MOST_EVALUATED, replace=False)
             chosen = chosen[np.sort(sampled_rows)]
-        evaluation = self._evaluation(history, final, chosen, (start_us, end_us), len(evaluation_rows))
+        evaluation = self._evaluation(history, final, chosen, (start_us, end_us), pool)
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
         targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}
         notes = one_class_notes(task.target_kind, targets)
@@ -92,9 +103,16 @@ class PredictOffline:
         )
         if before.control:
             summary += f"; {before.control:,} of a control group stand for those that were declined"
-        share = len(evaluation_rows) / len(final.rows)
-        rule = f"the last {TEST_SHARE:.0%} of the requests with a final label"
-        return Examples(train, now, evaluation, Holdout(start_us, end_us, share, len(evaluation_rows), rule), summary)
+        rule = f"the last {TEST_SHARE:.0%} of the requests with a final label" if window_us is None else "as requested"
+        return Examples(train, now, evaluation, Holdout(start_us, end_us, pool / len(final.rows), pool, rule), summary)
+
+    def _history_of(self, past: Past) -> "RequestHistory":
+        """Made once for the windows of one past."""
+        from flyball.tasks.predict.examples import RequestHistory
+
+        if self._history is None or self._history.past is not past:
+            self._history = RequestHistory(self._task, past)
+        return self._history
 
     def _evaluation(
         self, history: "RequestHistory", final: "Labeled", chosen: Any, window_us: tuple[int, int], pool: int
@@ -202,7 +220,14 @@ def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[s
     return tuple(notes)
 
 
-def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
+def _tested(at_us: Ints, window_us: tuple[int, int] | None) -> Ints:
+    """Which of the requests with a final label, of these times, are tested: the last fifth, or those in the window."""
+    if window_us is None:
+        return np.arange(int((1 - TEST_SHARE) * len(at_us)), len(at_us))
+    return np.flatnonzero((at_us >= window_us[0]) & (at_us < window_us[1]))
+
+
+def _too_few(task: Predict, final: "Labeled", least: int, rows: int, window_us: tuple[int, int] | None = None) -> str:
     from flyball.tasks.label_frames import HELD
 
     if sum(final.states.values()) > final.young and not len(final.rows) and not final.states.get(HELD, 1):
@@ -213,6 +238,12 @@ def _too_few(task: Predict, final: "Labeled", least: int, rows: int) -> str:
             f"is ingested, with the same {target.by}, and that the span is long enough"
         )
     counts = ", ".join(f"{count:,} {state}" for state, count in final.states.items() if count) or "no request"
+    if window_us is not None:
+        start, end = (format_timestamp(at_us) for at_us in window_us)
+        return (
+            f"too little to evaluate on: from {start} to {end} there must be {least} requests with a final label, "
+            f"got {rows}"
+        )
     return (
         f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {rows}; "
         f"labels of {task.on.__name__}: {counts}, {final.young:,} younger than "

@@ -24,3 +24,10 @@ def holdouts(data: Interactions) -> list[Holdout]:
             count = len(at_us) - first
             windows.append(Holdout(int(at_us[first]), data.as_of_us + 1, count / len(at_us), count, RULE))
     return windows
+
+
+def holdout_in(data: Interactions, window_us: tuple[int, int]) -> Holdout:
+    """The window `[start, end)` of a request."""
+    at_us = data.at_us[data.weights >= 1]
+    count = int(((at_us >= window_us[0]) & (at_us < window_us[1])).sum())
+    return Holdout(*window_us, count / max(len(at_us), 1), count, "as requested")

@@ -41,15 +41,22 @@ class RecommendOffline:
         """Metrics, baselines and gates."""
         return evaluation_plan(self._task)
 
-    def examples(self, past: Past, min_examples: int, seed: int, metrics: Sequence[str]) -> Examples | str:
+    def examples(
+        self,
+        past: Past,
+        min_examples: int,
+        seed: int,
+        metrics: Sequence[str],
+        window_us: tuple[int, int] | None = None,
+    ) -> Examples | str:
         """Interactions known before the holdout and now, and requests of users who came in it."""
         from flyball.tasks.recommend.evaluation_set import evaluation_set  # an application is declared without them
-        from flyball.tasks.recommend.holdout import holdouts
+        from flyball.tasks.recommend.holdout import holdout_in, holdouts
         from flyball.tasks.recommend.interactions import build_interactions
 
         frames = self._frames(past)
         full = build_interactions(frames, self._task, self._schema, past.as_of_us)
-        windows, pool = holdouts(full), 0
+        windows, pool = holdouts(full) if window_us is None else [holdout_in(full, window_us)], 0
         if not windows:
             positives = int((full.weights >= 1).sum())
             return f"too little to learn from: positives must lie at two times or more, got {positives} positives"
