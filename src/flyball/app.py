@@ -17,6 +17,7 @@ import msgspec
 
 from flyball.core import NOTHING, BadDeclaration, NotFound, Refused
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
+from flyball.models import own_code, own_models_in
 from flyball.policy import (
     Choice,
     ExperimentMetric,
@@ -83,6 +84,7 @@ class App:
         self.metrics = _metrics(name, metrics)
         self.spec = name
         self.source: Path | None = None
+        self.own_models: tuple[type[Any], ...] = ()  # set where the file is loaded
         self._check_names()
         self.task, bound = self.task.bind(self.candidates)
         self.candidates = dict(bound)
@@ -99,8 +101,9 @@ class App:
 
     @property
     def model_classes(self) -> tuple[type[Any], ...]:
-        """The classes that an artifact of this application may contain: those of the candidates and of their parts."""
-        waiting, classes = list(self.candidates.values()), dict[type[Any], None]()
+        """The classes that an artifact of this application may contain: those of the candidates and of their parts, and
+        the other models that its file defines or imports by name."""
+        waiting, classes = list(self.candidates.values()), dict.fromkeys(self.own_models)
         while waiting:
             model = waiting.pop()
             classes[type(model)] = None
@@ -301,6 +304,9 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
         raise BadDeclaration(f"{attribute} in {source or spec}", "an fb.App", app)
     app.spec = spec if ":" in spec or spec in BUILT_IN else str(source)
     app.source = source
+    app.own_models = own_models_in(vars(module).values())
+    for model in app.model_classes:
+        own_code(model)  # read now: the file may be edited while this process runs
     return app
 
 

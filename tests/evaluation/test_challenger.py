@@ -3,8 +3,7 @@
 import msgspec
 
 from flyball.evaluation import Challenger
-from flyball.models import ItemKNN, Popular
-from flyball.models.artifact import kind_of
+from flyball.models import ItemKNN, Popular, kind_of
 
 
 def test_its_kind_is_that_of_its_model_nothing_without_one() -> None:

@@ -16,13 +16,13 @@ from flyball.models import (
     Hybrid,
     ImplicitALS,
     Recommender,
+    kind_of,
     load_artifact,
     model_of,
     params_of,
     places_new,
     save_artifact,
 )
-from flyball.models.artifact import kind_of
 from flyball.tasks import MODEL, RecommendPipeline, UserHistory, build_interactions, catalog_at, fallback_arrays
 
 KNOWN = len(GENRES) * OLD + 1

@@ -34,6 +34,7 @@ from flyball.features.declaration.windows import Window, exact, lifetime, tiled
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
 
 if TYPE_CHECKING:
+    from flyball.features.declaration.class_source import content_of_class, is_own_code
     from flyball.features.declaration.columns import holds_column, number_column
     from flyball.features.offline.backfill import backfill
     from flyball.features.offline.point_in_time import point_in_time
@@ -68,6 +69,7 @@ __all__ = [
     "bytes_per_key",
     "computed",
     "content_of",
+    "content_of_class",
     "count",
     "decayed",
     "digest_of",
@@ -77,6 +79,7 @@ __all__ = [
     "groups_of",
     "hashed",
     "holds_column",
+    "is_own_code",
     "last",
     "last_n",
     "lifetime",

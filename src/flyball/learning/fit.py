@@ -15,7 +15,7 @@ from flyball.evaluation import Answered, Challenger, Evaluator
 from flyball.learning.challengers import challengers_of
 from flyball.learning.past import SnapshotPast, event_names, read_past
 from flyball.learning.shared_data import read_data
-from flyball.models import Artifact, kind_of, load_artifact, model_of, params_of, save_artifact
+from flyball.models import Artifact, code_of, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.tasks import EvaluationSet, OfflineFeatures, ServingLag, Trained, TrainingData, TrainsCandidates
 
 _EVER_US = 2**62
@@ -79,13 +79,14 @@ def fit_challenger(app: App, order: FitOrder, evaluation: EvaluationSet | None, 
         candidate = model_of(load_artifact(Path(order.recipe)), app.model_classes)
     else:
         candidate = challengers_of(app).models[order.name]
+    described = {"kind": kind_of(candidate), "params": params_of(candidate), "code": code_of(candidate)}
     data = read_data(Path(order.data))
     past = read_past(Path(order.events), data.as_of_us, order.lag)
     start = stopwatch.read_s()
     trained = train(app, candidate, data, past, order.seed)
     seconds = stopwatch.read_s() - start
     folder = Path(order.folder)
-    manifest = order.manifest | {"kind": kind_of(candidate), "params": params_of(candidate), "seed": order.seed}
+    manifest = order.manifest | described | {"seed": order.seed}
     try:
         files = save_artifact(folder, manifest, trained.arrays, texts=trained.texts)
     except BaseException:

@@ -14,7 +14,7 @@ from flyball.learning.gates import rejection
 from flyball.learning.job import Job
 from flyball.learning.lineage import code_state, dependencies_hash
 from flyball.learning.report import CandidateReport, failure_text
-from flyball.models import kind_of, params_of
+from flyball.models import code_of, kind_of, params_of
 from flyball.registry import Version, add_versions
 
 GatesByName = Mapping[str, list[GateResult]]
@@ -56,6 +56,7 @@ def register(
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
             features=feature_hashes_of(app.task, app.candidates[name]),
+            code=_code(app.candidates[name], refitted.get(name)),
             **_outcome(job, name, gates[name], refitted.get(name)),
             **origin,
         )
@@ -110,6 +111,11 @@ def candidate_reports(report: Report, gates: GatesByName, versions: list[Version
 def _metrics_and_cost(evaluated: Evaluated) -> dict[str, Any]:
     costs = {name: {"value": value, "low": None, "high": None} for name, value in cost_of(evaluated).items()}
     return metrics_of_evaluated(evaluated) | costs
+
+
+def _code(candidate: Any, fitted: Fitted | Exception | None) -> dict[str, dict[str, str]]:
+    """The stamps of the user's own code; a candidate that was rejected answers nothing and needs none."""
+    return code_of(candidate) if isinstance(fitted, Fitted) else {}
 
 
 def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Importing this room, and declaring a model, compiles nothing.
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
-from flyball.models.artifact import Artifact, kind_of, load_artifact, model_of, params_of, save_artifact
+from flyball.models.artifact import Artifact, load_artifact, model_of, params_of, save_artifact
 from flyball.models.base import (
     Explains,
     Learned,
@@ -20,6 +20,7 @@ from flyball.models.base import (
     Updates,
     explain_score,
     explains,
+    kind_of,
     knows_similar,
     models_here,
     places_new,
@@ -56,6 +57,7 @@ from flyball.models.data import (
     share_of_users,
     take,
 )
+from flyball.models.own_code import check_code, code_of, edits_of_learning, own_code, own_models_in
 from flyball.models.past import InteractionsPast, RankingPast, TrainingCut, cut_windows
 from flyball.models.ranking import best_items, top_k
 from flyball.models.recommenders.baselines import BiasModel, GlobalMean
@@ -174,9 +176,12 @@ __all__ = [
     "best_items",
     "calibrated",
     "canonical",
+    "check_code",
+    "code_of",
     "conformal",
     "cut_windows",
     "downsampled",
+    "edits_of_learning",
     "explain_score",
     "explains",
     "histories_of",
@@ -186,6 +191,8 @@ __all__ = [
     "load_artifact",
     "model_of",
     "onnx_of",
+    "own_code",
+    "own_models_in",
     "params_of",
     "places_new",
     "positives",

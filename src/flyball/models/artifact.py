@@ -13,7 +13,6 @@ import mmap
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused, write_atomic
-from flyball.models.base import Recommender, models_here, tabular_models_here
+from flyball.models.base import Recommender, kind_of, models_here
+from flyball.models.own_code import check_trusted_code, class_of
 from flyball.models.tabular.table import TabularModel
 
 FORMAT = 2
@@ -47,27 +47,6 @@ class Artifact(msgspec.Struct, frozen=True):
     items: list[str] = []
     index: dict[str, int] = {}
     texts: dict[str, list[str]] = {}
-
-
-def kind_of(model: Any) -> str:
-    """The name of the model's class in a manifest: `kind` for Flyball's own models, file and class for others.
-
-    A class Own that an application declares in shop.py is "shop.py:Own".
-
-    >>> from flyball.models import EASE
-    >>> kind_of(EASE())
-    'ease'
-    """
-    return kind_of_class(type(model))
-
-
-def kind_of_class(model: type[Any]) -> str:
-    """What `kind_of` returns for a model of this class."""
-    kind: str = getattr(model, "kind", "")  # candidates of a task need not declare one
-    if model in (models_here().get(kind), tabular_models_here().get(kind)):
-        return kind
-    file = getattr(sys.modules.get(model.__module__), "__file__", None)
-    return f"{Path(file).name if file else model.__module__}:{model.__qualname__}"
 
 
 def params_of(model: Any) -> dict[str, Any]:
@@ -145,17 +124,32 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_me
 def model_of(artifact: Artifact, known: Iterable[type[Any]] = ()) -> Any:
     """The model with its parameters, by the manifest's `kind` and `params`.
 
-    Only Flyball's own classes and those in `known` (the application's candidates) are built, so that a manifest cannot
-    cause an import. Raises `NotFound` for any other kind, `ArtifactCorrupt` for parameters that do not fit the class.
+    Only Flyball's own classes and those in `known` (the application's own) are built, so that a manifest cannot
+    cause an import. Raises `NotFound` for any other kind, `ArtifactCorrupt` for parameters that do not fit the class,
+    `Refused` for a class of the application that is gone or whose code differs from the manifest's `code`.
     """
     kind, params = str(artifact.manifest.get("kind")), artifact.manifest.get("params", {})
-    classes: dict[str, type[Any]] = {kind_of_class(known_class): known_class for known_class in known}
-    classes |= models_here()
+    stamps, own = artifact.manifest.get("code", {}), tuple(known)
+    check_trusted_code(stamps)
+    classes: dict[str, type[Any]] = {**models_here()}
     if kind not in models_here():
         from flyball.models.tabular.own import TABULAR_MODELS  # here: a recommender does not need them
 
         classes |= TABULAR_MODELS
+    classes |= {named: class_of(named, stamps, own) for named in _kinds_in(kind, params) if ":" in named}
     return _build(kind, params, classes)
+
+
+def _kinds_in(kind: str, params: Mapping[str, Any]) -> set[str]:
+    """The kinds of a model and of those among its parameters."""
+    kinds, waiting = {kind}, list(params.values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif _holds_models(value):
+            kinds |= _kinds_in(str(value["kind"]), value["params"])
+    return kinds
 
 
 def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]]) -> Any:

@@ -1,6 +1,8 @@
 """The contract of a recommender: the model is a value of its parameters; what it learned is a mapping of arrays."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import msgspec
@@ -216,6 +218,27 @@ def tabular_models_here() -> dict[str, type[TabularModel]]:
     room = __name__.rpartition(".")[0] + "."
     own = [model for model in _subclasses(TabularModel) if model.__module__.startswith(room) and "kind" in vars(model)]
     return {model.kind: model for model in sorted(own, key=lambda model: model.kind)}
+
+
+def kind_of(model: Any) -> str:
+    """The name of the model's class in a manifest: `kind` for Flyball's own models, file and class for others.
+
+    A class Own that an application declares in shop.py is "shop.py:Own".
+
+    >>> from flyball.models import EASE
+    >>> kind_of(EASE())
+    'ease'
+    """
+    return kind_of_class(type(model))
+
+
+def kind_of_class(model: type[Any]) -> str:
+    """What `kind_of` returns for a model of this class."""
+    kind: str = getattr(model, "kind", "")  # candidates of a task need not declare one
+    if model in (models_here().get(kind), tabular_models_here().get(kind)):
+        return kind
+    file = getattr(sys.modules.get(model.__module__), "__file__", None)
+    return f"{Path(file).name if file else model.__module__}:{model.__qualname__}"
 
 
 def _subclasses(model: type[Model]) -> list[type[Model]]:

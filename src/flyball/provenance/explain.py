@@ -266,6 +266,7 @@ def _stamp_lines(why: Why) -> list[str]:
             f"{version.snapshot} as of {format_timestamp(version.as_of_us)}",
             f"code {_code_text(version.code_commit)}{dirty}, dependencies {version.dependencies_hash[:12]}, "
             f"artifact {version.artifact}",
+            *(f"own code {name} {digests['answers']}" for name, digests in version.code.items()),
         ]
     if p.offsets:
         stale = f", {format_duration(p.stale_us)} behind the log" if p.stale_us else ""

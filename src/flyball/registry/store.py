@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BACKENDS = {"sqlite": "flyball.registry.sqlite:SqliteDatabase"}
 
-_DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "features")
+_DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "features", "code")
 
 
 class Database(Protocol):

@@ -40,6 +40,7 @@ versions = sa.Table(
     *_filled(sa.Boolean, "code_dirty"),
     sa.Column("declaration", sa.Text, nullable=False, server_default="{}"),
     sa.Column("features", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("code", sa.Text, nullable=False, server_default="{}"),
 )
 
 arrangements = sa.Table(

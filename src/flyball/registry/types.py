@@ -20,7 +20,9 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     its fields. `artifact`: its folder inside the home's folder of artifacts, "" for none; `artifact_files`: {name:
     sha256}. `metrics`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
     `declaration`: all that its answers depend on besides features, as the task's `restore` reads it; `features`: {name:
-    hash of its definition} of the features it reads. `id`: assigned by the registry ("v1", "v2", ...), "" before that.
+    hash of its definition} of the features it reads; `code`: {its class of models, such as "shop.py:Own": {"answers",
+    "with_fit"}}, digests of the user's own code that it answers with. `id`: assigned by the registry ("v1", "v2", ...),
+    "" before that.
     """
 
     id: str = ""
@@ -44,6 +46,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     artifact_files: dict[str, str] = {}
     declaration: JsonObject = {}
     features: dict[str, str] = {}
+    code: dict[str, dict[str, str]] = {}
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ refused.
 
 import ast
 import builtins
+import copy
 import datetime
 import decimal
 import enum
@@ -20,7 +21,7 @@ import sys
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
@@ -50,7 +51,7 @@ _BY_REPR = (
 )
 _INSTALLED = {"site-packages", "dist-packages"}
 _LEFT_OUT = {"ctx", "kind", "type_comment", "type_params", "annotation", "returns"}
-_MUST = (
+MUST = (
     "made of numbers and texts (also in tuples, lists, dicts, sets or enumerations), or a function: name what it needs "
     "of it as a constant of its own"
 )
@@ -69,20 +70,21 @@ def content_of(function: FunctionType, originals: Mapping[str, str] | None = Non
     argument: its oldest name}; such an attribute counts under that name, so that a declared renaming changes nothing.
     Raises `BadDeclaration` where the source cannot be read, or where it uses something that cannot be hashed.
     """
-    content = _Content(function, originals or {})
+    content = Content(function.__module__, "a computed feature", originals)
     try:
         return "\n".join([*content.parts(function), *content.called_by_name()])
     except RecursionError:
-        raise BadDeclaration("what a computed feature reads", _MUST, "a value that contains itself") from None
+        raise BadDeclaration("what a computed feature reads", MUST, "a value that contains itself") from None
 
 
-class _Content:
-    """The content of one function and of what it uses. `seen`: {function: its number}, of those visited already."""
+class Content:
+    """The content of functions of `module` and of what they use. `what`: whose code it is, in messages."""
 
-    def __init__(self, function: FunctionType, originals: Mapping[str, str]) -> None:
-        self._package = (function.__module__ or "").partition(".")[0]
-        self._seen: dict[FunctionType, int] = {}
-        self._originals = originals
+    def __init__(self, module: str | None, what: str, originals: Mapping[str, str] | None = None) -> None:
+        self.what = what
+        self._package = (module or "").partition(".")[0]
+        self._seen: dict[FunctionType, int] = {}  # the number of each that was visited already
+        self._originals = originals or {}
         self._parameters: list[list[str]] = []
         self._keywords: set[str] = set()
         self._splat = False
@@ -93,17 +95,17 @@ class _Content:
         originals = {} if self._seen else self._originals
         self._seen[function] = len(self._seen)
         text = _Text(self, function, originals)
-        yield f"defaults {self._text('a default of a computed feature', function.__defaults__)}"
+        yield f"defaults {self._text(f'a default of {self.what}', function.__defaults__)}"
         if function.__kwdefaults__:
             names, named_defaults = _parameter_names(function), function.__kwdefaults__
             values = [(position, named_defaults[name]) for position, name in enumerate(names) if name in named_defaults]
-            yield f"defaults {self._text('a default of a computed feature', values)}"
-        yield text.of(_parse(function))
+            yield f"defaults {self._text(f'a default of {self.what}', values)}"
+        yield text.of(_parse(function, self.what))
         if text.sees_names:
-            yield _with_names(_node_of(function))
+            yield with_names(node_of(function, self.what))
         for (label, value), token in text.outside.values():
             yield from self._read(token, label, value)
-        self._check_imports(function)
+        yield from self._imports(function)
 
     def note_parameters(self, names: list[str]) -> None:
         """Keep what the parameters of a function are called, in case it is called by them."""
@@ -131,9 +133,9 @@ class _Content:
         elif isinstance(value, FunctionType) and value not in self._seen and self.is_own(value.__module__):
             yield from (f"{token}: {part}" for part in self.parts(value))
         elif self.has_attributes(value):
-            raise BadDeclaration(f"{label}, which a computed feature reads", _MUST, value)
+            raise BadDeclaration(f"{label}, which {self.what} reads", MUST, value)
         else:
-            text = self._text(f"{label}, which a computed feature reads", value)
+            text = self._text(f"{label}, which {self.what} reads", value)
             yield f"{token} {text}" if text.startswith("is ") else f"{token} = {text}"
 
     def has_attributes(self, value: Any) -> bool:
@@ -182,7 +184,7 @@ class _Content:
         if isinstance(value, MethodType):
             owner = value.__self__
             if not (isinstance(owner, type) and not self.has_attributes(owner)):
-                raise BadDeclaration(where, _MUST, value)
+                raise BadDeclaration(where, MUST, value)
             return f"{self._text(where, owner)}.{value.__name__}"
         if isinstance(value, BuiltinFunctionType) and not isinstance(value.__self__, ModuleType | type | None):
             return f"{self._text(where, value.__self__)}.{value.__name__}"
@@ -193,7 +195,7 @@ class _Content:
         module = getattr(value, "__module__", None) or type(value).__module__
         if callable(value) and isinstance(name, str) and not self.is_own(module):
             return f"is {module}.{name}"
-        raise BadDeclaration(where, _MUST, value)
+        raise BadDeclaration(where, MUST, value)
 
     def _kind(self, value: Any, base: type) -> str:
         """The class of a container that is not exactly `base`, with the methods that the user's class defines."""
@@ -215,12 +217,17 @@ class _Content:
                 texts.append(f"{name}: {self._function(kind.__qualname__, function)}")
         return texts
 
-    def _check_imports(self, function: FunctionType) -> None:
-        for code in _codes(function.__code__):
-            for module in _imported(code):
-                if self.is_own(module):
-                    must = "imported at the top of the file, so that what is read of it can be followed"
-                    raise BadDeclaration(f"{module or 'a module'} of a computed feature", must, "an import inside it")
+    def undefined(self, label: str) -> Any:
+        """What stands for a name that nothing defines; raises `BadDeclaration`."""
+        raise BadDeclaration(f"{label} of {self.what}", "defined before the feature is declared", NOTHING)
+
+    def _imports(self, function: FunctionType) -> Iterator[str]:
+        """The lines for what a function imports when it runs."""
+        for module in imported_by(function):
+            if self.is_own(module):
+                must = "imported at the top of the file, so that what is read of it can be followed"
+                raise BadDeclaration(f"{module or 'a module'} of {self.what}", must, "an import inside it")
+        yield from ()
 
     def is_own(self, module: str | None) -> bool:
         """Whether the module is the user's own: of the function's package, or neither built in nor installed."""
@@ -241,13 +248,24 @@ def _is_installed(top: str) -> bool:
     return any(_INSTALLED & set(Path(path).parts) for path in paths if path)
 
 
-def _parse(function: FunctionType) -> ast.AST:
+@lru_cache(maxsize=4)
+def parsed_file(text: str) -> ast.Module:
+    """The parsed text of a file, of the last few; nobody may change it. Raises `SyntaxError`."""
+    return parse_source(text)
+
+
+def _parse(function: FunctionType, what: str) -> ast.AST:
     node = _parsed.get(function)
     if node is None:
-        node = _node_of(function)
+        node = copy.deepcopy(node_of(function, what))
         name_variables(node)
         _parsed[function] = node
     return node
+
+
+def imported_by(function: FunctionType) -> list[str]:
+    """The modules that a function imports when it runs; "" for a relative import."""
+    return [module for code in _codes(function.__code__) for module in _imported(code)]
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -264,18 +282,18 @@ def _imported(code: CodeType) -> list[str]:
     return [str(step.argval) for step in dis.get_instructions(code) if step.opname == "IMPORT_NAME"]
 
 
-def _node_of(function: FunctionType) -> ast.AST:
+def node_of(function: FunctionType, what: str) -> ast.AST:
     """The function's own node in its parsed file."""
     must = "a function whose source can be read, defined in a file"
     try:
         lines, _ = inspect.findsource(function)
-        tree = parse_source("".join(lines))
+        tree = parsed_file("".join(lines))
     except (OSError, TypeError, SyntaxError) as error:
-        raise BadDeclaration("a computed feature", must, str(error)) from None
+        raise BadDeclaration(what, must, str(error)) from None
     code = function.__code__
     nodes = [node for node in ast.walk(tree) if _may_be(node, code)]
     if not nodes:
-        raise BadDeclaration("a computed feature", must, textwrap.shorten(repr(function), 80))
+        raise BadDeclaration(what, must, textwrap.shorten(repr(function), 80))
     return min(nodes, key=lambda node: _extent(node))
 
 
@@ -313,7 +331,7 @@ class _Text:
     """The text of one function's node. `outside`: {chain of names: ((what messages call it, its value), its token)}, of
     what it reads from outside."""
 
-    def __init__(self, content: _Content, function: FunctionType, originals: Mapping[str, str]) -> None:
+    def __init__(self, content: Content, function: FunctionType, originals: Mapping[str, str]) -> None:
         self._content, self._function, self._originals = content, function, originals
         self._nonlocals = inspect.getclosurevars(function).nonlocals
         self._builtins = vars(builtins)
@@ -365,13 +383,11 @@ class _Text:
         elif not isinstance(node.ctx, ast.Load):
             return [f"Name({label})", *attributes]
         else:
-            raise BadDeclaration(f"{label} of a computed feature", "defined before the feature is declared", NOTHING)
+            value = self._content.undefined(label)
         while attributes and self._content.has_attributes(value):
             label, attribute = f"{label}.{attributes[0]}", attributes[0]
-            if not hasattr(value, attribute):
-                must = "defined before the feature is declared"
-                raise BadDeclaration(f"{label} of a computed feature", must, NOTHING)
-            value, attributes = getattr(value, attribute), attributes[1:]
+            value = getattr(value, attribute) if hasattr(value, attribute) else self._content.undefined(label)
+            attributes = attributes[1:]
         _, token = self.outside.setdefault(label, ((label, value), f"@{len(self.outside)}"))
         return [f"Name({token})", *attributes]
 
@@ -398,6 +414,9 @@ class _Text:
         return self._builtins.get(name) if name not in self._function.__globals__ else None
 
 
+_DOCUMENTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)
+
+
 def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
     """The fields of a node that its value depends on."""
     for name, value in ast.iter_fields(node):
@@ -405,19 +424,19 @@ def _fields(node: ast.AST) -> Iterator[tuple[str, Any]]:
             yield name, value
         elif name in _LEFT_OUT or value is None or value == []:
             continue
-        elif name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_docstring(value[0]):
+        elif name == "body" and isinstance(node, _DOCUMENTED) and is_docstring(value[0]):
             yield name, value[1:]
         else:
             yield name, value
 
 
-def _with_names(node: Any) -> str:
+def with_names(node: Any) -> str:
     """The node as text with the names as they are written."""
     if isinstance(node, list):
-        return "[" + ", ".join(_with_names(child) for child in node) + "]"
+        return "[" + ", ".join(with_names(child) for child in node) + "]"
     if not isinstance(node, ast.AST):
         return repr(node)
-    return f"{type(node).__name__}({', '.join(f'{name}={_with_names(value)}' for name, value in _fields(node))})"
+    return f"{type(node).__name__}({', '.join(f'{name}={with_names(value)}' for name, value in _fields(node))})"
 
 
 def _parameter_names(function: FunctionType) -> list[str]:
@@ -425,7 +444,8 @@ def _parameter_names(function: FunctionType) -> list[str]:
     return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
-def _is_docstring(statement: ast.stmt) -> bool:
+def is_docstring(statement: ast.stmt) -> bool:
+    """Whether the statement is a text alone."""
     return (
         isinstance(statement, ast.Expr)
         and isinstance(statement.value, ast.Constant)

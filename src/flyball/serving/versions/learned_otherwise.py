@@ -11,6 +11,7 @@ import msgspec
 
 from flyball.core import format_duration
 from flyball.events import Event, field_names_now
+from flyball.models import edits_of_learning
 from flyball.registry import registry_exists
 from flyball.releases import current, role_of, versions_in_service
 from flyball.runtime import Runtime
@@ -58,9 +59,11 @@ def learned_otherwise(runtime: Runtime, but: Collection[str] = ()) -> list[Learn
     for version in versions_in_service(release):
         if version in but:
             continue
-        learned = _plain(runtime.registry.version(version).declaration, names)
+        described = runtime.registry.version(version)
+        learned = _plain(described.declaration, names)
         keys = [key for key in learned if key in declared and key not in skipped]
         changes = [change for key in keys for change in _changes(key, _named(key, learned), _named(key, declared))]
+        changes += edits_of_learning(described.code, runtime.app.model_classes)
         if changes:
             older.append(LearnedOtherwise(version, role_of(release, version), tuple(changes)))
     return older
