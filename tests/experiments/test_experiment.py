@@ -48,6 +48,17 @@ def test_a_result_is_of_a_time_and_windows_that_are_open_wait(tmp_path: Path) ->
     assert experiment(runtime, "rel1", START_US - 1).of("bought").missing == "units in both arms"
 
 
+def test_only_the_named_metrics_are_computed_and_none_still_say_how_units_are_split(tmp_path: Path) -> None:
+    runtime = market(tmp_path, users=400)
+    catch_up(runtime)
+    whole = experiment(runtime, "rel1", runtime.clock.now_us())
+    part = experiment(runtime, "rel1", runtime.clock.now_us(), only=["taken"])
+    assert [one.metric for one in part.metrics] == ["taken"]
+    assert part.of("taken").inference == whole.of("taken").inference
+    nothing = experiment(runtime, "rel1", runtime.clock.now_us(), only=())
+    assert (nothing.metrics, nothing.sample_ratio) == ((), whole.sample_ratio)
+
+
 def test_slices_are_fields_of_the_request(tmp_path: Path) -> None:
     runtime = market(tmp_path, users=400)
     got = experiment(runtime, "rel1", runtime.clock.now_us(), ("k",))

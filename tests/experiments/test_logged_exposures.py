@@ -1,14 +1,16 @@
 """Exposures as predictions are stamped with them."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from flyball.core import new_id
-from flyball.events import open_log
-from flyball.experiments import Exposed, exposures_of
-from flyball.outcomes import Exposure, Prediction, prediction_record
+from flyball.events import Record, open_log
+from flyball.experiments import Exposed, ExposureReader, exposures_of, first_exposures
+from flyball.outcomes import Exposure, Prediction, prediction_record, records_between
 from flyball.releases import Release, ReleaseArm
 
 START_US = 1_700_000_000_000_000
@@ -56,3 +58,30 @@ def test_answers_of_a_release_are_its_exposures_and_no_others(tmp_path: Path) ->
     assert [one.unit for one in exposures_of(log, ended)] == ["a"]
     by_session = msgspec.structs.replace(RELEASE, unit=("session", "device"))
     assert [one.unit for one in exposures_of(log, by_session)] == ["tv"]
+
+
+def test_a_reader_takes_each_record_once_and_says_what_the_whole_log_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = open_log(f"sqlite://{tmp_path}/predictions.db?partitions=2&unique=0")
+    reader, taken = ExposureReader(log, RELEASE), list[str]()
+
+    def counted(*arguments: object, **named: object) -> Iterator[Record]:
+        for record in records_between(*arguments, **named):  # type: ignore[arg-type]
+            taken.append(record.key)
+            yield record
+
+    monkeypatch.setattr("flyball.experiments.logged_exposures.records_between", counted)
+    arms, looks = ("control", "candidate"), (40, 90, 60, 300)  # the third one: a clock that was set back
+    for look, as_of in enumerate(looks):
+        given = [
+            predicted(START_US + 30 * look + at, f"u{RNG.randrange(20)}", Exposure("rel2", RNG.choice(arms), 0.5))
+            for at in range(30)
+        ]
+        log.append([prediction_record(one) for one in given])
+        taken.clear()
+        units = reader.units(START_US + as_of)
+        assert len(taken) == (90 if look == 2 else 30)
+        whole = first_exposures(exposures_of(log, RELEASE), START_US + as_of)
+        assert units.frame.equals(whole.frame)
+        assert (units.arms, units.shares, units.switched) == (whole.arms, whole.shares, whole.switched)

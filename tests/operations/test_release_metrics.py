@@ -38,10 +38,15 @@ def test_nothing_known_is_missing() -> None:
     assert metric_evidence(result("liked", missing="units"), RELEASE).missing == "units"
 
 
+@pytest.fixture(autouse=True)
+def _no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ReleaseMetrics, "_reader", lambda self, release, now_us: SimpleNamespace(units=lambda at: None))
+
+
 def test_a_look_holds_for_a_while_and_the_sample_ratio_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
 
-    def experiment(runtime: Any, release: str, now_us: int) -> Any:
+    def experiment(runtime: Any, release: str, now_us: int, **named: Any) -> Any:
         looks.append(now_us)
         split = sample_ratio([10_000, 11_000], [1, 1])
         return SimpleNamespace(sample_ratio=split, comparable=False, metrics=(result("liked"), result("other")))
@@ -56,7 +61,7 @@ def test_a_look_holds_for_a_while_and_the_sample_ratio_blocks(monkeypatch: pytes
 
 
 def test_what_cannot_be_computed_is_missing_of_every_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    def experiment(runtime: Any, release: str, now_us: int) -> Any:
+    def experiment(runtime: Any, release: str, now_us: int, **named: Any) -> Any:
         raise Refused("the log is away")
 
     monkeypatch.setattr(release_metrics, "experiment", experiment)
@@ -70,7 +75,7 @@ def test_what_cannot_be_computed_is_missing_of_every_metric(monkeypatch: pytest.
 
 def test_what_was_measured_is_left_for_whoever_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = SimpleNamespace(sample_ratio=None, comparable=True, metrics=(result("liked"),))
-    monkeypatch.setattr(release_metrics, "experiment", lambda runtime, release, now_us: measured)
+    monkeypatch.setattr(release_metrics, "experiment", lambda runtime, release, now_us, **named: measured)
     kept = KnownMetrics(tmp_path / "metrics")
     evidence, _ = ReleaseMetrics(SimpleNamespace(), kept)(RELEASE, 5)  # type: ignore[arg-type]
     assert kept(RELEASE, 6) == (tuple(evidence), "")

@@ -36,7 +36,7 @@ from flyball.experiments.interleaving import (
     interleaving,
 )
 from flyball.experiments.logged_events import LoggedEvents
-from flyball.experiments.logged_exposures import exposed_by, exposures_of
+from flyball.experiments.logged_exposures import ExposureReader, exposed_by, exposures_of
 from flyball.experiments.periods import PeriodAnswer, compare_periods, period_answers
 from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline, power_report, row_of, units_by
 from flyball.experiments.prediction_rows import NOTHING, PredictionRows
@@ -57,6 +57,7 @@ __all__ = [
     "ExperimentResult",
     "Exposed",
     "ExposedUnits",
+    "ExposureReader",
     "ImpactLedger",
     "ImpactRow",
     "InterleavedList",

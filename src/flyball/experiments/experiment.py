@@ -1,6 +1,6 @@
 """The experiment that a release is, from an application's stores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -99,11 +99,15 @@ def experiment(
     as_of_us: int,
     slices: Sequence[str] = (),
     plan: AnalysisPlan | None = None,
+    only: Collection[str] | None = None,
+    exposed: ExposedUnits | None = None,
 ) -> ExperimentResult:
     """What the log says of a release at `as_of_us`.
 
-    `slices`: fields of the request. Raises `NotFound`, `BadInput` for another field, `Refused` for a release whose arms
-    do not answer different units and for an application without anything to compare.
+    `slices`: fields of the request. `only`: the metrics to compute (default: all); with none, the result says how the
+    units are split. `exposed`: the units, where the caller has read their exposures. Raises `NotFound`, `BadInput` for
+    another field, `Refused` for a release whose arms do not answer different units and for an application without
+    anything to compare.
     """
     release, about = release_of(runtime.registry, release_id), runtime.app.task.about
     if release.kind not in SPLITS:
@@ -112,7 +116,10 @@ def experiment(
     metrics = metrics_measured(about, runtime.app.metrics, release)
     if not metrics:
         raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
-    exposed = first_exposures(exposures_of(runtime.predictions, release, slices, as_of_us + 1), as_of_us, slices)
+    if only is not None:
+        metrics = {name: declared for name, declared in metrics.items() if name in only}
+    if exposed is None:
+        exposed = first_exposures(exposures_of(runtime.predictions, release, slices, as_of_us + 1), as_of_us, slices)
     exposed = with_declared_arms(exposed, release)
     values = values_of(runtime, metrics, exposed, release.unit, as_of_us)
     result = analyze(release.id, exposed, metrics, values, plan or plan_of(release), as_of_us, slices)

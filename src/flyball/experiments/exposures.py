@@ -54,16 +54,36 @@ def first_exposures(
     stratum and arm of its first exposure even when a ramp gives it another arm later (intention to treat). Raises
     `BadInput` where more than two arms changed their shares: their strata cannot be distinguished.
     """
-    firsts: dict[str, Exposed] = {}
-    several: set[str] = set()
+    taken = FirstExposures()
     for exposed in exposures:
+        taken.add(exposed, as_of_us)
+    return taken.units(slices, control)
+
+
+class FirstExposures:
+    """The first exposure of each unit so far, and how many units were seen in several arms."""
+
+    def __init__(self) -> None:
+        self._firsts: dict[str, Exposed] = {}
+        self._several: set[str] = set()
+
+    def add(self, exposed: Exposed, as_of_us: int) -> bool:
+        """Take an exposure in; False, and nothing done, when it was not known at `as_of_us`."""
         if exposed.known_us > as_of_us or exposed.at_us > as_of_us:
-            continue
-        first = firsts.setdefault(exposed.unit, exposed)
+            return False
+        first = self._firsts.setdefault(exposed.unit, exposed)
         if first.arm != exposed.arm:
-            several.add(exposed.unit)
+            self._several.add(exposed.unit)
         if (exposed.at_us, exposed.id, exposed.arm) < (first.at_us, first.id, first.arm):
-            firsts[exposed.unit] = exposed
+            self._firsts[exposed.unit] = exposed
+        return True
+
+    def units(self, slices: Sequence[str] = (), control: str = CONTROL) -> ExposedUnits:
+        """The units, their arms and strata; raises `BadInput` as `first_exposures` does."""
+        return _exposed_units(self._firsts, len(self._several), slices, control)
+
+
+def _exposed_units(firsts: Mapping[str, Exposed], switched: int, slices: Sequence[str], control: str) -> ExposedUnits:
     arms = _arms({first.arm for first in firsts.values()}, control)
     strata = _strata(firsts.values(), arms, control)
     rows = sorted(firsts.values(), key=lambda first: first.unit)
@@ -76,7 +96,7 @@ def first_exposures(
     }
     schema = {"unit": pl.String, "arm": pl.String, "stratum": pl.String, "at": pl.Int64}
     frame = pl.DataFrame(columns, schema={**schema, **dict.fromkeys(slices, pl.String)})
-    return ExposedUnits(frame, arms, strata, len(several))
+    return ExposedUnits(frame, arms, strata, switched)
 
 
 def _arms(seen: set[str], control: str) -> tuple[str, ...]:

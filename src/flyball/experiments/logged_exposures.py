@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from flyball.events import EventLog
-from flyball.experiments.exposures import Exposed
+from flyball.events import EventLog, Offsets
+from flyball.experiments.exposures import Exposed, ExposedUnits, FirstExposures
 from flyball.outcomes import Prediction, prediction_of, records_between
 from flyball.releases import Release, unit_of
 
@@ -17,9 +17,8 @@ def exposures_of(
 
     `slices`: the fields of the request to keep. Requests without a unit took no part.
     """
-    first_us = release.started_us or release.created_us
-    last_us = min(until_us, release.ended_us + 1 if release.ended_us else LATEST_US)
-    for record in records_between(log, first_us, last_us):
+    first_us, end_us = _times(release)
+    for record in records_between(log, first_us, min(until_us, end_us)):
         prediction = prediction_of(record)
         exposed = exposed_by(prediction, release, record.known_at, slices)
         if exposed is not None:
@@ -36,3 +35,39 @@ def exposed_by(prediction: Prediction, release: Release, known_us: int, slices: 
             fields = {name: str(prediction.request.get(name) or "") for name in slices}
             return Exposed(unit, exposure.arm, exposure.propensity, prediction.at_us, known_us, prediction.id, fields)
     return None
+
+
+class ExposureReader:
+    """The units of a release that is under way, looked at again and again: each record of the log is read once."""
+
+    def __init__(self, log: EventLog, release: Release) -> None:
+        self._log, self._release = log, release
+        self._read: Offsets = ()
+        self._later: list[Exposed] = []
+        self._as_of_us = 0
+        self._firsts = FirstExposures()
+
+    def units(self, as_of_us: int) -> ExposedUnits:
+        """What `first_exposures` says of the log at `as_of_us`; after a clock was set back, all is read again."""
+        if as_of_us < self._as_of_us:
+            self._read, self._later, self._firsts = (), [], FirstExposures()
+        self._as_of_us = as_of_us
+        later, self._later = self._later, []
+        for exposed in (*later, *self._new()):
+            if not self._firsts.add(exposed, as_of_us):
+                self._later.append(exposed)
+        return self._firsts.units()
+
+    def _new(self) -> Iterator[Exposed]:
+        release, read = self._release, self._read
+        first_us, end_us = _times(release)
+        self._read = self._log.ends()  # what is appended meanwhile is read twice, which changes nothing
+        for record in records_between(self._log, first_us, end_us, read):
+            exposed = exposed_by(prediction_of(record), release, record.known_at)
+            if exposed is not None:
+                yield exposed
+
+
+def _times(release: Release) -> tuple[int, int]:
+    """[first, end) of the answers that took part."""
+    return release.started_us or release.created_us, release.ended_us + 1 if release.ended_us else LATEST_US

@@ -9,7 +9,7 @@ import polars as pl
 
 from flyball.core import BadDeclaration
 from flyball.events import EventLog
-from flyball.outcomes import Prediction, outcomes_frame, prediction_of, records_between
+from flyball.outcomes import Prediction, label_values, prediction_of, records_between
 from flyball.policy import EventTotal, ExperimentMetric
 from flyball.releases import unit_of
 from flyball.tasks import About, Label
@@ -67,18 +67,15 @@ class PredictionRows:
         yield _frame(rows)
 
     def followed(self, since_us: int) -> Mapping[str, LabelValues]:
-        """{prediction: its label} of responses since then that something followed."""
-        frame = outcomes_frame(self._outcomes, since_us)
-        column = f"labels.{self.label.name}"
-        if column not in frame.columns:
-            frame = frame.with_columns(pl.lit(None, dtype=pl.Float64).alias(column))
-        by_id = frame.group_by("id").agg(
-            pl.col(column).drop_nulls(), pl.col("censored").list.contains(self.label.name).any().alias("ended")
-        )
-        return {
-            id: LabelValues(tuple(values), bool(ended) and not values)
-            for id, values, ended in by_id.select("id", column, "ended").iter_rows()
-        }
+        """{prediction: its label} of responses since then whose label holds or cannot hold any more."""
+        values, ended = dict[str, list[float]](), set[str]()
+        for id, value, censored in label_values(self._outcomes, self.label.name, since_us):
+            if value is not None:
+                values.setdefault(id, []).append(value)
+            elif censored:
+                ended.add(id)
+        with_values = {id: LabelValues(tuple(numbers)) for id, numbers in values.items()}
+        return {**dict.fromkeys(ended, LabelValues(censored=True)), **with_values}
 
     def number_of(self, prediction: Prediction, outcome: LabelValues) -> float | None:
         """The metric's number of one response; None where it has none."""

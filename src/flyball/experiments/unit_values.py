@@ -107,19 +107,20 @@ def unit_values(
     """
     exposed = units["at"].to_numpy()
     closed = exposed + metric.within_us + metric.late_us + label_within_us <= as_of_us
-    numerator, denominator = metric.numerator, metric.denominator
-    if metric.kind in ("model", "label"):
-        numerator, denominator = EventTotal(Event, counted=False), EventTotal(Event)
+    is_of_answers = metric.kind in ("model", "label")
+    numerator = EventTotal(Event, counted=False) if is_of_answers else metric.numerator
     if numerator is None:
         raise BadDeclaration("metric", "made by a function of fb.metric", metric)
-    after, before = _totals(metric, numerator, units, rows, as_of_us)
+    after, before, rows_after, rows_before = _totals(metric, numerator, units, rows, as_of_us)
     if metric.is_share:
         least = metric.at_least * MICRO
         after, before = (np.where(total >= least, MICRO, 0) for total in (after, before))
     value, value_before = (_capped(total / MICRO, metric.cap) for total in (after, before))
     per, per_before = None, None
-    if denominator is not None:
-        per_after, per_earlier = _totals(metric, denominator, units, rows, as_of_us)
+    if is_of_answers:  # the mean over the answers: their number comes from the same rows
+        per, per_before = rows_after.astype(np.float64), rows_before.astype(np.float64)
+    elif metric.denominator is not None:
+        per_after, per_earlier, _, _ = _totals(metric, metric.denominator, units, rows, as_of_us)
         per, per_before = per_after / MICRO, per_earlier / MICRO
     if not metric.before_us:
         return UnitValues(closed, value, per)
@@ -128,11 +129,11 @@ def unit_values(
 
 def _totals(
     metric: ExperimentMetric, total: EventTotal, units: pl.DataFrame, rows: UnitRows, as_of_us: int
-) -> tuple[SignedInts, SignedInts]:
-    """Millionths of each unit within its window and before its exposure."""
-    sums = np.zeros((2, units.height), dtype=np.int64)
+) -> tuple[SignedInts, SignedInts, SignedInts, SignedInts]:
+    """Millionths of each unit within its window and before its exposure, and how many rows they are of, (units,)."""
+    sums = np.zeros((4, units.height), dtype=np.int64)
     if not units.height:
-        return sums[0], sums[1]
+        return sums[0], sums[1], sums[2], sums[3]
     exposed = units.select("unit", pl.col("at").alias("exposed"), pl.int_range(pl.len()).alias("index"))
     first, last = int(exposed["exposed"].min()), int(exposed["exposed"].max())  # type: ignore[arg-type]
     for piece in rows.pieces(total, first - metric.before_us, last + metric.within_us + 1, as_of_us):
@@ -149,7 +150,8 @@ def _totals(
         for row, chosen in enumerate(inside):
             chosen_rows = chosen.to_numpy()
             np.add.at(sums[row], index[chosen_rows], millionths[chosen_rows])
-    return sums[0], sums[1]
+            np.add.at(sums[row + 2], index[chosen_rows], 1)
+    return sums[0], sums[1], sums[2], sums[3]
 
 
 def _capped(values: Doubles, cap: float | None) -> Doubles:

@@ -6,16 +6,18 @@ from typing import Literal
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.experiments import MetricResult, experiment, interleaving, switchback
+from flyball.experiments import ExposureReader, MetricResult, experiment, interleaving, switchback
 from flyball.operations.late_harm import late_harm
 from flyball.releases import KnownMetrics, MetricEvidence, Release
 from flyball.runtime import Runtime
 from flyball.statistics import Inference
 
 EVERY_US = 600_000_000
-"""How long computed metrics are reused: computing them reads all exposures of the release."""
+"""How long computed metrics are reused: computing them reads all answers of the release."""
 LOOKS = 100
 """A release is looked at again after this part of its age: the older, the less one more look can change."""
+FORGET_US = 7 * 86_400_000_000
+"""After how long without a look the units of a release are forgotten."""
 _READ = ("canary", "ab", "bandit", "interleave", "switchback")
 
 
@@ -30,6 +32,7 @@ class ReleaseMetrics:
     def __init__(self, runtime: Runtime, kept: KnownMetrics | None = None) -> None:
         self._runtime, self._kept = runtime, kept
         self._known: dict[str, tuple[int, tuple[Sequence[MetricEvidence], str]]] = {}
+        self._exposures: dict[str, ExposureReader] = {}
 
     def __call__(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
         promoted = release.kind == "immediate" and release.harmful and release.over
@@ -52,7 +55,8 @@ class ReleaseMetrics:
         if release.kind in ("interleave", "switchback"):
             return self._shared(release, now_us), ""
         try:
-            result = experiment(self._runtime, release.id, now_us)
+            exposed = self._reader(release, now_us).units(now_us)
+            result = experiment(self._runtime, release.id, now_us, only=declared, exposed=exposed)
         except FlyballError as error:
             missing = [
                 MetricEvidence(name, arm, "success" if name in release.success else "harmful", missing=str(error))
@@ -62,6 +66,13 @@ class ReleaseMetrics:
             return missing, ""
         blocked = "" if result.sample_ratio is None or result.comparable else result.sample_ratio.sentence
         return [metric_evidence(metric, release) for metric in result.metrics if metric.metric in declared], blocked
+
+    def _reader(self, release: Release, now_us: int) -> ExposureReader:
+        """The one of this release; those of releases that nobody asks about any more are forgotten."""
+        for release_id, (at_us, _) in self._known.items():
+            if now_us - at_us > FORGET_US:
+                self._exposures.pop(release_id, None)
+        return self._exposures.setdefault(release.id, ExposureReader(self._runtime.predictions, release))
 
     def _shared(self, release: Release, now_us: int) -> list[MetricEvidence]:
         """Of releases whose units see all arms."""

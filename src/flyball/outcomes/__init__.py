@@ -31,7 +31,7 @@ from flyball.outcomes.reviews import Review, adds_to, read_reviews, verdict_fiel
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 if TYPE_CHECKING:
-    from flyball.outcomes.frames import decisions_frame, outcomes_frame, predictions_frame
+    from flyball.outcomes.frames import decisions_frame, label_values, outcomes_frame, predictions_frame
 
 __all__ = [
     "BOUNDS_US",
@@ -50,6 +50,7 @@ __all__ = [
     "exposure_of",
     "find_prediction",
     "followed",
+    "label_values",
     "open_predictions",
     "outcomes_by_version",
     "outcomes_frame",

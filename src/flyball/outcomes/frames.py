@@ -1,6 +1,6 @@
 """Predictions and outcomes as frames, for notebooks and exports."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +147,20 @@ def _series(name: str, values: Sequence[Any], dtype: Any) -> "pl.Series":
     if dtype is None and len({type(value) for value in values if value is not None}) > 1:
         values = [None if value is None else msgspec.json.encode(value).decode() for value in values]
     return pl.Series(name, values, dtype=dtype)
+
+
+def label_values(path: Path, label: str, from_us: int = 0) -> Iterator[tuple[str, float | None, bool]]:
+    """(response, the value of a label or None, whether something else ended the wait) of each response since
+    `from_us` and each of its items that something followed."""
+    if not path.exists():
+        return
+    store = OutcomeStore(path, read_only=True)
+    try:
+        for _, _, id, _, attribution in store.all_attributions(from_us) if store.ready() else ():
+            known = attribution.labels.get(label)
+            yield id_text(id), None if known is None else known.value / MICRO, label in attribution.censored
+    finally:
+        store.close()
 
 
 def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":

@@ -1,5 +1,6 @@
 """The stamped record of one response, and its encoding in the stream `predictions`."""
 
+from base64 import b32encode
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any
@@ -10,7 +11,8 @@ from flyball.core import BadInput, NotFound, Refused, number_of_id, timestamp_of
 from flyball.events import Event, EventLog, Offsets, Record, read_where
 from flyball.tasks import FeatureRead, IntervalShift, RankedItem, Request, Response, fields_of_event, request_of
 
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_LETTERS = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+"""From the letters of `b32encode` to those of ids."""
 LAST_US = 1 << 62
 """Later than any record."""
 
@@ -266,8 +268,7 @@ def id_bytes(prediction_id: str) -> bytes:
 
 def id_text(raw: bytes) -> str:
     """The 26 letters of an id of 16 bytes."""
-    bits = f"{int.from_bytes(raw, 'big'):0130b}"
-    return "".join(_ALPHABET[int(bits[start : start + 5], 2)] for start in range(0, 130, 5))
+    return b32encode(raw.rjust(20, b"\0"))[6:].translate(_LETTERS).decode()
 
 
 def prediction_record(prediction: Prediction, took_us: int | None = None, worker: str | None = None) -> Record:
@@ -307,14 +308,17 @@ def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
     raise NotFound("prediction", prediction_id)
 
 
-def records_between(log: EventLog, from_us: int, until_us: int = LAST_US) -> Iterator[Record]:
-    """The records of what was answered in `[from_us, until_us)`, by partition in order of the stream.
+def records_between(log: EventLog, from_us: int, until_us: int = LAST_US, after: Offsets = ()) -> Iterator[Record]:
+    """The records of what was answered in `[from_us, until_us)`, by partition in order of the stream; with `after`,
+    those at or behind these offsets.
 
     The stream need not be in order of time: every record of that time is found, wherever a clock that was set back put
     it. A `SearchableLog` is not read whole.
     """
-    for partition, end in enumerate(log.ends()):
-        for piece in read_where(log, partition, 0, end, at_us=(from_us, until_us)):
-            for record in piece.records:
+    ends = log.ends()
+    starts = after or (0,) * len(ends)
+    for partition, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        for piece in read_where(log, partition, start, end, at_us=(from_us, until_us)):
+            for record in piece.part(start, end).records:
                 if record.type == TYPE and from_us <= record.at < until_us:
                     yield record
