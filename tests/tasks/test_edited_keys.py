@@ -4,6 +4,7 @@ The keys are read off the classes, so that a new one without an entry fails here
 its replay is identical, or it is refused with the reason.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -108,6 +109,16 @@ def test_rules_of_learning_and_releases_change_no_answer(homes: Homes, tmp_path:
         assert replay(edited.runtime, before.answers[0].id).identical, edit.key
 
 
+RAW = re.compile(r"\[[\"\[{]|\{\"|_us\b|\d{8,}|\b[0-9a-f]{16}\b|\bnull\b")
+"""What no message may show: JSON, microseconds, hashes."""
+
+
+def check_words(message: str) -> None:
+    """The message is in the words of the declaration."""
+    raw = RAW.search(message)
+    assert raw is None, f"{raw}: {message}"
+
+
 def check_refused(before: Before, folder: Path, edit: Edit) -> None:
     """`check` says why before anything else happens, and no answer of before is called another."""
     edited = opened(before.home, folder, edit)
@@ -116,6 +127,8 @@ def check_refused(before: Before, folder: Path, edit: Edit) -> None:
         return
     (outage,) = outages(edited.runtime)
     assert (outage.role, edit.says in outage.reason) == ("champion", True), outage.reason
+    check_words(outage.reason)
+    check_words(named_by_check(edited.runtime))
     after = edited.answers(REQUESTS[edit.home]())
     assert {answer.level for answer in after} <= {"empty", "default", "popular"}
     again = replay(edited.runtime, before.answers[0].id)
@@ -143,6 +156,7 @@ def check_served(before: Before, folder: Path, edit: Edit) -> None:
     named = named_by_check(edited.runtime)
     assert edit.says in named, named
     assert bool(named) == bool(edit.says), named
+    check_words(named)
     undeclared = edited.answers(requests)
     edited.declare()
     after = edited.answers(requests)

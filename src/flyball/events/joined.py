@@ -41,6 +41,17 @@ class Join(msgspec.Struct, frozen=True):
     within_us: int
     at: Literal["first", "second"]
 
+    def plain(self) -> dict[str, Any]:
+        """What the joined events depend on as plain values, in the words of the declaration."""
+        keys = [self.first_key] if self.first_key == self.second_key else [self.first_key, self.second_key]
+        return {
+            "first": self.first.__name__,
+            "second": self.second.__name__,
+            "by": keys,
+            "within_us": self.within_us,
+            "at": self.at,
+        }
+
     @property
     def hash(self) -> str:
         """16 hex digits: a hash of what the joined events depend on besides the log and the declarations of the two

@@ -28,7 +28,7 @@ from flyball.features.declaration.functions import (
     target,
 )
 from flyball.features.declaration.groups import Definition, Entity, Features, Group
-from flyball.features.declaration.source import content_of
+from flyball.features.declaration.source import content_of, source_of
 from flyball.features.declaration.values import number_of
 from flyball.features.declaration.windows import Window, exact, lifetime, tiled
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
@@ -92,6 +92,7 @@ __all__ = [
     "ratio",
     "read_apply_delays",
     "rebuild",
+    "source_of",
     "std",
     "sum",
     "target",

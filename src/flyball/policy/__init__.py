@@ -25,6 +25,7 @@ from flyball.policy.decide import (
     decide_one,
     uniform_of,
 )
+from flyball.policy.differences import differences, in_words
 from flyball.policy.expressions import Expression, compile_python, expression_of, trace
 from flyball.policy.metric import LOSSES, EventTotal, ExperimentMetric
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
@@ -109,12 +110,14 @@ __all__ = [
     "decide",
     "decide_default",
     "decide_one",
+    "differences",
     "every",
     "expression_of",
     "first_hold",
     "full_rollout",
     "gates",
     "immediate",
+    "in_words",
     "intended_actions",
     "interleave",
     "metric",

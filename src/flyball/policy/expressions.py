@@ -31,6 +31,10 @@ _COMPUTE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
+OPERATORS = frozenset((*_COMPARE, *_COMPUTE, "&", "|", "~"))
+"""What joins the operands of an expression that is neither a field nor a constant."""
+
+
 class Expression(msgspec.Struct, frozen=True):
     """A traced expression: `op` is "field", "constant", "~" or a binary operator; `args` its operands."""
 

@@ -121,6 +121,11 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
         return () if self.features is None else self.features.groups
 
     @property
+    def definitions(self) -> dict[str, dict[str, Any]]:
+        """{feature: its definition as plain values}, derived values among them."""
+        return {} if self.features is None else self.features.definitions
+
+    @property
     def feature_hashes(self) -> dict[str, str]:
         """{feature: hash of its definition}, derived values among them."""
         return {} if self.features is None else self.features.hashes

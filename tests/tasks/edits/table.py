@@ -171,7 +171,12 @@ TARGET = [
         says="units of 1m",
         home="deliveries",
     ),
-    Edit("Target.where", "next version", 'app = with_part("target", where=None)', says="target.where"),
+    Edit(
+        "Target.where",
+        "next version",
+        'app = with_part("target", where=None)',
+        says="target.where lost >= 0, now nothing;",
+    ),
     Edit("Target.latest", "next version", 'app = with_part("target", latest=True)', says="target.latest"),
     Edit(
         "Target.value",
@@ -243,7 +248,7 @@ RECOMMEND = [
         "Recommend.positive",
         "next version",
         'app = with_task(positive=fb.outcome(Watch, within="1d"))',
-        says="positive",
+        says="positive Watch (where minute >= 30, within 1d), now gone; now also positive Watch (within 1d);",
         home="cinema",
     ),
     Edit(
@@ -275,28 +280,28 @@ RECOMMEND = [
         "Outcome.event",
         "next version",
         'app = with_part("weak_positive", event=Rate)',
-        says="weak_positive[0].event",
+        says="weak_positive.event",
         home="cinema",
     ),
     Edit(
         "Outcome.where",
         "next version",
         'app = with_part("weak_positive", where=fb.outcome(Watch, where=lambda w: w.minute > 3).where)',
-        says="weak_positive[0].where",
+        says="weak_positive.where",
         home="cinema",
     ),
     Edit(
         "Outcome.at_least",
         "next version",
         'app = with_part("weak_positive", at_least=2)',
-        says="weak_positive[0].at_least",
+        says="weak_positive.at_least",
         home="cinema",
     ),
     Edit(
         "Outcome.within_us",
         "next version",
         'app = with_part("weak_positive", within_us=7 * 86_400_000_000)',
-        says="weak_positive[0].within 1d, now 7d",
+        says="weak_positive.within 1d, now 7d",
         home="cinema",
     ),
     Edit(
@@ -388,7 +393,12 @@ FEATURES = [
         'fb.computed(lambda paid, own: own / (1 + (paid or 0)), "card.paid", "amount")',
         says="share",
     ),
-    _feature("Derived.inputs", '"card.paid", "risk"', '"card.paid", "amount"', says="share"),
+    _feature(
+        "Derived.inputs",
+        '"card.paid", "risk"',
+        '"card.paid", "amount"',
+        says="inputs (card.paid, amount), now (card.paid, risk)",
+    ),
     _feature("Derived.result", '"card.paid", "amount", kind=bool', '"card.paid", "amount"', says="share"),
     _feature(
         "Derived.size",
@@ -396,7 +406,12 @@ FEATURES = [
         'fb.computed(lambda paid, own: own / (1 + (paid or 0)), "card.paid", "amount")',
         says="share",
     ),
-    _feature("Derived.function", "own / (2 + (paid or 0))", "own / (1 + (paid or 0))", says="share"),
+    _feature(
+        "Derived.function",
+        "own / (2 + (paid or 0))",
+        "own / (1 + (paid or 0))",
+        says="own / (1 + (paid or 0)), now lambda paid, own: own / (2 + (paid or 0))",
+    ),
     Edit(
         "Derived.function",
         "same",
@@ -407,8 +422,8 @@ FEATURES = [
 ]
 
 
-def _aggregate(key: str, change: str, of: str = PAID, outcome: Outcome = "refused") -> Edit:
-    name = {PAID: "card.paid", MIX: "card.mix", RECENT: "shops.recent"}[of]
+def _aggregate(key: str, change: str, of: str = PAID, outcome: Outcome = "refused", says: str = "") -> Edit:
+    name = says or {PAID: "card.paid", MIX: "card.mix", RECENT: "shops.recent"}[of]
     made = f"msgspec.structs.replace({of}, {change})"
     return Edit(
         key,
@@ -425,12 +440,12 @@ AGGREGATES = [
         'fb.sum(Fraud, lambda p: p.amount, "7d", where=lambda p: p.risk > -3, scale=0.01)',
         says="card.paid",
     ),
-    _aggregate("Aggregate.window", 'window=fb.tiled("8d")'),
+    _aggregate("Aggregate.window", 'window=fb.tiled("8d")', says="window tiled(7d, 6h), now tiled(8d, 6h)"),
     _feature("Aggregate.value", PAID.replace("p.amount", "p.risk"), says="card.paid"),
-    _feature("Aggregate.where", PAID.replace("> -3", "> -2"), says="card.paid"),
+    _feature("Aggregate.where", PAID.replace("> -3", "> -2"), says="where risk > -3, now risk > -2"),
     _aggregate("Aggregate.kind", 'kind="int"'),
     _aggregate("Aggregate.per_unit", "per_unit=1_000"),
-    _aggregate("Aggregate.delay_us", "delay_us=60_000_000"),
+    _aggregate("Aggregate.delay_us", "delay_us=60_000_000", says="delay nothing, now 1m"),
     _aggregate("Aggregate.by", 'by="card"', outcome="same"),
     _aggregate("Aggregate.n", "n=3"),
     _aggregate("Aggregate.max_events", "max_events=3"),
@@ -568,7 +583,7 @@ EVENTS = [
         "joined.within",
         "refused",
         pairs=(('by="payment", within="5d")\n\ncard', 'by="payment", within="6d")\n\ncard'),),
-        says="card.frauds",
+        says="joined.within 5d, now 6d",
     ),
     Edit(
         "joined.at",

@@ -1,9 +1,11 @@
 """Windowed aggregates: what is aggregated over which events, in which window."""
 
+from typing import Any
+
 import msgspec
 
 from flyball.core import BadDeclaration, format_duration
-from flyball.events import Event
+from flyball.events import Event, join_of, original_type_name
 from flyball.features.declaration.values import INT, LIST, REAL
 from flyball.features.declaration.windows import Window, duration_us
 from flyball.policy import Expression
@@ -87,6 +89,28 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
         parts += [f"delay {format_duration(self.delay_us)}"] if self.delay_us else []
         return f"{self.op}({', '.join(parts)})"
 
+    def plain(self) -> dict[str, Any]:
+        """What its values depend on as plain values, in the words of its declaration; defaults are left out."""
+        default = Aggregate(op=self.op, event=self.event, window=self.window)
+        changed = {
+            name: value
+            for name in ("n", "max_events", "half_life_us", "prior", "weight", "delay_us")
+            if (value := getattr(self, name)) != getattr(default, name)
+        }
+        join, name = join_of(self.event), self.event.__name__
+        former_name = original_type_name(self.event)
+        return {
+            "op": self.op,
+            "event": name,
+            **({} if former_name == name else {"first called": former_name}),
+            **({} if join is None else {"joined": join.plain()}),
+            "value": None if self.value is None else self.value.plain(),
+            "window": self.window.text(),
+            "where": None if self.where is None else self.where.plain(),
+            **({} if self.value is None else {"kind": self.kind, "scale": f"1/{self.per_unit}"}),
+            **changed,
+        }
+
 
 class Ratio(msgspec.Struct, frozen=True):
     """One aggregate divided by another; missing where either is missing or the lower one is zero."""
@@ -104,6 +128,10 @@ class Ratio(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """As text for people."""
         return f"{RATIO}({self.top.text()}, {self.bottom.text()})"
+
+    def plain(self) -> dict[str, Any]:
+        """See `Aggregate.plain`."""
+        return {"op": self.op, "top": self.top.plain(), "bottom": self.bottom.plain()}
 
 
 Feature = Aggregate | Ratio

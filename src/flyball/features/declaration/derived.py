@@ -11,7 +11,7 @@ import msgspec
 from flyball.core import BadDeclaration, BadInput
 from flyball.events import Event, original_field_name
 from flyball.features.declaration.groups import SEMANTICS, Entity, Features, Group, hash_of
-from flyball.features.declaration.source import content_of
+from flyball.features.declaration.source import content_of, source_of
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
 
 if TYPE_CHECKING:
@@ -42,6 +42,16 @@ class Derived(msgspec.Struct, frozen=True):
     def hash_with(self, inputs: Sequence[str]) -> str:
         """Its hash if its inputs had these names."""
         return hash_of([SEMANTICS, self.op, inputs, self.result, self.size, self.content])
+
+    def plain(self) -> dict[str, Any]:
+        """What its value depends on as plain values: of a function its source and the values that it reads."""
+        return {
+            "op": self.op,
+            "inputs": list(self.inputs),
+            "kind": self.result,
+            **({"size": self.size} if self.size else {}),
+            **({} if not isinstance(self.function, FunctionType) else source_of(self.function)),
+        }
 
 
 def computed(function: Callable[..., Any], *inputs: str, kind: type = float) -> Derived:
@@ -122,6 +132,12 @@ class FeatureSet:
             inputs = self._original_inputs(feature)
             by_name[name] = hash_of([feature.hash_with(inputs), [by_name.get(source, source) for source in inputs]])
         return by_name
+
+    @property
+    def definitions(self) -> dict[str, dict[str, Any]]:
+        """{name: its definition as plain values, in the words of the declaration}: what messages compare."""
+        stored = {feature.name: feature.plain for group in self.groups for feature in group.definitions}
+        return {**stored, **{name: feature.plain() for name, feature in self.derived.items()}}
 
     def _original_inputs(self, feature: Derived) -> list[str]:
         return [self._originals.get(source, source) for source in feature.inputs]

@@ -44,6 +44,12 @@ class Definition(msgspec.Struct, frozen=True, dict=True):
         ]
         return hash_of([SEMANTICS, keys, _content(self.feature), *fields])
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What its value depends on as plain values, for messages that compare two definitions."""
+        fields = [field for field in (*self.fields, *self.bottom_fields) if field not in self.keys]
+        return {**self.feature.plain(), "keys": list(self.keys), **({"fields": fields} if fields else {})}
+
     def _originals(self, part: int) -> list[str]:
         """The key fields of an aggregate under their oldest names; empty for the bottom of what is no ratio."""
         aggregates = self.aggregates[part : part + 1]

@@ -62,6 +62,9 @@ _SEE_NAMES = {"dir", "eval", "exec", "globals", "locals", "vars"}
 _parsed: "WeakKeyDictionary[FunctionType, ast.AST]" = WeakKeyDictionary()
 """A cache: {function: its node with named variables}, since parsing a file takes some 20 ms."""
 
+_texts: "WeakKeyDictionary[FunctionType, str]" = WeakKeyDictionary()
+"""A cache, for the same reason: {function: its source without layout}."""
+
 
 def content_of(function: FunctionType, originals: Mapping[str, str] | None = None) -> str:
     """Everything besides its arguments that the function's value depends on, as text.
@@ -75,6 +78,40 @@ def content_of(function: FunctionType, originals: Mapping[str, str] | None = Non
         return "\n".join([*content.parts(function), *content.called_by_name()])
     except RecursionError:
         raise BadDeclaration("what a computed feature reads", MUST, "a value that contains itself") from None
+
+
+def source_of(function: FunctionType) -> dict[str, Any]:
+    """The function for people: {"function": its source without layout, "reads": {name: value that it reads}}.
+
+    Raises `BadDeclaration` as `content_of` does.
+    """
+    reads: dict[str, str] = {}
+    _add_values(function, Content(function.__module__, "a computed feature"), reads)
+    return {"function": _written(function), **({"reads": reads} if reads else {})}
+
+
+def _add_values(function: FunctionType, content: "Content", reads: dict[str, str]) -> None:
+    """Add {name: value as text} of what the function, and the user's functions that it calls, read from outside."""
+    text = _Text(content, function, {})
+    text.of(_parse(function, content.what))
+    for (label, value), _ in text.outside.values():
+        if label in reads or isinstance(value, ModuleType):
+            continue
+        if isinstance(value, FunctionType) and content.is_own(value.__module__):
+            reads[label] = _written(value)
+            _add_values(value, content, reads)
+        elif not content.has_attributes(value):
+            reads[label] = content.text_of(label, value)
+
+
+def _written(function: FunctionType) -> str:
+    text = _texts.get(function)
+    if text is None:
+        node = node_of(function, "a computed feature")
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+        text = _texts[function] = ast.unparse(node)
+    return text
 
 
 class Content:
@@ -126,6 +163,10 @@ class Content:
         ]
         return [f"called by name {named}"] if named else []
 
+    def text_of(self, label: str, value: Any) -> str:
+        """The text of one value from outside."""
+        return self._text(f"{label}, which {self.what} reads", value)
+
     def _read(self, token: str, label: str, value: Any) -> Iterator[str]:
         """The lines for a value from outside, which stands in the source as `token`."""
         if isinstance(value, ModuleType) and not self.is_own(value.__name__):
@@ -135,7 +176,7 @@ class Content:
         elif self.has_attributes(value):
             raise BadDeclaration(f"{label}, which {self.what} reads", MUST, value)
         else:
-            text = self._text(f"{label}, which {self.what} reads", value)
+            text = self.text_of(label, value)
             yield f"{token} {text}" if text.startswith("is ") else f"{token} = {text}"
 
     def has_attributes(self, value: Any) -> bool:

@@ -4,19 +4,19 @@ They continue to answer by what they learned, since an edited target applies to 
 reported.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from flyball.core import format_duration
 from flyball.events import Event, field_names_now
 from flyball.models import edits_of_learning
+from flyball.policy import differences
 from flyball.registry import registry_exists
 from flyball.releases import current, role_of, versions_in_service
 from flyball.runtime import Runtime
 
-_FOLLOWED = ("hashes", "times", "types")
+_FOLLOWED = ("hashes", "definitions", "groups", "times", "types")
 """Keys of the declaration that opening a version checks or follows."""
 
 _PAIRS = ("columns",)
@@ -62,7 +62,7 @@ def learned_otherwise(runtime: Runtime, but: Collection[str] = ()) -> list[Learn
         described = runtime.registry.version(version)
         learned = _plain(described.declaration, names)
         keys = [key for key in learned if key in declared and key not in skipped]
-        changes = [change for key in keys for change in _changes(key, _named(key, learned), _named(key, declared))]
+        changes = [change for key in keys for change in differences(key, _named(key, learned), _named(key, declared))]
         changes += edits_of_learning(described.code, runtime.app.model_classes)
         if changes:
             older.append(LearnedOtherwise(version, role_of(release, version), tuple(changes)))
@@ -89,22 +89,3 @@ def _plain(value: Any, names: Mapping[str, str]) -> Any:
 
 def _named(key: str, declaration: Mapping[str, Any]) -> Any:
     return dict(declaration[key]) if key in _PAIRS else declaration[key]
-
-
-def _changes(key: str, learned: Any, declared: Any) -> Iterator[str]:
-    if learned == declared:
-        return
-    if isinstance(learned, dict) and isinstance(declared, dict):
-        for name in {**learned, **declared}:
-            yield from _changes(f"{key}.{name}", learned.get(name), declared.get(name))
-    elif isinstance(learned, list) and isinstance(declared, list) and len(learned) == len(declared):
-        for index, (old, new) in enumerate(zip(learned, declared, strict=True)):
-            yield from _changes(f"{key}[{index}]", old, new)
-    elif key.endswith("_us") and isinstance(learned, int) and isinstance(declared, int):
-        yield f"{key.removesuffix('_us')} {format_duration(learned)}, now {format_duration(declared)}"
-    else:
-        yield f"{key} {_shown(learned)}, now {_shown(declared)}"
-
-
-def _shown(value: Any) -> str:
-    return "nothing" if value is None else msgspec.json.encode(value).decode()

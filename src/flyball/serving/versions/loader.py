@@ -11,7 +11,7 @@ from flyball.core import Refused
 from flyball.events import WrittenType
 from flyball.models import Artifact, load_artifact, model_of
 from flyball.registry import Version
-from flyball.tasks import Candidate, Online, Pipeline, Stores
+from flyball.tasks import About, Candidate, Online, Pipeline, Stores, check_hashes
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -27,6 +27,12 @@ class Loaded(msgspec.Struct, frozen=True):
     revision: int
     candidate: Candidate
     artifact: Artifact
+
+
+def check_version_features(about: About, version: Version) -> None:
+    """Raise `Refused` where a feature that the version reads is declared otherwise now, with what differs."""
+    definitions = version.declaration.get("definitions", {}), about.definitions
+    check_hashes(about.feature_hashes, version.features, version.id, definitions)
 
 
 class VersionLoader:
@@ -70,6 +76,7 @@ class VersionLoader:
         artifact = load_artifact(self._artifacts / version.artifact, version.artifact_files)
         candidate = model_of(artifact, self._app.model_classes)
         online = self.online(version.declaration)
+        check_version_features(self._app.task.about, version)
         pipeline = online.open(candidate, artifact, arrangement or {})
         if warm_at_us is not None:
             pipeline.warm(warm_at_us)

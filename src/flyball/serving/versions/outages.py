@@ -12,9 +12,9 @@ from flyball.models import check_code
 from flyball.registry import Version, registry_exists
 from flyball.releases import arrangement_to_serve, current, role_of, versions_in_service
 from flyball.runtime import Runtime
-from flyball.serving.versions.loader import VersionLoader
+from flyball.serving.versions.loader import VersionLoader, check_version_features
 from flyball.stores import MemoryStore
-from flyball.tasks import OnlineFeatures, Stores, check_hashes
+from flyball.tasks import OnlineFeatures, Stores
 
 
 class Outage(msgspec.Struct, frozen=True):
@@ -68,7 +68,7 @@ def _opens_declaration(runtime: Runtime) -> _Opens:
     app, written = runtime.app, _written(runtime)
 
     def opens(version: Version, rule: Mapping[str, Any]) -> None:
-        check_hashes(app.task.about.feature_hashes, version.features)
+        check_version_features(app.task.about, version)
         check_code(version.code, app.model_classes)
         if version.declaration:
             app.task_of({**version.declaration, **rule}, written)

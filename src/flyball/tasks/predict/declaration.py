@@ -216,6 +216,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             "columns": [[column.name, column.kind] for column in self.columns],
             "times": [column.name for column in self.columns if self._source(column.name) == "time"],
             "hashes": self.feature_set.hashes,
+            "definitions": self.feature_set.definitions,
         }
 
     def _source(self, column: str) -> str:
@@ -261,9 +262,10 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
                 f"{self.on.__name__}: release a version learned since"
             )
         columns = self._check_columns(declaration)
-        live = self.feature_set.hashes
         names = {name for name, _ in declaration["columns"]}
-        check_hashes(live, {name: hash for name, hash in declaration["hashes"].items() if name in names})
+        learned_hashes = {name: hash for name, hash in declaration["hashes"].items() if name in names}
+        definitions = declaration.get("definitions", {}), self.feature_set.definitions
+        check_hashes(self.feature_set.hashes, learned_hashes, "the version", definitions)
         if declaration["kind"] not in _able(self.target):
             raise Refused(
                 f"the version must predict {' or '.join(_able(self.target))}, got {declaration['kind']}: "

@@ -10,8 +10,8 @@ import msgspec
 
 from flyball.core import BadDeclaration, Refused
 from flyball.events import Event, FormerNames, WrittenType, read_type
-from flyball.features import content_of
-from flyball.policy import AnyOf, Expression, Outcome, Value, expression_of, outcomes_of
+from flyball.features import content_of, source_of
+from flyball.policy import AnyOf, Expression, Outcome, Value, differences, expression_of, in_words, outcomes_of
 from flyball.tasks.about import About
 from flyball.tasks.recommend.declaration import attributes_of, former_attributes
 from flyball.tasks.recommend.labels import recommend_labels
@@ -130,10 +130,12 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
     grouped = declaration.get("groups")
     if grouped is not None:
         grouped = {**grouped, "profile": _name_now(grouped["profile"], names)}
-    if "groups" in declaration and grouped != _groups(task):
+    now_grouped = _groups(task)
+    if "groups" in declaration and _without_source(grouped) != _without_source(now_grouped):
+        changes = differences("", _source_of_group(grouped), _source_of_group(now_grouped))
         raise Refused(
             f"group= of entity {task.user.name!r}, or its profile, must be as when the version was learned, "
-            "got another: declare it as it was, or release a version learned since"
+            f"got another ({'; '.join(changes)}): declare it as it was, or release a version learned since"
         )
     then, now = declaration.get("catalog"), _catalog(task)
     if then is None:
@@ -146,8 +148,8 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
     for field, name in (("profile", "profile="), ("known_by", "known_by=")):
         if then[field] != now[field]:
             raise Refused(
-                f"{name} of entity {task.item.name!r} must be {then[field]!r}, as when the version was learned, "
-                f"got {now[field]!r}: declare it as it was, or release a version learned since"
+                f"{name} of entity {task.item.name!r} must be {in_words(then[field])}, as when the version was "
+                f"learned, got {in_words(now[field])}: declare it as it was, or release a version learned since"
             )
     known = {*now["attributes"], *former_attributes(task.item)}
     missing_fields = [field for field in then["attributes"] if field not in known]
@@ -157,6 +159,19 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
             f"learned, got {', '.join(now['attributes']) or 'none'}: declare it as it was, or release a version "
             "learned since"
         )
+
+
+def _without_source(groups: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What groups depend on, without the text for people."""
+    return None if groups is None else {key: value for key, value in groups.items() if key != "source"}
+
+
+def _source_of_group(groups: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The text for people and the profile."""
+    if groups is None:
+        return {"group": None}
+    source = groups.get("source") or {"function": f"with hash {groups['function']}"}
+    return {"group": source["function"], "reads": source.get("reads", {}), "profile": groups["profile"]}
 
 
 def _name_now(name: str, names: FormerNames) -> str:
@@ -177,7 +192,11 @@ def _groups(task: "Recommend") -> dict[str, Any] | None:
         content = content_of(user.group, originals) if isinstance(user.group, FunctionType) else hash_of_group(user)
     except BadDeclaration as error:
         raise BadDeclaration(f"group of Entity {user.name!r}", "a function of numbers and texts", str(error)) from None
-    return {"function": sha256(content.encode()).hexdigest()[:16], "profile": user.profile.__name__}
+    return {
+        "function": sha256(content.encode()).hexdigest()[:16],
+        "profile": user.profile.__name__,
+        "source": source_of(user.group) if isinstance(user.group, FunctionType) else None,
+    }
 
 
 def _catalog(task: "Recommend") -> dict[str, Any]:
@@ -196,6 +215,7 @@ def _declaration(task: "Recommend") -> dict[str, Any]:
         "user": task.user.name,
         "item": task.item.name,
         "groups": _groups(task),
+        "definitions": task.feature_set.definitions,
         "catalog": _catalog(task),
         **{field: _plain(getattr(task, field)) for field in OUTCOMES},
         "rating": None if rating is None else {"event": rating.event.__name__, "of": rating.expression.plain()},
