@@ -1,10 +1,12 @@
 """What a declaration is refused for, and what the refusal says."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
 import flyball as fb
+from flyball.app import load_app
 from flyball.core import BadDeclaration
 from flyball.events import Schema
 
@@ -94,3 +96,32 @@ def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
 def test_a_format_that_cannot_read_the_events_is_refused_with_the_application() -> None:
     with pytest.raises(BadDeclaration, match=r"rename of fb\.columns must be about one of at, .*, got 'movie'"):
         declare(formats=fb.columns(rename={"film_name": "movie"}))
+
+
+MADE = """
+from typing import Annotated
+
+import flyball as fb
+
+
+class View(fb.Event):
+    user: Annotated[int, fb.Ref("user")]
+
+
+class Buy(fb.Event):
+    user: Annotated[int, fb.Ref("user")]
+
+
+def make_app(days: int = 3) -> fb.App:
+    target = fb.occurs(Buy, by="user", within=f"{days}d")
+    return fb.App(
+        "made", events=[View, Buy], task=fb.Predict(on=View, target=target), candidates={"c": fb.Constant()}
+    )
+"""
+
+
+def test_a_file_with_make_app_alone_is_an_application_with_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "made.py"
+    path.write_text(MADE)
+    assert load_app(str(path)).task.within_us == 3 * 86_400_000_000  # type: ignore[attr-defined]
+    assert load_app(str(path), {"days": 5}).task.within_us == 5 * 86_400_000_000  # type: ignore[attr-defined]

@@ -281,12 +281,13 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
     """Find an application: a built-in name (`movies`), a file (`my_app.py`) or `module:attribute`.
 
     A file may import modules beside it, unless an installed package has the same name. `options` are passed to the
-    module's `make_app(**options)`; without options its `app` is used. `folder`: what relative paths start from
-    (default: the working folder). Raises `NotFound` or `BadDeclaration` saying what is wrong and where.
+    module's `make_app(**options)`; without options its `app` is used, or where it has none what `make_app()` returns.
+    `folder`: what relative paths start from (default: the working folder). Raises `NotFound` or `BadDeclaration` saying
+    what is wrong and where.
     """
     module, attribute, source = _find_module(spec, folder or Path.cwd())
-    if options:
-        make = getattr(module, "make_app", None)
+    make, options = getattr(module, "make_app", None), options or {}
+    if options or (attribute == "app" and make is not None and not hasattr(module, "app")):
         if make is None:
             raise BadDeclaration(f"application {spec}", "a module with make_app(...) to take settings", sorted(options))
         try:

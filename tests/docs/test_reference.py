@@ -172,6 +172,18 @@ def test_the_page_names_everything(subject: str) -> None:
     assert not missing, f"docs/{page} must name {', '.join(missing)}"
 
 
+def test_every_command_that_a_text_names_is_there() -> None:
+    known = {name.strip("`").split()[1] for name in commands()}
+    texts = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    named = {
+        (path.name, command)
+        for path in texts
+        for command in re.findall(r"[`$]\s?flyball\s+([a-z]+)\b", path.read_text())
+    }
+    assert len({command for _, command in named}) > 20
+    assert {one for one in named if one[1] not in known} == set()
+
+
 def test_everything_the_package_offers_is_in_the_reference() -> None:
     pages = "\n".join(page.read_text() for page in (ROOT / "docs").rglob("*.md"))
     missing = [name for name in names_of_the_facade() if not re.search(rf"(\bfb\.|`){name}\b", pages)]

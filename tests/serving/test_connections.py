@@ -50,7 +50,7 @@ class Client:
     async def ask(self) -> str:
         self.writer.write(b"?")
         async with asyncio.timeout(60):
-            return (await self.reader.read(100)).decode()
+            return (await self.reader.read(1_000)).decode()
 
     def close(self) -> None:
         self.writer.close()
@@ -204,6 +204,44 @@ async def test_without_a_worker_clients_wait_for_one(floor: Floor) -> None:
     assert not waiting.done()
     await floor.worker("a")
     assert await waiting == "a"
+
+
+async def test_clients_wait_for_a_worker_that_is_too_busy_to_take_them(floor: Floor) -> None:
+    """A loop that compiles or loads for seconds reads nothing from its channel, which then is full."""
+    channel = floor.dispatcher.add_worker("busy")
+    channel.send(b"tr")
+    await until(floor.dispatcher._ready)
+    waiting = []
+    while not floor.dispatcher._returned:  # until its channel takes no more
+        waiting.append(asyncio.create_task((await floor.connect()).ask()))
+        assert not any(task.done() for task in waiting)
+    waiting += [asyncio.create_task((await floor.connect()).ask()) for _ in range(20)]
+    worker = object.__new__(Worker)
+    worker.name, worker.transports = "busy", set()
+    worker.receiver = Receiver(channel, lambda: Named(worker))
+    worker.receiver.start(asyncio.get_running_loop())
+    floor.workers.append(worker)
+    assert set(await asyncio.gather(*waiting)) == {"busy"}
+
+
+async def test_whoever_connected_before_the_end_is_answered_and_later_ones_are_refused(floor: Floor) -> None:
+    early = await floor.connect()  # no worker yet: it waits
+    asked = asyncio.create_task(early.ask())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(floor.dispatcher.close_listener)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*early.writer.get_extra_info("peername"))
+    await asyncio.to_thread(floor.dispatcher.stop)
+    answer = await asked
+    assert answer.startswith("HTTP/1.1 503 Service Unavailable\r\n")
+    assert "\r\nretry-after: 1\r\n" in answer
+
+
+async def test_whoever_connected_before_the_end_is_served_by_a_worker(floor: Floor) -> None:
+    await floor.worker("a")
+    client = await floor.connect()
+    await asyncio.to_thread(floor.dispatcher.close_listener)
+    assert await client.ask() == "a"
 
 
 async def test_a_worker_that_drains_serves_what_was_on_its_way_and_gets_no_more(floor: Floor) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.cli.conftest import call
 
 from flyball.app import App, load_app
-from flyball.core import BadInput, ManualClock, NotFound
+from flyball.core import BadInput, HomeBusy, ManualClock, NotFound
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.runtime import Runtime, load_settings
@@ -191,6 +191,49 @@ def test_files_that_cannot_be_are_refused(home: Path, tmp_path: Path) -> None:
     source = write(tmp_path / "in.csv", ROWS)
     with pytest.raises(BadInput, match=r"\.parquet"):
         answer_file(runtime_of(home), source, tmp_path / "out.xlsx")
+
+
+def test_the_file_of_requests_is_never_written_over(home: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.csv", ROWS)
+    before = source.read_bytes()
+    with pytest.raises(BadInput, match="another file than the requests"):
+        answer_file(runtime_of(home), source, source)
+    assert source.read_bytes() == before
+
+
+def test_a_second_run_into_the_same_file_is_refused_while_the_first_one_answers(home: Path, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv"
+    refused = []
+
+    def second(text: str) -> None:
+        with pytest.raises(HomeBusy, match=r"--out .*out\.csv, process") as error:
+            answer_file(runtime_of(home), source, out, part_rows=10)
+        refused.append(error.value)
+
+    assert answer_file(runtime_of(home), source, out, second, part_rows=10).failed == 0
+    assert len(refused) == 3
+    assert answer_file(runtime_of(home), source, out, part_rows=10).rows == 25
+
+
+def test_values_are_named_by_the_version_that_gives_them_after_the_file_declares_another_kind(
+    home: Path, tmp_path: Path
+) -> None:
+    text = FILE.read_text()
+    edited = tmp_path / "city.py"
+    edited.write_text(
+        text.replace("        slices=", '        kind="quantiles",\n        slices=').replace('"mae"', '"pinball"')
+    )
+    runtime = Runtime(load_app(str(edited)), load_settings(home), ManualClock(NOW_US))
+    assert runtime.app.task.about.values == ("q10", "q50", "q90")
+    rows: list[dict[str, Any]] = [*ROWS[:3], {**ROWS[3], "km": "far"}]
+    source = write(tmp_path / "in.jsonl", rows)
+    answer_file(runtime, source, tmp_path / "now.jsonl")
+    answer_file(runtime_of(home), source, tmp_path / "then.jsonl")
+    now, then = read(tmp_path / "now.jsonl"), read(tmp_path / "then.jsonl")
+    assert [row["predicted_value"] for row in now[:3]] == [row["predicted_value"] for row in then[:3]]
+    assert None not in [row["predicted_value"] for row in now[:3]]
+    assert list(now[3]) == list(now[0])
+    assert "predicted_q50" not in now[0]
 
 
 def test_the_command_answers_a_file(home: Path, tmp_path: Path) -> None:

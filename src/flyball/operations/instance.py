@@ -157,6 +157,7 @@ class _Instance:
     def _stop(self) -> None:
         """Stop guest programs first, then the others; those that do not end in time are killed."""
         self._supervisor.terminate(_GUEST)
+        self._dispatcher.close_listener()
         self._supervisor.terminate(_ANSWERING)
         deadline_s = self._watch.read_s() + STOP_S
         while self._supervisor.alive(_ANSWERING) and self._watch.read_s() < deadline_s:

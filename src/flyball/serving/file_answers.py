@@ -8,6 +8,7 @@ otherwise it starts again. When the last part is there, they are combined.
 import contextlib
 import csv
 import gc
+import hashlib
 import io
 import os
 import random
@@ -20,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, NotFound, SystemStopwatch, find_zone, json_fault, sha256_file, write_atomic
+from flyball.core import BadInput, FileLock, NotFound, SystemStopwatch, find_zone, json_fault, sha256_file, write_atomic
 from flyball.events import FIRST_US, LAST_US, Offsets, TimeReader
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -93,11 +94,28 @@ def answer_file(
     over. A column `at` says when each request is made, read as times of events are: hours, weekdays and windows of
     features are of that time. A row that cannot be read, or is no request, has an error in place of an answer.
     Answers are not recorded: they were not shown to users, so no outcome may count for or against a version.
-    Raises `NotFound` and `BadInput` for the files.
+    Raises `NotFound` and `BadInput` for the files, `HomeBusy` while another process answers into `out`.
     """
     if not source.is_file():
         raise NotFound("file", str(source))
     reads, writes = format_of(source), format_of(out)
+    if out.exists() and out.samefile(source):
+        raise BadInput("--out", "another file than the requests, which would be lost", str(out))
+    name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
+    with FileLock(runtime.layout.run / f"predict-{name}.lock", f"flyball predict --out {out}"):
+        return _answer_parts(runtime, source, out, reads, writes, show_progress, part_rows)
+
+
+def _answer_parts(
+    runtime: Runtime,
+    source: Path,
+    out: Path,
+    reads: str,
+    writes: str,
+    show_progress: Callable[[str], None],
+    part_rows: int,
+) -> BatchReport:
+    """Answer the parts that are missing, combine all and remove them."""
     engine_of = _Answerer(runtime)
     plan = engine_of.plan(source, writes, part_rows)
     folder, began_us = out.with_name(f"{out.name}.parts"), runtime.clock.now_us()
@@ -200,8 +218,11 @@ class _Answerer:
         refresher.step()
         self._engine, self._about, self._refresher = refresher.engine, about, refresher
         self._times = TimeReader(find_zone(runtime.settings.zone), "", "")
-        self._value_columns = {name: f"predicted_{name}" for name in about.values}
         self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
+        # values are named by the version that gives them: the file may declare another kind since
+        champion = current(runtime.registry).champion or ""
+        named = runtime.about_of(champion) if champion in refresher.engine.serving.pipelines else about
+        self._unpredicted: FileRow = {f"predicted_{name}": None for name in named.values}
 
     def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
         """The properties that all parts must have in common."""
@@ -248,15 +269,14 @@ class _Answerer:
     def _columns(self, answer: LevelAnswer | None) -> FileRow:
         """What a row gets; nothing but names for one that is no request."""
         columns: FileRow = {"items": None} if self._about.items else {}
+        columns |= self._unpredicted
         if answer is None:
-            return columns | dict.fromkeys([*self._value_columns.values(), "decision", "level", "version"])
+            return columns | dict.fromkeys(["decision", "level", "version"])
         response = answer.response
         if self._about.items:
             columns["items"] = ",".join([item.item for item in response.items])
         names = self._runtime.about_of(answer.version, answer.arrangement).values
-        values = dict(zip(names, response.values, strict=False))
-        for name, column in self._value_columns.items():
-            columns[column] = values.get(name)
+        columns |= {f"predicted_{name}": value for name, value in zip(names, response.values, strict=False)}
         columns["decision"], columns["level"], columns["version"] = response.decision, answer.level, answer.version
         return columns
 

@@ -7,6 +7,7 @@ import pytest
 from tests.tasks.predict.history import DAY_US, MINUTE_US, START_US, past_of
 
 import flyball as fb
+from flyball.core import BadInput
 from flyball.events import Event
 from flyball.models import Artifact
 from flyball.stores import open_state
@@ -130,6 +131,33 @@ def test_contributions_to_a_probability_add_up_to_its_log_odds() -> None:
     (probability,) = response.values
     added = sum(part for _, part in pipeline.explain(request, None, response)[0])
     assert added == pytest.approx(np.log(probability / (1 - probability)))
+
+
+class Beyond:
+    """Predicts what is no probability for the rows of shop b."""
+
+    def __init__(self, predictor: Any) -> None:
+        self.predictor = predictor
+
+    def predict(self, numbers: Any, categories: Any) -> Any:
+        values = self.predictor.predict(numbers, categories)
+        values[categories[:, 0] == 1, -1] = 1.7
+        return values
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_what_is_no_probability_is_refused_alone_and_leaves_the_other_rows(kind: str) -> None:
+    task, artifact, _ = version_of(kind, MODELS["linear"])
+    pipeline = online_of(task).open(MODELS["linear"], artifact, {})
+    requests = requests_of([{"order": 1, "shop": "a", "km": 1.0}, {"order": 2, "shop": "b", "km": 1.0}])
+    before = pipeline.answer(requests[:1], [None])
+    pipeline._predictor = Beyond(pipeline._predictor)
+    with pytest.raises(BadInput, match=r"probability must be from 0 to 1, got 1\.7"):
+        pipeline.answer(requests[1:], [None])
+    assert pipeline.answer(requests[:1], [None]) == before
+    # the engine asks for the rows of a batch that raises one by one
+    with pytest.raises(BadInput):
+        pipeline.answer(requests, [None, None])
 
 
 def test_without_a_version_the_answer_is_what_is_usual_then_nothing() -> None:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from flyball.core import Stopwatch, SystemStopwatch
+from flyball.serving.http.problems import Problem, problem_body
 
 PATIENCE_S = 8.0
 """How long clients wait for a worker that is ready, from when one accepts connections at all."""
@@ -27,7 +28,11 @@ PATIENCE_S = 8.0
 _TAKING, _READY, _TOOK, _MISSED, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"k", b"m", b"c", b"d", b"n"
 _READ_BYTES = 4_096
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_BUSY = (errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
+"""Errors of a channel that takes no connection now: it is full, or too many are on their way through it."""
 _FULL_S = 0.05
+_READ_AHEAD = 1 << 16
+_STOPPING = Problem(503, "service must be up to answer, got one that is stopping: come again")
 
 
 class _Worker:
@@ -64,7 +69,8 @@ class Dispatcher:
         self._selector.register(self._woken, selectors.EVENT_READ, None)
         self._accepting = False
         self._full = False
-        self._stopping = False
+        self._closing = self._stopping = False
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="connections", daemon=True)
 
     def start(self) -> None:
@@ -90,6 +96,15 @@ class Dispatcher:
                 shares[worker.name] = (shares.get(worker.name, (0, 0))[0] + worker.assigned, worker.open)
         return shares
 
+    def close_listener(self) -> None:
+        """Hand out all that have connected, then close the listening socket: who comes later is refused by the kernel
+        and may try elsewhere, instead of waiting for workers that end. What no worker takes is answered 503 by `stop`.
+        """
+        if self._thread.is_alive():
+            self._closing = True
+            self._wake.send(b"w")
+            self._closed.wait()
+
     def stop(self) -> None:
         """Stop accepting and close the channels to the workers, which keep their open connections."""
         if self._thread.is_alive() and not self._stopping:
@@ -100,10 +115,13 @@ class Dispatcher:
     def _run(self) -> None:
         try:
             while not self._stopping:
+                if self._closing and not self._closed.is_set():
+                    self._empty_backlog()
                 self._listen(self._wait_s() == 0 and not self._full)
                 self._full = False
-                if self._accepting:
+                if self._accepting or self._closing:
                     self._hand_out_returned()
+                    self._listen(self._accepting and not self._full)
                 for key, _ in self._selector.select(self._pause()):
                     if key.fileobj is self._listener:
                         self._accept()
@@ -116,17 +134,28 @@ class Dispatcher:
                 for worker in list(self._workers):
                     self._drop(worker)
                 for connection in self._returned:
-                    connection.close()
+                    _turn_away(connection)
+            self._closed.set()
             self._selector.close()
             self._wake.close()
             self._woken.close()
 
     def _listen(self, accepting: bool) -> None:
+        accepting = accepting and not self._closed.is_set()
         if accepting and not self._accepting:
             self._selector.register(self._listener, selectors.EVENT_READ, None)
         elif not accepting and self._accepting:
             self._selector.unregister(self._listener)
         self._accepting = accepting
+
+    def _empty_backlog(self) -> None:
+        """Accept all that wait to be, for `_hand_out_returned`, and close the listening socket."""
+        self._listen(False)
+        with suppress(OSError):  # nobody waits any more, or there is no descriptor left to accept with
+            while True:
+                self._returned.append(self._listener.accept()[0])
+        self._listener.close()
+        self._closed.set()
 
     def _ready(self) -> list[_Worker]:
         return [worker for worker in self._workers if worker.ready and not worker.draining]
@@ -161,31 +190,29 @@ class Dispatcher:
         self._hand_out(connection)
 
     def _hand_out_returned(self) -> None:
-        while self._returned and self._candidates():
+        while self._returned and self._candidates() and not self._full:
             self._hand_out(self._returned.popleft())
 
     def _hand_out(self, connection: socket.socket) -> None:
         """Give to the worker with the fewest open connections (then the fewest assigned); drop those that are dead.
 
-        When all are dead it waits for the next one; when all are too busy to take it, it is closed.
+        When all are dead it waits for the next one; when all are too busy to take it, none is accepted for a moment,
+        and it is the next to be handed out.
         """
         with self._lock:
             for worker in sorted(self._candidates(), key=lambda w: (w.open, w.assigned)):
                 try:
                     socket.send_fds(worker.channel, [_CONNECTION], [connection.fileno()])
-                except BlockingIOError:
-                    continue  # its channel is full: it does not take connections now, another may
-                except OSError:
-                    self._drop(worker)
+                except OSError as error:
+                    if error.errno not in _BUSY:  # else another may take it
+                        self._drop(worker)
                     continue
                 worker.open += 1
                 worker.assigned += 1
                 worker.untaken.append(connection)
                 return
-            if self._candidates():
-                connection.close()
-            else:
-                self._returned.append(connection)
+            self._full = bool(self._candidates())
+            self._returned.appendleft(connection)
 
     def _hear(self, worker: _Worker) -> None:
         try:
@@ -223,6 +250,21 @@ class Dispatcher:
             self._selector.unregister(worker.channel)
             worker.channel.close()
             self._returned += worker.untaken
+
+
+def _turn_away(connection: socket.socket) -> None:
+    """Answer 503 to a client that nobody serves any more, as far as its connection takes it at once."""
+    body = problem_body(_STOPPING, "")
+    head = (
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n"
+        f"content-length: {len(body)}\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
+    )
+    with connection, suppress(OSError):  # the client may have left
+        connection.setblocking(False)
+        with suppress(BlockingIOError):  # what is unread when a connection closes resets it, and the answer is lost
+            connection.recv(_READ_AHEAD)
+        connection.send(head.encode() + body)
+        connection.shutdown(socket.SHUT_WR)
 
 
 class Receiver:

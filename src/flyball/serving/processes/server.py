@@ -299,6 +299,7 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._receiver is not None:
             await self._receiver.drain()
+            await asyncio.sleep(_LOOK_S)  # a connection closed with a request unread is reset: read what has come
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:

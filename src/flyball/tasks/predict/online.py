@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from flyball.features import Reading
     from flyball.tasks.predict.declaration import Predict
 
+ROUNDING = 1e-9
+"""By how much a probability may lie outside 0 to 1, as sums of doubles do."""
+
 
 class PredictOnline:
     """Responses of one task from `stores`, live or rebuilt. The context of a request is the shift of the interval:
@@ -181,6 +184,10 @@ class PredictPipeline:
         shape = (rows, len(self.target.outputs))
         if not isinstance(values, np.ndarray) or values.shape != shape:
             raise BadInput("predictions", f"an array of shape {shape}", getattr(values, "shape", type(values).__name__))
+        if self.target.kind in ("binary", "multiclass", "multilabel"):
+            outside = (values < -ROUNDING) | (values > 1 + ROUNDING)
+            if outside.any():
+                raise BadInput("probability", "from 0 to 1", float(values[outside][0]))
         return values
 
     def _shown(self, numbers: Any, categories: Any) -> list[str]:
