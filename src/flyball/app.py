@@ -318,7 +318,9 @@ def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]
     path = Path(spec) if Path(spec).is_absolute() else folder / spec
     if spec.endswith(".py"):
         if not path.is_file():
-            raise NotFound("application file", spec)
+            raise NotFound(
+                "application file", spec, next_step=f"name one that exists, or write one: flyball new {spec}"
+            )
         return _load_file(path.resolve()), "app", path.resolve()
     if ":" in spec:
         name, attribute = spec.split(":", 1)
@@ -327,7 +329,7 @@ def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]
         try:
             module = import_module(name)
         except ModuleNotFoundError as error:
-            raise NotFound("module", str(error.name)) from None
+            raise NotFound("module", str(error.name), next_step="name an installed one, or run in its folder") from None
         return module, attribute, _file_of(module)
     raise NotFound("application", spec, [*BUILT_IN, "a file such as my_app.py", "module:attribute"])
 

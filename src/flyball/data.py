@@ -85,7 +85,9 @@ def open(spec: str, home: str | Path | None = None) -> AppData:
     """
     folder = Path(home) if home is not None else default_home(spec)
     if not folder.is_dir():
-        raise NotFound("home", str(folder))
+        raise NotFound(
+            "home", str(folder), next_step=f"give the one that --home named, or make it: flyball ingest {spec} FILE"
+        )
     settings = load_settings(folder)
     return AppData(Runtime(load_app(spec, settings.app), settings, SystemClock()))
 

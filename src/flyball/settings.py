@@ -152,7 +152,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     try:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
-        raise BadSetting(f"settings file must exist, got {path}") from None
+        raise BadSetting(f"settings file must exist, got {path}: write it, or name another") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSetting(f"settings file {path} must be TOML: {error}") from None
     for name in values:

@@ -177,6 +177,8 @@ def test_a_dry_run_shows_how_lines_are_understood_and_makes_no_home(shop: Run) -
     refused = shop("ingest", "shop.py", "bad.jsonl", "--dry-run", "--json")
     assert (refused.code, refused.last["accepted"], refused.last["quarantined"]) == (1, {}, {"wrong_type": 1})
     assert not Path(".flyball").exists()
+    Path("empty.jsonl").write_text("")
+    assert shop("ingest", "shop.py", "empty.jsonl", "--dry-run").code == 1, "a look at no event has shown nothing"
 
 
 def test_a_dry_run_shows_local_times_of_the_settings(shop: Run, monkeypatch: pytest.MonkeyPatch) -> None:

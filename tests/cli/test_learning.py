@@ -218,6 +218,7 @@ def test_unknown_answers(report: dict[str, object], run: Run, command: str, name
     got = run(command, "shop.py", name)
     assert got.code == 2
     assert got.err.startswith(f"flyball: {message}")
+    assert "; a reply names its own in the header X-Flyball-Prediction" in got.err or message != "no prediction"
 
 
 def test_ctrl_c_while_learning_is_one_code_and_no_traceback(learned: Path, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_looking_makes_no_home(shop: Run) -> None:
     ("words", "code", "out", "err"),
     [
         (["--version"], 0, "flyball 0", ""),
-        (["ingest", "nothing.py", "-"], 2, "", "flyball: no application file 'nothing.py'\n"),
+        (["ingest", "nothing.py", "-"], 2, "", "flyball: no application file 'nothing.py'; name one that"),
         (["ingest"], 2, "", "Usage: "),
         (["nonsense"], 2, "", "Usage: "),
     ],

@@ -315,6 +315,8 @@ def test_the_command_prints_the_tables_and_json(tmp_path: Path) -> None:
     for user, item, rating, at in zip(data.user_index, data.item_index, data.ratings, data.at_us, strict=True):
         lines.append(f"{user},{item},{1 if np.isnan(rating) else rating:.0f},{at // 1_000_000 + 1_000_000_000}")
     folder = write(tmp_path / "mine", "ratings.csv", "\n".join(lines))
+    nothing = CliRunner().invoke(app, ["accuracy", str(folder), "--families", ","])
+    assert isinstance(nothing.exception, BadInput), "a comparison of nothing is no success"
     shown = CliRunner().invoke(app, ["accuracy", str(folder), "--families", "popular,bias"])
     assert shown.exit_code == 0, shown.output
     for protocol in PROTOCOLS.values():

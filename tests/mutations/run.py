@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="how many at a time")
     asked = parser.parse_args()
     names = asked.lists or list(LISTS)
+    if not any(asked.only in f"{planted.file} {planted.what}" for name in names for planted in LISTS[name].planted):
+        parser.error(f"--only must name a planted error or its file, got {asked.only!r}: nothing would be tried")
     found = report.read()
     chosen = [
         (name, one)

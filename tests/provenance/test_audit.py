@@ -32,6 +32,14 @@ def test_answers_are_stamped_and_the_audit_is_silent(theatre: Theatre) -> None:
     assert all(one.values > 0 and one.looked >= 40 and not one.stale for one in found.features)
 
 
+def test_an_audit_of_nothing_is_no_pass(theatre: Theatre) -> None:
+    found = audit(theatre.runtime, START_US)
+    assert (found.audited, found.exact, found.passed) == (0, True, False)
+    assert found.text().startswith("nothing was audited: no answer with features since ")
+    theatre.answer(1)
+    assert audit(theatre.runtime, START_US).passed
+
+
 def test_late_and_unapplied_events_change_nothing_but_freshness(theatre: Theatre) -> None:
     now_us = theatre.clock.now_us()
     for user in range(1, 41):

@@ -7,7 +7,7 @@ import pytest
 
 from flyball.core import NotFound
 from flyball.outcomes import Prediction, prediction_record
-from flyball.provenance import differences_of, replay, why
+from flyball.provenance import Replay, differences_of, replay, why
 from flyball.registry import REMOVED, AuditEntry, add_entry
 from flyball.tasks import FeatureRead
 
@@ -118,6 +118,12 @@ def test_a_tampered_artifact_is_reported(learned: Cinema) -> None:
     found = replay(learned.runtime, answer.id)
     assert (found.identical, found.replayable) == (False, False)
     assert "sha256" in found.text()
+
+
+def test_an_answer_that_is_another_one_now_is_said_with_reasons_and_what_to_run() -> None:
+    again = Replay("x", "v1", "champion", False, True, ["rank 1: then a, now b"], [])
+    assert "flyball features audit" in again.text().splitlines()[-1]
+    assert "another kind of processor" in again.text()
 
 
 def test_an_answer_that_nobody_gave(cinema: Cinema) -> None:

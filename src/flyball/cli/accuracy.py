@@ -62,7 +62,7 @@ def accuracy(
             sys.stdout.flush()
 
     with progress_line(json) as progress:
-        names = _names(protocols), _names(families)
+        names = _names("--protocols", protocols), _names("--families", families)
         tables = accuracy_tables(
             data, *names, seed, trials, SystemStopwatch(), progress, users, show_table_now, _fixed(fixed or [])
         )
@@ -81,8 +81,14 @@ def _fixed(chosen: list[str]) -> dict[str, dict[str, Any]]:
     return fixed
 
 
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+def _names(option: str, text: str | None) -> list[str] | None:
+    """The names with commas between them; raises `BadInput` for none, which would compare nothing."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise BadInput(option, "one name or more, with commas between", text)
+    return names
 
 
 def _head(data: "RatedSet") -> None:

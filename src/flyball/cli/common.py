@@ -175,7 +175,7 @@ def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **o
     """As `open_app`, for commands that need an existing home: raises `NotFound` instead of creating one."""
     runtime = open_app(spec, home, chosen, **options)
     if not runtime.home.is_dir():
-        raise NotFound(f"state of {runtime.app.name} yet (flyball ingest makes some) in", str(runtime.home))
+        raise NotFound(f"state of {runtime.app.name} yet in", str(runtime.home), next_step="flyball ingest makes some")
     return runtime
 
 

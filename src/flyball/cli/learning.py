@@ -260,11 +260,15 @@ def export(
     chosen = runtime.registry.version(version)
     if chosen.state == "rejected" or not chosen.artifact:
         why = f"rejected: {chosen.reason}" if chosen.state == "rejected" else "none"
-        raise Refused(f"{version} must have passed its gates and have an artifact to be exported, got {why}")
+        raise Refused(
+            f"{version} must have passed its gates and have an artifact to be exported, got {why}: "
+            "flyball versions list shows others"
+        )
     task = runtime.task_of(chosen.declaration)
     if not isinstance(task, WritesOnnx):
         raise Refused(
-            f"a version must be of a task such as fb.Predict to become ONNX, got one of {type(task).__name__}"
+            f"a version must be of a task such as fb.Predict to become ONNX, got one of {type(task).__name__}: "
+            "name a version of such an application"
         )
     artifact = load_artifact(runtime.artifacts / chosen.artifact, chosen.artifact_files)
     model = model_of(artifact, runtime.app.model_classes)

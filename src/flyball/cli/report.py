@@ -89,7 +89,7 @@ def _version(runtime: "Runtime", name: str | None) -> "Version":
 
     champion = name or current(runtime.registry).champion
     if champion is None:
-        raise NotFound("a released version of", f"{runtime.app.name}: run flyball learn, or name one, such as v1")
+        raise NotFound("released version of", runtime.app.name, next_step="run flyball learn, or name one, such as v1")
     return runtime.registry.version(champion)
 
 
@@ -98,7 +98,9 @@ def _evaluated(runtime: "Runtime", version: "Version") -> tuple["Report", "Evalu
 
     run = next((run for run in runtime.registry.runs() if run.id == version.run), None)
     if run is None or not run.report.get("evaluation"):
-        raise NotFound("the report of", f"{version.id}: its run {version.run} kept none")
+        raise NotFound(
+            "report of", version.id, next_step=f"its run {version.run} kept none: run flyball learn for another"
+        )
     report = msgspec.convert(run.report["evaluation"], Report)
     return report, report.of(version.candidate)
 

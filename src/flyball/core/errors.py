@@ -61,12 +61,12 @@ class MissingExtra(BadSetting):
 
 
 class NotFound(FlyballError):
-    """Nothing of this `kind` has this `name`; `known` may list names that exist."""
+    """Nothing of this `kind` has this `name`; `known` lists names that exist, or `next_step` says what to do."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
-        self.kind, self.name, self.known = kind, name, list(known)
+    def __init__(self, kind: str, name: str, known: Iterable[str] = (), next_step: str = "") -> None:
+        self.kind, self.name, self.known, self.next_step = kind, name, list(known), next_step
         known_names = f"; known: {', '.join(self.known[:12])}" if self.known else ""
-        super().__init__(f"no {kind} {name!r}{known_names}")
+        super().__init__(f"no {kind} {name!r}{known_names}{next_step and f'; {next_step}'}")
 
 
 class Refused(FlyballError):
@@ -78,7 +78,9 @@ class ArtifactCorrupt(FlyballError):
 
     def __init__(self, path: str, must: str, got: str) -> None:
         self.path, self.must, self.got = path, must, got
-        super().__init__(f"artifact file {path} must be {must}, got {got}")
+        super().__init__(
+            f"artifact file {path} must be {must}, got {got}: restore it from a backup, or learn again (flyball learn)"
+        )
 
 
 class StoreUnavailable(FlyballError):
@@ -90,7 +92,7 @@ class StoreCorrupt(FlyballError):
 
     def __init__(self, where: str, must: str, got: object) -> None:
         self.where, self.must, self.got = where, must, got
-        super().__init__(f"{where} must be {must}, got {_short(got)}")
+        super().__init__(f"{where} must be {must}, got {_short(got)}: restore it from a backup")
 
 
 class HomeBusy(FlyballError):

@@ -24,7 +24,10 @@ def choose(choice: Choice, report: Report, names: Sequence[str]) -> tuple[str, s
         if not report.of(name).failed and (estimate := report.estimate(metric, name)) is not None
     }
     if not value:
-        raise Refused(f"choosing by {metric} must have a candidate with that metric, got {', '.join(names) or 'none'}")
+        raise Refused(
+            f"choosing by {metric} must have a candidate with that metric, got {', '.join(names) or 'none'}: "
+            "choose by another one, such as choose=fb.best(...) with a metric that flyball report shows"
+        )
     cost = {name: report.of(name).cost.answer_us for name in value}
 
     def rank(name: str) -> tuple[float, float, str]:

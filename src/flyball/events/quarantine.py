@@ -70,7 +70,7 @@ def entry_of(quarantine: Quarantine, entry_id: int) -> Quarantined:
     """One entry in any state; raises `NotFound`."""
     entries = quarantine.list(state=None, after=entry_id - 1, limit=1)
     if not entries or entries[0].id != entry_id:
-        raise NotFound("quarantine entry", str(entry_id))
+        raise NotFound("quarantine entry", str(entry_id), next_step="flyball quarantine list shows those there are")
     return entries[0]
 
 

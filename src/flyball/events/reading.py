@@ -85,7 +85,9 @@ def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Ite
         reading = tuple(end if at >= goal else at for at, goal, end in zip(after, goals, ends, strict=True))
         pieces = log.read(reading, limit)
         if not pieces:
-            raise Refused(f"the log must hold all records up to {until}, got none after {after}")
+            raise Refused(
+                f"the log must hold all records up to {until}, got none after {after}: restore the log from a backup"
+            )
         slices = [
             piece for piece in (piece.part(piece.first, goals[piece.partition]) for piece in pieces) if piece.records
         ]

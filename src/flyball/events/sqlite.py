@@ -240,7 +240,10 @@ class SqliteLog:
                 row = connection.execute("SELECT value FROM meta WHERE name = 'partitions'").fetchone()
         stored: int = row[0]
         if requested is not None and stored != default:
-            raise BadSetting(f"option partitions of {self.path} must be {stored}, as when it was made, got {requested}")
+            raise BadSetting(
+                f"option partitions of {self.path} must be {stored}, as when it was made, got {requested}: "
+                "leave the option out, or choose another --home"
+            )
         return stored
 
 

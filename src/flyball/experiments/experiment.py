@@ -31,7 +31,7 @@ def release_of(registry: Registry, release_id: str) -> Release:
     for release in releases:
         if release.id == release_id:
             return release
-    raise NotFound("release", release_id, [release.id for release in releases])
+    raise NotFound("release", release_id, [release.id for release in releases], "flyball releases list shows all")
 
 
 def releases_of(registry: Registry) -> list[Release]:
@@ -111,11 +111,14 @@ def experiment(
     """
     release, about = release_of(runtime.registry, release_id), runtime.app.task.about
     if release.kind not in SPLITS:
-        raise Refused(f"{release.id} must split its units among arms to be compared so, got {_other_way(release)}")
+        raise Refused(
+            f"{release.id} must split its units among arms to be compared so, got {_other_way(release)}: "
+            "flyball releases list shows those that do"
+        )
     _check_slices(about, slices)
     metrics = metrics_measured(about, runtime.app.metrics, release)
     if not metrics:
-        raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
+        raise Refused(f"{runtime.app.name} must have metrics to compare, got none: declare some by fb.App(metrics=...)")
     if only is not None:
         metrics = {name: declared for name, declared in metrics.items() if name in only}
     if exposed is None:

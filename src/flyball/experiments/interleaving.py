@@ -106,7 +106,9 @@ class InterleavingResult(msgspec.Struct, frozen=True, kw_only=True):
 def interleaving(runtime: Runtime, release: Release, as_of_us: int) -> InterleavingResult:
     """What the log says of an interleaved release at `as_of_us`; raises `Refused` for a release of another kind."""
     if release.kind != "interleave":
-        raise Refused(f"{release.id} must be interleaved to be compared so, got one of kind {release.kind}")
+        raise Refused(
+            f"{release.id} must be interleaved to be compared so, got one of kind {release.kind}: compare it as that"
+        )
     about = runtime.app.task.about
     name = credit_label(about, release)
     label = label_of_metric(about, metric.label(name))

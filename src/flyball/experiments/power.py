@@ -147,7 +147,7 @@ def power_report(
     about = runtime.app.task.about
     metrics = metrics_of(about, runtime.app.metrics)
     if not metrics:
-        raise Refused(f"{runtime.app.name} must have metrics to compare: declare some by fb.App(metrics=...), got none")
+        raise Refused(f"{runtime.app.name} must have metrics to compare, got none: declare some by fb.App(metrics=...)")
     exposed = _exposed(runtime, as_of_us - past_days * DAY_US, as_of_us)
     first_at = exposed.frame["at"].to_numpy()
     since_us = int(first_at.min())

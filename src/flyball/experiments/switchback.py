@@ -79,7 +79,9 @@ def switchback(runtime: Runtime, release: Release, as_of_us: int) -> SwitchbackR
     another kind.
     """
     if release.kind != "switchback":
-        raise Refused(f"{release.id} must be a switchback to be compared so, got one of kind {release.kind}")
+        raise Refused(
+            f"{release.id} must be a switchback to be compared so, got one of kind {release.kind}: compare it as that"
+        )
     about = runtime.app.task.about
     declared = metrics_measured(about, runtime.app.metrics, release)
     of_answers = {name: metric for name, metric in declared.items() if metric.kind in ("label", "model")}

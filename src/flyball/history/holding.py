@@ -38,7 +38,9 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
         except FileNotFoundError:  # the part was merged into another one meanwhile
             continue
         write_atomic(listed, msgspec.json.encode(files_of))
-    raise StoreUnavailable(f"history in {history.folder} must be readable between two merges, got {_TRIES} in a row")
+    raise StoreUnavailable(
+        f"history in {history.folder} must be readable between two merges, got {_TRIES} in a row: run the command again"
+    )
 
 
 def _hold_type(history: History, name: str, folder: Path) -> list[str]:

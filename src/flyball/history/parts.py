@@ -118,6 +118,9 @@ def _read(folder: Path, read: "Callable[[Manifest], list[pl.DataFrame]]") -> "pl
         except FileNotFoundError:
             if read_manifest(folder).serial == manifest.serial:
                 raise StoreUnavailable(
-                    f"history in {folder} must have all parts of its manifest, got one missing"
+                    f"history in {folder} must have all parts of its manifest, got one missing: "
+                    "restore it from a backup, or delete the folder; the next run writes it again from the log"
                 ) from None
-    raise StoreUnavailable(f"history in {folder} must be readable between two merges, got {_TRIES} in a row")
+    raise StoreUnavailable(
+        f"history in {folder} must be readable between two merges, got {_TRIES} in a row: run the command again"
+    )

@@ -120,7 +120,8 @@ def load_snapshot(history_folder: Path, schema: Schema, name: str, out_folder: P
     folder = out_folder or history_folder / "snapshots"
     path = folder / f"{name}.json"
     if not path.is_file():
-        raise NotFound("snapshot", name, sorted(path.stem for path in folder.glob("*.json")))
+        names = sorted(path.stem for path in folder.glob("*.json"))
+        raise NotFound("snapshot", name, names, "flyball versions list shows from which one each version learned")
     return Snapshot(_read(path), history_folder, schema)
 
 

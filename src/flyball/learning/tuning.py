@@ -285,7 +285,10 @@ def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any,
         part = data
         if share < 1.0:
             if not isinstance(offline, TakesShares):
-                raise Refused(f"a share of the data must be one that the task {app.task.about.kind} takes, got {share}")
+                raise Refused(
+                    f"a share of the data must be one that the task {app.task.about.kind} takes, got {share}: "
+                    "leave shares out"
+                )
             part = offline.share(data, share, job.seed)
         return fitted_here(app, candidate, part, past, job.seed)
 

@@ -146,7 +146,10 @@ def explain_score(model: object, learned: Learned, histories: Histories, item: i
 def similar_items(model: object, learned: Learned, item: int) -> Floats:
     """See `ListsSimilar.similar`; raises `Refused` for a model that cannot compare items."""
     if not isinstance(model, ListsSimilar):
-        raise Refused(f"{type(model).__name__} cannot list similar items")
+        raise Refused(
+            f"{type(model).__name__} must be a model that lists similar items, such as fb.ItemKNN, got "
+            "one that cannot: release another"
+        )
     return model.similar(learned, item)
 
 
@@ -158,7 +161,10 @@ def predict_pairs(
     Raises `Refused` for a model that does not predict ratings.
     """
     if not isinstance(model, PredictsRatings):
-        raise Refused(f"{type(model).__name__} does not predict ratings")
+        raise Refused(
+            f"{type(model).__name__} must be a model that predicts ratings, such as fb.BiasedMF, got one that does "
+            "not: release another"
+        )
     at_once = getattr(model, "predict_pairs", None)
     if at_once is not None:
         return np.asarray(at_once(learned, histories, rows, items), np.float32)

@@ -207,7 +207,7 @@ def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> 
     if prediction.request_type != request_type.__name__.lower():
         raise Refused(
             f"request of {prediction.id} must be a {request_type.__name__}, as the application declares now, got a "
-            f"{prediction.request_type}"
+            f"{prediction.request_type}: declare that type again to replay it"
         )
     try:
         return request_of(request_type, prediction.id, prediction.at_us, prediction.request)
@@ -299,13 +299,16 @@ def prediction_of(record: Record) -> Prediction:
     return Prediction(at_us=record.at, key=record.key, **dict(zip(_NAMES, _values_of(body), strict=True)))
 
 
+_ASK = "a reply names its own in the header X-Flyball-Prediction; flyball settings shows which home is read"
+
+
 def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
     """The prediction with this id, found by the time inside the id; raises `NotFound`, or `BadInput` for no id."""
     record_id, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
     for record in records_between(log, at_us, at_us + 1_000):  # an id holds whole milliseconds
         if record.id == record_id:
             return prediction_of(record)
-    raise NotFound("prediction", prediction_id)
+    raise NotFound("prediction", prediction_id, next_step=_ASK)
 
 
 def records_between(log: EventLog, from_us: int, until_us: int = LAST_US, after: Offsets = ()) -> Iterator[Record]:

@@ -88,16 +88,23 @@ class Audit(msgspec.Struct, frozen=True):
 
     @property
     def exact(self) -> bool:
-        """Whether there is no logic skew."""
+        """Whether no logic skew was found."""
         return self.wrong == 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether answers were computed again, all of them exactly: an audit of nothing has shown nothing."""
+        return self.audited > 0 and self.exact
 
     def text(self) -> str:
         """As text for people."""
         if not self.predictions:
-            return f"no answer with features since {format_timestamp(self.since_us)}; --last looks further back"
+            since = format_timestamp(self.since_us)
+            why = "; ".join(self.notes) or f"no answer with features since {since}; --last looks further back"
+            return f"nothing was audited: {why}"
         head = f"{self.audited:,} of {self.predictions:,} answers with features computed again from the log"
         if not self.audited:
-            return "\n".join([head, *self._skipped()])
+            return "\n".join([f"nothing was audited: {head}", *self._skipped()])
         logic = "logic skew: none, every bit agrees" if self.exact else f"LOGIC SKEW in {self.wrong:,} answers"
         differences = [difference.text() for difference in self.differences]
         head += f", {self.sampled:,} value by value"
@@ -139,7 +146,8 @@ def audit(
         for group in groups
         for definition in group.definitions
     }
-    examined, notes = _examine(runtime, groups, cases, targets, from_log), list[str]()
+    notes = [] if groups else [f"{runtime.app.name} declares no features"]
+    examined = _examine(runtime, groups, cases, targets, from_log)
     if examined.wrong and not from_log:
         again = _examine(runtime, groups, cases, targets, from_log=True)
         if len(again.wrong) < len(examined.wrong):

@@ -27,7 +27,10 @@ class LogFeatures:
     def read(self, keys_of_rows: Sequence[GroupKeys], at_us: Sequence[int]) -> list[Reading]:
         """The features of each row at its time; raises `Refused` for an answer without offsets of features."""
         if not self._offsets:
-            raise Refused("the answer must be stamped with the offsets of its features, got none")
+            raise Refused(
+                "the answer must be stamped with the offsets of its features, got none: "
+                "name an answer of a version with features"
+            )
         groups = self._runtime.app.task.about.feature_groups
         keys: dict[str, set[tuple[str, ...]]] = {}
         for keys_of in keys_of_rows:

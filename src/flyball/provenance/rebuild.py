@@ -42,7 +42,10 @@ class Rebuilt(msgspec.Struct, frozen=True):
         when no version made the answer.
         """
         if self.version is None:
-            raise Refused("a version must have made the answer to be loaded, got none")
+            raise Refused(
+                "a version must have made the answer to be loaded, got none: "
+                "name the id of an answer that a version made"
+            )
         if self.version.artifact and not (self._runtime.artifacts / self.version.artifact).is_dir():
             raise Refused(_gone(self._runtime, self.version))
         return self._loader.load(self.version, self._arrangement, warm_at_us=None)

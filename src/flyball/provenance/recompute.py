@@ -17,6 +17,14 @@ from flyball.runtime import Runtime
 from flyball.serving import Engine, Serving
 from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, FeatureRead, RankedItem, Request
 
+WHY_NOT = (
+    "what may be the reason: another kind of processor, or other versions of libraries, than those that answered (then "
+    "only the last digits of scores differ): replay it there; a store that was restored from a backup of another time: "
+    "flyball features audit compares its features with the log; else it is an error in Flyball: report it with these "
+    "lines"
+)
+"""What to do about an answer that is another one when it is computed again."""
+
 
 class Replay(msgspec.Struct, frozen=True):
     """The result of recomputing an answer.
@@ -41,7 +49,8 @@ class Replay(msgspec.Struct, frozen=True):
         head = f"{self.id} ({self.level}, {origin}): " + (
             "identical, bit for bit" if self.identical else f"NOT identical, {len(self.differences)} differences"
         )
-        return "\n".join([head, *self.differences, *self.notes])
+        reasons = [] if self.identical else [WHY_NOT]
+        return "\n".join([head, *self.differences, *self.notes, *reasons])
 
 
 def replay(runtime: Runtime, prediction_id: str) -> Replay:
@@ -142,7 +151,7 @@ def _unstamped(prediction: Prediction, ranks: bool) -> list[str]:
 
 def _contexts(prediction: Prediction, rebuilt: Rebuilt) -> tuple[list[Any], Offsets]:
     if rebuilt.contexts is None:
-        raise Refused("the answer read no state")
+        raise Refused("the answer must have read state, got none: name the id of an answer that a version made")
     return rebuilt.contexts, prediction.offsets
 
 

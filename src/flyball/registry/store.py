@@ -41,6 +41,10 @@ class Database(Protocol):
     def writing(self) -> AbstractContextManager["Connection"]: ...
 
 
+_VERSIONS = "flyball versions list shows all, flyball learn makes one"
+_ARRANGEMENTS = "flyball arrangements list shows all, flyball learn makes the first"
+
+
 class Registry:
     """Open, create or upgrade the registry at `url` (`sqlite:///path/registry.db`) and read it.
 
@@ -60,7 +64,7 @@ class Registry:
             rows = self.database.rows("SELECT * FROM versions WHERE number = :number", number=int(number))
         if not rows or f"v{rows[0]['number']}" != version_id:
             newest = self.database.rows("SELECT number FROM versions ORDER BY number DESC LIMIT 12")
-            raise NotFound("version", version_id, [f"v{row['number']}" for row in newest])
+            raise NotFound("version", version_id, [f"v{row['number']}" for row in newest], _VERSIONS)
         return _version(rows[0])
 
     def versions(self) -> list[Version]:
@@ -80,7 +84,7 @@ class Registry:
         for arrangement in self.arrangements():
             if arrangement.id == revision:
                 return arrangement
-        raise NotFound("arrangement", revision, [arrangement.id for arrangement in self.arrangements()])
+        raise NotFound("arrangement", revision, [arrangement.id for arrangement in self.arrangements()], _ARRANGEMENTS)
 
     def arrangements(self) -> list[Arrangement]:
         """All arrangements, oldest first."""

@@ -58,7 +58,9 @@ def searches_of(registry: Registry, search_id: str | None = None) -> list[Search
         known = [search.id for search in searches]
         searches = [search for search in searches if search.id == search_id]
         if not searches:
-            raise NotFound("search", search_id, known[-12:])
+            raise NotFound(
+                "search", search_id, known[-12:], "flyball search list shows all, flyball search run makes one"
+            )
     return [msgspec.structs.replace(search, trials=_trials(registry, search)) for search in searches]
 
 

@@ -86,7 +86,8 @@ def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int, 
     before = _released(registry)
     if not before.arrangement_trail:
         raise Refused(
-            f"rollback must have an earlier arrangement to go to, got none before {arrangement_id(before.arrangement)}"
+            "rollback must have an earlier arrangement to go to, got none before "
+            f"{arrangement_id(before.arrangement)}: flyball arrangements release puts one into service"
         )
     _check_champion_opens(registry, before, before.arrangement_trail[-1], opens)
     after = msgspec.structs.replace(

@@ -112,9 +112,12 @@ def rollback(
     """
     before = current(registry)
     if before.champion is None:
-        raise Refused("rollback must have a champion to leave, got no release yet")
+        raise Refused("rollback must have a champion to leave, got no release yet: run flyball learn")
     if before.previous is None:
-        raise Refused(f"rollback must have an earlier champion to go to, got none before {before.champion}")
+        raise Refused(
+            f"rollback must have an earlier champion to go to, got none before {before.champion}: flyball versions "
+            "release puts another version into service"
+        )
     version = registry.version(before.previous)
     check_servable(version, artifacts, features)
     revision = before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement
@@ -234,13 +237,16 @@ def _trail_releases(state: ReleaseState) -> tuple[str, ...]:
     return tuple(release for _, release in pairs)
 
 
+_RESTORE = "restore it from a backup, or learn again"
+
+
 def check_servable(version: Version, artifacts: Path, features: Mapping[str, str] | None = None) -> None:
     """Raise `Refused` with the reason when `version` may not serve: rejected, its files are not as registered, or it
     learned from definitions of features that are not among the `features` declared now (None: not looked at)."""
     if version.state == "rejected":
         raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
     if not version.artifact or not version.artifact_files:
-        raise Refused(f"{version.id} must have an artifact to serve, got none")
+        raise Refused(f"{version.id} must have an artifact to serve, got none: run flyball learn")
     if features is not None:
         check_hashes(features, version.features, version.id)
     folder = artifacts / version.artifact
@@ -253,10 +259,12 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
     for name, expected in sorted(version.artifact_files.items()):
         path = folder / name
         if not path.is_file():
-            raise Refused(f"{version.id} must have its artifact file {path} to serve, got no such file")
+            raise Refused(f"{version.id} must have its artifact file {path} to serve, got no such file: {_RESTORE}")
         got = sha256_file(path)
         if got != expected:
-            raise Refused(f"{version.id} must have artifact file {path} with sha256 {expected} to serve, got {got}")
+            raise Refused(
+                f"{version.id} must have artifact file {path} with sha256 {expected} to serve, got {got}: {_RESTORE}"
+            )
 
 
 def check_opens(registry: Registry, version: Version, revision: int, opens: Opens | None) -> None:

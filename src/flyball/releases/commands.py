@@ -61,7 +61,9 @@ def start_release(
     before = current(registry)
     if plan.kind == "immediate" or before.champion is None:
         if len(versions) != 1:
-            raise Refused(f"a release to all units must be of one version, got {', '.join(versions) or 'none'}")
+            raise Refused(
+                f"a release to all units must be of one version, got {', '.join(versions) or 'none'}: name one"
+            )
         return promote(
             registry,
             versions[0],
@@ -149,11 +151,16 @@ def change_release(
     return Change(state, True, f"{release.id}: {shown_state(release)} before, now {shown_state(changed[0])}")
 
 
+_LIST = "flyball releases list shows the state of each"
+
+
 def _rolled_back(
     registry: Registry, release: Release, actor: Actor, serial: int | None, evidence: Mapping[str, Any] | None
 ) -> Change:
     if release.state != "champion":
-        raise Refused(f"{release.id} must be that of the champion to be rolled back, got {shown_state(release)}")
+        raise Refused(
+            f"{release.id} must be that of the champion to be rolled back, got {shown_state(release)}: {_LIST}"
+        )
     return rollback(
         registry,
         actor.reason,
@@ -176,7 +183,7 @@ def _promoted(
     evidence: Mapping[str, Any] | None,
 ) -> Change:
     if release.state not in UNDER_WAY:
-        raise Refused(f"{release.id} must be under way to be promoted, got {shown_state(release)}")
+        raise Refused(f"{release.id} must be under way to be promoted, got {shown_state(release)}: {_LIST}")
     if version and version not in release.versions:
         raise Refused(f"version must be one of {release.id}: {', '.join(release.versions)}; got {version}")
     arm = next((arm for arm in release.arms if version and arm.version == version), release.arms[-1])
@@ -207,7 +214,10 @@ def _advanced(before: ReleaseState, release: Release, step: int | None) -> tuple
     if release.state != "shadow":
         step = release.step + 1 if step is None else step
         if release.state == "canary" and step < len(release.steps) and release.steps[step] == WHOLE:
-            raise Refused(f"{release.id} must be promoted to get 100 % of the units, got advance")
+            raise Refused(
+                f"{release.id} must be promoted to get 100 % of the units, got advance: "
+                f"run flyball releases promote {release.id}"
+            )
         return step, {}
     if release.kind != "shadow":  # a canary that began as a shadow has its units already
         return step or 0, {}
@@ -237,7 +247,7 @@ def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Re
     for release in releases:
         if release.id == release_id:
             return release
-    raise NotFound("release", release_id, [release.id for release in releases[-12:]])
+    raise NotFound("release", release_id, [release.id for release in releases[-12:]], "flyball releases list shows all")
 
 
 def all_releases(registry: Registry) -> list[Release]:
@@ -254,10 +264,16 @@ def _check_candidate(registry: Registry, before: ReleaseState, answered_by: str,
         check_opens(registry, registry.version(version_id), revision, actor.opens)
         return
     if version_id == before.champion:
-        raise Refused(f"{version_id} must be another version than the champion to be compared with it")
+        raise Refused(
+            f"{version_id} must be another version than the champion to be compared with it, got itself: "
+            "name another (flyball versions list)"
+        )
     for release in before.under_way:
         if version_id in release.versions:
-            raise Refused(f"{version_id} must be in one release at a time, got {release.id}, {shown_state(release)}")
+            raise Refused(
+                f"{version_id} must be in one release at a time, got {release.id}, {shown_state(release)}: "
+                "end that first"
+            )
     version = registry.version(version_id)
     check_servable(version, actor.artifacts, actor.features)
     check_opens(registry, version, revision, actor.opens)

@@ -206,10 +206,16 @@ def move(
     if after not in allowed:
         raise Refused(f"{command} of {release.id} must lead to {' or '.join(allowed)}, got {after}")
     if command == "advance" and release.state == "canary" and step != release.step + 1:
-        raise Refused(f"step of {release.id} must be {release.step + 1}, the one after {release.step}, got {step}")
+        raise Refused(
+            f"step of {release.id} must be {release.step + 1}, the one after {release.step}, got {step}: "
+            "advance without a step goes there"
+        )
     number = release.step if step is None else step
     if after == "canary" and not 0 <= number < len(release.steps):
-        raise Refused(f"step of {release.id} must be one of its {len(release.steps)}, got {number}")
+        raise Refused(
+            f"step of {release.id} must be one of its {len(release.steps)}, got {number}: "
+            f"flyball releases show {release.id}"
+        )
     keeps_time = command in ("pause", "hold")
     moved = msgspec.structs.replace(
         release,

@@ -94,7 +94,7 @@ class EventIntake:
         be in it; sending the same events again adds none twice).
         """
         if self._waiting >= MAX_WAITING or self._loop is None:
-            raise StoreUnavailable(f"{self._waiting} requests with events are waiting")
+            raise StoreUnavailable(f"{self._waiting} requests with events are waiting: send it again in a moment")
         self._waiting += 1
         try:
             work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines)

@@ -97,7 +97,7 @@ def answer_file(
     Raises `NotFound` and `BadInput` for the files, `HomeBusy` while another process answers into `out`.
     """
     if not source.is_file():
-        raise NotFound("file", str(source))
+        raise NotFound("file", str(source), next_step="name one of rows: CSV, JSON lines or Parquet")
     reads, writes = format_of(source), format_of(out)
     if out.exists() and out.samefile(source):
         raise BadInput("--out", "another file than the requests, which would be lost", str(out))

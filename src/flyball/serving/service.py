@@ -168,7 +168,10 @@ class Service:
         able = next((version for version, pipeline in serving.pipelines.items() if lookup.able(pipeline)), None)
         if able is None:
             versions = ", ".join(serving.pipelines) or "none"
-            raise Refused(f"a version that {lookup.capability} must be in service, got {versions}")
+            raise Refused(
+                f"a version that {lookup.capability} must be in service, got {versions}: "
+                "release one (flyball versions release)"
+            )
         pipeline, online = serving.pipelines[able], self.refresher.online_of(able)
         return await self.aside(lambda: lookup.answer(able, pipeline, online, query))
 
@@ -190,11 +193,11 @@ class Service:
     async def aside(self, work: Callable[[], _Result]) -> _Result:
         """Run slow `work` in another thread; raises `StoreUnavailable` when it takes too long."""
         if self._aside_waiting >= _ASIDE_WAITING:
-            raise StoreUnavailable("too many such requests are waiting")
+            raise StoreUnavailable("too many such requests are waiting: send it again in a moment")
         self._aside_waiting += 1
         try:
             return await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(self._aside, work), _ASIDE_S)
         except TimeoutError:
-            raise StoreUnavailable(f"no answer within {_ASIDE_S:g} s") from None
+            raise StoreUnavailable(f"no answer within {_ASIDE_S:g} s: send it again in a moment") from None
         finally:
             self._aside_waiting -= 1

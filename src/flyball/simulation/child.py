@@ -17,7 +17,7 @@ def main(url: str) -> None:
     spec = msgspec.json.decode(read_spec(), type=ProcessSpec)
     plan = read_plan(spec.settings.folder)
     if plan is None:
-        raise NotFound("world", spec.settings.home)
+        raise NotFound("world", spec.settings.home, next_step="flyball up APP --world begins one")
     stop = threading.Event()
     stop_on_signals(stop)
     watch_parent()

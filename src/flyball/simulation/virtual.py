@@ -366,7 +366,7 @@ def _home(home: Path | None) -> Iterator[Path]:
             yield Path(folder)
     else:
         if home.exists() and any(home.iterdir()):
-            raise Refused(f"home of a simulation must be new or empty, got {home}")
+            raise Refused(f"home of a simulation must be new or empty, got {home}: choose another --home")
         home.mkdir(parents=True, exist_ok=True)
         HomeLayout(home).simulated.write_text("made by flyball simulate: no event in it happened\n")
         yield home

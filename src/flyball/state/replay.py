@@ -20,7 +20,9 @@ def state_at(log: EventLog, until: Offsets, views: Sequence[View], keys: Collect
     ends = log.ends()
     goals = until + (0,) * (len(ends) - len(until))
     if len(goals) > len(ends) or any(goal > end for goal, end in zip(goals, ends, strict=True)):
-        raise Refused(f"offsets {until} must lie within the log, which ends at {ends}")
+        raise Refused(
+            f"offsets {until} must lie within the log, which ends at {ends}: restore the log from a backup of that time"
+        )
     chosen = list(views) if keys is None else [view.only(keys) for view in views]
     store = MemoryStore()
     consumer = StateConsumer(chosen, store, partitions=len(ends))

@@ -289,7 +289,10 @@ class OnlineFeatures:
         """Raise `Refused` while no event has been applied to the store."""
         readings = [self._reader.read(keys_of, at) for keys_of, at in zip(keys_of_rows, at_us, strict=True)]
         if readings and not any(readings[0].offsets):
-            raise Refused("the online features must have been computed from the log, got an empty store")
+            raise Refused(
+                "the online features must have been computed from the log, got an empty store: "
+                "flyball features rebuild fills it"
+            )
         return readings
 
 

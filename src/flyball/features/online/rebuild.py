@@ -88,7 +88,10 @@ def _inside(key: str, low: str | None, high: str | None) -> bool:
 def _check_complete(plan: GroupLayout, store: StateStore) -> None:
     (value,), offsets = store.read([READY])
     if any(offsets) and ready_of(value).groups.get(plan.group.name) != plan.hash:
-        raise Refused(f"features of {plan.group.name} are new or changed, so all keys must be rebuilt, got a range")
+        raise Refused(
+            f"features of {plan.group.name} are new or changed, so all keys must be rebuilt, got a range: "
+            "leave the range out"
+        )
 
 
 def _behind(consumer: FeatureConsumer, store: StateStore) -> int:

@@ -72,7 +72,7 @@ class VersionLoader:
         if version.state == "rejected":
             raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
         if not version.artifact:
-            raise Refused(f"{version.id} must have an artifact to serve, got none")
+            raise Refused(f"{version.id} must have an artifact to serve, got none: run flyball learn")
         artifact = load_artifact(self._artifacts / version.artifact, version.artifact_files)
         candidate = model_of(artifact, self._app.model_classes)
         online = self.online(version.declaration)

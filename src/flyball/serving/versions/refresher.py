@@ -149,7 +149,7 @@ class Refresher:
     def contexts(self, requests: Sequence[Request]) -> tuple[Sequence[Any], Offsets]:
         """What the state holds about each request, by today's declaration. Opens nothing itself: that may take long."""
         if self._contexts is None:
-            raise StoreUnavailable("the stores are being opened")
+            raise StoreUnavailable("the stores are being opened: send it again in a moment")
         return self._contexts(requests)
 
     def online_of(self, version: str) -> Online:

@@ -96,5 +96,5 @@ def _rating(version: str, pipeline: Any, online: Online, query: Any) -> Predicte
 def _index(pipeline: RecommendPipeline, item: str) -> int:
     index = pipeline.artifact.index.get(item)
     if index is None:
-        raise NotFound("item in the version", item)
+        raise NotFound("item in the version", item, next_step="a version knows those of before it was learned")
     return index
