@@ -142,11 +142,89 @@ ARGUMENTS = dict(
 )
 
 
+TOGETHER = """
+import numpy as np
+
+SHARE, LEAST = 0.25, 0.5
+
+
+def _damped(score):
+    return score * SHARE
+
+
+def _counts(data):
+    users_items = np.zeros((len(data.users), len(data.items)), np.float32)
+    users_items[data.user_index, data.item_index] = data.weights > LEAST
+    return users_items.T @ users_items
+
+
+class Together(fb.Recommender, frozen=True):
+    \"\"\"What the same users watch.\"\"\"
+
+    search_space = {"damp": (0.3, 0.5)}
+    damp: float = 0.5
+
+    def fit(self, data, seed):
+        counts = _counts(data)
+        return {"together": counts / np.maximum(counts.diagonal(), 1) ** self.damp}
+
+    def score(self, learned, histories):
+        scores = np.full((histories.rows, len(learned["together"])), -np.inf, np.float32)
+        for row, (first, last) in enumerate(zip(histories.indptr, histories.indptr[1:])):
+            if last > first:
+                scores[row] = _damped(learned["together"][histories.items[first:last]].sum(axis=0))
+        return scores
+
+
+"""
+SHARES = """
+import numpy as np
+from flyball.models import TabularFit, TabularModel
+
+BOUNDS = [-1.0, 0.0, 1.0, 2.0]
+
+
+class Ask:
+    def __init__(self, shares, column):
+        self.shares, self.column = shares, column
+
+    def predict(self, numbers, categories):
+        return self.shares[np.digitize(numbers[:, self.column], BOUNDS)][:, None]
+
+    def contributions(self, numbers, categories):
+        added = np.zeros((len(numbers), 1, numbers.shape[1] + categories.shape[1] + 1))
+        added[:, 0, -1] = self.predict(numbers, categories)[:, 0]
+        return added
+
+
+class Shares(TabularModel, frozen=True):
+    predicts = ("binary",)
+    most: float = 20.0
+
+    def fit(self, table, target, seed):
+        codes = np.digitize(table.numbers[:, table.number_names.index("risk")], [-1.0, 0.0, 1.0, 2.0])
+        sums = np.bincount(codes, table.target, 5) + self.most * table.target.mean()
+        return TabularFit({"shares": sums / (np.bincount(codes, minlength=5) + self.most)})
+
+    def open(self, arrays, texts, columns, target):
+        numbers = [column.name for column in columns if column.kind == "number"]
+        return Ask(arrays["shares"], numbers.index("risk"))
+
+
+"""
+
+
 def _arguments(text: str, name: str) -> str:
     """The same file with the arguments of its `fb.App` by name."""
     begins = f'app = fb.App(\n    "{name}",\n'
     assert begins in text
     return text.replace(begins, f'ARGUMENTS = dict(\n    name="{name}",\n')
+
+
+def _own(text: str, model: str, candidates: str, own: str) -> str:
+    """The same file with a model of its own as the only candidate."""
+    assert candidates in text
+    return text.replace(candidates, own).replace("ARGUMENTS = dict(", f"{model}ARGUMENTS = dict(", 1)
 
 
 PAYMENTS = (
@@ -159,13 +237,17 @@ PAYMENTS = (
     .replace("payments=fb.count", f"recent={RECENT},\n    payments=fb.count")
 )
 PROMISES = DELIVERIES.replace("(0.1, 0.5, 0.9),", "(0.1, 0.5, 0.9),\n        decide=fb.quote(late=3.0, early=1.0),")
+_CINEMA = _arguments(CINEMA, "cinema").replace('"ease": fb.EASE(), "ials": fb.ImplicitALS(8), ', "") + TAIL
+_MODELS = 'candidates={"item_knn": fb.ItemKNN(), "popular": fb.Popular()}'
 TEXTS = {
     "payments": PAYMENTS + TAIL,
     "deliveries": DELIVERIES + TAIL,
     "promises": PROMISES + TAIL,
     "states": STATES + TAIL,
     "labels": LABELS + TAIL,
-    "cinema": _arguments(CINEMA, "cinema").replace('"ease": fb.EASE(), "ials": fb.ImplicitALS(8), ', "") + TAIL,
+    "cinema": _CINEMA,
+    "own": _own(_CINEMA, TOGETHER, _MODELS, 'candidates={"together": Together()}'),
+    "own table": _own(PAYMENTS + TAIL, SHARES, '{"linear": fb.Linear()}', '{"shares": Shares()}'),
 }
 
 
@@ -217,6 +299,8 @@ HISTORIES: dict[str, Callable[[], list[bytes]]] = {
     "states": parcels,
     "labels": parcels,
     "cinema": films,
+    "own": films,
+    "own table": edited.lines,
 }
 REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "payments": lambda: edited.requests()[2:6],
@@ -225,6 +309,8 @@ REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "states": _parcel_requests,
     "labels": _parcel_requests,
     "cinema": lambda: [{"user": user} for user in (1, 2, 3)],
+    "own": lambda: [{"user": user} for user in (1, 2, 3)],
+    "own table": lambda: edited.requests()[2:6],
 }
 
 

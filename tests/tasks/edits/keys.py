@@ -18,6 +18,9 @@ LEAVES = {Expression, Group, tasks.Label}
 EVENT_KEYS = ("fields", "check")
 """What a class of events says beside its class variables."""
 
+MODEL_KEYS = ("score", "open", "fit", "uses", "parameters", "search_space", "name", "layout")
+"""What the class of a user's own model says, and what it uses."""
+
 
 def keys() -> list[str]:
     """Such as "Predict.weight" and "Decide.control", of all that an application can be declared with."""
@@ -33,6 +36,7 @@ def keys() -> list[str]:
             found[f"{owner.__name__}.{name}"] = None
             waiting += _declared_in(hint)
     found |= dict.fromkeys(f"Event.{name}" for name in (*events.Event.__annotations__, *EVENT_KEYS) if name != "at")
+    found |= dict.fromkeys(f"Model.{name}" for name in MODEL_KEYS)
     found |= dict.fromkeys(f"joined.{name}" for name in inspect.signature(fb.joined).parameters)
     return list(found)
 

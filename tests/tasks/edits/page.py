@@ -27,6 +27,7 @@ OWNERS = {
     "Derived": "fb.computed, fb.hashed",
     "Event": "Event types and profiles",
     "joined": "fb.joined",
+    "Model": "The class of a model of your own",
     "Choice": "fb.best, fb.cheapest_within_noise",
     "ReleasePlan": "fb.canary, fb.immediate and their like",
     "Gates": "fb.gates",

@@ -47,6 +47,21 @@ APP = [
     Edit("App.task", "next version", "app = with_task(weight=lambda p: p.amount)", says="weight"),
     Edit("App.candidates", "same", 'app = with_app(candidates={"linear": fb.Linear(l2=3.0), "usual": fb.Constant()})'),
     Edit("App.candidates", "same", 'app = with_app(candidates={"usual": fb.Constant()})'),
+    Edit(
+        "App.candidates",
+        "same",
+        'app = with_app(candidates={"usual": fb.Popular()})',
+        home="own",
+        case="a model of your own less, its class still in the file",
+    ),
+    Edit(
+        "App.candidates",
+        "refused",
+        'del Together\napp = with_app(candidates={"usual": fb.Popular()})',
+        says="model Together, which the version answers with, must be in the application's file",
+        home="own",
+        case="its class gone from the file too",
+    ),
     Edit("App.formats", "same", 'app = with_app(formats=fb.columns(rename={"sum": "amount"}))'),
     Edit("App.choose", "same", 'app = with_app(choose=fb.best("auc"))'),
     Edit("App.release", "same", "app = with_app(release=fb.canary(10, 100))"),
@@ -592,7 +607,35 @@ EVENTS = [
         says="card.frauds",
     ),
 ]
-ALL = [*APP, *PREDICT, *TARGET, *DECIDE, *RECOMMEND, *FEATURES, *AGGREGATES, *EVENTS]
+
+
+def _own(key: str, outcome: Outcome, of: str, now: str, case: str = "", home: str = "own") -> Edit:
+    """An edit of the class of a user's own model, or of what it uses."""
+    model = {"own": "Together", "own table": "Shares"}[home]
+    says = {"refused": f"code of model {model} must be", "next version": f"code of {model}'s fit "}.get(outcome, "")
+    return Edit(key, outcome, pairs=((of, now),), says=says, home=home, case=case)
+
+
+MODELS = [
+    _own("Model.score", "refused", "scores[row] = _damped(", "scores[row] = -_damped("),
+    _own("Model.open", "refused", 'Ask(arrays["shares"],', 'Ask(1 - arrays["shares"],', home="own table"),
+    _own("Model.fit", "next version", "counts.diagonal(), 1)", "counts.diagonal(), 2)"),
+    _own("Model.fit", "next version", "/ (np.bincount(codes,", "/ (1 + np.bincount(codes,", home="own table"),
+    _own("Model.uses", "refused", "return score * SHARE", "return score / SHARE", "a function that `score` calls"),
+    _own("Model.uses", "refused", "SHARE, LEAST = 0.25,", "SHARE, LEAST = 0.5,", "a constant that it reads"),
+    _own("Model.uses", "refused", "[:, None]", "[:, None] / 2", "a class that `open` makes", home="own table"),
+    _own(
+        "Model.uses", "next version", "users_items.T @ users_items", "users_items.T @ users_items * 2", "only by `fit`"
+    ),
+    _own("Model.uses", "next version", "LEAST = 0.25, 0.5", "LEAST = 0.25, 0.2", "only by `fit`"),
+    _own("Model.parameters", "same", "damp: float = 0.5", "damp: float = 0.7", "another default"),
+    _own("Model.parameters", "same", "damp: float = 0.5", "damp: float = 0.5\n    more: int = 1", "one more"),
+    _own("Model.search_space", "same", "(0.3, 0.5)", "(0.3, 0.5, 0.8)"),
+    Edit("Model.name", "same", pairs=(("Together", "Beside"),), home="own"),
+    _own("Model.layout", "same", "What the same users watch.", "Other words."),
+    _own("Model.layout", "same", "        return scores\n", "\n        # all of them\n        return scores\n"),
+]
+ALL = [*APP, *PREDICT, *TARGET, *DECIDE, *RECOMMEND, *FEATURES, *AGGREGATES, *EVENTS, *MODELS]
 
 FIXED = {
     "Ratio.op": "always ratio",
