@@ -1,7 +1,8 @@
-"""Outcomes: records every response with its stamp, and joins it to later events by label.
+"""Outcomes: records every response, and joins it to later events by label.
 
-Promises: a prediction read back is the prediction written; each label joins events within its own window, whatever the
-order in which the two streams arrive; what completes a label of an item counts once, for the first response to it.
+Promises: a prediction that is read back equals the one that was written; each label joins events within its own window,
+in whatever order the two streams arrive; an event that completes a label of an item counts once, for the first response
+whose label it completes.
 """
 
 from typing import TYPE_CHECKING
@@ -71,4 +72,4 @@ __all__ = [
     "verdicts_on",
 ]
 
-__getattr__ = lazy_door(__name__, __file__)  # frames need polars, which serving should not load
+__getattr__ = lazy_door(__name__, __file__)  # lazy: frames need polars, which serving should not import

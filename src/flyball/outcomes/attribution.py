@@ -1,11 +1,10 @@
 """Attributes events to responses, as pure functions of impressions and events.
 
-An event is in the window of a response when it is not before it and at most the label's `within` after it, both ends
-included; it is in the windows of all responses that it follows so closely. A label holds for a response when the
-events in its window complete it, and is completed once: when the same event completes a label of an item for two
-responses, it holds for the first of them. Who was shown an item twice and took it once took it once. So some response
-has the label whenever the events in the window of any of them are enough for it. Labels of a whole request hold for
-every response to it.
+An event is in the window of a response from the time of the response to `within` of the label after it, both inclusive;
+an event can be in the windows of several responses. A label holds for a response when the events in its window complete
+it. If one event completes the label of an item for two responses, the label holds for the first of them only: a user
+who was shown an item twice and bought it once bought it once. So if the events in any window are enough for a label, it
+holds for some response. Labels of a whole request hold for every response to it.
 """
 
 from bisect import bisect_left
@@ -29,16 +28,16 @@ class Impression(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class Held(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """A label that holds: the time from which it holds, and its value in millionths."""
+    """A label that holds: since when, and its value in millionths."""
 
     at: int
     value: int
 
 
 class Attribution(msgspec.Struct, frozen=True, gc=False):
-    """What is attributed to one impression: the events in its window, by kind, and the labels they make.
+    """What is attributed to one impression: the events in its window, by type, and the labels that hold.
 
-    `labels`: those that hold; `censored`: those that something else ended before they held.
+    `censored`: the labels that another event ended before they held.
     """
 
     version: str
@@ -61,14 +60,14 @@ def attribute(
     once: bool,
     closed: Mapping[Key, Attribution | None] | None = None,
 ) -> tuple[dict[Key, Attribution], set[LabelEvent]]:
-    """What is attributed to each impression, and the events that are in the window of some impression.
+    """({(at, id) of an impression: what is attributed to it}, the events in the window of at least one impression).
 
-    `impressions` and `events` of one key (and item), sorted by time (events: then by offset); `labels`: those that join
-    them, with their numbers. `once`: what completes a label counts for the first impression that it completes it for;
-    two events at one time count as one. `closed`: what followed the impressions that no event can change any more, as
-    some of their events may be forgotten; it is taken as it is.
+    `impressions`, `events`: of one key (and item), sorted by time, and events of one time by offset. `labels`: the
+    labels that join by this key, with their numbers. `once`: an event completes a label for one impression only, the
+    first; two events at one time count as one. `closed`: final attributions of impressions, used as they are, because
+    some of their events may have been deleted.
     """
-    if not impressions:  # so for most events: nobody was shown what they are about
+    if not impressions:  # the case of most events: their item was not shown
         return {}, set()
     longest_us = max(label.within_us for _, label in labels)
     by_name: dict[str, list[tuple[int, Label, list[LabelEvent]]]] = {}
@@ -96,7 +95,7 @@ def attribute(
 
 
 def _window(impression: Impression, events: Sequence[LabelEvent], within_us: int) -> list[LabelEvent]:
-    """The events in the window of an impression: not before it, at most `within_us` after it."""
+    """The events from the impression to `within_us` after it, both inclusive."""
     first = bisect_left(events, impression.at, key=lambda event: event.at)
     return list(takewhile(lambda event: together(impression.at, event.at, within_us), events[first:]))
 
@@ -107,7 +106,7 @@ def _attribution(
     by_name: Mapping[str, Sequence[tuple[int, Label, Sequence[LabelEvent]]]],
     completed: Mapping[str, set[int]],
 ) -> Attribution:
-    """What is attributed to one impression, without the labels that were completed for one before it."""
+    """What is attributed to one impression, without labels that the same events completed for an earlier one."""
     kinds: dict[str, int] = {}
     for event in window:
         kinds[event.kind] = kinds.get(event.kind, 0) + 1
@@ -127,13 +126,13 @@ def _attribution(
 
 
 def _after_last_void(events: Sequence[LabelEvent], number: int) -> Sequence[LabelEvent]:
-    """The events after the last one that takes back what was said of a label."""
+    """The events after the last one that voids the label with this number."""
     last = max((index for index, event in enumerate(events) if event.voids >> number & 1), default=-1)
     return events[last + 1 :]
 
 
 def elapsed_micro(requested_at: int, held_at: int, unit_us: int) -> int:
-    """How long after its request a label held, in millionths of a unit.
+    """The time from a request until its label held, in millionths of a unit of `unit_us`.
 
     >>> elapsed_micro(0, 90_000_000, 60_000_000)
     1500000
@@ -142,11 +141,11 @@ def elapsed_micro(requested_at: int, held_at: int, unit_us: int) -> int:
 
 
 def settle_label(clauses: Sequence[tuple[int, Label, Sequence[LabelEvent]]]) -> tuple[Held | None, int | None]:
-    """(what holds, when something else ended the wait) of one label, from the events in the window of one response.
+    """Settle one label from the events in the window of one response: (what holds, when it was censored).
 
-    `clauses`: the labels of that name with their numbers and events, sorted. It holds when any of them does, by what no
-    later event takes back, and nothing ended the wait before; its value is that of the latest event that has one, 1 for
-    a label without values.
+    `clauses`: the declared labels of one name, with their numbers and sorted events. The label holds if one of them
+    does, unless a later event voids it or an earlier event ended the wait. Its value is that of the latest event with a
+    value, or 1 for a label without values.
     """
     ended_at = min((t.at for number, _, events in clauses for t in events if t.ends >> number & 1), default=None)
     held_at: int | None = None

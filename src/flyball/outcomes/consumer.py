@@ -28,14 +28,14 @@ UnitEvents = dict[Unit, dict[int, list[LabelEvent]]]
 
 
 class OutcomeConsumer:
-    """Reads `events` and `predictions` into one SQLite file of what followed each response, by the task's labels.
+    """Reads `events` and `predictions` into one SQLite file with the outcomes of each response, by the task's labels.
 
-    Each label has its own window, `[response, response + within]`; see `attribution` for which responses an event
-    counts for. Rows and the offsets of both streams commit together, so what is delivered again changes nothing; the
-    order in which the streams are read changes nothing either, as long as an event comes within `keep_us` of the end
-    of the longest window and a prediction is appended within `late_us` of its time. A file that was filled by other
-    labels is filled again from both streams; it is opened when first used. `log`: of the events, for
-    joined types, see `Joiner`.
+    Each label has its own window, `[response, response + within]`; `attribution` says for which responses an event
+    counts. Rows and the offsets of both streams are committed together, so records that are delivered again change
+    nothing. The order in which the streams are read does not matter if each event arrives within `keep_us` of the end
+    of the longest window, and each prediction is appended within `late_us` of its time. A file that was filled with
+    other labels is emptied and filled again from both streams. The file is opened on first use. `log`: the log of
+    events, for joined types, see `Joiner`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class OutcomeConsumer:
 
     def offsets(self, stream: str, partitions: int) -> Offsets:
         """The next offset to read of `stream` ("events" or "predictions")."""
-        if not self._is_defined():  # of other labels, or none: emptied before the first record is applied, not before
+        if not self._is_defined():  # filled with other labels, or new: it is emptied when the first record is applied
             return (0,) * partitions
         stored = self._store.offsets(stream)
         return tuple(stored.get(partition, 0) for partition in range(partitions))
@@ -93,11 +93,11 @@ class OutcomeConsumer:
             self._store.add_counts(changes)
 
     def settle(self, now_us: int, all_events: bool = True) -> int:
-        """Forget what can no longer change anything; how many rows that were.
+        """Delete rows that can no longer change an outcome; returns their number.
 
-        Call it when all predictions appended until `now_us` have been applied; `all_events`: all events, too. At most
-        a few ten thousand rows go at a time, and at most `keep_us` / 100 of time: a clock that is a year ahead for some
-        minutes must not close what is still to come.
+        Call it when all predictions appended until `now_us` have been applied. `all_events`: whether all events have
+        been applied too. A call deletes at most some ten thousand rows, and moves the deadline by at most
+        `keep_us` / 100, so that a clock that is a year ahead for some minutes does not close windows of the future.
         """
         self._define()
         with self._store.transaction():
@@ -120,14 +120,14 @@ class OutcomeConsumer:
             self._defined = True
 
     def _move_mark(self, name: str, at_us: int) -> int:
-        """Move a mark forward, by no more than a step, never back; where it then is."""
+        """Move a mark toward `at_us`, forward only and by at most one step; returns its new position."""
         before = self._store.mark(name)
         moved = at_us if before is None else max(before, min(at_us, before + self.keep_us // _STEPS))
         self._store.put_mark(name, moved)
         return moved
 
     def _worth_keeping(self, added: UnitEvents) -> UnitEvents:
-        """Without those before all responses that are there or can still come: bulk history costs nothing."""
+        """The events that are not before all present and future responses; so a bulk load of history stores none."""
         settled, earliest = self._store.mark("settled"), self._store.first_requested_at()
         if settled is None:
             return added
@@ -143,7 +143,7 @@ class OutcomeConsumer:
         }
 
     def _show(self, prediction: Prediction, id: bytes, changes: Changes, dirty: UnitEvents) -> None:
-        """Store one response; note the items that it showed and that events of its windows are about."""
+        """Store one response, and mark its items, and those of events in its windows, to be joined again."""
         numbers = [self._store.number(item) for item in prediction.items]
         for group, key in enumerate(self._reader.keys(prediction)):
             if key is None:
@@ -151,7 +151,7 @@ class OutcomeConsumer:
             unit, of_items = (group, key), self._reader.groups[group].items
             items = numbers if of_items else []
             if not self._store.put_requested(unit, prediction.at_us, id, prediction.version, items):
-                return  # delivered by two appends of one response
+                return  # the same response was appended twice
             added = self._store.items_with_events(unit, prediction.at_us, prediction.at_us + self.window_us)
             for item in added.intersection(items if of_items else [NO_ITEM]):
                 dirty.setdefault(unit, {}).setdefault(item, [])
@@ -162,7 +162,7 @@ class OutcomeConsumer:
             counts.labels.setdefault(name, LabelCounts()).impossible += 1
 
     def _join(self, added: UnitEvents) -> Changes:
-        """Join again each unit that has new events or new responses; what that changes in the counts."""
+        """Join each unit with new events or responses again; returns the changes of the counts."""
         changes: Changes = {}
         for unit, items in added.items():
             self._join_unit(unit, items, changes)
@@ -193,11 +193,11 @@ class OutcomeConsumer:
         self._store.put_events(unit, rows)
         for key, items in altered.items():
             if key[0] < closed:
-                continue  # events of it may be forgotten already: what is stored stands
+                continue  # some of its events may have been deleted, so the stored attribution is final
             self._alter(unit, key, items, changes)
 
     def _impressions(self, unit: Unit, events: dict[int, list[LabelEvent]]) -> dict[int, list[Impression]]:
-        """{item: its impressions in whose windows one of its events can lie}."""
+        """{item: its impressions whose windows may contain one of its events}."""
         if not events:
             return {}
         first = min(of_item[0].at for of_item in events.values())
@@ -211,7 +211,7 @@ class OutcomeConsumer:
         return impressions
 
     def _alter(self, unit: Unit, key: Key, items: dict[int, Attribution | None], changes: Changes) -> None:
-        """Store what changed after one response and count the difference."""
+        """Store the changed attributions of one response, and add the difference to the counts."""
         before = self._store.attributions(unit, key)
         after = {item: attribution for item, attribution in {**before, **items}.items() if attribution is not None}
         for item, attribution in items.items():
@@ -224,7 +224,7 @@ class OutcomeConsumer:
 
 
 def _label_counts(attributions: Sequence[Attribution]) -> dict[str, LabelCounts]:
-    """What one response adds to the counts of each label."""
+    """{label: what one response adds to its counts}."""
     counts: dict[str, LabelCounts] = {}
     for attribution in attributions:
         for name, label_value in attribution.labels.items():
@@ -248,7 +248,7 @@ def _specs(labels: Sequence[Label]) -> dict[str, LabelSpec]:
 
 
 def _defaults(label: Label) -> list[list[tuple[str, str]]]:
-    """Those that past events of the label have in the fields it reads: filters, values, and what joins by."""
+    """The defaults that past events may have in the fields that the label reads for filters, values and joins."""
     read = [expression.text() for expression in (label.where, label.value) if expression is not None]
     defaults = []
     for event in (label.event, *label.censored_by):
@@ -261,7 +261,7 @@ def _defaults(label: Label) -> list[list[tuple[str, str]]]:
 
 
 def _hash_of(about: About) -> str:
-    """A hash of everything besides the streams that the file depends on."""
+    """A hash of everything, except the streams, on which the content of the file depends."""
 
     def text(label: Label) -> tuple[object, ...]:
         expressions = [None if expression is None else expression.text() for expression in (label.where, label.value)]

@@ -1,4 +1,4 @@
-"""Online counts of each version: they merge, by minute of the response."""
+"""Online counts of each version by minute of the response; counts can be merged."""
 
 from bisect import bisect_left
 
@@ -8,13 +8,16 @@ from flyball.outcomes.prediction import Prediction
 
 MINUTE_US = 60_000_000
 BOUNDS_US = [round(100 * 1.25**step) for step in range(58)]
-"""Upper bounds of the latency buckets: 0.1 ms to 33 s, each a quarter wider than the one before."""
+"""Upper bounds of the latency buckets, from 0.1 ms to 33 s; each bucket is 25 % wider than the previous one."""
 
 
 class LabelCounts(msgspec.Struct, array_like=True):
-    """Of one label: responses with it, items (or requests) with it, the sum of its values and of their squares, in
-    millionths and their squares, responses without it that something else ended, and responses whose decision leaves no
-    label to come."""
+    """Counts of one label.
+
+    In order: responses with the label; items, or requests, with it; the sum of its values in millionths, and of their
+    squares; responses without it whose wait another event ended (censored); responses whose decision makes the label
+    impossible.
+    """
 
     responses: int = 0
     n: int = 0
@@ -29,8 +32,11 @@ class LabelCounts(msgspec.Struct, array_like=True):
 
 
 class VersionCounts(msgspec.Struct):
-    """What is counted; sums of it are again counts. `filled`: responses with an item, a value or a decision. `modeled`:
-    those that a model placed an item or gave the values of. `latency`: {bucket: responses}."""
+    """Counts of responses, which can be added up.
+
+    `filled`: responses with an item, a value or a decision. `modeled`: responses with an item or values from a model.
+    `latency`: {bucket: responses}.
+    """
 
     responses: int = 0
     filled: int = 0
@@ -63,9 +69,9 @@ class VersionCounts(msgspec.Struct):
 
 
 def is_modeled(prediction: Prediction) -> bool:
-    """Whether a model's scores for this request placed at least one item, or a version gave its values."""
+    """Whether a model placed at least one item by its score, or a version predicted the values."""
     return "model" in prediction.sources or bool(prediction.version and prediction.values)
 
 
-encode_counts = msgspec.json.Encoder().encode  # JSON holds whole numbers of any size
+encode_counts = msgspec.json.Encoder().encode  # JSON, because it holds integers of any size
 decode_counts = msgspec.json.Decoder(VersionCounts).decode

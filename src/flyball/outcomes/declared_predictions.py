@@ -1,7 +1,7 @@
-"""The stream `predictions` with requests read as their type is declared today, whatever they were written with.
+"""Reads the stream `predictions` with requests converted to the present declaration of their type.
 
-Promises: each record appended names the declaration of its request; what was renamed since is read under its new name,
-by the upgrades that events are read by.
+Promises: each appended record names the declaration of its request; a field that was renamed since is read under its
+new name, with the same upgrades as events.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def open_predictions(log: EventLog, request: type[Event], declared: EventType | None) -> EventLog:
-    """The stream of predictions in `log` for a task that is asked with `request`.
+    """The stream of predictions in `log` for a task with requests of type `request`.
 
-    `declared`: that type as the application declares it, None where the task makes it itself; then requests are read as
-    they are. Raises `Refused` for a stream of answers to requests of another type: nothing could read them.
+    `declared`: the application's declaration of that type; None if the task defines the type itself, and requests are
+    read as they are. Raises `Refused` if the stream holds responses to requests of another type, which could not be
+    read.
     """
     stored = log.schemas.stored()
     own = [] if declared is None else rows_of(declared, stored)
@@ -48,7 +49,7 @@ def open_predictions(log: EventLog, request: type[Event], declared: EventType | 
 class DeclaredPredictions(UpgradedLog):
     """`log` with requests of type `request`. A `SearchableLog`.
 
-    Records that an earlier release of Flyball wrote name no declaration: their requests are read as they are.
+    Records written by earlier releases of Flyball name no declaration; their requests are read as they are.
     """
 
     def __init__(self, log: EventLog, request: EventType) -> None:
@@ -82,7 +83,7 @@ class DeclaredPredictions(UpgradedLog):
         if record.type != TYPE:
             return record
         if record.schema not in self._upgrades:
-            self._read_written()  # another process has begun to write with another declaration
+            self._read_written()  # another process may have written with a newer declaration
         upgrade = self._upgrades.get(record.schema)
         if upgrade is None:
             raise StoreCorrupt(

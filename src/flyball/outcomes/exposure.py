@@ -9,7 +9,7 @@ from flyball.outcomes.prediction import records_between
 
 
 class _Items(msgspec.Struct, frozen=True, array_like=True):
-    """The first fields of a prediction on disk; what follows them is not decoded."""
+    """The first fields of a stored prediction; the following fields are not decoded."""
 
     format: int
     id: str
@@ -20,9 +20,9 @@ _decode = msgspec.msgpack.Decoder(_Items).decode
 
 
 def shown_items(log: EventLog, users: Collection[str], from_us: int, until_us: int) -> dict[str, dict[str, int]]:
-    """{user: {item: best position}} of what responses in `[from_us, until_us)` held, for those of `users` who had any.
+    """{user: {item: best position}} of the items in responses in `[from_us, until_us)`, for `users` with any response.
 
-    Positions count from 0.
+    Positions start at 0.
     """
     return exposure_of(log, users, from_us, until_us)[0]
 
@@ -30,7 +30,7 @@ def shown_items(log: EventLog, users: Collection[str], from_us: int, until_us: i
 def exposure_of(
     log: EventLog, users: Collection[str], from_us: int, until_us: int
 ) -> tuple[dict[str, dict[str, int]], dict[str, list[int]]]:
-    """(`shown_items`, {user: when they were answered})."""
+    """(`shown_items`, {user: the times of the user's responses, in microseconds})."""
     keys, positions, times = frozenset(users), dict[str, dict[str, int]](), dict[str, list[int]]()
     for record in records_between(log, from_us, until_us):
         if record.key in keys:

@@ -21,15 +21,15 @@ def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) 
     """A row for each response given in `[from_us, until_us)`, in order of time.
 
     Columns: `id, at, key`; each field of the request as `request.NAME`; `version, arrangement, arm, propensity, level,
-    decision, decision_propensity, values`; `items, scores, sources, propensities` run beside each other; `offsets,
+    decision, decision_propensity, values`; `items, scores, sources, propensities`, lists of equal length; `offsets,
     stale_us, took_us, worker`; `exposures`, a list of `release, arm, propensity`; `assigned, failed`; `drafted`, the
-    version that placed each item of a drafted list, [] for any other. Fields that are neither scalars nor lists of
-    texts are JSON.
+    version that placed each item of a drafted list, else []. Fields that are neither scalars nor lists of texts are
+    JSON.
     """
     import polars as pl
 
     rows: list[dict[str, Any]] = []
-    frames = [_frame(rows)]  # empty, so that there are columns without any prediction
+    frames = [_frame(rows)]  # an empty frame, so that the columns exist without predictions
     for record in records_between(log, from_us, until_us):
         rows.append(_row(prediction_of(record)))
         if len(rows) == _ROWS:
@@ -40,7 +40,7 @@ def predictions_frame(log: EventLog, from_us: int = 0, until_us: int = LAST_US) 
 
 
 def decisions_frame(log: EventLog, as_of_us: int) -> "pl.DataFrame":
-    """A row for each response given until `as_of_us` that carried a decision: see `tasks.DECISIONS`."""
+    """A row for each response with a decision up to `as_of_us`; for the columns see `tasks.DECISIONS`."""
     import polars as pl
 
     columns: dict[str, list[Any]] = {"at": [], "known_at": [], "request": [], "decision": [], "propensity": []}
@@ -88,7 +88,7 @@ def _row(prediction: Prediction) -> dict[str, Any]:
 
 
 def exposure_rows(prediction: Prediction) -> list[dict[str, Any]]:
-    """The releases that the answer took part in, as rows of a column of the type `exposure_type`."""
+    """The releases that the response took part in, as values of the type `exposure_type`."""
     return [msgspec.structs.asdict(exposure) for exposure in prediction.exposures]
 
 
@@ -164,11 +164,11 @@ def label_values(path: Path, label: str, from_us: int = 0) -> Iterator[tuple[str
 
 
 def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
-    """A row for each response since `from_us` and each of its items that something followed; empty when none is kept.
+    """A row for each response since `from_us` and each of its items with events in its window; empty without outcomes.
 
-    Columns: `id, at, key, version` of the response, `item` ("" for what is about the whole request) and `position`;
-    `first_at, last_at` of what followed; `events.TYPE`: how many; `labels.NAME`: the value of a label that holds;
-    `censored`: labels that something else ended before they could hold.
+    Columns: `id, at, key, version` of the response; `item`, "" for events about the whole request, and its `position`;
+    `first_at, last_at`, the times of the first and last event; `events.TYPE`, the number of events of a type;
+    `labels.NAME`, the value of a label that holds; `censored`, the labels that another event ended before they held.
     """
     import polars as pl
 

@@ -1,9 +1,9 @@
-"""Adaptive conformal inference online: the outcomes of served answers keep an interval at its level of coverage.
+"""Adaptive conformal inference online: outcomes of responses keep prediction intervals at their declared coverage.
 
-Each answer is stamped with the margin that moved its interval. When its outcome comes, one that was missed widens the
-intervals after it, one that was covered narrows them a little; over many outcomes the share that is covered is the
-declared one, whatever the world does and whichever version serves. Source: Gibbs and Candès, "Adaptive Conformal
-Inference Under Distribution Shift", NeurIPS 2021.
+The record of a response contains the margin by which its interval was widened. When its outcome comes, later intervals
+become wider if it was outside the interval, and a little narrower if it was inside. Over many outcomes the share inside
+equals the declared coverage, even if the distribution shifts or another version serves. Source: Gibbs and Candès,
+"Adaptive Conformal Inference Under Distribution Shift", NeurIPS 2021.
 """
 
 import sqlite3
@@ -26,10 +26,10 @@ from flyball.policy import together
 from flyball.tasks import About, AdaptedInterval, IntervalShift
 
 FEWEST, KEPT = 50, 500
-"""Outcomes before an interval is moved, and the newest ones that say by how much."""
+"""How many outcomes are needed before intervals are moved, and how many of the newest determine the margin."""
 
 KEEP_US = 7 * 86_400_000_000
-"""How long after its window an answer still waits for an outcome that comes late."""
+"""How long after the end of its window a response still waits for a late outcome."""
 
 _TABLES = {
     **STREAM_TABLES,
@@ -40,12 +40,12 @@ _TABLES = {
 
 
 class IntervalState(msgspec.Struct, frozen=True):
-    """What outcomes have said of the interval that covers `level`.
+    """The state of the interval with coverage `level`, as outcomes have adapted it.
 
-    `revision`: how often it has changed. `alpha`: the share of misses that the next interval is made for. `margin`: by
-    how much both ends are moved outward, below 0 inward. `outcomes`, `covered`: how many came, and how many of them lay
-    within what was answered. `scores`: how far the newest of them lay outside what the versions themselves had
-    predicted.
+    `revision`: the number of changes. `alpha`: the target share of misses for the next interval. `margin`: how far both
+    ends are moved outward, or inward if negative. `outcomes`: how many came; `covered`: how many of them were inside
+    the interval of their response. `scores`: for the newest outcomes, the distance outside the interval that the
+    version predicted, negative inside.
     """
 
     level: float
@@ -58,11 +58,11 @@ class IntervalState(msgspec.Struct, frozen=True):
 
     @property
     def shift(self) -> IntervalShift:
-        """What answers are moved by, and stamped with."""
+        """The shift that is applied to intervals, and recorded with each response."""
         return IntervalShift(self.revision, self.margin)
 
     def after(self, low: float, high: float, margin: float, actual: float, rate: float) -> "IntervalState":
-        """The state after an outcome of an answer `[low, high]`, its ends moved outward by `margin` included.
+        """The state after the outcome `actual` of a response `[low, high]`, whose ends include `margin`.
 
         >>> state = IntervalState(0.8, 0.2).after(10.0, 20.0, margin=1.0, actual=25.0, rate=0.05)
         >>> state.scores, round(state.alpha, 6), state.covered
@@ -74,20 +74,20 @@ class IntervalState(msgspec.Struct, frozen=True):
         if outcomes < FEWEST:
             return msgspec.structs.replace(self, outcomes=outcomes, covered=covered, scores=scores)
         level = AdaptiveLevel(1 - self.level, self.alpha, rate).after(outside <= 0)
-        alpha = min(max(level.alpha, 0.0), 1.0)  # beyond them there is nothing wider, nothing narrower
+        alpha = min(max(level.alpha, 0.0), 1.0)  # outside [0, 1] the interval cannot become wider or narrower
         unbounded = AdaptiveLevel(1 - self.level, alpha, rate).margin(np.array(scores))
         moved = float(np.clip(unbounded, min(scores), max(scores)))
         return IntervalState(self.level, alpha, self.revision + 1, moved, outcomes, covered, scores)
 
 
 class IntervalConsumer:
-    """Reads `events` and `predictions` into one SQLite file: the state of the interval, and the answers that still wait
-    for their outcome.
+    """Reads `events` and `predictions` into one SQLite file: the interval's state, and responses without outcome.
 
-    What is known and the offsets of both streams commit together. An outcome that is read before its answer is not
-    counted: read the predictions first. A file that was filled by another declaration is filled again; it is opened
-    when first used. `log`: of the events, for joined types, see `Joiner`. `interval_of`: that of the version which
-    made an answer (default: `interval`, for all): answers with another level, or none, are left out.
+    The state and the offsets of both streams are committed together. An outcome that is read before its response is not
+    counted, so read predictions first. A file that was filled with another declaration is emptied and filled again. The
+    file is opened on first use. `log`: the log of events, for joined types, see `Joiner`. `interval_of`: the interval
+    of the version that made a response (default: `interval` for all); responses with another level, or without an
+    interval, are left out.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class IntervalConsumer:
         return tuple(stored.get(partition, 0) for partition in range(partitions))
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
-        """Note the answers that wait for their outcome."""
+        """Store the responses, which then wait for their outcomes."""
         with self._store.transaction():
             for piece in take_new(self._store, "predictions", slices):
                 for record in piece.records:
@@ -132,7 +132,7 @@ class IntervalConsumer:
                     self._store.put_waiting(key, prediction.at_us, record.id, ends)
 
     def apply_events(self, slices: Sequence[Slice]) -> None:
-        """Let the outcomes among these records move the interval, in order of time."""
+        """Adapt the interval to the outcomes among these records, in order of time."""
         with self._store.transaction():
             events = self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner))
             state = self._store.state() or IntervalState(
@@ -145,12 +145,12 @@ class IntervalConsumer:
                 self._store.put_state(state)
 
     def forget_old(self, now_us: int) -> None:
-        """Forget the answers whose outcome can hardly come any more."""
+        """Delete the responses whose outcome is not expected any more."""
         with self._store.transaction():
             self._store.forget(now_us - self._label.within_us - KEEP_US)
 
     def _settled(self, state: IntervalState, read: KeyedEvent) -> IntervalState:
-        """The state after one event about the answers of its key."""
+        """The state after one event, which may be the outcome of responses with its key."""
         event, within_us = read.event, self._label.within_us
         for at, id, low, high, margin in self._store.waiting(read.key):
             if at > event.at or not together(at, event.at, within_us):
@@ -164,7 +164,7 @@ class IntervalConsumer:
         return state
 
     def _value(self, event: LabelEvent, requested_at: int) -> float | None:
-        """The outcome that an event is of a request, None for none."""
+        """The value of an event as outcome of a request; None if it is not an outcome."""
         if unit_us := self._label.elapsed_unit_us:
             return elapsed_micro(requested_at, event.at, unit_us) / MICRO if event.bits & 1 else None
         return next((micro / MICRO for label, micro in event.values if label == 0), None)

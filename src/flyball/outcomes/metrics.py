@@ -14,7 +14,7 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 class LabelSpec(msgspec.Struct, frozen=True):
-    """The properties of a label that are needed to read its counts. `within_us`: the longest of its windows."""
+    """What is needed to interpret the counts of a label. `within_us`: the longest of its windows."""
 
     within_us: int
     measured: bool
@@ -24,12 +24,13 @@ class LabelSpec(msgspec.Struct, frozen=True):
 class LabelMetric(msgspec.Struct, frozen=True):
     """One label of one version.
 
-    `value`: of a label that happens, the share of responses with it; of one with a number, its mean, over those that
-    have it and, where the label says what holds otherwise, those that do not. `low`, `high`: a 95 % interval (Wilson's
-    of a share, normal of a mean). All three are of mature responses, whose window has closed, so that a version that
-    began an hour ago is not compared with one that is a week old; None without any. `so_far`: the same of all
-    responses. `mature`, `open`: responses; `censored`, `impossible`: mature ones whose wait something else ended, and
-    whose decision left none to come; `n`: items or requests with the label among the mature.
+    `value`: for a label without values, the share of responses with it. For a label with values, their mean over the
+    responses that have it; if the label declares a value for the others, over all responses. `low`, `high`: the 95 %
+    interval (Wilson's for a share, normal for a mean). All three cover mature responses, whose window has closed, so
+    that versions of different ages can be compared; they are None without mature responses. `so_far`: the value over
+    all responses. `mature`, `open`: numbers of responses. `censored`, `impossible`: numbers of mature responses whose
+    wait another event ended, or whose decision makes the label impossible. `n`: items or requests with the label among
+    the mature responses.
     """
 
     value: float | None
@@ -45,10 +46,10 @@ class LabelMetric(msgspec.Struct, frozen=True):
 
 
 class VersionOutcomes(msgspec.Struct, frozen=True):
-    """How one version ("" for responses that no version made) did since some minute.
+    """The outcomes of one version since some minute; version "" is for responses that no version made.
 
-    `availability`: share of responses that held an item or a value, `modeled`: share in which a model's scores for the
-    request placed one or gave the values; None without responses. `labels`: by name.
+    `availability`: the share of responses with an item, a value or a decision. `modeled`: the share of responses with
+    an item or values from a model. Both are None without responses. `labels`: metrics by label.
     """
 
     version: str
@@ -79,7 +80,7 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 def version_outcomes(
     version: str, minutes: Iterable[tuple[int, VersionCounts]], specs: Mapping[str, LabelSpec], now_us: int
 ) -> VersionOutcomes:
-    """The metrics behind the counts by minute of one version, as of `now_us`."""
+    """The metrics of one version from its counts, {minute: counts}, as of `now_us`."""
     every, mature = VersionCounts(), {name: (VersionCounts(), LabelCounts()) for name in specs}
     for minute, counts in minutes:
         every.add(counts)

@@ -1,4 +1,4 @@
-"""The stamped record of one response, and its encoding in the stream `predictions`."""
+"""The record of one response, and its encoding in the stream `predictions`."""
 
 from base64 import b32encode
 from collections.abc import Iterator, Sequence
@@ -14,17 +14,17 @@ from flyball.tasks import FeatureRead, IntervalShift, RankedItem, Request, Respo
 _LETTERS = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789ABCDEFGHJKMNPQRSTVWXYZ")
 """From the letters of `b32encode` to those of ids."""
 LAST_US = 1 << 62
-"""Later than any record."""
+"""A time later than any record."""
 
 TYPE = "prediction"
 
 
 class Exposure(msgspec.Struct, frozen=True, array_like=True):
-    """That an answer took part in a release: as `arm`, which had `propensity` among the units that took part.
+    """A response's part in a release: its `arm`, and the `propensity` of that arm among the units that take part.
 
-    The arm is the assigned one, whatever answered in the end (intention to treat: leaving out what a version could not
-    answer would compare the requests that it happened to like). Steps of a ramp differ in propensity. `release`
-    is "holdout" for the group that no release reaches, with the arms "holdout" and "rest".
+    `arm` is the assigned arm, whichever version answered in the end (intention to treat): without the requests that a
+    version failed to answer, the comparison would be biased. The propensity differs between the steps of a ramp.
+    `release` is "holdout" for the comparison of the holdout group with the others; its arms are "holdout" and "rest".
     """
 
     release: str
@@ -33,10 +33,10 @@ class Exposure(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Team(msgspec.Struct, frozen=True, array_like=True):
-    """A version whose list took part in a draft, as `arm` of the release, by `arrangement`.
+    """A version whose list took part in a draft, with its `arm` in the release and its `arrangement`.
 
-    `items`, `sources`: its whole list, best first, of which the answer shows some. `offsets`: as those of the answer.
-    `reads`: how many of the answer's reads are its own; they lie in the order of the teams.
+    `items`, `sources`: its whole list, best first; the response shows some of these items. `offsets`: as in
+    `Prediction`. `reads`: how many of the response's `reads` are from this version; they are in the order of the teams.
     """
 
     arm: str
@@ -49,22 +49,22 @@ class Team(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The record of one response: to which request, by which version and arm, from which state of the log.
+    """The record of one response: its request, the version and arm that answered, and the state of the log it read.
 
-    `key`: of the request; `request`: the fields of its event, of type `request_type`, as plain values.
-    `scores`, `sources` and `parts` run beside `items`; `parts` is empty where the task names none. `propensities`:
+    `key`: of the request. `request`: the fields of its event, of type `request_type`, as plain values.
+    `scores`, `sources`: one for each of `items`; `parts`: likewise, or empty if the task has none. `propensities`:
     {position: propensity} of the items whose propensity is not 1.
-    `version` is "" for a response that no version made; `arrangement`: the revision it was made by, 0 for the
-    one declared then or where there is none. `arm`, `propensity`: of the release, and how likely it was that this
-    request went to the assigned version, over all that was drawn. `level`: which version or fallback answered.
-    `offsets`: the events applied to the state that was read, () for a response that read none; `catalog`: the same of
-    the catalog, `fallback`: of the fallback, () for a response that did not use it. `stale_us`:
-    how old the state was. `reads`: the features read, one for each time they were read. `decision_propensity`: see
-    `tasks.Response`. `interval`: by how much outcomes had moved the interval among the values, None where none can.
-    `exposures`: one for each release that this answer took part in. `assigned`: the version that was to answer, "" when
-    it did; `failed`: why it did not ("score", "wrong", "late", "overload", "state", "load", "fault"), "" when it did.
-    `teams`: of a list that was drafted from several versions' lists, those versions, control first; `drafted` runs
-    beside `items`: the index of the team that placed each. `version` names them all then: "v1+v2".
+    `version`: "" if no version made the response. `arrangement`: the revision of the arrangement, 0 for the declared
+    one or none. `arm`: of the release. `propensity`: the probability that this request was assigned to this version,
+    over all random draws. `level`: the fallback level that answered.
+    `offsets`: the offsets of the events in the state that was read, () if none was read; `catalog`, `fallback`: the
+    same for the catalog and for the fallback, () if they were not used. `stale_us`: the age of the state. `reads`: the
+    features, once for each time they were read. `decision_propensity`: see `tasks.Response`. `interval`: how outcomes
+    had shifted the prediction interval, None if there is no such interval.
+    `exposures`: one for each release that the response took part in. `assigned`: the version that should have answered,
+    "" if it did; `failed`: why it did not ("score", "wrong", "late", "overload", "state", "load", "fault"), else "".
+    `teams`: for a list drafted from the lists of several versions, those versions, control first; `drafted`: for each
+    item the index of the team that placed it. `version` then names all of them: "v1+v2".
     """
 
     id: str
@@ -119,7 +119,7 @@ def prediction_of_response(
     teams: tuple[Team, ...] = (),
     drafted: Sequence[int] = (),
 ) -> Prediction:
-    """The record of `response`, not yet with the time it took and the process it came from."""
+    """The record of `response`; `took_us` and `worker` are filled in later."""
     items, scores, sources, propensities, parts = (
         _columns_of(response.items) if response.items else ([], [], [], {}, [])
     )
@@ -157,9 +157,10 @@ def prediction_of_response(
 
 
 def parts_of(prediction: Prediction) -> list[tuple[Prediction, list[int]]]:
-    """An answer as each of its versions made it: (its part alone, where its items, or values, lie in the answer).
+    """The response split by version: (the part of one version, the positions of its items or values in the response).
 
-    Of a drafted list one for each team, with the items it placed and its own reads; of any other the answer itself.
+    A drafted list has one part for each team, with the items that it placed and its own reads. Any other response has
+    one part, the response itself.
     """
     if not prediction.teams:
         return [(prediction, list(range(len(prediction.items or prediction.values))))]
@@ -192,7 +193,7 @@ def parts_of(prediction: Prediction) -> list[tuple[Prediction, list[int]]]:
 def _columns_of(
     items: Sequence[RankedItem],
 ) -> tuple[list[str], list[float], list[str], dict[int, float], list[tuple[float, ...]]]:
-    """Items, scores, sources, propensities and parts of a list, as a record has them."""
+    """(items, scores, sources, propensities, parts) of a list, as in a record."""
     return (
         [item.item for item in items],
         [item.score for item in items],
@@ -203,7 +204,7 @@ def _columns_of(
 
 
 def request_of_prediction(prediction: Prediction, request_type: type[Event]) -> Request:
-    """The request as received; raises `Refused` when the application now declares another request type."""
+    """The request as received; raises `Refused` if the application now declares another request type."""
     if prediction.request_type != request_type.__name__.lower():
         raise Refused(
             f"request of {prediction.id} must be a {request_type.__name__}, as the application declares now, got a "
@@ -232,15 +233,15 @@ def response_of(prediction: Prediction) -> Response:
 
 
 FORMAT = 3
-"""Of the body on disk. 1 had no number and held the fields of recommendations only; 2 had neither exposures nor the
-version that was to answer."""
+"""The format of the stored body. Format 1 had no number and the fields of recommendations only; format 2 lacked
+`exposures`, `assigned` and `failed`."""
 _READ = (2, 3)
 
 _STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
 _NAMES = tuple(field.name for field in _STORED)
-"""The body of a record, in this order: new fields go to the end, with a default."""
+"""The fields of the body of a record, in order. Add new fields at the end, with a default."""
 _OF_DRAFTS = 2
-"""The last of them: left out where nothing was drafted."""
+"""The last fields, which are left out if no list was drafted."""
 _TOOK_US, _WORKER = _NAMES.index("took_us"), _NAMES.index("worker")
 
 _field: Any = msgspec.field
@@ -272,7 +273,7 @@ def id_text(raw: bytes) -> str:
 
 
 def prediction_record(prediction: Prediction, took_us: int | None = None, worker: str | None = None) -> Record:
-    """The record to append to the stream `predictions`; `took_us` and `worker` in place of its own where given."""
+    """The record to append to the stream `predictions`. `took_us`, `worker`: instead of those of `prediction`."""
     at, values = prediction.at_us, list(_values_of(prediction))
     if took_us is not None:
         values[_TOOK_US] = took_us
@@ -303,20 +304,22 @@ _ASK = "a reply names its own in the header X-Flyball-Prediction; flyball settin
 
 
 def find_prediction(log: EventLog, prediction_id: str) -> Prediction:
-    """The prediction with this id, found by the time inside the id; raises `NotFound`, or `BadInput` for no id."""
+    """The prediction with this id, found by the time that the id contains. Raises `NotFound`, or `BadInput` for a text
+    that is not an id."""
     record_id, at_us = id_bytes(prediction_id), timestamp_of_id(prediction_id)
-    for record in records_between(log, at_us, at_us + 1_000):  # an id holds whole milliseconds
+    for record in records_between(log, at_us, at_us + 1_000):  # the time in an id is in whole milliseconds
         if record.id == record_id:
             return prediction_of(record)
     raise NotFound("prediction", prediction_id, next_step=_ASK)
 
 
 def records_between(log: EventLog, from_us: int, until_us: int = LAST_US, after: Offsets = ()) -> Iterator[Record]:
-    """The records of what was answered in `[from_us, until_us)`, by partition in order of the stream; with `after`,
-    those at or behind these offsets.
+    """The records of responses in `[from_us, until_us)`, partition by partition, in order of the stream.
 
-    The stream need not be in order of time: every record of that time is found, wherever a clock that was set back put
-    it. A `SearchableLog` is not read whole.
+    `after`: only the records at or behind these offsets.
+
+    The stream need not be in order of time, so records written after a clock was set back are found too. A
+    `SearchableLog` is searched without reading all of it.
     """
     ends = log.ends()
     starts = after or (0,) * len(ends)

@@ -1,4 +1,4 @@
-"""Predictions as columns: a row for each item shown, or one for a response without items."""
+"""Predictions as columns: a row for each shown item, and one row for a response without items."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,15 +32,15 @@ _BY_RESPONSE = (
 
 
 def prediction_consumer(folder: Path, partitions: int) -> HistoryConsumer:
-    """Follows the stream of predictions into Parquet files in `folder`, each record exactly once."""
+    """A consumer that writes the stream of predictions to Parquet files in `folder`, each record exactly once."""
     return HistoryConsumer(Schema([]), folder, partitions=partitions, frame_of_stored=prediction_frame)
 
 
 def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offsets | None = None) -> "pl.DataFrame":
-    """The rows of what was answered up to `as_of_us` and is before these offsets of the stream, in order of time.
+    """The rows of responses up to `as_of_us`, and `before` these offsets of the stream, in order of time.
 
-    Columns: `prediction_columns`, among them the JSON of the request's fields. `rank` is 0 for the first item; `rank`,
-    `item`, `score`, `source`, `item_propensity` and `parts` are null for a response without items.
+    Columns: see `prediction_columns`; the request's fields are JSON. `rank` is 0 for the first item; `rank`, `item`,
+    `score`, `source`, `item_propensity` and `parts` are null for a response without items.
     """
     import polars as pl
 
@@ -55,8 +55,8 @@ def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offse
 
 
 def with_later_columns(frame: "pl.DataFrame") -> "pl.DataFrame":
-    """`frame` with the columns that parts written earlier lack: a decision had no propensity but 1, no answer took part
-    in a release, and the version that answered was the one that was to."""
+    """`frame` with the columns that older files lack, filled as it was then: the propensity of a decision is 1, no
+    response took part in a release, and the assigned version answered."""
     import polars as pl
 
     columns = prediction_columns()
@@ -108,7 +108,7 @@ def prediction_columns() -> "dict[str, Any]":
 
 
 def prediction_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
-    """The rows of records of the stream, with their partitions and offsets."""
+    """A frame of (record, partition, offset) of the stream."""
     import polars as pl
 
     columns: dict[str, list[Any]] = {name: [] for name in prediction_columns()}

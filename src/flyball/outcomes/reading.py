@@ -1,4 +1,4 @@
-"""Reads label events: the values that labels need of an event, and the keys by which events and responses join."""
+"""Reads label events: the values of an event that labels need, and the keys that join events and responses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from flyball.tasks import CompiledPlan, Label, compile_plan, field_named, joinin
 
 MICRO = 1_000_000
 _LARGEST = (1 << 63) // MICRO
-"""What a stored number of millionths can be: some nine million million."""
+"""The largest number of millionths that can be stored, about 9 * 10^12 units."""
 _PARTITION_BITS = 12
 
 
 class LabelGroup(msgspec.Struct, frozen=True):
-    """The labels that join by the same values. `names`: those a request has; `items`: the item of the event, too."""
+    """The labels that join by the same fields. `names`: fields of the request; `items`: whether also by the item."""
 
     names: tuple[str, ...]
     items: bool
@@ -27,9 +27,9 @@ class LabelGroup(msgspec.Struct, frozen=True):
 class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """The values of an event that the labels of one request or item need.
 
-    `seq`: its offset and partition in the log as one number, by offset first; `pair`: of a joined event the position of
-    its other side. `bits`: bit i set when it qualifies for label i; `ends`: when it ends the wait for it; `voids`: when
-    it takes back what was said of it before. `values`: (label, value in millionths).
+    `seq`: its offset and partition in the log as one number, sorted by offset first. `pair`: for a joined event, the
+    position of its other side. `bits`: bit i is set if the event qualifies for label i; `ends`: if it ends the wait for
+    label i; `voids`: if it voids earlier events of label i. `values`: (label, value in millionths).
     """
 
     at: int
@@ -43,12 +43,12 @@ class LabelEvent(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     @property
     def order(self) -> tuple[int, int, bytes, str]:
-        """Sorts events by time, then as they are in the log; of one key and item no two are alike."""
+        """A sort key: by time, then by position in the log; unique among the events of one key and item."""
         return self.at, self.seq, self.pair, self.kind
 
 
 class KeyedEvent(msgspec.Struct, frozen=True, gc=False):
-    """A label event with group, key and item that it joins by; item "" where labels are of the whole response."""
+    """A label event with the group, key and item that it joins by; item "" for labels of the whole response."""
 
     group: int
     key: str
@@ -57,10 +57,10 @@ class KeyedEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reader:
-    """Reads label events out of records, and the keys that they join by out of predictions.
+    """Reads label events from records, and the keys that join them from predictions.
 
     `items`: the entity that responses rank, "" for none. `request`: the type of the task's requests. Raises
-    `BadDeclaration` for labels that events or requests cannot be joined by.
+    `BadDeclaration` for a label whose events cannot be joined to requests.
     """
 
     def __init__(self, schema: Schema, labels: Sequence[Label], items: str, request: type[Event]) -> None:
@@ -77,16 +77,16 @@ class Reader:
         self._keys = [request_fields(group.names, request) for group in self.groups]
 
     def keys(self, prediction: Prediction) -> list[str | None]:
-        """The key that each group joins the prediction by, None where the request lacks a part of it."""
+        """The key of the prediction in each group, None if the request lacks a part of it."""
         return [_text([_value(prediction, field) for field in fields]) for fields in self._keys]
 
     @property
     def types(self) -> frozenset[str]:
-        """The event types that labels name, joined ones among them."""
+        """The event types that labels name, including joined types."""
         return frozenset(self._by_type)
 
     def read(self, records: Sequence[Positioned]) -> list[KeyedEvent]:
-        """The label events of records."""
+        """The label events among `records`."""
         kept = [
             (offset << _PARTITION_BITS | partition, record)
             for record, offset, partition in records
@@ -113,7 +113,7 @@ def _groups(labels: Sequence[Label], items: str) -> tuple[LabelGroup, ...]:
 
 
 def request_fields(names: tuple[str, ...], request: type[Event]) -> tuple[str, ...]:
-    """The fields of a request that hold what its labels join by; "" for the one that is its key."""
+    """The fields of a request that correspond to the join fields `names`; "" for the field that is its key."""
     refs = references(request)
     key = next(iter(refs), None)
     fields = [field_named(request, name, request.__struct_fields__) for name in names]
@@ -129,7 +129,7 @@ def _text(values: Sequence[Any]) -> str | None:
 
 
 class _TypeReader:
-    """Reads one event type for one group. `latest`: the bits of the labels that the latest event decides."""
+    """Reads one event type for one group. `latest`: the bits of labels that are decided by their latest event."""
 
     def __init__(self, group: int, item_index: int | None, plan: CompiledPlan, latest: int) -> None:
         self._latest = latest
@@ -141,7 +141,7 @@ class _TypeReader:
         self._ends = sum(1 << label for label in plan.censors)
 
     def read(self, seq: int, record: Record, event: Event) -> KeyedEvent | None:
-        """The label event of an event; None where a part of the key is missing."""
+        """The event as a label event; None if a part of the key is missing."""
         names = self._key(event)
         item, index = "", self._item_index
         if index is not None:
@@ -161,7 +161,7 @@ class _TypeReader:
             if number is not None and abs(number) < _LARGEST:
                 values += ((label, round(number * MICRO)),)
             else:
-                bits &= ~(1 << label)  # an event without the number says nothing
+                bits &= ~(1 << label)  # an event without the number does not count
         pair = record.id if self._joined else b""
         voids = self._latest & ~bits
         return KeyedEvent(

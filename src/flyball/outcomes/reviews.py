@@ -1,4 +1,4 @@
-"""The review queue, and verdicts, which are events like any other."""
+"""The review queue: responses that await a person's verdict. Verdicts are ordinary events."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +12,12 @@ from flyball.tasks import Reviews, fields_of_event, references
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """A response whose decision asks for a person. `key`: what its verdict names; `request`, `values`: what was asked
-    and answered. `verdict`: the fields of the verdict that counts, the latest, None while it is open; `verdict_at_us`:
-    when it came. `verdicts`: how many there are; `disagree`: whether some found that it happened and some that it did
-    not."""
+    """A response whose decision is a review by a person.
+
+    `key`: the key that its verdict must name. `request`, `values`: the fields of the request and the predicted values.
+    `verdict`: the fields of the latest verdict, which counts; None while there is none. `verdict_at_us`: its time.
+    `verdicts`: their number; `disagree`: whether they have different findings.
+    """
 
     prediction: str
     at_us: int
@@ -36,7 +38,7 @@ Verdicts = Sequence[tuple[int, dict[str, Any]]]
 def read_reviews(
     predictions: EventLog, log: EventLog, schema: Schema, plan: Reviews, from_us: int = 0, until_us: int = LAST_US
 ) -> list[Review]:
-    """The responses that were sent to review in `[from_us, until_us)`, oldest first, each with its verdict."""
+    """The responses in `[from_us, until_us)` that were sent to review, oldest first, with their verdicts."""
     to_review = [
         prediction
         for record in records_between(predictions, from_us, until_us)
@@ -48,9 +50,9 @@ def read_reviews(
 
 
 def verdict_fields(plan: Reviews, prediction: Prediction, verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of the verdict on a response: those it shares with the request, by name or entity, and `verdict`.
+    """The fields of a verdict event on a response: `verdict`, and the fields shared with the request by name or entity.
 
-    Raises `BadInput` for a response that was not sent to review, a field that neither gives and one there is not.
+    Raises `BadInput` for a response that was not sent to review, for a missing field and for an unknown one.
     """
     if prediction.decision != plan.decision:
         decision = prediction.decision or "no decision"
@@ -82,15 +84,15 @@ def verdicts_on(log: EventLog, schema: Schema, plan: Reviews, prediction: Predic
 def adds_to(
     plan: Reviews, prediction: Prediction, earlier: Verdicts, verdict: Mapping[str, Any], now_us: int, again: bool
 ) -> bool:
-    """Whether a verdict now says more about a response than the `earlier` ones on it do.
+    """Whether a verdict at `now_us` adds something to the `earlier` verdicts on the response.
 
-    Raises `Refused` for one that would not count any more, and, but for `again`, for one that finds otherwise than the
-    latest: it takes its place.
+    Raises `Refused` if it comes too late to count, or if it contradicts the latest one; with `again`, such a verdict is
+    a correction, which replaces it.
     """
     if now_us - prediction.at_us > plan.within_us:
         raise Refused(
             f"a verdict on {prediction.id} must come within {format_duration(plan.within_us)} after its request of "
-            f"{format_timestamp(prediction.at_us)}, to count as its outcome; its label is final"
+            f"{format_timestamp(prediction.at_us)} to count as its outcome; its label is final now"
         )
     finding = verdict.get(plan.finding)
     if not earlier or not isinstance(finding, bool):
@@ -101,8 +103,8 @@ def adds_to(
     if not again:
         before, now = (str(value).lower() for value in (not finding, finding))
         raise Refused(
-            f"a verdict on {prediction.id} must find what the one of {format_timestamp(at_us)} found, "
-            f"{plan.finding}={before}, got {now}: with --again it is entered as a correction, and counts in its place"
+            f"a verdict on {prediction.id} must agree with the one of {format_timestamp(at_us)}, "
+            f"{plan.finding}={before}, got {now}: with --again it is entered as a correction, which replaces that one"
         )
     return True
 
@@ -125,7 +127,7 @@ def _verdicts(
 
 
 def _belonging(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, Verdicts]) -> Verdicts:
-    """Those that come after the response while its label is open: a key may be used again after a year."""
+    """The verdicts on this response: those within its label's window, because a later request may have the same key."""
     of_key = verdicts.get(str(prediction.request.get(plan.by[0])), ())
     return [verdict for verdict in of_key if 0 <= verdict[0] - prediction.at_us <= plan.within_us]
 

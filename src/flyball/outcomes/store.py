@@ -1,7 +1,7 @@
-"""The SQLite file of the outcomes: tables, and the statements over them.
+"""The SQLite file of the outcomes: its tables and SQL statements.
 
-What is derived and the offsets it was derived from change in one transaction. The file knows the labels it was derived
-by; other labels are another file's content, so it is emptied and filled again from the two streams.
+Outcomes and the offsets of the streams that they were derived from change in one transaction. The file stores which
+labels it was derived with; for other labels it is emptied and filled again from the two streams.
 """
 
 import sqlite3
@@ -19,8 +19,9 @@ from flyball.outcomes.reading import LabelEvent
 from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
 
 FORMAT = 4
-"""Of the file, in its `user_version`. 1 had none (0) and knew recommendations only; 2 gave each event to one response
-before it looked at labels; 3 had other names of tables. A file of an earlier one is filled again."""
+"""The format of the file, stored in its `user_version`. Format 1 (stored as 0) held recommendations only; format 2
+attributed each event to one response, whatever the labels; format 3 had other table names. A file of an older format is
+emptied and filled again."""
 
 _TABLES = {
     **STREAM_TABLES,
@@ -47,10 +48,10 @@ _decode_event = msgspec.msgpack.Decoder(LabelEvent).decode
 _decode_specs = msgspec.msgpack.Decoder(dict[str, LabelSpec]).decode
 
 NO_ITEM = 0
-"""The item number of labels about a whole response."""
+"""The item number of labels that concern a whole response."""
 
 Unit = tuple[int, str]
-"""(group of labels, key): what a request and an event have in common."""
+"""(group of labels, key), by which requests and events join."""
 
 Stored = tuple[int, LabelEvent, bool]
 """(item, event, whether it is in the window of some response)"""
@@ -74,7 +75,7 @@ class OutcomeStore(StreamFile):
         self._connection.execute("PRAGMA cache_size=-65536")
 
     def is_defined(self, hash: str) -> bool:
-        """Whether the tables are there and were derived by these labels; raises `Refused` for a later format."""
+        """Whether the tables exist and were derived with these labels; raises `Refused` for a newer format."""
         written = self._format()
         if written > FORMAT:
             raise Refused(
@@ -84,7 +85,7 @@ class OutcomeStore(StreamFile):
         return written == FORMAT and self._connection.execute("SELECT hash FROM definition").fetchone() == (hash,)
 
     def define(self, hash: str, specs: Mapping[str, LabelSpec]) -> None:
-        """Make the tables, without what was in them."""
+        """Drop all tables and create empty ones for these labels."""
         with self.transaction():
             for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
                 self._connection.execute(f"DROP TABLE {name}")
@@ -110,7 +111,7 @@ class OutcomeStore(StreamFile):
         self._numbers.clear()
 
     def specs(self) -> dict[str, LabelSpec]:
-        """What is to be known of each label to read the counts."""
+        """{label: what is needed to interpret its counts}."""
         row = self._connection.execute("SELECT labels FROM definition").fetchone()
         return {} if row is None else _decode_specs(row[0])
 
@@ -136,7 +137,7 @@ class OutcomeStore(StreamFile):
         return int(self._connection.execute("INSERT INTO items(name) VALUES (?)", (item,)).lastrowid or 0)
 
     def put_requested(self, unit: Unit, at: int, id: bytes, version: str, items: Sequence[int]) -> bool:
-        """Whether it was new."""
+        """Store a response; returns whether it was new."""
         row = (*unit, at, id, version, array("I", items).tobytes())
         return self._connection.execute("INSERT OR IGNORE INTO requested VALUES (?, ?, ?, ?, ?, ?)", row).rowcount == 1
 
@@ -176,14 +177,14 @@ class OutcomeStore(StreamFile):
         )
 
     def attributions(self, unit: Unit, key: Key) -> dict[int, Attribution]:
-        """{item: what followed} of one response within a unit."""
+        """{item: attribution} of one response within a unit."""
         rows = self._connection.execute(
             "SELECT item, body FROM attributions WHERE grp = ? AND key = ? AND at = ? AND id = ?", (*unit, *key)
         )
         return {item: _decode_attribution(body) for item, body in rows}
 
     def attributions_of(self, id: bytes) -> list[tuple[str, Attribution]]:
-        """(item, what followed) of one response, "" for its request."""
+        """(item, attribution) of one response; item "" for labels of its request."""
         rows = self._connection.execute(
             "SELECT coalesce(name, ''), body FROM attributions LEFT JOIN items ON item = number WHERE id = ? "
             "ORDER BY grp, item",
@@ -192,7 +193,7 @@ class OutcomeStore(StreamFile):
         return [(item, _decode_attribution(body)) for item, body in rows]
 
     def all_attributions(self, from_at: int) -> Iterator[tuple[int, str, bytes, str, Attribution]]:
-        """(at, key, id, item, what followed) of every response from a time on, "" for what is about its request."""
+        """(at, key, id, item, attribution) of every response since `from_at`; item "" for labels of its request."""
         rows = self._connection.execute(
             "SELECT at, key, id, coalesce(name, ''), body FROM attributions LEFT JOIN items ON item = number "
             "WHERE at >= ?",
@@ -202,14 +203,14 @@ class OutcomeStore(StreamFile):
             yield at, key, id, item, _decode_attribution(body)
 
     def item_attributions(self, unit: Unit, item: int) -> dict[Key, Attribution]:
-        """{(at, id) of the response: what followed} of one unit and item."""
+        """{(at, id) of the response: attribution} of one unit and item."""
         rows = self._connection.execute(
             "SELECT at, id, body FROM attributions WHERE grp = ? AND key = ? AND item = ?", (*unit, item)
         )
         return {(at, id): _decode_attribution(body) for at, id, body in rows}
 
     def put_attribution(self, unit: Unit, key: Key, item: int, attribution: Attribution | None) -> None:
-        """Store what followed; None takes it away."""
+        """Store an attribution, or delete it if None."""
         if attribution is None:
             self._connection.execute(
                 "DELETE FROM attributions WHERE grp = ? AND key = ? AND at = ? AND id = ? AND item = ?",
@@ -220,7 +221,7 @@ class OutcomeStore(StreamFile):
         self._connection.execute("INSERT OR REPLACE INTO attributions VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def counts(self, since_minute: int) -> Iterator[tuple[str, int, VersionCounts]]:
-        """(version, minute, counts) from a minute on."""
+        """(version, minute, counts) since `since_minute`."""
         rows = self._connection.execute("SELECT version, minute, body FROM counts WHERE minute >= ?", (since_minute,))
         for version, minute, body in rows:
             yield version, minute, decode_counts(body)
@@ -237,10 +238,10 @@ class OutcomeStore(StreamFile):
             )
 
     def forget_events(self, before: int, limit: int, joined: bool) -> int:
-        """Delete about `limit` events of before `before`, the oldest first; how many there were.
+        """Delete about `limit` events before `before`, the oldest first; returns their number.
 
-        By a bound on their times, which the index gives: to list their keys, seven columns each, took twice as
-        long. Those that share the bound go together.
+        They are deleted up to a time that is found by the index, which is twice as fast as listing their keys of seven
+        columns. So all events of that time are deleted together.
         """
         (bound,) = self._connection.execute(
             "SELECT coalesce("
@@ -251,7 +252,7 @@ class OutcomeStore(StreamFile):
         return self._connection.execute(delete, (joined, bound)).rowcount
 
     def forget_requested(self, before: int, limit: int) -> int:
-        """Delete up to `limit` responses of before `before`; how many there were."""
+        """Delete up to `limit` responses before `before`; returns their number."""
         return self._connection.execute(
             "DELETE FROM requested WHERE (grp, key, at, id) IN "
             "(SELECT grp, key, at, id FROM requested WHERE at < ? LIMIT ?)",
@@ -260,7 +261,7 @@ class OutcomeStore(StreamFile):
 
 
 def to_impression(at: int, id: bytes, version: str, items: "array[int]", item: int) -> Impression | None:
-    """The impression of `item` in a response's list, None when it is not there; of the whole response for `NO_ITEM`."""
+    """The impression of `item` in a response, None if the item is not in it; `NO_ITEM` gives that of the response."""
     if item == NO_ITEM:
         return Impression(at, id, version, 0)
     return Impression(at, id, version, items.index(item)) if item in items else None

@@ -1,6 +1,6 @@
 """A SQLite file derived from streams: offsets, pending events and transactions.
 
-What is derived and the offsets it was derived from change in one transaction.
+The derived tables and the offsets of the streams change in one transaction.
 """
 
 import sqlite3
@@ -15,11 +15,11 @@ STREAM_TABLES = {
     "offsets": "stream TEXT, partition INTEGER, next INTEGER, PRIMARY KEY(stream, partition)",
     "pending": "key BLOB PRIMARY KEY, value BLOB",
 }
-"""{name: columns} of the tables that such a file has besides its own."""
+"""{name: columns} of the tables that every such file has."""
 
 
 class StreamFile:
-    """`_connection` is to a file that has `STREAM_TABLES`; `_content`: what is in it, for messages."""
+    """A base class. `_connection`: to a file with `STREAM_TABLES`; `_content`: what the file holds, for messages."""
 
     _content: ClassVar[str]
     _connection: sqlite3.Connection
@@ -42,7 +42,7 @@ class StreamFile:
             raise
 
     def _undone(self) -> None:
-        """Called when a transaction was rolled back, to drop what was cached during it."""
+        """Called after a rollback, to drop what was cached during the transaction."""
 
     def offsets(self, stream: str) -> dict[int, int]:
         rows = self._connection.execute("SELECT partition, next FROM offsets WHERE stream = ?", (stream,))
@@ -55,7 +55,7 @@ class StreamFile:
         )
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
-        """The values of pending events, and how far the events were read; see `Joiner`."""
+        """(the values of pending events, the offsets of the events read so far); see `Joiner`."""
         find = "SELECT value FROM pending WHERE key = ?"
         rows = [self._connection.execute(find, (key,)).fetchone() for key in keys]
         reached = self.offsets("events")
@@ -63,7 +63,7 @@ class StreamFile:
         return [None if row is None else row[0] for row in rows], offsets
 
     def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """The first pending events under a prefix, in the order of their keys."""
+        """(key, value) of pending events whose key starts with `prefix`, in order of the keys, at most `limit`."""
         rows = self._connection.execute(
             "SELECT key, value FROM pending WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
             (prefix, prefix + b"\xff" * 8, -1 if limit is None else limit),

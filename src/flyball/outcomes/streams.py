@@ -1,4 +1,4 @@
-"""Reads new records of a stream from the offsets that a consumer's own store keeps."""
+"""Selects the new records of a stream, by the offsets in a consumer's own store."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -7,7 +7,7 @@ from flyball.events import Joiner, Offsets, Positioned, Slice, fresh
 
 
 class StreamStore(Protocol):
-    """Keeps, in the transaction that applies them, how far streams were read and what waits for its other side."""
+    """Stores the offsets of streams, and pending events of joins, in the transaction that applies the records."""
 
     def offsets(self, stream: str) -> dict[int, int]: ...
 
@@ -21,7 +21,7 @@ class StreamStore(Protocol):
 
 
 def take_new(store: StreamStore, stream: str, slices: Sequence[Slice]) -> list[Slice]:
-    """The part of `slices` that was not applied yet; moves the stored offsets. Raises `BadInput` for a gap."""
+    """The part of `slices` that was not applied yet; advances the stored offsets. Raises `BadInput` for a gap."""
     stored = store.offsets(stream)
     new, reached = fresh(slices, tuple(stored.get(partition, 0) for partition in range(max(stored, default=-1) + 1)))
     if new:
@@ -32,7 +32,7 @@ def take_new(store: StreamStore, stream: str, slices: Sequence[Slice]) -> list[S
 def take_new_events(
     store: StreamStore, slices: Sequence[Slice], types: Collection[str], joiner: Joiner
 ) -> list[Positioned]:
-    """The new records of `types` and of the types that `joiner` joins, with the joined ones that they complete."""
+    """The new records of `types`, including the joined records that they complete."""
     types = {*types, *joiner.types}
     by_type: dict[str, list[Positioned]] = {}
     for piece in take_new(store, "events", slices):

@@ -1,4 +1,4 @@
-"""Reads the file of outcomes: metrics for each version, and the outcomes of one response."""
+"""Reads the file of outcomes: the metrics of each version, and the outcomes of one response."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from flyball.outcomes.store import OutcomeStore
 
 
 def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str, VersionOutcomes]:
-    """{version: outcomes} of the responses since the minute of `since_us`, mature or open as of `now_us`.
+    """{version: outcomes} of the responses since the minute of `since_us`; `now_us` decides which are mature.
 
-    Empty when no outcomes were kept yet.
+    Empty if no outcomes were stored yet.
     """
     if not path.exists():
         return {}
@@ -33,10 +33,10 @@ def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str,
 
 
 class Followed(msgspec.Struct, frozen=True):
-    """What happened about one shown item after the response, as far as this response was given it.
+    """The events and labels that are attributed to one item of a response.
 
-    `item`: "" for what is about the whole request. `events`: by type. `labels`: values of those that hold; `censored`:
-    those that something else ended before they could.
+    `item`: "" for those that concern the whole request. `events`: numbers by type. `labels`: {label that holds: its
+    value}. `censored`: labels that another event ended before they held.
     """
 
     item: str
@@ -49,7 +49,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 
 def followed(path: Path, prediction: Prediction) -> list[Followed]:
-    """The outcomes of a response, of the request first, then by position; empty without any."""
+    """The outcomes of a response: of the request first, then of its items by position; empty without outcomes."""
     if not path.exists():
         return []
     store = OutcomeStore(path, read_only=True)
