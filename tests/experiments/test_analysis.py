@@ -257,7 +257,7 @@ def test_nothing_yet_is_said_so() -> None:
     one = np.array([False, True])
     same = result(exposed(one), {"count": fb.metric.count_per_unit(Buy)}, {"count": values(np.zeros(2))}).of("count")
     assert same.sentence == (
-        "count: nothing may be concluded yet: two units that differ in each arm, with closed windows."
+        "count: nothing may be concluded yet: two units with closed windows and different values in each arm."
     )
 
 

@@ -148,12 +148,12 @@ def test_a_second_verdict_says_something_or_is_refused(logs: Any) -> None:
     given(logs, 1, 4, False)
     assert not adds(False)
     assert adds("yes")  # no truth value: what checks events says so
-    with pytest.raises(Refused, match="found, fraud=false, got true: with --again"):
+    with pytest.raises(Refused, match="Z, fraud=false, got true: with --again"):
         adds(True)
     assert adds(True, again=True)
     given(logs, 1, 5, True)
     assert not adds(True)
-    with pytest.raises(Refused, match="found, fraud=true, got false: with --again it is entered as a correction"):
+    with pytest.raises(Refused, match="Z, fraud=true, got false: with --again it is entered as a correction"):
         adds(False)
     assert adds(False, again=True)
     given(logs, 1, 6, False)

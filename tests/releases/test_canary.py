@@ -98,7 +98,7 @@ def test_too_little_traffic_is_held_and_never_promoted(answers: int) -> None:
         decision = advance(release, evidence, 7 * DAY_US)
         assert isinstance(decision, ReleaseDecision)
         assert (decision.command, decision.held_for) == ("hold", "patience")
-        assert "not enough was seen within 7d" in decision.reason
+        assert "not enough evidence within 7d" in decision.reason
 
 
 def test_silence_is_held_and_over_when_answers_come_again() -> None:

@@ -66,7 +66,7 @@ def verdict(
     ],
     again: Annotated[
         bool,
-        typer.Option("--again", help="Also where there is one that found otherwise: this one counts in its place."),
+        typer.Option("--again", help="Replace an earlier verdict that differs from this one."),
     ] = False,
     home: Home = None,
     json: Json = False,

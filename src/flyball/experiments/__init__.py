@@ -1,7 +1,7 @@
 """Experiments: the effect of a release on what users do, measured on the log.
 
-Promises: a unit counts once, by its first exposure, once its window has closed and with what was known then; a result
-is a function of the log, a time and constants fixed before the start; what may not be concluded yet is said so.
+Promises: a unit counts once, by its first exposure, after its window has closed, and with what was known by then; a
+result is a function of the log, a time and constants fixed before the start; it says what cannot be concluded yet.
 """
 
 from flyball.experiments.analysis import analyze

@@ -1,4 +1,4 @@
-"""The analysis of an experiment: every metric of every arm, corrected for how many they are."""
+"""The analysis of an experiment: every metric of every arm, corrected for multiple comparisons."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ from flyball.statistics import (
 )
 
 MOST_VALUES = 20
-"""Of a slice: the most frequent ones are reported."""
+"""The number of values of a slice that are reported, the most frequent first."""
 _SWITCHED = 0.01
 
 
@@ -41,11 +41,11 @@ def analyze(
     as_of_us: int,
     slices: Sequence[str] = (),
 ) -> ExperimentResult:
-    """What may be concluded at `as_of_us`, and what may not yet.
+    """The conclusions at `as_of_us`, and what is missing for others.
 
-    `values`: {metric: of `exposed.frame`'s units}. Guardrails are corrected by Holm, as what acts by itself must be;
-    all other metrics, and all slices, by Benjamini-Hochberg with their weights. While the units are not split as
-    declared, every verdict is withheld.
+    `values`: {metric: values of the units in `exposed.frame`}. Guardrails, which act automatically, are corrected by
+    Holm's method; all other metrics and all slices by that of Benjamini and Hochberg, with weights. If the units are
+    not split as declared, all verdicts are withheld.
     """
     ratio = _sample_ratio(exposed)
     withheld = ratio is not None and ratio.alarm
@@ -78,7 +78,7 @@ def analyze(
 
 
 def _sample_ratio(exposed: ExposedUnits) -> SampleRatio | None:
-    """Over all strata: their e-values multiply, for each is a bet of its own against the declared split."""
+    """The test of the declared split over all strata, whose independent e-values are multiplied."""
     arms = exposed.arms
     split = {name: shares for name, shares in exposed.shares.items() if sum(share > 0 for share in shares.values()) > 1}
     if not split:
@@ -106,7 +106,7 @@ def _warnings(exposed: ExposedUnits) -> tuple[str, ...]:
 
 
 def _flags(exposed: ExposedUnits, arm: str, part: tuple[str, str] | None) -> list[tuple[Flags, Flags]]:
-    """Of each stratum that both arms take part in."""
+    """(control, arm) as flags of units, for each stratum with units of both."""
     frame, control = exposed.frame, exposed.arms[0]
     chosen = np.ones(frame.height, dtype=bool) if part is None else (frame[part[0]] == part[1]).to_numpy()
     pairs = []
@@ -119,7 +119,7 @@ def _flags(exposed: ExposedUnits, arm: str, part: tuple[str, str] | None) -> lis
 
 
 def _share(exposed: ExposedUnits, arm: str) -> float:
-    """The arm's declared share of both arms' units, of the first stratum that both take part in."""
+    """The arm's declared share among the units of both arms, in the first stratum with both."""
     control = exposed.arms[0]
     for shares in exposed.shares.values():
         if shares.get(control, 0) > 0 and shares.get(arm, 0) > 0:
@@ -199,7 +199,7 @@ def _by_index(indexes: Sequence[int], values: Sequence[float]) -> dict[int, floa
 def _weights(
     results: Sequence[MetricResult], metrics: Mapping[str, ExperimentMetric], plan: AnalysisPlan
 ) -> list[float]:
-    """Declared ones; else primary metrics share `primary_share` of the budget, and the others the rest."""
+    """The declared weights; by default primary metrics get `primary_share` of the budget, the others what remains."""
     primary = sum(result.role == "primary" for result in results)
     secondary = len(results) - primary
     usual = {"primary": plan.primary_share / max(primary, 1), "secondary": (1 - plan.primary_share) / max(secondary, 1)}
@@ -212,7 +212,7 @@ def _weights(
 
 
 def _corrected_slices(results: Sequence[MetricResult], plan: AnalysisPlan, withheld: bool) -> tuple[MetricResult, ...]:
-    """All of them together: whoever looks at many slices finds one that differs by chance."""
+    """The results of slices, corrected for all slices together, because among many some differ by chance."""
     tested = [index for index, result in enumerate(results) if result.p is not None]
     if not tested:
         return tuple(_with_verdict(result, None, plan, withheld) for result in results)

@@ -35,13 +35,13 @@ Method = Literal["anytime", "group_sequential", "fixed"]
 
 
 class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """All constants of an analysis, fixed before the start of an experiment and kept with its results.
+    """All constants of an analysis, fixed before the start of an experiment and stored with its results.
 
-    `n_best`: the units of both arms at which intervals are to be narrowest. `method`: "anytime" may be examined
-    always; "group_sequential" at `looks` planned looks until `n_best` units are in; "fixed" once, when they are.
-    `ramp`: whether the split changes on the way. `burn_in`: units in the smaller arm before an asymptotic interval
-    says anything. `pre_alpha`: of the check that arms did not differ before their exposure. `fewest`: units an arm of a
-    slice must have. `primary_share`: of the false-discovery budget to primary metrics, where no weights are declared.
+    `n_best`: the number of units of both arms at which intervals are narrowest. `method`: "anytime" is valid at every
+    look; "group_sequential" at `looks` planned looks up to `n_best` units; "fixed" at one look, with `n_best` units.
+    `ramp`: whether the split changes during the experiment. `burn_in`: units in the smaller arm before an asymptotic
+    interval is given. `pre_alpha`: of the test that arms did not differ before their exposure. `fewest`: units that
+    each arm of a slice must have. `primary_share`: share of the false discovery budget for primary metrics, by default.
     """
 
     alpha: float = 0.05
@@ -55,14 +55,14 @@ class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
     primary_share: float = 0.5
 
     def constants(self) -> dict[str, float]:
-        """For the record."""
+        """The constants as numbers, to store with results."""
         named = {name: getattr(self, name) for name in self.__struct_fields__ if name != "method"}
         return {name: float(value) for name, value in named.items()}
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """What `compare` found. `pre_p`: of no difference before the exposure, None where nothing is read from then or too
-    few units are in. The others as in `MetricResult`."""
+    """The result of `compare`. `pre_p`: the p-value of no difference before the exposure, None without data from before
+    or with too few units. Other fields: as in `MetricResult`."""
 
     inference: Inference | None
     relative: tuple[float, float, float] | None
@@ -82,11 +82,11 @@ def compare(
     share: float,
     exposed_us: SignedInts,
 ) -> Compared:
-    """The comparison of the units of each stratum, (control, arm) as flags (units,), with closed windows.
+    """The comparison of an arm with control, over units with closed windows.
 
-    `share`: of the arm's units among both, as declared, where there is but one stratum. `exposed_us`: (units,). An
-    asymptotic interval is two-sided also where there is a margin: both that the loss is acceptable and that it is not
-    can be concluded.
+    `strata`: for each stratum, (control, arm) as flags, (units,). `share`: the arm's declared share among the units of
+    both, for a single stratum. `exposed_us`: (units,). Asymptotic intervals are two-sided, also with a margin: that the
+    loss is acceptable and that it is not can both be concluded.
     """
     both = at_last_look(plan, values, strata, exposed_us)
     columns = values.columns()
@@ -110,7 +110,7 @@ def compare(
 
 
 def look_sizes(plan: AnalysisPlan) -> list[int]:
-    """Units of both arms at each planned look."""
+    """The number of units of both arms at each planned look."""
     if plan.method == "anytime":
         return []
     looks = plan.looks if plan.method == "group_sequential" else 1
@@ -120,9 +120,9 @@ def look_sizes(plan: AnalysisPlan) -> list[int]:
 def at_last_look(
     plan: AnalysisPlan, values: UnitValues, strata: Sequence[tuple[Flags, Flags]], exposed_us: SignedInts
 ) -> list[tuple[Flags, Flags]]:
-    """The units with closed windows; for planned looks those that were in at the last one.
+    """The units with closed windows; with planned looks, those that were included at the last look.
 
-    Units come in by their first exposure, so a look is the same whenever it is read.
+    Units are included in the order of their first exposure, so a look gives the same result whenever it is computed.
     """
     both = [(a & values.closed, b & values.closed) for a, b in strata]
     unit_rows = np.flatnonzero(np.logical_or.reduce([flags for pair in both for flags in pair]))
@@ -149,11 +149,11 @@ def _overall(metric: ExperimentMetric, arms: Sequence[Sums]) -> float | None:
 def _contrasts(
     metric: ExperimentMetric, values: UnitValues, sums: Sequence[Pair]
 ) -> tuple[Contrast | None, Contrast | None, str]:
-    """(absolute, relative, why there is none): each stratum within itself."""
+    """(absolute contrast, relative contrast, why there is none), each computed within strata."""
     parts = [contrast_of(metric, values.adjusted, *pair) for pair in sums]
     absolute = _stratified(parts)
     if absolute is None:
-        return None, None, "two units that differ in each arm, with closed windows"
+        return None, None, "two units with closed windows and different values in each arm"
     shares = [
         None if part is None else contrast_of(metric, values.adjusted, *pair, relative=True)
         for part, pair in zip(parts, sums, strict=True)
@@ -168,7 +168,7 @@ def _stratified(parts: Sequence[Contrast | None]) -> Contrast | None:
 
 
 def contrast_of(metric: ExperimentMetric, adjusted: bool, a: Sums, b: Sums, relative: bool = False) -> Contrast | None:
-    """None where a stratum says nothing: too few units, no variance, or a zero to divide by."""
+    """The contrast b - a, or b / a - 1 if `relative`; None with too few units, no variance or a division by zero."""
     if min(a.count, b.count) < 2:
         return None
     make: Callable[..., Contrast] = mean_contrast
@@ -181,7 +181,7 @@ def contrast_of(metric: ExperimentMetric, adjusted: bool, a: Sums, b: Sums, rela
         make = adjusted_contrast
     try:
         return make(a, b, relative)
-    except BadInput as error:  # no variance, or a baseline of zero: nothing can be said, and is reported so
+    except BadInput as error:  # no variance, or a baseline of zero: reported as a missing contrast
         if "variance" in str(error) or "relative" in str(error):
             return None
         raise
@@ -209,7 +209,7 @@ def _infer(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast) -> 
 
 
 def _p(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast, inference: Inference) -> float:
-    """Of no effect; with a margin, of an effect at the margin, in either direction from it."""
+    """The two-sided p-value of no effect, or with a margin of an effect equal to the margin."""
     null = _null(metric)
     if plan.method == "anytime":
         r2 = sequence_r2(plan.alpha, plan.n_best)
@@ -231,7 +231,7 @@ def _exact(metric: ExperimentMetric, plan: AnalysisPlan, pair: Pair, share: floa
 
 
 def _rates(pair: Pair) -> list[tuple[int, int]]:
-    """(units that count, units) of each arm."""
+    """(units with value 1, units) of each arm."""
     return [(round(sums.mean() * sums.count) if sums.count else 0, sums.count) for sums in pair]
 
 
@@ -254,7 +254,8 @@ def _relative(plan: AnalysisPlan, contrast: Contrast) -> tuple[float, float, flo
 def _pre_p(
     metric: ExperimentMetric, plan: AnalysisPlan, values: UnitValues, strata: Sequence[tuple[Flags, Flags]]
 ) -> float | None:
-    """Of no difference before the exposure: an assignment that is none, or a covariate that is not from before."""
+    """The p-value of no difference before the exposure. A low one means that units are not assigned at random, or that
+    the covariate is not from before the exposure."""
     if values.value_before is None:
         return None
     before = UnitValues(values.closed, values.value_before, values.per_before)
@@ -268,7 +269,7 @@ def _pre_p(
 
 
 def verdict_of(inference: Inference | None, p_adjusted: float | None, alpha: float) -> str:
-    """The verdict, corrected for the number of comparisons."""
+    """The verdict, corrected for multiple comparisons."""
     if inference is None:
         return "too early"
     verdict = inference.verdict
@@ -278,8 +279,10 @@ def verdict_of(inference: Inference | None, p_adjusted: float | None, alpha: flo
 
 
 def more_units(inference: Inference | None, verdict: str, units: Mapping[str, int]) -> int | None:
-    """About how many more units of both arms decide, should the effect be what it looks like: a half width goes down
-    with the root of the units."""
+    """Roughly how many more units of both arms would decide, if the effect is as estimated.
+
+    The half width of an interval falls with the square root of the number of units.
+    """
     if inference is None or verdict != "undecided" or inference.missing:
         return None
     half = (inference.high - inference.low) / 2

@@ -1,4 +1,4 @@
-"""The experiment that a release is, from an application's stores."""
+"""Analyzes a release as an experiment, from an application's stores."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
@@ -35,21 +35,21 @@ def release_of(registry: Registry, release_id: str) -> Release:
 
 
 def releases_of(registry: Registry) -> list[Release]:
-    """Every release there ever was, oldest first."""
+    """All releases, oldest first."""
     return [msgspec.convert(document, Release) for document in registry.release_objects()]
 
 
 def plan_of(release: Release) -> AnalysisPlan:
-    """The constants of an analysis, all from what was fixed when the release started."""
+    """The constants of the analysis, as they were fixed when the release started."""
     return AnalysisPlan(
         n_best=release.constants.get("n_best", AnalysisPlan().n_best), ramp=release.kind in ("canary", "bandit")
     )
 
 
 def metrics_of(about: About, declared: Mapping[str, ExperimentMetric]) -> dict[str, ExperimentMetric]:
-    """Those declared; where none are, the labels of the task: what was predicted of them, or how often they hold.
+    """The declared metrics; by default metrics of the task's labels: a loss of predictions, or how often a label holds.
 
-    The first is the primary metric; of a recommender, a label "negative" is a guardrail.
+    The first is the primary metric; a recommender's label "negative" is a guardrail.
     """
     if declared:
         return dict(declared)
@@ -69,7 +69,7 @@ def metrics_of(about: About, declared: Mapping[str, ExperimentMetric]) -> dict[s
 def metrics_measured(
     about: About, declared: Mapping[str, ExperimentMetric], release: Release
 ) -> dict[str, ExperimentMetric]:
-    """`metrics_of`, and the labels that the release names as a success or as harmful beside them."""
+    """`metrics_of`, and the labels that the release names as success metrics or as harmful."""
     metrics, labels = metrics_of(about, declared), {label.name for label in about.labels}
     for name in (*release.success, *release.harmful):
         if name not in metrics and name in labels:
@@ -88,7 +88,7 @@ def _usual_loss(about: About) -> str:
 
 
 def unit_entity(about: About, unit: Sequence[str]) -> str:
-    """What the units are: the entity of the request's field that names them, else that field itself."""
+    """The name of the units: the entity of the request's field that names them, else that field."""
     field = unit[0] if unit else key_field(about.request)
     return references(about.request).get(field, field)
 
@@ -102,17 +102,17 @@ def experiment(
     only: Collection[str] | None = None,
     exposed: ExposedUnits | None = None,
 ) -> ExperimentResult:
-    """What the log says of a release at `as_of_us`.
+    """The results of a release at `as_of_us`, from the log.
 
-    `slices`: fields of the request. `only`: the metrics to compute (default: all); with none, the result says how the
-    units are split. `exposed`: the units, where the caller has read their exposures. Raises `NotFound`, `BadInput` for
-    another field, `Refused` for a release whose arms do not answer different units and for an application without
-    anything to compare.
+    `slices`: fields of the request. `only`: the metrics to compute (default: all); an empty sequence gives the split of
+    the units alone. `exposed`: the units, if the caller has already read their exposures. Raises `NotFound`; `BadInput`
+    for an unknown field; `Refused` for a release that does not split units among arms, and for an application without
+    metrics or labels.
     """
     release, about = release_of(runtime.registry, release_id), runtime.app.task.about
     if release.kind not in SPLITS:
         raise Refused(
-            f"{release.id} must split its units among arms to be compared so, got {_other_way(release)}: "
+            f"{release.id} must split its units among arms for this comparison, got {_other_way(release)}: "
             "flyball releases list shows those that do"
         )
     _check_slices(about, slices)
@@ -128,13 +128,13 @@ def experiment(
     result = analyze(release.id, exposed, metrics, values, plan or plan_of(release), as_of_us, slices)
     behind = labels_behind(runtime) if any(declared.kind in ("model", "label") for declared in metrics.values()) else 0
     if behind:
-        late = f"{behind:,} events are not joined to answers yet: metrics of labels miss what they say"
+        late = f"{behind:,} events are not joined to answers yet: metrics of labels do not include them"
         result = msgspec.structs.replace(result, warnings=(*result.warnings, late))
     return result
 
 
 def labels_behind(runtime: Runtime) -> int:
-    """How many events of the log are not joined to answers yet: the log worker does that, and `catch_up`."""
+    """The number of events in the log that are not joined to responses yet, by the log worker or `catch_up`."""
     ends = runtime.log.ends()
     if not runtime.outcomes_path.exists():
         return sum(ends)
@@ -164,7 +164,7 @@ def _check_slices(about: About, slices: Sequence[str]) -> None:
 
 
 def with_declared_arms(exposed: ExposedUnits, release: Release) -> ExposedUnits:
-    """The same with all arms of the release, also those that nobody has seen yet."""
+    """The same units, with all arms of the release, including arms without units."""
     arms = (CONTROL, *(arm.name for arm in release.arms if arm.name != CONTROL))
     return msgspec.structs.replace(exposed, arms=arms)
 
@@ -176,7 +176,7 @@ def values_of(
     unit: tuple[str, ...],
     as_of_us: int,
 ) -> dict[str, UnitValues]:
-    """{metric: of the units}."""
+    """{metric: values of the units}."""
     about = runtime.app.task.about
     events = LoggedEvents(runtime.history, runtime.log, runtime.schema)
     values: dict[str, UnitValues] = {}

@@ -11,10 +11,10 @@ CONTROL = "control"
 
 
 class Exposed(msgspec.Struct, frozen=True):
-    """One answer that a unit got as a part of the experiment.
+    """One response that a unit got as part of the experiment.
 
-    `propensity`: of `arm` among the units that took part then. `id`: of the answer, which orders answers of one time.
-    `known_us`: when the answer was in the log. `fields`: those of the request that results are sliced by.
+    `propensity`: of `arm`, among the units that took part at that time. `id`: of the response, to sort responses of one
+    time. `known_us`: when the response was in the log. `fields`: the request's fields by which results are sliced.
     """
 
     unit: str
@@ -30,7 +30,7 @@ class ExposedUnits(msgspec.Struct, frozen=True):
     """Each unit once, by its first exposure.
 
     `frame`: columns `unit, arm, stratum, at` (microseconds) and one for each slice. `arms`: control first. `shares`:
-    {stratum: {arm: its declared share}}. `switched`: units that were later seen in another arm than their first one.
+    {stratum: {arm: its declared share}}. `switched`: number of units that were later exposed to another arm.
     """
 
     frame: pl.DataFrame
@@ -48,11 +48,11 @@ class ExposedUnits(msgspec.Struct, frozen=True):
 def first_exposures(
     exposures: Iterable[Exposed], as_of_us: int, slices: Sequence[str] = (), control: str = CONTROL
 ) -> ExposedUnits:
-    """The first exposure of each unit among those known at `as_of_us`, whatever order they come in.
+    """The first exposure of each unit among those known at `as_of_us`, in whatever order they come.
 
-    A stratum is a time of one split, such as a step of a ramp: it is known by the propensities. A unit belongs to the
-    stratum and arm of its first exposure even when a ramp gives it another arm later (intention to treat). Raises
-    `BadInput` where more than two arms changed their shares: their strata cannot be distinguished.
+    A stratum is a period with one split, such as a step of a ramp, and is identified by the propensities. A unit
+    belongs to the stratum and arm of its first exposure, even if a ramp assigns it to another arm later (intention to
+    treat). Raises `BadInput` if the shares of more than two arms changed, because strata cannot be identified then.
     """
     taken = FirstExposures()
     for exposed in exposures:
@@ -104,7 +104,7 @@ def _arms(seen: set[str], control: str) -> tuple[str, ...]:
 
 
 def _stratum(exposed: Exposed, arms: Sequence[str], control: str) -> str:
-    """The share of the candidate in percent, as a name; of more than two arms they are all one."""
+    """The name of a stratum: the candidate's share in percent; with more than two arms there is only one stratum."""
     if len(arms) > 2:
         return "all"
     share = 1.0 - exposed.propensity if exposed.arm == control else exposed.propensity

@@ -22,10 +22,13 @@ FEWEST_PAIRS = 3
 
 
 class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One released version. `predicted`: of `offline_metric`, how much better than the champion on the same held-out
-    requests, [effect, low, high]; None where they were not compared. `measured`: the effect on `online_metric`, the
-    primary one, among users, with its interval; `relative`: as a share of control. Both are signed so that above 0 is
-    better. `missing`: why nothing was measured."""
+    """One released version.
+
+    `predicted`: [effect, low, high], the difference to the champion in `offline_metric` on the same held-out requests;
+    None if they were not compared. `measured`: the effect on `online_metric`, the primary metric, on users, with its
+    interval; `relative`: the same as a share of control. Signs are such that above 0 is better. `missing`: why nothing
+    was measured.
+    """
 
     release: str
     kind: str
@@ -51,8 +54,9 @@ class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
 class OfflineOnline(msgspec.Struct, frozen=True):
     """How well an offline metric predicts an online one, over changes that have both.
 
-    `agreed`: in how many the signs are alike; `decided`: of those that the online interval decided, in how many.
-    `correlation`: Pearson's, with its 95 % interval (Fisher's z), None for fewer than three or four changes.
+    `agreed`: the number of changes with equal signs. `decided`: the number of changes that the online interval decided;
+    `decided_agreed`: those of them with equal signs. `correlation`: Pearson's, None for fewer than three changes, with
+    its 95 % interval (Fisher's z), None for fewer than four.
     """
 
     offline_metric: str
@@ -67,7 +71,7 @@ class OfflineOnline(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """For a reader."""
+        """The agreement in a sentence."""
         pointed = f"{self.offline_metric} pointed the way {self.online_metric} went"
         text = f"{pointed} in {self.agreed} of {self.changes} changes"
         if self.decided:
@@ -79,13 +83,13 @@ class OfflineOnline(msgspec.Struct, frozen=True):
 
 
 class ImpactLedger(msgspec.Struct, frozen=True):
-    """Every change ever released, oldest first, and what offline metrics were worth."""
+    """Every released change, oldest first, and how well offline metrics predicted the effects."""
 
     rows: tuple[ImpactRow, ...]
     offline_online: tuple[OfflineOnline, ...]
 
     def frame(self) -> pl.DataFrame:
-        """A row a change; times as datetimes in UTC."""
+        """A row for each change; times are datetimes in UTC."""
         columns = {name: [getattr(row, name) for row in self.rows] for name in ImpactRow.__struct_fields__}
         counts = {"started_us", "ended_us", "units"}
         texts = {"release", "kind", "state", "version", "over", "offline_metric", "online_metric", "verdict", "missing"}
@@ -101,7 +105,7 @@ class ImpactLedger(msgspec.Struct, frozen=True):
 
 
 def impact_ledger(runtime: Runtime, as_of_us: int) -> ImpactLedger:
-    """Of all releases that started; an effect is what `experiment` says at `as_of_us`."""
+    """The ledger of all releases that started; effects are those of `experiment` at `as_of_us`."""
     rows = [
         row
         for release in releases_of(runtime.registry)
@@ -113,7 +117,7 @@ def impact_ledger(runtime: Runtime, as_of_us: int) -> ImpactLedger:
 
 
 def compared(rows: Sequence[ImpactRow]) -> Iterable[OfflineOnline]:
-    """For each pair of an offline and an online metric, over the changes that have both."""
+    """The agreement of each pair of an offline and an online metric, over the changes with both."""
     pairs: dict[tuple[str, str], list[ImpactRow]] = {}
     for row in rows:
         if row.predicted is not None and row.measured is not None:
@@ -140,7 +144,7 @@ def _correlation(first: Doubles, second: Doubles) -> tuple[float | None, float |
 
 
 def export_impact(ledger: ImpactLedger, out: Path, kind: str) -> int:
-    """Write the rows to a file; how many. Raises `BadInput` for another format."""
+    """Write the rows to a file; returns their number. Raises `BadInput` for an unknown format."""
     if kind not in FORMATS:
         raise BadInput("export format", f"one of {', '.join(FORMATS)}", kind)
     if kind != "json":
@@ -168,7 +172,7 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
     arm = next(arm.name for arm in release.arms if arm.version == version)
     try:
         return _measured(runtime, release, arm, blank, as_of_us)
-    except FlyballError as error:  # one release that cannot be measured is no reason to show none
+    except FlyballError as error:  # one release that cannot be measured must not hide the others
         return msgspec.structs.replace(blank, missing=str(error))
 
 
@@ -194,8 +198,10 @@ def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_o
 
 
 def predicted(registry: Registry, version: str, metric: str) -> Estimate | None:
-    """The version's metric minus the champion's of then, on the same requests, signed so that above 0 is better; None
-    where there was no champion or the run kept no report."""
+    """The version's metric minus that of the champion at that time, on the same requests; above 0 is better.
+
+    None if there was no champion or the run has no report.
+    """
     try:
         known = registry.version(version)
     except NotFound:
@@ -217,7 +223,7 @@ def _negative(end: float | None) -> float | None:
 
 
 def impact_table(ledger: ImpactLedger) -> tuple[list[str], list[list[str | None]]]:
-    """(columns, rows) for a reader."""
+    """(columns, rows) of the ledger as text."""
     columns = [
         "release",
         "version",

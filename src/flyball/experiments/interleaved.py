@@ -1,4 +1,4 @@
-"""Interleaving on the log: lists drafted from several versions' lists, and who earned what followed."""
+"""Interleaving from the log: drafted lists, and the credit that each version earned by the outcomes of its items."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,9 +21,11 @@ from flyball.statistics import (
 
 
 class InterleavedList(msgspec.Struct, frozen=True):
-    """One drafted list. `teams`: the ranker of each item, 0 for control. `credit`: {position: what its item earned}.
-    `others`: where the other order of its round would have shown each item, its own position where that is the same; ()
-    where that is not known."""
+    """One drafted list.
+
+    `teams`: the ranker of each item, 0 for control. `credit`: {position: what its item earned}. `others`: the position
+    that each item would have in the other order of its round, which may be the same; () if that is not known.
+    """
 
     unit: str
     at_us: int
@@ -33,20 +35,20 @@ class InterleavedList(msgspec.Struct, frozen=True):
 
 
 class UnitCredit(msgspec.Struct, frozen=True):
-    """What each ranker earned from the units whose window has closed: `credit`, {unit: one number a ranker}. `waiting`:
-    the units whose window is open. `lists`: those that were counted."""
+    """The credit of each ranker from units whose window has closed: {unit: one number for each ranker}. `waiting`: the
+    number of units with an open window. `lists`: the number of lists that were counted."""
 
     credit: Mapping[str, tuple[float, ...]]
     waiting: int
     lists: int
 
     def of(self, ranker: int) -> list[float]:
-        """Of one ranker, by unit."""
+        """The credit of one ranker, a number for each unit."""
         return [earned[ranker] for earned in self.credit.values()]
 
 
 def credit_by_unit(lists: Iterable[InterleavedList], within_us: int, as_of_us: int, rankers: int = 2) -> UnitCredit:
-    """A unit counts once, with all its lists within `within_us` of its first one, when that time is over."""
+    """The credit by unit. A unit counts with all its lists within `within_us` of its first one, after that time."""
     firsts: dict[str, int] = {}
     known = [drafted for drafted in lists if drafted.at_us <= as_of_us]
     for drafted in known:
@@ -63,9 +65,10 @@ def credit_by_unit(lists: Iterable[InterleavedList], within_us: int, as_of_us: i
 
 
 def compare_credit(credit: UnitCredit, n_best: float, alpha: float = 0.05, ranker: int = 1) -> Inference:
-    """Which ranker users prefer, b for `ranker`, a for control. Valid at every look.
+    """The mean preference of users for `ranker` over control; its interval is valid at every look.
 
-    A unit's preference is `(b - a) / (a + b)` of the credit of both; units without credit prefer none.
+    The preference of a unit is `(b - a) / (a + b)`, with the credit b of the ranker and a of control, or 0 without
+    credit.
     """
     plan = plan_interleaving(n_best, alpha=alpha)
     return infer_interleaving(plan, interleaving_wealth(plan, unit_preference(credit.of(0), credit.of(ranker))))
@@ -74,12 +77,12 @@ def compare_credit(credit: UnitCredit, n_best: float, alpha: float = 0.05, ranke
 def compare_interleaved(
     lists: Iterable[InterleavedList], within_us: int, as_of_us: int, n_best: float, alpha: float = 0.05
 ) -> Inference:
-    """Which of two rankers users prefer: `compare_credit` of `credit_by_unit`."""
+    """The mean preference between two rankers: `compare_credit` of `credit_by_unit`."""
     return compare_credit(credit_by_unit(lists, within_us, as_of_us), n_best, alpha)
 
 
 def position_bias(lists: Iterable[InterleavedList]) -> dict[tuple[int, int], tuple[float, int, int]]:
-    """Relative examination of positions, harvested from the same lists; see `statistics.harvest_position_bias`."""
+    """The relative examination of positions, estimated from the same lists; see `statistics.harvest_position_bias`."""
     rows = [
         (position, other, float(drafted.credit.get(position, 0.0) > 0))
         for drafted in lists
@@ -94,7 +97,7 @@ def interleaved_lists(
 ) -> Iterator[InterleavedList]:
     """The drafted lists of a release whose labels are final, with the credit of their items by `label`.
 
-    `within_us`: how long that label takes to be final.
+    `within_us`: the time until that label is final.
     """
     first_us = release.started_us or release.created_us
     credit = credit_by_position(outcomes, label, first_us)
@@ -110,8 +113,10 @@ def interleaved_lists(
 
 
 def other_positions(prediction: Prediction) -> tuple[int, ...]:
-    """Where each item of a list drafted from two would stand had its round gone in the other order: the other place of
-    the round where both rankers had another item to add, else where it is."""
+    """The position of each item if its round of the draft had gone in the other order, for a draft of two lists.
+
+    It is the other position of the round if both rankers had different items to add, else the same position.
+    """
     if len(prediction.teams) != 2:
         return ()
     others = list(range(len(prediction.items)))
@@ -129,7 +134,7 @@ def _head(ranking: Sequence[str], shown: set[str]) -> str | None:
 
 
 def credit_by_position(outcomes: Path, label: str, since_us: int) -> dict[str, dict[int, float]]:
-    """{answer: {position: value of the label}} of the items of answers since then."""
+    """{id of the response: {position: value of the label}} of the items of responses since `since_us`."""
     frame, column = outcomes_frame(outcomes, since_us), f"labels.{label}"
     if column not in frame.columns:
         return {}

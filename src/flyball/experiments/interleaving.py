@@ -1,4 +1,4 @@
-"""What an interleaved release says: whose items users took, and what may be concluded from that."""
+"""The results of an interleaved release: which version's items users preferred."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ from flyball.statistics import Inference
 from flyball.tasks import About
 
 UNIT_US = 86_400_000_000
-"""How long after its first drafted list a unit's lists count, where the release says nothing else."""
+"""How long after its first drafted list a unit's lists count, by default."""
 ALPHA = 0.05
 
 
 class RankerResult(msgspec.Struct, frozen=True):
-    """One version beside control. `credit`, `control_credit`: what its items and control's earned; `inference`: of the
-    mean over units of (its credit - control's) / (both), above 0 where users prefer it."""
+    """One version compared with control. `credit`, `control_credit`: what its items and those of control earned.
+    `inference`: on the mean over units of (its credit - control's) / (their sum), above 0 if users prefer it."""
 
     arm: str
     version: str
@@ -38,7 +38,7 @@ class RankerResult(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """For a reader: credit, preference, interval, and what may be concluded."""
+        """A sentence with credit, preference, interval and conclusion."""
         known = self.inference
         moved = f"earned {self.credit:g} against {self.control_credit:g} by control"
         if known.missing:
@@ -52,8 +52,10 @@ class RankerResult(msgspec.Struct, frozen=True):
 
 
 class PositionBias(msgspec.Struct, frozen=True):
-    """How much more an item earns at `position` than at `below` (both from 0), from items that stood at either by
-    chance: `ratio`, of `shown` and `shown_below` items."""
+    """`ratio`: the credit of an item at `position` over that at `below` (positions start at 0).
+
+    It comes from items whose position was one of the two at random: `shown` and `shown_below` of them.
+    """
 
     position: int
     below: int
@@ -63,10 +65,10 @@ class PositionBias(msgspec.Struct, frozen=True):
 
 
 class InterleavingResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an interleaved release at `as_of_us`.
+    """The results of an interleaved release at `as_of_us`.
 
-    `label`: what earns credit. `units`: those whose window has closed, `waiting`: those whose window is open; `lists`:
-    the drafted lists that were counted. `constants`: what was fixed before the start.
+    `label`: the label that earns credit. `units`, `waiting`: the numbers of units with a closed and with an open
+    window. `lists`: the number of drafted lists that were counted. `constants`: what was fixed before the start.
     """
 
     experiment: str
@@ -81,7 +83,7 @@ class InterleavingResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """For a reader, the most important first."""
+        """The results as sentences, the most important first."""
         at = format_timestamp(self.as_of_us // 1_000_000 * 1_000_000)
         head = (
             f"{self.experiment} until {at}: {self.lists:,} drafted lists of {self.units:,} units, {self.waiting:,} "
@@ -90,7 +92,7 @@ class InterleavingResult(msgspec.Struct, frozen=True, kw_only=True):
         return (head, *(ranker.sentence for ranker in self.rankers))
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """The results as plain values, for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, rankers=()))
         plain["rankers"] = [
             {
@@ -104,10 +106,10 @@ class InterleavingResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def interleaving(runtime: Runtime, release: Release, as_of_us: int) -> InterleavingResult:
-    """What the log says of an interleaved release at `as_of_us`; raises `Refused` for a release of another kind."""
+    """The results of an interleaved release at `as_of_us`; raises `Refused` for a release of another kind."""
     if release.kind != "interleave":
         raise Refused(
-            f"{release.id} must be interleaved to be compared so, got one of kind {release.kind}: compare it as that"
+            f"{release.id} must be interleaved for this comparison, got one of kind {release.kind}: compare it as that"
         )
     about = runtime.app.task.about
     name = credit_label(about, release)

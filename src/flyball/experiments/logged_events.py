@@ -1,4 +1,4 @@
-"""Events for experiments: the history, and what is in the log behind it."""
+"""Events for experiments: from the history, and from the part of the log that is not in the history yet."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ _BATCH = 20_000
 class LoggedEvents:
     """All events that `log` holds now, most of them read from the history, piece by piece.
 
-    A piece has about `rows` rows at most: memory does not grow with the log. What the history has not ingested yet is
-    read from the log itself, so a result never depends on how far a consumer is.
+    A piece has at most about `rows` rows, so memory does not grow with the log. Events that the history does not hold
+    yet are read from the log itself, so a result does not depend on the progress of a consumer.
     """
 
     def __init__(self, history: History, log: EventLog, schema: Schema, rows: int = _ROWS) -> None:
@@ -39,7 +39,7 @@ class LoggedEvents:
             yield self._before_tail(piece)
 
     def _slices(self, name: str, since_us: int, until_us: int) -> list[tuple[int, int]]:
-        """Spans of about as many rows as a piece may have."""
+        """Time spans `[start, end)` of about `rows` rows each."""
         rows = self._history.counts().get(name, 0)
         pieces = max(1, -(-rows // self._rows))
         width = max(1, -(-(until_us - since_us) // pieces))
@@ -56,13 +56,13 @@ class LoggedEvents:
         return join_frames(event, *sides).filter(pl.col("at").is_between(since_us, until_us - 1))
 
     def _before_tail(self, piece: pl.DataFrame) -> pl.DataFrame:
-        """Without what the history ingested since this was opened: that is in the tail."""
+        """The piece without events that the history ingested after this was opened; those are in the tail."""
         ends = dict(enumerate(self._taken))
         limit = pl.col("partition").cast(pl.Int64).replace_strict(ends, default=0, return_dtype=pl.Int64)
         return piece.filter(pl.col("offset").cast(pl.Int64) < limit)
 
     def _tails(self) -> dict[str, pl.DataFrame]:
-        """{type: the events of it that are in the log behind the history}."""
+        """{type: its events in the log that were not in the history when this was opened}."""
         if self._tail is None:
             rows: dict[str, list[pl.DataFrame]] = {name: [] for name in self._schema.types}
             for slices in read_until(self._log, self._taken, self._ends, _BATCH):

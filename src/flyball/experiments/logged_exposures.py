@@ -1,4 +1,4 @@
-"""Exposures as the log of predictions has them."""
+"""Reads exposures from the log of predictions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,9 +13,9 @@ LATEST_US = 1 << 62
 def exposures_of(
     log: EventLog, release: Release, slices: Sequence[str] = (), until_us: int = LATEST_US
 ) -> Iterator[Exposed]:
-    """Every answer that took part in `release`, by partition in order of the log; one at a time.
+    """Every response that took part in `release`, partition by partition, in order of the log.
 
-    `slices`: the fields of the request to keep. Requests without a unit took no part.
+    `slices`: the fields of the request to keep. Requests without a unit do not take part.
     """
     first_us, end_us = _times(release)
     for record in records_between(log, first_us, min(until_us, end_us)):
@@ -26,7 +26,7 @@ def exposures_of(
 
 
 def exposed_by(prediction: Prediction, release: Release, known_us: int, slices: Sequence[str] = ()) -> Exposed | None:
-    """The exposure that one answer was, None where it took no part."""
+    """The exposure by one response, None if it did not take part."""
     for exposure in prediction.exposures:
         if exposure.release == release.id:
             unit = unit_of(release.unit, prediction.key, prediction.request)

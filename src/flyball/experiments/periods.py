@@ -1,4 +1,4 @@
-"""Switchback on the log: the whole market alternates between arms in time, and periods are compared, not users."""
+"""Analyzes switchbacks: all units of a market get one arm for a period, and periods are compared, not users."""
 
 from collections.abc import Iterable, Iterator
 
@@ -15,11 +15,11 @@ from flyball.statistics import Inference, Sums, anytime, ratio_contrast, welch
 
 FEWEST_PERIODS = 8
 PERIOD_BURN_IN = 50
-"""Periods in each arm before an interval that holds at every look says anything: it is asymptotic in periods."""
+"""Periods in each arm before an interval for every look is given, because it is asymptotic in periods."""
 
 
 class PeriodAnswer(msgspec.Struct, frozen=True):
-    """One answer. `market`: what alternates, such as a city, "" for all. `number`: what it was worth."""
+    """One response. `market`: the unit that alternates, such as a city, "" for all. `number`: its value."""
 
     market: str
     at_us: int
@@ -36,15 +36,15 @@ def compare_periods(
     higher_is_better: bool = True,
     n_best: float | None = None,
 ) -> Inference:
-    """The effect of the arm for all at once. Periods are the units, each drawn by itself: a ratio of two sums over
-    periods, by the delta method.
+    """The effect of the arm when all units get it. The units of the analysis are periods, assigned independently.
 
-    `n_best`: the periods of both arms at which an interval that holds at every look is to be narrowest; it says nothing
-    before each arm has `PERIOD_BURN_IN`. None: an interval for one look.
+    The metric is a ratio of two sums over periods, with an interval by the delta method. `n_best`: the number of
+    periods of both arms at which an interval that is valid at every look is narrowest; it is given once each arm has
+    `PERIOD_BURN_IN` periods. None: an interval for one look. `carry_over_us`: the time at the beginning of each period
+    that is left out, because the previous period still has an effect.
 
-    `carry_over_us`: how much of each period's beginning is left out, where the period before still has an effect.
-    Raises `BadInput` for a carry-over as long as a period, `Refused` for fewer than 8 periods in an arm, or for a
-    period in which both arms answered: there was no switchback then.
+    Raises `BadInput` for a carry-over as long as a period. Raises `Refused` for fewer than 8 periods in an arm, and if
+    both arms answered in one period, which is not a switchback.
     """
     if not 0 <= carry_over_us < period_us:
         raise BadInput("carry_over_us", f"from 0 to below the period of {period_us} us", carry_over_us)
@@ -72,7 +72,7 @@ def compare_periods(
 
 
 def period_answers(log: EventLog, release: Release, rows: PredictionRows, as_of_us: int) -> Iterator[PeriodAnswer]:
-    """The answers of a switchback release whose labels are final; `release.unit` names what alternates."""
+    """The responses of a switchback release with final labels; `release.unit` names what alternates."""
     first_us = release.started_us or release.created_us
     followed = rows.followed(first_us)
     for record in records_between(log, first_us, as_of_us - rows.label.within_us + 1):

@@ -22,7 +22,7 @@ SHORTEST_DAYS = 2
 
 
 class Baseline(msgspec.Struct, frozen=True):
-    """A metric as it is now. `variance`: of one unit, once adjusted by what came before; `units`: seen for it."""
+    """A metric as it is now. `variance`: of one unit, after the CUPED adjustment; `units`: how many it comes from."""
 
     mean: float
     variance: float
@@ -31,9 +31,10 @@ class Baseline(msgspec.Struct, frozen=True):
 
 
 class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
-    """What an experiment of `days` days finds of one metric: an effect of `detectable` with the design's power.
+    """The effect on one metric that an experiment of `days` days detects with the power of the design.
 
-    `relative`: as a share of `mean`, None where that is 0. `units`: of both arms by then.
+    `detectable`: in units of the metric; `relative`: as a share of `mean`, None if that is 0. `units`: the number of
+    units of both arms.
     """
 
     metric: str
@@ -47,7 +48,7 @@ class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentence(self) -> str:
-        """For a product manager."""
+        """The result in a sentence."""
         share = "" if self.relative is None else f" ({100 * self.relative:.2g} % of {self.mean:.4g})"
         return (
             f"{self.metric}: {self.days:g} days bring about {self.units:,} units; a change of {self.detectable:.3g}"
@@ -56,8 +57,8 @@ class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PowerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """`rows` by metric and length. `days_for`: {metric: days until `effect`, a share of today's mean, is found}; None
-    where the window of a metric has not closed for two units yet (`missing`)."""
+    """`rows`: by metric and length. `days_for`: {metric: days until an effect of `effect`, a share of the present mean,
+    is detected}; None if no number of days is enough. `missing`: {metric: why it has no rows}."""
 
     since_us: int
     as_of_us: int
@@ -72,8 +73,11 @@ class PowerReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def baseline(metric: ExperimentMetric, values: UnitValues) -> Baseline | None:
-    """From units whose windows have closed: they are compared with themselves, which has no effect and the standard
-    error of an experiment of as many units in each arm. None where they say nothing."""
+    """The baseline from units with closed windows; None if they are too few or do not vary.
+
+    The units are compared with themselves: this has no effect, and the standard error of an experiment with as many
+    units in each arm.
+    """
     sums = Sums.of(values.columns()[values.closed])
     if sums.count < 2:
         return None
@@ -86,7 +90,7 @@ def baseline(metric: ExperimentMetric, values: UnitValues) -> Baseline | None:
 
 
 def row_of(name: str, days: float, units: float, now: Baseline, design: Design) -> PowerRow:
-    """What `units` of both arms find."""
+    """The row for an experiment with `units` units in both arms."""
     detectable = minimum_detectable_effect(msgspec.structs.replace(design, variance=now.variance), units)
     return PowerRow(
         metric=name,
@@ -101,7 +105,8 @@ def row_of(name: str, days: float, units: float, now: Baseline, design: Design) 
 
 
 def units_by(days: float, new_units: Sequence[float]) -> float:
-    """How many different units come within `days`: as many as lately did; past that, as the last third of it brought.
+    """The number of different units within `days`, from the `new_units` of recent days; beyond these, each further day
+    brings as many as the mean of their last third.
 
     >>> units_by(2, [100.0, 50.0, 10.0]), units_by(5, [100.0, 50.0, 10.0])
     (150.0, 180.0)
@@ -115,7 +120,7 @@ def units_by(days: float, new_units: Sequence[float]) -> float:
 
 
 def days_until(units: float, new_units: Sequence[float]) -> float | None:
-    """How many days bring that many units; None where they never do."""
+    """The number of days until there are `units` units; None if that never happens."""
     low, high = 0.0, 1.0
     while units_by(high, new_units) < units:
         low, high = high, high * 2
@@ -137,10 +142,10 @@ def power_report(
     traffic: float = 1.0,
     design: Design | None = None,
 ) -> PowerReport:
-    """What an experiment that began now would find, by the answers and events of the last `past_days`.
+    """What an experiment that starts now would detect, from the responses and events of the last `past_days`.
 
-    `traffic`: the share of the units that would take part. `effect`: as a share of today's mean, to say how many days
-    it takes. Raises `Refused` where less than two days of answers are in the log, or nothing is declared to compare.
+    `traffic`: the share of the units that take part. `effect`: a share of the present mean, to compute the days until
+    it is detected. Raises `Refused` with less than two days of responses in the log, or without metrics to compare.
     """
     if not 0 < traffic <= 1:
         raise BadInput("traffic", "a share above 0, at most 1", traffic)
@@ -159,7 +164,7 @@ def power_report(
     for name, values in values_of(runtime, metrics, exposed, (), as_of_us).items():
         now = baseline(metrics[name], values)
         if now is None:
-            missing[name] = "fewer than two units with closed windows that differ"
+            missing[name] = "fewer than two units with closed windows and different values"
             continue
         rows += [row_of(name, length, units_by(length, new_units), now, chosen) for length in days]
         if effect is not None and now.mean:
@@ -180,7 +185,7 @@ def power_report(
 
 
 def _exposed(runtime: Runtime, since_us: int, as_of_us: int) -> ExposedUnits:
-    """The first answers that units got in a time; raises `Refused` where it holds less than two days of them."""
+    """The first response of each unit in a time span; raises `Refused` if the responses cover less than two days."""
     exposed = first_exposures(_answered(runtime.predictions, since_us, as_of_us), as_of_us)
     first_at = exposed.frame["at"].to_numpy()
     if not len(first_at) or as_of_us - int(first_at.min()) < SHORTEST_DAYS * DAY_US:
@@ -200,7 +205,7 @@ def _answered(log: EventLog, since_us: int, as_of_us: int) -> Iterator[Exposed]:
 
 
 def _by_day(first_at: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", since_us: int, as_of_us: int) -> Doubles:
-    """New units of each whole day since then."""
+    """The number of new units on each full day since `since_us`."""
     whole_days = (as_of_us - since_us) // DAY_US
     day = (first_at - since_us) // DAY_US
     return np.bincount(day[day < whole_days], minlength=whole_days).astype(np.float64)

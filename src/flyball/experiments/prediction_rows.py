@@ -1,4 +1,4 @@
-"""Rows of predictions and their labels: model metrics as metrics of units."""
+"""Rows of predictions with labels, from which metrics of models are computed by unit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log
@@ -19,7 +19,7 @@ _EDGE = 1e-15
 
 
 class LabelValues(msgspec.Struct, frozen=True):
-    """What followed one response: the values of a label over its items, and whether something ended the wait."""
+    """The label of one response: its values over items, and whether it was censored."""
 
     values: tuple[float, ...] = ()
     censored: bool = False
@@ -29,11 +29,11 @@ NOTHING = LabelValues()
 
 
 class PredictionRows:
-    """Rows of responses that have a number: a loss against its label, or a label's value.
+    """Rows of the responses that have a number: a loss against the label, or the value of the label.
 
-    `unit`: the fields of the request that name the unit, () for its key. `about_of`: the task as an answer was made
-    with it, None where nobody knows any more what its values were; `about` for all by default. Labels are taken as
-    they are joined now; a response counts once its label is final, which is what `unit_values` waits for.
+    `unit`: the fields of the request that name the unit, () for its key. `about_of`: the description of the task with
+    which a response was made, None if it is not known; by default `about` for all. Labels are as joined now; a response
+    counts once its label is final, for which `unit_values` waits.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PredictionRows:
         yield _frame(rows)
 
     def followed(self, since_us: int) -> Mapping[str, LabelValues]:
-        """{prediction: its label} of responses since then whose label holds or cannot hold any more."""
+        """{id of the prediction: its label} of responses since `since_us` whose label holds or is censored."""
         values, ended = dict[str, list[float]](), set[str]()
         for id, value, censored in label_values(self._outcomes, self.label.name, since_us):
             if value is not None:
@@ -78,7 +78,7 @@ class PredictionRows:
         return {**dict.fromkeys(ended, LabelValues(censored=True)), **with_values}
 
     def number_of(self, prediction: Prediction, outcome: LabelValues) -> float | None:
-        """The metric's number of one response; None where it has none."""
+        """The number of one response, None if it has none."""
         label = self.label
         if outcome.censored or prediction.decision in label.impossible_after:
             return None
@@ -96,7 +96,7 @@ def _frame(rows: Sequence[tuple[str, int, float]]) -> pl.DataFrame:
 
 
 def label_of_metric(about: About, metric: ExperimentMetric) -> Label:
-    """The label that a metric names, else the task's first; raises `BadDeclaration` for a task without any."""
+    """The label that a metric names, by default the task's first. Raises `BadDeclaration` if there is none."""
     named = [label for label in about.labels if label.name == (metric.label or label.name)]
     if not named:
         raise BadDeclaration("label of a metric", "one of the task", metric.label or "none")
@@ -105,10 +105,10 @@ def label_of_metric(about: About, metric: ExperimentMetric) -> Label:
 
 
 def loss_of(loss: str, about: About, label: str, values: Sequence[float], actual: float) -> float | None:
-    """What one prediction lost; None for a response without values.
+    """The loss of one prediction; None for a response without values.
 
-    `values`: as the task names them: one number, quantiles from low to high, or a probability for each label or class.
-    Of quantiles, the middle one is the predicted number.
+    `values`: in the order of the task: one number, quantiles from low to high, or a probability for each label or
+    class. With quantiles, the middle one is the predicted number.
     """
     quantiles: Sequence[float] = about.declaration.get("quantiles", ())
     classes: Sequence[str] = about.declaration.get("classes", ())

@@ -10,7 +10,7 @@ from flyball.core import format_timestamp
 from flyball.statistics import Inference, SampleRatio
 
 WITHHELD = "withheld"
-"""The verdict while units are not split as declared."""
+"""The verdict if units are not split as declared."""
 
 WORDS = {
     "too early": "nothing may be concluded yet",
@@ -22,19 +22,19 @@ WORDS = {
     "undecided after correction": "not shown once all comparisons are counted",
     WITHHELD: "not to be read: units are not split as declared",
 }
-"""{verdict: for a reader}."""
+"""{verdict: its text in sentences}."""
 
 
 class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one arm against control.
 
-    `control`, `arm_mean`: as measured, over the units whose windows have closed. `inference`: of the absolute effect,
-    None where none can be computed (`missing` says why). `relative`: [effect, low, high] as shares of control, None
-    where control is 0 or too few units are in. `p`: of no effect, or of a loss of the margin where one was declared.
-    `p_adjusted`: for the comparisons beside it. `adjusted_by`: the share of variance that CUPED took away, None where
-    it did not. `units`: {arm: in}; `waiting`: {arm: units whose window is still open}. `more_units`: about how many
-    more of both arms decide if the effect is as it looks, None where that is known already or cannot be said. `slice`:
-    such as "device=tv", "" for all.
+    `control`, `arm_mean`: means over the units with closed windows, without adjustment. `inference`: on the absolute
+    effect, None if it cannot be computed (`missing` says why). `relative`: [effect, low, high] as shares of control,
+    None if control is 0 or there are too few units. `p`: p-value of no effect, or with a margin of an effect equal to
+    it; `p_adjusted`: corrected for multiple comparisons. `adjusted_by`: the share of variance that CUPED removed, None
+    without it. `units`: {arm: units with closed windows}; `waiting`: {arm: units with open windows}. `more_units`:
+    roughly how many more units of both arms would decide if the effect is as estimated, None if it is decided or cannot
+    be computed. `slice`: such as "device=tv", "" for all.
     """
 
     metric: str
@@ -61,7 +61,7 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentence(self) -> str:
-        """For a product manager: what moved from what to what, how sure that is, and what may be concluded.
+        """A sentence on the values of control and the arm, the interval of the effect, and the conclusion.
 
         >>> result = MetricResult(metric="bought", arm="candidate", role="primary", kind="rate", better="high")
         >>> result.sentence
@@ -75,7 +75,7 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
         missing = self.missing or (self.inference.missing if self.inference is not None else "")
         why = f": {missing}" if missing else ""
         if self.more_units:
-            why = f"; if it is as it looks, about {self.more_units:,} more units decide"
+            why = f"; if the effect is as estimated, about {self.more_units:,} more units decide"
         return f"{name}:{moved} {WORDS[self.verdict]}{why}."
 
     def _effect(self) -> str:
@@ -93,14 +93,14 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
         return f"{value:{'+' if signed else ''}.4g}"
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON, with the sentence."""
+        """The result as plain values, with the sentence, for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, inference=None))
         plain["inference"] = None if self.inference is None else self.inference.document()
         return {**plain, "sentence": self.sentence}
 
 
 class Ramp(msgspec.Struct, frozen=True):
-    """A time of one split: {arm: share declared} and {arm: units that came in}. Such times are never pooled."""
+    """A period with one split: {arm: declared share} and {arm: units}. Such periods are not pooled."""
 
     name: str
     shares: Mapping[str, float]
@@ -108,11 +108,11 @@ class Ramp(msgspec.Struct, frozen=True):
 
 
 class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an experiment at `as_of_us`.
+    """The results of an experiment at `as_of_us`.
 
-    `metrics`: every metric of every arm beside control. `slices`: the same by the values of request fields. `units`:
-    {arm: units that took part}. `sample_ratio`: whether they were split as declared, None before there are any.
-    `constants`: all that was fixed before the start. `pre`: {metric: p of no difference before the exposure}.
+    `metrics`: every metric of every arm except control. `slices`: the same by values of request fields. `units`: {arm:
+    units that took part}. `sample_ratio`: the test of the declared split, None without units. `constants`: what was
+    fixed before the start. `pre`: {metric: p-value of no difference before the exposure}.
     """
 
     experiment: str
@@ -129,7 +129,7 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comparable(self) -> bool:
-        """Whether the units were split as declared."""
+        """Whether the units are split as declared, so that arms can be compared."""
         return self.sample_ratio is None or not self.sample_ratio.alarm
 
     def of(self, metric: str, arm: str = "candidate") -> MetricResult:
@@ -141,7 +141,7 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The sentences, the most important first."""
+        """The results as sentences, the most important first."""
         units = ", ".join(f"{count:,} {arm}" for arm, count in self.units.items())
         at = format_timestamp(self.as_of_us // 1_000_000 * 1_000_000)
         lines = [f"{self.experiment} until {at}: {units or 'no units yet'}."]
@@ -154,12 +154,12 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def all_warnings(self) -> tuple[str, ...]:
-        """Of the experiment and of its metrics."""
+        """The warnings of the experiment and of its metrics."""
         own = [f"{result.metric}: {warning}" for result in self.metrics for warning in result.warnings]
         return tuple(dict.fromkeys([*self.warnings, *own]))
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """The results as plain values, for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, metrics=(), slices=()))
         if self.sample_ratio is not None:
             alarm = {"alarm": self.sample_ratio.alarm, "sentence": self.sample_ratio.sentence}
@@ -169,7 +169,7 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
         return {**plain, "comparable": self.comparable, "sentences": list(self.sentences)}
 
     def table(self, sliced: bool = False) -> tuple[list[str], list[list[str]]]:
-        """(columns, rows) of numbers for a statistician."""
+        """(columns, rows) of all numbers, as text. `sliced`: of the slices."""
         columns = ["metric", "role", "arm", "control", "of arm", "effect", "interval", "relative", "p", "adjusted p"]
         columns += ["units", "open", "CUPED", "verdict"]
         return columns, [_row(result) for result in (self.slices if sliced else self.metrics)]

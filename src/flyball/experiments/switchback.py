@@ -1,4 +1,4 @@
-"""What a switchback says of the metrics of answers: the effect of the arm for all at once."""
+"""The results of a switchback: the effect on metrics of responses when all units get the arm."""
 
 from math import isfinite
 from typing import Any
@@ -19,7 +19,7 @@ ALPHA = 0.05
 
 
 class SwitchedMetric(msgspec.Struct, frozen=True):
-    """One metric of one arm against control, over periods. `missing`: why there is no `inference`, "" where one is."""
+    """One metric of one arm against control, over periods. `missing`: why there is no `inference`, else ""."""
 
     metric: str
     arm: str
@@ -30,7 +30,7 @@ class SwitchedMetric(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """For a reader."""
+        """The result in sentences."""
         known = self.inference
         if known is None or known.missing:
             why = self.missing if known is None else known.missing
@@ -43,7 +43,7 @@ class SwitchedMetric(msgspec.Struct, frozen=True):
 
 
 class SwitchbackResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a switchback at `as_of_us`. `constants`: what was fixed before the start."""
+    """The results of a switchback at `as_of_us`. `constants`: what was fixed before the start."""
 
     experiment: str
     as_of_us: int
@@ -52,14 +52,14 @@ class SwitchbackResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """For a reader."""
+        """The result in sentences."""
         at = format_timestamp(self.as_of_us // 1_000_000 * 1_000_000)
         period, burn_in = (format_duration(int(self.constants.get(name, 0.0))) for name in ("period_us", "burn_in_us"))
         head = f"{self.experiment} until {at}: periods of {period}, the first {burn_in} of each left out."
         return (head, *(metric.sentence for metric in self.metrics))
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON."""
+        """The results as plain values, for JSON."""
         plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, metrics=()))
         plain["metrics"] = [
             {
@@ -73,14 +73,14 @@ class SwitchbackResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def switchback(runtime: Runtime, release: Release, as_of_us: int) -> SwitchbackResult:
-    """What the log says of a switchback at `as_of_us`, by the metrics of single answers: labels and losses.
+    """The results of a switchback at `as_of_us`, for metrics of single responses: labels and losses.
 
-    Intervals hold at every look; alpha is divided among the arms beside control. Raises `Refused` for a release of
-    another kind.
+    Intervals are valid at every look; alpha is divided among the arms besides control. Raises `Refused` for a release
+    of another kind.
     """
     if release.kind != "switchback":
         raise Refused(
-            f"{release.id} must be a switchback to be compared so, got one of kind {release.kind}: compare it as that"
+            f"{release.id} must be a switchback for this comparison, got one of kind {release.kind}: compare it as that"
         )
     about = runtime.app.task.about
     declared = metrics_measured(about, runtime.app.metrics, release)
@@ -95,7 +95,7 @@ def switchback(runtime: Runtime, release: Release, as_of_us: int) -> SwitchbackR
 
 
 def planned_periods(release: Release) -> float:
-    """How many periods there are in the planned time, of one market."""
+    """The number of periods of one market in the planned time."""
     return max(2.0, release.constants.get("patience_us", 0.0) / release.constants["period_us"])
 
 

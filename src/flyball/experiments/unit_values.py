@@ -1,6 +1,6 @@
-"""Aggregates events within each unit's window: one row for each unit, from events read piece by piece.
+"""Aggregates the events in each unit's window: one row for each unit, from events read piece by piece.
 
-Totals are whole millionths, so they are the same in any order of events and for any cut into pieces.
+Totals are integers in millionths, so they do not depend on the order of events or on how they are cut into pieces.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _LARGEST = float(1 << 50)
 
 
 class EventFrames(Protocol):
-    """Where events come from, such as a `History`: see `LoggedEvents`."""
+    """A source of events, such as a `History`; see `LoggedEvents`."""
 
     def frames(self, name: str, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]:
         """The events of a type with `since_us <= at < until_us` and `known_at <= as_of_us`, each once, in pieces."""
@@ -29,14 +29,14 @@ class EventFrames(Protocol):
 
 
 class UnitRows(Protocol):
-    """What a metric adds up: pieces with the columns `unit`, `at` and `number` (not null)."""
+    """The rows that a metric adds up: pieces with the columns `unit`, `at` and `number` (not null)."""
 
     def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]: ...
 
 
 class EventRows:
-    """Rows of events. `entity`: what units are, such as "user": the field of an event that refers to it names the unit.
-    `by`: that field, where a metric names one."""
+    """Rows of events. `entity`: the entity of the units, such as "user"; the field of an event that refers to it names
+    the unit. `by`: the field that names the unit, if the metric declares it."""
 
     def __init__(self, frames: EventFrames, schema: Schema, entity: str, by: str = "") -> None:
         self._frames, self._schema, self._entity, self._by = frames, schema, entity, by
@@ -64,7 +64,7 @@ class EventRows:
 
 
 def unit_field(event: type[Event], entity: str, by: str = "") -> str:
-    """The field of an event that names the unit; raises `BadDeclaration` where it has none."""
+    """The field of an event that names the unit; raises `BadDeclaration` if there is none."""
     fields: Sequence[str] = event.__struct_fields__
     named = by or next((field for field, of in references(event).items() if of == entity), entity)
     if named not in fields:
@@ -75,8 +75,11 @@ def unit_field(event: type[Event], entity: str, by: str = "") -> str:
 
 
 class UnitValues(msgspec.Struct, frozen=True):
-    """Of each unit, (units,): `value`; `per`, the denominator of a ratio, else None; the same from before the first
-    exposure, None where nothing is adjusted. `closed`: whether its window has."""
+    """Values of units, each (units,).
+
+    `value`; `per`: the denominator of a ratio, else None; the same from before the first exposure, None without
+    adjustment. `closed`: whether the unit's window has closed.
+    """
 
     closed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     value: Doubles
@@ -85,7 +88,7 @@ class UnitValues(msgspec.Struct, frozen=True):
     per_before: Doubles | None = None
 
     def columns(self, adjusted: bool = True) -> Doubles:
-        """(units, 1, 2 or 4): value, [per], [both before], in the order that contrasts expect."""
+        """(units, 1, 2 or 4): value, [per], [both from before], in the order that contrasts expect."""
         parts = [self.value, self.per]
         if adjusted:
             parts += [self.value_before, self.per_before]
@@ -93,7 +96,7 @@ class UnitValues(msgspec.Struct, frozen=True):
 
     @property
     def adjusted(self) -> bool:
-        """Whether there is something from before to adjust by."""
+        """Whether there are values from before the exposure to adjust by."""
         return self.value_before is not None
 
 
@@ -102,8 +105,8 @@ def unit_values(
 ) -> UnitValues:
     """The values of `units` (columns `unit`, `at`), in their order, as known at `as_of_us`.
 
-    A span of time that begins with an exposure includes both of its ends, as everywhere in the house; what came before
-    lies strictly before it. `label_within_us`: how long labels of predictions take to become final.
+    A time span that begins with an exposure includes both ends, as everywhere in Flyball; the span before it excludes
+    the exposure. `label_within_us`: the time until labels of predictions are final.
     """
     exposed = units["at"].to_numpy()
     closed = exposed + metric.within_us + metric.late_us + label_within_us <= as_of_us
@@ -130,7 +133,7 @@ def unit_values(
 def _totals(
     metric: ExperimentMetric, total: EventTotal, units: pl.DataFrame, rows: UnitRows, as_of_us: int
 ) -> tuple[SignedInts, SignedInts, SignedInts, SignedInts]:
-    """Millionths of each unit within its window and before its exposure, and how many rows they are of, (units,)."""
+    """(totals in millionths within the window, the same before the exposure, rows of each), int64 (units,)."""
     sums = np.zeros((4, units.height), dtype=np.int64)
     if not units.height:
         return sums[0], sums[1], sums[2], sums[3]

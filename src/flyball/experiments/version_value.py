@@ -1,4 +1,4 @@
-"""`what_if` for a version of an application, from its stores."""
+"""Runs `what_if` for a version of an application, from its stores."""
 
 from collections.abc import Mapping
 from statistics import mode
@@ -37,12 +37,13 @@ def version_value(
     since_us: int = 0,
     sample: int = 500,
 ) -> WhatIf:
-    """What `version` would have earned of a metric of answers, and what its own answers earned since.
+    """The estimated mean of a metric of responses under `version`, and the mean of its own later responses.
 
-    Where it was an arm of a release, from that split; else, in a task that decides, from decisions that were drawn (the
-    control group of `fb.decide`), or in one that lists from items that were drawn (`cold_start_slots`, drafts), of
-    `sample` answers since `since_us` that `replays` gives as the version would have.
-    Raises `NotFound` for another version, `BadInput` for another metric, `Refused` where the log cannot tell.
+    If it was an arm of a release, the estimate comes from that split. Otherwise it comes from random choices in the
+    log: for a task that decides, random decisions (the control group of `fb.decide`); for a task with lists, random
+    items (`cold_start_slots`, drafts). It uses `sample` responses since `since_us`, which `replays` computes as the
+    version would have answered. Raises `NotFound` for an unknown version, `BadInput` for an unknown metric, `Refused`
+    if the log does not support an estimate.
     """
     runtime.registry.version(version)
     about, advice = runtime.app.task.about, _advice(runtime.app.task.about, version)
@@ -81,7 +82,7 @@ def _of_lists(
     since_us: int,
     sample: int,
 ) -> WhatIf:
-    """From lists some of whose items were drawn, of the length that most of them have."""
+    """The estimate from lists with random items, of the most frequent length."""
     advice = _advice(runtime.app.task.about, version)
     past = final_predictions(runtime.predictions, since_us, as_of_us, rows.label.within_us)
     drawn = [answer for answer in past if answer.propensities and answer.version not in ("", version)]
@@ -101,7 +102,7 @@ def _took_part(release: Release, version: str) -> bool:
 
 
 def _advice(about: About, version: str) -> str:
-    """What to declare so that the next log supports an estimate."""
+    """Advice on what to declare so that a future log supports an estimate."""
     split = f"start a release that splits users, such as fb.ab() or fb.canary(1, 5, 25, 50, 100), with {version}"
     if about.arrangement.get("decide"):
         return f"declare fb.decide(..., control=0.05), or {split}"
@@ -111,7 +112,7 @@ def _advice(about: About, version: str) -> str:
 def _metric(
     about: About, declared: Mapping[str, ExperimentMetric], name: str, of_decisions: bool
 ) -> tuple[str, ExperimentMetric]:
-    """A metric of single answers. What a decision brought is its label: a loss would be of what was predicted."""
+    """(name, metric) of single responses. For decisions it is a label, because a loss concerns the prediction only."""
     labels = {label.name: metric.label(label.name, better="low") for label in about.labels}
     usual = labels if of_decisions else {**metrics_of(about, {}), **labels}
     kinds = ("label",) if of_decisions else ("label", "model")

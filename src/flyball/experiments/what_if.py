@@ -1,5 +1,4 @@
-"""Off-policy evaluation: what a version would have earned, from the log of others; refuses where the log lacks
-support."""
+"""Off-policy evaluation: estimates a metric of a version from the log of other versions, if the log supports that."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from zlib import crc32
@@ -25,20 +24,21 @@ from flyball.statistics import (
 )
 
 MOST_UNSUPPORTED = 0.05
-"""Of a policy: where the log could not show more than this, an estimate says little of it and none is given."""
+"""The largest share of a policy's choices that the log may be unable to contain; with more, no estimate is given."""
 APPROVED, DECLINED = "approve", "decline"
 _BINS = 10
 _FEWEST_IN_BIN = 20
 
 Replays = Callable[[Prediction], Prediction]
-"""A logged answer as another version would have given it; raises `FlyballError` where that cannot be computed."""
+"""Computes a logged response as another version would have given it; raises `FlyballError` if that is impossible."""
 
 
 class LoggedChoice(msgspec.Struct, frozen=True):
-    """One logged answer: `action`, and how likely it was as it was logged.
+    """One logged response: its `action`, with the logged propensity.
 
-    `shares`: {action: how likely the policy takes it}, adding up to 1. `unsupported`: how likely it takes one that
-    could not have been logged here. `score`: known before the choice, for the reward model; None for nothing.
+    `shares`: {action: its probability under the evaluated policy}, with sum 1. `unsupported`: the policy's probability
+    of actions that could not have been logged here. `score`: a covariate known before the choice, for the reward model;
+    None without one.
     """
 
     unit: str
@@ -51,15 +51,15 @@ class LoggedChoice(msgspec.Struct, frozen=True):
 
     @property
     def policy(self) -> float:
-        """How likely the policy takes the logged action."""
+        """The probability of the logged action under the policy."""
         return self.shares.get(self.action, 0.0)
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
-    """What a policy would have earned of one metric: a value for each estimator, all on the same answers.
+    """The estimated mean of one metric under a policy, by several estimators on the same responses.
 
-    `how`: what made other answers than the usual ones. `logged_mean`: what was earned. `later`: [mean, low, high] of
-    the version's own answers since, None before there are any; `later_count`: how many.
+    `how`: where random choices in the log come from. `logged_mean`: the mean of the logged responses. `later`: [mean,
+    low, high] of the version's own later responses, None without any; `later_count`: their number.
     """
 
     version: str
@@ -74,13 +74,13 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """For a reader."""
+        """The estimate in sentences."""
         best = self.values.get("dr") or next(iter(self.values.values()))
         lines = [
             f"{self.version} by {self.how}: {self.metric} {best.value:.4g}, between {best.low:.4g} and "
             f"{best.high:.4g}; logged answers had {self.logged_mean:.4g}.",
             f"{self.support.count:,} answers are worth {self.support.effective:,.0f}; the largest weight is "
-            f"{self.support.largest:.3g}; {100 * self.support.unsupported:.2g} % of {self.version} was never shown; "
+            f"{self.support.largest:.3g}; {100 * self.support.unsupported:.2g} % of {self.version} could not be shown; "
             f"the mean weight {self.support.mean_weight:.4g} [{self.support.mean_weight_low:.4g}, "
             f"{self.support.mean_weight_high:.4g}] is what it must be.",
         ]
@@ -103,11 +103,11 @@ def what_if(
     better: str = "high",
     alpha: float = 0.05,
 ) -> WhatIf:
-    """IPS, SNIPS, DR and switch-DR on these choices; units are clusters.
+    """The estimates IPS, SNIPS, DR and switch-DR on these choices, clustered by unit.
 
-    `advice`: what to declare so that there is exploration. Raises `Refused`, and gives no number, where nothing was
-    explored, where the policy shows too much that was never shown, or where the mean weight is not what true
-    propensities make it.
+    `advice`: what to declare to get exploration, for errors. Raises `Refused` if the log has no exploration, if the
+    policy too often takes actions that could not have been logged, or if the mean weight differs significantly from 1,
+    which shows that logged propensities are wrong.
     """
     check_exploration([choice.logged for choice in choices], version, advice)
     logged, policy, rewards = (
@@ -149,7 +149,7 @@ def what_if(
 
 
 def check_exploration(logged: Sequence[float], version: str, advice: str) -> None:
-    """Raises `Refused` where all answers were certain, with what to declare."""
+    """Raise `Refused`, with what to declare, if all responses had propensity 1."""
     if not logged or min(logged) >= 1.0:
         got = "none" if not logged else f"{len(logged):,} answers that could not have been otherwise"
         raise Refused(
@@ -158,7 +158,7 @@ def check_exploration(logged: Sequence[float], version: str, advice: str) -> Non
 
 
 def check_support(unsupported: float, version: str, advice: str) -> None:
-    """Raises `Refused` where too much of the policy was never shown."""
+    """Raise `Refused` if the policy too often takes actions that could not have been logged."""
     if unsupported > MOST_UNSUPPORTED:
         raise Refused(
             f"{100 * unsupported:.0f} % of what {version} would answer could not have been logged, at most "
@@ -167,8 +167,11 @@ def check_support(unsupported: float, version: str, advice: str) -> None:
 
 
 def cross_fitted(choices: Sequence[LoggedChoice]) -> tuple[Doubles, Doubles]:
-    """(reward of what was shown, mean reward of what the policy shows), (n,) each, by a model that has not seen the
-    row's unit: the mean by action and tenth of `score`, of the other half of the units."""
+    """(predicted reward of the logged action, mean predicted reward under the policy), float64 (n,) each.
+
+    The model is the mean reward by action and decile of `score`. Each half of the units is predicted by the model of
+    the other half.
+    """
     half = np.array([crc32(choice.unit.encode()) & 1 for choice in choices])
     scores = np.array([np.nan if choice.score is None else choice.score for choice in choices])
     rewards = np.array([choice.reward for choice in choices])
@@ -199,7 +202,7 @@ class _RewardModel:
         self._means = {key: total / count for key, (total, count) in sums.items() if count >= _FEWEST_IN_BIN}
 
     def of(self, action: str, part: int) -> float:
-        """The mean of the action's rewards in its bin, of the action where that is too few, of all where that is."""
+        """The mean reward of the action in its bin; with too few rewards that of the action, or else that of all."""
         usual = self._means.get((str(action), None), self._overall)
         return self._means.get((str(action), int(part)), usual)
 
@@ -207,7 +210,7 @@ class _RewardModel:
 def arm_choices(
     log: EventLog, release: Release, version: str, rows: PredictionRows, as_of_us: int
 ) -> Iterator[LoggedChoice]:
-    """The answers that took part in a release, with the policy "all of its units get the arm of `version`"."""
+    """The responses that took part in a release, with the policy that gives all units the arm of `version`."""
     arms = {arm.name for arm in release.arms if arm.version == version}
     if not arms:
         raise BadInput("version", f"one of {', '.join(release.versions)}, the arms of {release.id}", version)
@@ -226,8 +229,10 @@ def arm_choices(
 def decision_choices(
     predictions: Iterable[Prediction], replays: Replays, rows: PredictionRows, followed: Mapping[str, LabelValues]
 ) -> Iterator[LoggedChoice]:
-    """Logged decisions, with what a version would have decided. A decision of propensity 1 could be no other one; one
-    below 1 was drawn between approving and declining."""
+    """Logged decisions, with what a version would have decided.
+
+    A decision with propensity 1 was certain; one with a lower propensity was a random choice of approve or decline.
+    """
     for prediction in predictions:
         outcome = followed.get(prediction.id, NOTHING)
         reward = 0.0 if prediction.decision == DECLINED else rows.number_of(prediction, outcome)
@@ -248,7 +253,7 @@ def decision_choices(
 
 
 def decision_shares(answer: Prediction) -> dict[str, float]:
-    """{decision: how likely the policy behind `answer` takes it}: one below 1 was drawn between two."""
+    """{decision: its probability}, under the policy that gave `answer`."""
     share = answer.decision_propensity
     if share >= 1.0:
         return {answer.decision: 1.0}
@@ -256,13 +261,13 @@ def decision_shares(answer: Prediction) -> dict[str, float]:
 
 
 def sampled(predictions: Iterable[Prediction], count: int) -> list[Prediction]:
-    """At most `count` of them, by the hash of their ids: the same whenever it is asked."""
+    """At most `count` of the predictions, chosen by the hash of their ids, so that repeated calls choose the same."""
     ordered = sorted(predictions, key=lambda prediction: (crc32(prediction.id.encode()), prediction.id))
     return sorted(ordered[:count], key=lambda prediction: prediction.id)
 
 
 def final_predictions(log: EventLog, from_us: int, as_of_us: int, within_us: int) -> Iterator[Prediction]:
-    """The answers whose labels are final at `as_of_us`."""
+    """The responses since `from_us` whose labels, final after `within_us`, are final at `as_of_us`."""
     yield from _final(log, from_us, as_of_us, within_us)
 
 
@@ -275,7 +280,10 @@ def _final(log: EventLog, from_us: int, as_of_us: int, within_us: int) -> Iterat
 def own_answers(
     log: EventLog, version: str, rows: PredictionRows, from_us: int, as_of_us: int, alpha: float = 0.05
 ) -> tuple[tuple[float, float, float], int] | None:
-    """(mean, low, high) of the version's own answers from then on, by units, and how many; None for less than 30."""
+    """((mean, low, high) of the version's own responses since `from_us`, their number); None for fewer than 30.
+
+    The interval is clustered by unit.
+    """
     followed = rows.followed(from_us)
     units, rewards = [], []
     for prediction in _final(log, from_us, as_of_us, rows.label.within_us):
@@ -297,10 +305,11 @@ def list_choices(
     advice: str,
     form: str = "per_item",
 ) -> PolicyValue:
-    """The value of lists from item propensities: pairs of a logged answer and the same by `version`.
+    """The value of lists from item propensities. `pairs`: a logged response, and the same request answered by
+    `version`.
 
-    `rewards`: of each shown item, shape (answers, positions), of lists of one length. A position whose propensity is 1
-    could show no other item. Raises as `what_if` does.
+    `rewards`: of each shown item, (responses, positions); all lists have the same length. A position with propensity 1
+    could not show another item. Raises the errors of `what_if`.
     """
     if form not in LIST_FORMS:
         raise BadInput("form", f"one of {', '.join(LIST_FORMS)}", form)
@@ -320,9 +329,9 @@ def list_value_of(
     metric: str,
     advice: str,
 ) -> WhatIf:
-    """`list_choices` by every form, of pairs whose lists all have one length. `credit`: {answer: {position: reward}}.
+    """`list_choices` in every form, for pairs with lists of one length. `credit`: {response: {position: reward}}.
 
-    Raises as `list_choices` does.
+    Raises the errors of `list_choices`.
     """
     length = len(pairs[0][0].items)
     rewards = [[credit.get(past.id, {}).get(rank, 0.0) for rank in range(length)] for past, _ in pairs]
@@ -338,7 +347,7 @@ def list_value_of(
 
 
 def _impossible(past: Prediction, again: Prediction, rank: int) -> float:
-    """How likely the policy shows an item here that could not have been logged here."""
+    """The policy's probability of an item at this position that could not have been logged there."""
     if past.teams and rank < len(again.items):
         rankings = [team.items for team in past.teams]
         able = position_probabilities(rankings, len(past.items))[rank]
@@ -348,7 +357,7 @@ def _impossible(past: Prediction, again: Prediction, rank: int) -> float:
 
 
 def _item_probability(past: Prediction, again: Prediction, rank: int) -> float:
-    """How likely the policy behind `again` shows the logged item at this position."""
+    """The probability of the logged item at this position, under the policy that gave `again`."""
     if rank >= len(again.items):
         return 0.0
     probability = again.propensities.get(rank, 1.0)

@@ -1,8 +1,8 @@
 """Releases: which version answers which request, and the steps by which that changes.
 
-Promises: every request has a route that names version, arm and propensity; a user stays with an arm while it widens;
-a version that failed a gate, or whose files are not as registered, never becomes champion; of two changes at the
-same time one wins and the other is refused; every change is in the audit trail.
+Promises: every request has a route that names version, arm and propensity; a user keeps an arm while its share grows; a
+version that failed a gate, or whose files differ from the registered ones, never becomes champion; of two simultaneous
+changes one succeeds and the other is refused; every change is in the audit trail.
 """
 
 from typing import TYPE_CHECKING
@@ -61,7 +61,7 @@ from flyball.releases.state import (
     versions_to_serve,
 )
 
-if TYPE_CHECKING:  # what needs statistics
+if TYPE_CHECKING:  # imported on first use, because it needs statistics
     from flyball.releases.bandit import bandit_weights
     from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
     from flyball.releases.controller import Controller, ReadMetrics, ReadRewards, no_metrics, no_rewards

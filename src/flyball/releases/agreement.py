@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from flyball.tasks import RankedItem, Response
 
 PERSISTENCE = 0.9
-"""Of rank-biased overlap: the first ten ranks have 86 % of the weight."""
+"""The persistence of rank-biased overlap, with which the first ten ranks have 86 % of the weight."""
 OVERLAP, RBO, SAME_FIRST, SAME_CLASS, SAME_DECISION = "overlap", "rbo", "same_first", "same_class", "same_decision"
 BOUNDED = (OVERLAP, RBO, SAME_FIRST, SAME_CLASS, SAME_DECISION)
-"""Measures from 0 to 1, 1 for agreement; all others are differences, of any size."""
+"""The measures from 0 to 1, where 1 is full agreement. All other measures are differences."""
 _PROBABILITIES = 1e-6
-"""Several values that add up to 1 within this are the probabilities of classes."""
+"""Tolerance: two or more values whose sum is 1 within it are treated as probabilities of classes."""
 
 
 def agreement(served: Response, answered: Response, values: Sequence[str] = ()) -> dict[str, float]:
-    """{measure: value} of how `answered` differs from `served`; `values` names the values of both.
+    """{measure: value} of the agreement of `answered` with `served`; `values` names the values of both.
 
-    Lists: `overlap` (items of both, over the length of the longer), `rbo`, `same_first`; of the items in both,
-    `rank_shift` (mean distance between their ranks) and `score_difference` (mean of answered - served). Values:
-    the difference (answered - served) and the distance (its size) of each; `same_class` where they are probabilities of
-    classes. Decisions: `same_decision`. What only one of them has is no difference of scores or values.
+    Lists: `overlap` (number of common items over the length of the longer list), `rbo` (rank-biased overlap),
+    `same_first`; over common items, `rank_shift` (mean absolute difference of ranks) and `score_difference` (mean of
+    answered - served). Values: for each value the difference (answered - served) and the distance (its absolute value);
+    `same_class` for probabilities of classes. Decisions: `same_decision`. Scores and values that only one of the two
+    responses has are ignored.
 
     >>> agreement(Response(values=(0.25,)), Response(values=(0.75,)), ["probability"])
     {'probability_difference': 0.5, 'probability_distance': 0.5}
@@ -39,7 +40,7 @@ def agreement(served: Response, answered: Response, values: Sequence[str] = ()) 
 
 
 def rank_biased_overlap(first: Sequence[str], second: Sequence[str], persistence: float = PERSISTENCE) -> float:
-    """From 0 (nothing in common) to 1 (the same list), extrapolated beyond what the lists show; 1 for two empty lists.
+    """From 0 (nothing in common) to 1 (equal lists), extrapolated beyond the end of the lists; 1 for two empty lists.
 
     >>> round(rank_biased_overlap(["a", "b", "c"], ["a", "c", "d"]), 4)
     0.685

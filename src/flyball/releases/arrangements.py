@@ -1,7 +1,7 @@
-"""Arrangements under release: what changes answers without training, such as re-ranking and the costs of decisions.
+"""Releases arrangements: rules that change responses without training, such as re-ranking and costs of decisions.
 
-The application's file says the rule. A rule that no revision holds yet becomes a new one and serves at once; a revision
-released or rolled back by hand stays until the file says something new.
+The application's file declares the arrangement. A changed declaration becomes a new revision and serves at once; a
+revision that a person released or rolled back to serves until the declaration in the file changes.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,10 @@ from flyball.releases.state import ReleaseState, arrangement_id, current
 
 
 def declared_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> int:
-    """The revision to serve by when the application declares `value`: a new one if the declaration has changed since
-    the newest revision, else the one that is released."""
+    """The revision to serve when the application declares `value`.
+
+    It is a new revision if the declaration differs from the newest revision, else the released one.
+    """
     known = _known_revision(registry, value)
     return (
         known or add_arrangement(registry, app, dict(value), by, "declared in the application's file", now_us).revision
@@ -25,19 +27,21 @@ def declared_arrangement(registry: Registry, app: str, value: Mapping[str, Any],
 
 
 def arrangement_to_serve(registry: Registry, value: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The rule that `declared_arrangement` would have serve when the application declares `value`; changes nothing."""
+    """The value of the revision that `declared_arrangement` would return for `value`, without adding a revision."""
     return arrangement_value(registry, _known_revision(registry, value), value)
 
 
 def arrangement_in_service(registry: Registry, declared: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
-    """(revision, rule) that a service whose application declares `declared` answers by, version or not; revision 0 for
-    a declaration that is not written down."""
+    """(revision, value) of the arrangement of a service whose application declares `declared`, even without a version.
+
+    The revision is 0 for a declaration that is not in the registry yet.
+    """
     revision = current(registry).arrangement or _known_revision(registry, declared)
     return revision, arrangement_value(registry, revision, declared)
 
 
 def _known_revision(registry: Registry, value: Mapping[str, Any]) -> int:
-    """The revision to serve by when the declaration is still that of the newest revision; 0 when it is a new one."""
+    """The revision to serve if the declaration equals the newest revision; 0 if it is new."""
     newest = registry.arrangements()[-1:]
     if newest and newest[0].value == value:
         return current(registry).arrangement or newest[0].revision
@@ -45,8 +49,11 @@ def _known_revision(registry: Registry, value: Mapping[str, Any]) -> int:
 
 
 def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], by: str, now_us: int) -> Change:
-    """Serve by what the application's file declares, if it is new. Before the first release it is only written down:
-    what is answered without a version is stamped with it."""
+    """Release the arrangement that the application's file declares, if it is new.
+
+    Before the first release of a version it is only added to the registry, so that responses without a version can name
+    its revision.
+    """
     state = current(registry)
     revision = declared_arrangement(registry, app, value, by, now_us)
     if state.champion is None:
@@ -59,10 +66,10 @@ def declare_arrangement(registry: Registry, app: str, value: Mapping[str, Any], 
 def release_arrangement(
     registry: Registry, revision: str, reason: str, by: str, now_us: int, opens: Opens | None = None
 ) -> Change:
-    """Serve by `revision` ("a2") from now on, whatever version serves.
+    """Serve the arrangement `revision` ("a2") from now on, with the present version.
 
-    `opens`: see `check_opens`. Raises `NotFound` for an unknown one, `Refused` before the first release, for one that
-    the champion cannot be opened with, or when another change came in between.
+    `opens`: see `check_opens`. Raises `NotFound` for an unknown revision. Raises `Refused` before the first release of
+    a version, for a revision with which the champion cannot be opened, and after a concurrent change.
     """
     before, arrangement = _released(registry), registry.arrangement(revision)
     if before.arrangement == arrangement.revision:
@@ -78,10 +85,10 @@ def release_arrangement(
 
 
 def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int, opens: Opens | None = None) -> Change:
-    """Serve by the revision before this one; called again, by the one before that. The version stays.
+    """Return to the previous revision; each further call goes back one more. The version does not change.
 
-    `opens`: see `check_opens`. Raises `Refused` when there is none, for one that the champion cannot be opened with, or
-    when another change came in between.
+    `opens`: see `check_opens`. Raises `Refused` if there is no previous revision, for one with which the champion
+    cannot be opened, and after a concurrent change.
     """
     before = _released(registry)
     if not before.arrangement_trail:
@@ -102,7 +109,7 @@ def rollback_arrangement(registry: Registry, reason: str, by: str, now_us: int, 
 
 
 def arrangement_value(registry: Registry, revision: int, declared: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The rule of a revision; `declared` for 0. Raises `NotFound` for one that no registry ever gave out."""
+    """The value of a revision; `declared` for revision 0. Raises `NotFound` for an unknown revision."""
     return registry.arrangement(arrangement_id(revision)).value if revision else declared
 
 

@@ -1,7 +1,7 @@
-"""Shares of a bandit: what each arm brought in, turned into the probability of each arm until the next look.
+"""Computes the shares of a bandit: from the reward of each arm, its probability until the next update.
 
-Rewards are weighted by the inverse of the propensity that each answer was logged with: an arm that was shown more on a
-good day is not taken for a better one. Everything is a function of the release and the rewards; nothing is drawn here.
+Rewards are weighted by the inverse of the logged propensity, so that an arm which had a larger share on a good day does
+not look better than it is. Everything is a deterministic function of the release and the rewards.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from flyball.statistics import Bandit, Sums, arm_probabilities
 Weights = dict[str, dict[str, float]]
 """{group, "" for all: {arm: weight}}."""
 _WIDE = (0.0, 1e3)
-"""The prior of a reward that may be any number."""
+"""The prior for rewards that may be any number."""
 
 
 def bandit_of(release: Release, binary: bool) -> Bandit:
-    """The rule as it was fixed at the start. `binary`: whether rewards are 0 or 1."""
+    """The bandit's rule, as fixed when the release started. `binary`: whether rewards are 0 or 1."""
     policy, explore = BANDIT_POLICIES[int(release.constants["policy"])], release.constants["floor"]
     if policy == "epsilon-greedy":
         return Bandit("epsilon_greedy", epsilon=explore, floor=0.0)
@@ -32,7 +32,7 @@ def bandit_of(release: Release, binary: bool) -> Bandit:
 
 
 def bandit_weights(release: Release, rewards: Sequence[ArmReward], binary: bool) -> Weights:
-    """The share of each arm in each group that was seen, and in all together, in whole ten-thousandths."""
+    """The share of each arm, in each group with rewards and over all groups, in integer ten-thousandths."""
     rule, names = bandit_of(release, binary), [arm.name for arm in release.arms]
     seen: dict[str, dict[str, ArmReward]] = {}
     for reward in rewards:
@@ -46,27 +46,27 @@ def bandit_weights(release: Release, rewards: Sequence[ArmReward], binary: bool)
 
 
 def with_weights(release: Release, weights: Weights) -> dict[str, Any]:
-    """The changes of a release that give its arms these weights."""
+    """The changed fields of a release with these weights."""
     of_all = weights.get("", {})
     arms = tuple(msgspec.structs.replace(arm, weight=of_all.get(arm.name, arm.weight)) for arm in release.arms)
     return {"arms": arms, "weights": {group: own for group, own in weights.items() if group}}
 
 
 def differs(release: Release, weights: Weights) -> bool:
-    """Whether these are other shares than the release has."""
+    """Whether these shares differ from those of the release."""
     changes = with_weights(release, weights)
     return (changes["arms"], changes["weights"]) != (release.arms, release.weights)
 
 
 def shown_rewards(rewards: Sequence[ArmReward], weights: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    """What was decided on, for the registry."""
+    """The rewards and shares behind a decision, for the registry."""
     return [
         {**msgspec.to_builtins(reward), "share": weights.get(reward.group, {}).get(reward.arm)} for reward in rewards
     ]
 
 
 def _sums(reward: ArmReward) -> Sums | None:
-    """As many answers as the weighted ones are worth, with their mean and spread."""
+    """The sums of the effective number of responses, with the mean and variance of the weighted rewards."""
     count = round(reward.effective)
     if count < 1:
         return None
@@ -74,7 +74,7 @@ def _sums(reward: ArmReward) -> Sums | None:
 
 
 def _slots(probabilities: Sequence[float]) -> list[int]:
-    """Whole ten-thousandths that add up, by largest remainder; the first of equal ones."""
+    """Integer ten-thousandths with the right sum, by the largest remainder method; of equal remainders the first."""
     exact = [probability * WHOLE for probability in probabilities]
     slots = [int(share) for share in exact]
     order = sorted(range(len(exact)), key=lambda index: (slots[index] - exact[index], index))

@@ -1,9 +1,9 @@
 """Decides whether to advance, hold or stop: a pure function of a release, the evidence and the time.
 
-A guardrail's harm and safety are evaluated by e-processes for the difference of two rates, a product over the steps of
-the ramp, each with its own share: steps are never pooled, and one may look as often as one likes (Howard et al. 2021).
-Harm: the rise is above the margin. Safe to go on to a share s: the rise is below margin / s, so that at most `margin`
-of all answers would be worse; the early steps of a ramp need little evidence, the last one the whole margin.
+Harm and safety of a guardrail are tested by e-processes for the difference of two rates, which are valid at every look
+(Howard et al. 2021). Steps of a ramp have different shares, so they are not pooled: their e-processes are multiplied.
+Harm: the rise is above the margin. Safe to advance to a share s: the rise is below margin / s, so that at most `margin`
+of all responses become worse. So the early steps of a ramp need little evidence, the last one the whole margin.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,12 +34,12 @@ COUNTED: dict[str, _Counter] = {
     "empty": lambda counts, constants: counts.empty,
     "slow": lambda counts, constants: counts.slower_than(constants["slow_us"]) if "slow_us" in constants else 0,
 }
-"""{guardrail: how many of the answers break it}."""
+"""{guardrail: a function that counts the responses which break it}."""
 
 
 class ReleaseDecision(msgspec.Struct, frozen=True):
     """A decision about a release: the command, the reason as text, and the evidence. `changes`: fields of the release
-    that are others afterwards."""
+    that change with it."""
 
     command: Command
     reason: str
@@ -50,7 +50,7 @@ class ReleaseDecision(msgspec.Struct, frozen=True):
 
 
 class GuardrailVerdict(msgspec.Struct, frozen=True):
-    """The evidence on one guardrail of one arm. `log_e`: against a rise of exactly the accepted amount."""
+    """The evidence on one guardrail of one arm. `log_e`: log e-value against a rise of exactly the margin."""
 
     guardrail: str
     arm: str
@@ -63,7 +63,7 @@ class GuardrailVerdict(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """For a reader."""
+        """The evidence in a sentence."""
         verdict_text = {"harm": "more than is accepted", "safe": "within what is accepted", "": "not yet decided"}[
             self.shown
         ]
@@ -74,7 +74,7 @@ class GuardrailVerdict(msgspec.Struct, frozen=True):
 
 
 def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
-    """The next transition, None when there is nothing to do yet."""
+    """The next transition, None if there is nothing to do yet."""
     if release.state in OVER or release.state == "draft":
         return None
     if release.state == "champion":
@@ -108,7 +108,7 @@ def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecisio
 
 
 def _out_of_the_shadow(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
-    """From the shadow to the first step of the canary, where that is declared; else a person says when."""
+    """The advance from the shadow to the first step of the canary, if steps are declared; else a person decides."""
     if not release.shadow_first or now_us - release.since_us < release.constants["shadow_us"]:
         return None
     if not_shown(release, evidence, 1.0):
@@ -119,7 +119,7 @@ def _out_of_the_shadow(release: Release, evidence: Evidence, now_us: int) -> Rel
 
 
 def _reweighted(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
-    """The shares that follow from what the arms brought in, once they have held for as long as declared."""
+    """The new shares of a bandit by the rewards of its arms, once the present shares have lasted for `every`."""
     if now_us - release.since_us < release.constants["step_time_us"] or not evidence.rewards:
         return None
     weights = bandit_weights(release, evidence.rewards, evidence.binary)
@@ -133,8 +133,10 @@ def _reweighted(release: Release, evidence: Evidence, now_us: int) -> ReleaseDec
 
 
 def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[GuardrailVerdict]:
-    """What is known of every guardrail of every arm, evaluated for going on to `share`; nothing where all arms share
-    every answer."""
+    """The evidence on every guardrail of every arm, evaluated for an advance to `share`.
+
+    Empty for interleaving, where all arms take part in every response.
+    """
     arms = [arm.name for arm in release.arms if arm.name != CONTROL]
     if release.acts_as == "interleave":
         return []
@@ -146,9 +148,10 @@ def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[G
 
 
 def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
-    """The evidence that is missing before the candidate may have `share` of the units; empty when nothing is.
+    """The evidence that is missing before the candidate may get `share` of the units; empty if none is.
 
-    Nothing follows the answers of a shadow: it is evaluated without success metrics, on a least number of answers.
+    The responses of a shadow have no outcomes, so it is evaluated on a minimum number of responses, without success
+    metrics.
     """
     missing = [
         f"{verdict.guardrail} of {verdict.arm}: a rise of less than {min(verdict.margin / share, 1.0):.2%}, "
@@ -185,7 +188,7 @@ def summary(release: Release, evidence: Evidence) -> dict[str, Any]:
 
 
 def _level(release: Release) -> float:
-    """The log e-value at which a guardrail speaks: alpha is divided among guardrails and arms."""
+    """The log e-value from which a guardrail counts as decided: alpha is divided among guardrails and arms."""
     return log(max(len(release.guardrails), 1) * (len(release.arms) - 1) / release.constants["alpha"])
 
 
@@ -212,7 +215,7 @@ def _verdict(
 
 
 def _compared(release: Release, evidence: Evidence, arm: str) -> list[tuple[int, AnswerCounts, AnswerCounts]]:
-    """(share, counts of the arm, those of control) by step; of a bandit, whose shares change every hour, pooled."""
+    """(share, counts of the arm, counts of control) for each step; pooled for a bandit, whose shares change often."""
     if release.kind != "bandit":
         return evidence.strata(arm, CONTROL)
     own, control = AnswerCounts(), AnswerCounts()
@@ -227,7 +230,7 @@ _Stratum = tuple[int, int, int, int, float]
 
 
 def _rise(strata: list[_Stratum]) -> float:
-    """The difference of rates, each stratum weighted by what it knows (Mantel and Haenszel 1959)."""
+    """The difference of rates, with strata weighted as by Mantel and Haenszel (1959)."""
     weights = [n * m / (n + m) if n + m else 0.0 for _, m, _, n, _ in strata]
     if not sum(weights):
         return 0.0
@@ -252,7 +255,7 @@ def _log_e(strata: list[_Stratum], margin: float, constants: Mapping[str, float]
 
 
 def _harm(release: Release, evidence: Evidence) -> str | None:
-    if release.acts_as == "interleave":  # no answer is control's alone: lists are compared with those of before
+    if release.acts_as == "interleave":  # every list mixes arms, so compare with lists before the release
         names = [name for name in release.guardrails if name != "slow"]
         broken = _worse_than_before(release, evidence, names, "since lists are drafted")
         return broken or _harmful(release, evidence)
@@ -264,8 +267,10 @@ def _harm(release: Release, evidence: Evidence) -> str | None:
 
 def _harmful(release: Release, evidence: Evidence) -> str | None:
     for metric in evidence.metrics:
-        several = release.kind == "interleave" and len(release.arms) > 2  # the others are still to be compared
-        success = {} if several or release.kind == "bandit" else release.success  # a bandit's shares follow that
+        several = release.kind == "interleave" and len(release.arms) > 2  # the other arms still need their comparison
+        success = (
+            {} if several or release.kind == "bandit" else release.success
+        )  # a bandit reacts to these by its shares
         margin = release.harmful.get(metric.name, success.get(metric.name))
         if margin is not None and not metric.missing and metric.high < -margin:
             return metric.sentence or f"{metric.name} of {metric.arm} is worse by at least {-metric.high:.4g}"
@@ -273,10 +278,9 @@ def _harmful(release: Release, evidence: Evidence) -> str | None:
 
 
 def _resumed(release: Release, evidence: Evidence) -> ReleaseDecision | None:
-    """Whether a hold ends by itself: after silence, or when the comparison is valid again; other holds need a
-    person."""
+    """The automatic end of a hold, after silence or an invalid comparison; only a person ends other holds."""
     if release.held_for == SILENCE and evidence.last_us > release.held_us:
-        return ReleaseDecision("resume", "answers come again", {})
+        return ReleaseDecision("resume", "answers are coming again", {})
     if release.held_for == BLOCKED and not evidence.blocked:
         return ReleaseDecision("resume", "the arms can be compared again", {})
     return None
@@ -299,7 +303,7 @@ def _held_for(release: Release, evidence: Evidence, now_us: int) -> tuple[str, s
     missing = not_shown(release, evidence, following)
     if not missing:
         return None
-    return PATIENCE, f"not enough was seen within {_shown_time(patience_us)}: {'; '.join(missing)}"
+    return PATIENCE, f"not enough evidence within {_shown_time(patience_us)}: {'; '.join(missing)}"
 
 
 def _shown_time(us: float) -> str:
@@ -312,7 +316,7 @@ def _metric(evidence: Evidence, name: str, arm: str) -> MetricEvidence:
 
 
 def _watch(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
-    """A champion under watch: rolled back for what it does worse than the one before did, or for what came late."""
+    """The rollback of a new champion that is worse than the previous one, or that late outcomes show to be harmful."""
     if now_us >= release.watch_until_us or not release.over:
         return None
     late = _harmful(release, evidence)
@@ -326,7 +330,7 @@ def _watch(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision
 
 
 def _worse_than_before(release: Release, evidence: Evidence, names: list[str], now: str) -> str | None:
-    """Which of these guardrails is shown to be broken against what the champion of before did, in a sentence."""
+    """A sentence on the first of these guardrails that is broken compared with the previous champion; None if none."""
     for name in names:
         margin, count, constants = release.guardrails[name], COUNTED[name], release.constants
         before, since = evidence.before, evidence.since

@@ -1,4 +1,4 @@
-"""Promote, release by hand, roll back: each one compare-and-set with its entry in the audit trail."""
+"""Promotes versions and rolls back: each is one compare-and-set, with an entry in the audit trail."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
@@ -16,7 +16,7 @@ from flyball.releases.state import ReleaseState, arrangement_id, current
 from flyball.tasks import check_hashes
 
 Opens = Callable[[Mapping[str, Any]], object]
-"""Opens the task as a version's declaration says; raises `Refused` where the application cannot any more."""
+"""Opens the task by a version's declaration; raises `Refused` if the present application cannot do that."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -43,16 +43,16 @@ def promote(
     constants: Mapping[str, float] | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> Change:
-    """Make `version_id` the champion; `artifacts` is the home's folder of artifacts.
+    """Make `version_id` the champion. `artifacts`: the home's folder of artifacts.
 
-    When a release of it is under way, that is what is promoted, on `evidence`; else a new one goes to all users at
-    once and is watched as `plan` says (default: `immediate()`), by further `constants` that are fixed now.
+    If a release of the version is under way, that release is promoted, on `evidence`. Otherwise a new release goes to
+    all users at once and is watched by `plan` (default: `immediate()`); `constants`: further constants to fix now.
 
-    `serial`: the release serial the decision was made on (default: the one now). `arrangement`: the revision to serve
-    by from now on (default: the one now). `features`: {feature: hash} as the application declares them now; `opens` as
-    in `check_opens`. Raises `NotFound`; `Refused` for a rejected version, a missing or altered artifact, for one that
-    learned from other definitions of features or cannot be opened, while a release of another version is under way,
-    or when another change came in between.
+    `serial`: the release serial on which the decision was made (default: the present one). `arrangement`: the revision
+    to serve from now on (default: the present one). `features`: {feature: hash} as declared now. `opens`: see
+    `check_opens`. Raises `NotFound`. Raises `Refused` for a rejected version, for a missing or altered artifact, for a
+    version that learned from other definitions of features or cannot be opened, while a release of another version is
+    under way, and after a concurrent change.
     """
     before = current(registry)
     version = registry.version(version_id)
@@ -105,10 +105,10 @@ def rollback(
     serial: int | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> Change:
-    """Go back to the previous champion and the arrangement it served with; called again, to the one before that.
+    """Return to the previous champion and its arrangement; each further call goes back one more.
 
-    What is under way is aborted: the champion that it was compared with is gone. Raises `Refused` when there is none,
-    for what `promote` refuses, or when another change came in between.
+    Releases under way are aborted, because the champion that they were compared with no longer serves. Raises `Refused`
+    if there is no previous champion, for what `promote` refuses, and after a concurrent change.
     """
     before = current(registry)
     if before.champion is None:
@@ -150,7 +150,7 @@ def rollback(
 
 
 Step = tuple[Release, Transition]
-"""A release after a change, and the change."""
+"""(a release after a change, the change)."""
 
 
 def _promotion(
@@ -194,7 +194,7 @@ def _watched(release: Release, before: ReleaseState, now_us: int) -> dict[str, A
 def _retreat(
     registry: Registry, before: ReleaseState, reason: str, now_us: int, evidence: Mapping[str, Any]
 ) -> list[Step]:
-    """The changes of releases that a rollback of the champion brings with it."""
+    """The changes of releases that follow from a rollback of the champion."""
     rolled_back = f"{before.champion}, with which it was compared, was rolled back"
     steps = [move(release, "abort", now_us, reason=rolled_back) for release in before.under_way]
     reigning = before.reigning
@@ -210,13 +210,13 @@ def _retreat(
 
 
 def drafted_step(release: Release) -> Step:
-    """The first change of a release: that it came to be."""
+    """The first change of a release: its creation."""
     noted = Transition(command="draft", before="draft", after="draft", step=release.step, reason=release.reason)
     return release, noted
 
 
 def releases_after(before: ReleaseState, steps: Sequence[Step]) -> tuple[Release, ...]:
-    """The releases of the state after `steps`: what is over is in the registry only."""
+    """The releases of the state after `steps`, without those that ended, which are in the registry only."""
     releases = {release.id: release for release in before.releases}
     releases |= {release.id: release for release, _ in steps}
     return tuple(release for release in releases.values() if release.state not in OVER)
@@ -232,7 +232,7 @@ def _reign(state: ReleaseState) -> str:
 
 
 def _trail_releases(state: ReleaseState) -> tuple[str, ...]:
-    """The release of each earlier champion; "" for those of before there were any."""
+    """The release of each earlier champion; "" for champions from before releases existed."""
     pairs = zip_longest(state.trail, state.trail_releases[: len(state.trail)], fillvalue="")
     return tuple(release for _, release in pairs)
 
@@ -241,8 +241,11 @@ _RESTORE = "restore it from a backup, or learn again"
 
 
 def check_servable(version: Version, artifacts: Path, features: Mapping[str, str] | None = None) -> None:
-    """Raise `Refused` with the reason when `version` may not serve: rejected, its files are not as registered, or it
-    learned from definitions of features that are not among the `features` declared now (None: not looked at)."""
+    """Raise `Refused` with the reason if `version` may not serve.
+
+    Reasons: it was rejected, its files differ from the registered ones, or it learned from definitions of features that
+    are not among the declared `features` (None: not checked).
+    """
     if version.state == "rejected":
         raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
     if not version.artifact or not version.artifact_files:
@@ -268,8 +271,11 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
 
 
 def check_opens(registry: Registry, version: Version, revision: int, opens: Opens | None) -> None:
-    """Raise `Refused` with the reason when `version` cannot be opened with arrangement `revision` as the application
-    is declared now: `opens`, such as `App.task_of`, is given its declaration and the rule (None: not looked at)."""
+    """Raise `Refused` with the reason if the present application cannot open `version` with arrangement `revision`.
+
+    `opens`: a function of the version's declaration and the arrangement's value, such as `App.task_of` (None: not
+    checked).
+    """
     if opens is None:
         return
     rule = registry.arrangement(arrangement_id(revision)).value if revision else {}
@@ -288,8 +294,10 @@ def replace_state(
     entry: AuditEntry,
     steps: Sequence[Step] = (),
 ) -> ReleaseState:
-    """Release `after` with its entry in the audit trail and the changes of releases, all or nothing; raises `Refused`
-    when another change came in between."""
+    """Replace the state by `after`, with its entry in the audit trail and the changes of releases, all or nothing.
+
+    Raises `Refused` after a concurrent change.
+    """
     states: dict[str, VersionState] = {}
     if before.champion is not None:
         states[before.champion] = "retired"

@@ -1,4 +1,4 @@
-"""The commands on a release, by people or the controller: each is one compare-and-set of all that it changes."""
+"""Commands on a release, by people or the controller. Each is one compare-and-set of everything that it changes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ from flyball.releases.state import ReleaseState, arrangement_id, current
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who changes a release, when and why, and what is examined first.
+    """Who changes a release, when and why, and what is checked first.
 
     `artifacts`, `features` and `opens` as in `promote`.
     """
@@ -51,12 +51,12 @@ def start_release(
     serial: int | None = None,
     arrangement: int | None = None,
 ) -> Change:
-    """Start a release of `versions` as planned; at once to all users where the plan is immediate or there is no
-    champion to compare with.
+    """Start a release of `versions` by `plan`.
 
-    `constants`: further numbers to fix now. `serial`, `arrangement` as in `promote`. Raises `NotFound`, and `Refused`
-    for what `promote` refuses, for the champion itself, a version that another release puts before users, or one that
-    does not fit into its layer.
+    It goes to all users at once if the plan is immediate or there is no champion to compare with. `constants`: further
+    constants to fix now. `serial`, `arrangement`: as in `promote`. Raises `NotFound`. Raises `Refused` for what
+    `promote` refuses, for the champion itself, for a version in another running release, and for a release that does
+    not fit into its layer.
     """
     before = current(registry)
     if plan.kind == "immediate" or before.champion is None:
@@ -97,9 +97,9 @@ def start_release(
 
 
 def renew_holdout(registry: Registry, actor: Actor) -> Change:
-    """Let the holdout go on from today's champion when its time is over; before that nothing changes.
+    """Renew the holdout with the present champion once its time is over; before that nothing changes.
 
-    Raises `Refused` when another change came in between.
+    Raises `Refused` after a concurrent change.
     """
     before = current(registry)
     holdout = renewed(before, actor.now_us)
@@ -125,11 +125,11 @@ def change_release(
     evidence: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> Change:
-    """Let `command` happen to a release: advance, hold, pause, resume, promote, abort, finish or rollback.
+    """Apply `command` to a release: advance, hold, pause, resume, promote, abort, finish or rollback.
 
-    `serial`: the one that the decision was made on (default: the one now). `evidence`: what it was made on. `version`:
-    the one of its arms to promote (default: that of the last). Raises `NotFound`; `Refused` for what the state machine
-    does not allow, or when another change came in between.
+    `serial`: the release serial on which the decision was made (default: the present one). `evidence`: the evidence for
+    it. `version`: which version of its arms to promote (default: that of the last arm). Raises `NotFound`. Raises
+    `Refused` for a command that the state does not allow, and after a concurrent change.
     """
     before = current(registry)
     release = find_release(registry, before, release_id)
@@ -209,8 +209,10 @@ def _promoted(
 
 
 def _advanced(before: ReleaseState, release: Release, step: int | None) -> tuple[int, dict[str, Any]]:
-    """The step that a release advances to, the next one unless it is named, and what else changes with it: what was
-    a shadow takes its units now."""
+    """(the step to advance to, by default the next one; other fields that change).
+
+    A release that advances from its shadow gets its units in the layer now.
+    """
     if release.state != "shadow":
         step = release.step + 1 if step is None else step
         if release.state == "canary" and step < len(release.steps) and release.steps[step] == WHOLE:
@@ -239,7 +241,7 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Release:
-    """The release with this id; raises `NotFound`, which lists all."""
+    """The release with this id; raises `NotFound`, which lists all ids."""
     for release in state.releases:
         if release.id == release_id:
             return release
@@ -251,7 +253,7 @@ def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Re
 
 
 def all_releases(registry: Registry) -> list[Release]:
-    """All releases in their present state, oldest first."""
+    """All releases, in their present states, oldest first."""
     return [msgspec.convert(document, Release) for document in registry.release_objects()]
 
 

@@ -15,19 +15,19 @@ from flyball.releases.shadow_counts import ShadowCounter
 from flyball.releases.state import current
 
 ReadRewards = Callable[[Release, int], tuple[Sequence[ArmReward], bool]]
-"""(release, now) -> what the arms of a bandit brought in, and whether each reward is 0 or 1."""
+"""A function (release, now) -> (rewards of the arms of a bandit, whether each reward is 0 or 1)."""
 ReadMetrics = Callable[[Release, int], tuple[Sequence[MetricEvidence], str]]
-"""Reads metrics: (release, now) -> their evidence, and the reason why no comparison is valid, "" when it is."""
+"""A function (release, now) -> (evidence of metrics, the reason why no comparison is valid or "")."""
 DAY_US = 86_400_000_000
 
 
 def no_rewards(release: Release, now_us: int) -> tuple[Sequence[ArmReward], bool]:
-    """Nothing is known: shares stay as they are."""
+    """A `ReadRewards` without rewards: shares stay as they are."""
     return (), True
 
 
 def no_metrics(release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
-    """Nothing is measured: a release that declares a success metric then never gets through by itself."""
+    """A `ReadMetrics` without metrics: a release with a success metric then never advances automatically."""
     return (), ""
 
 
@@ -39,7 +39,7 @@ def read_evidence(
     shadows: ShadowCounter | None = None,
     rewards: ReadRewards = no_rewards,
 ) -> Evidence:
-    """What is known of a release now; nothing of a shadow without `shadows`."""
+    """The evidence on a release at `now_us`; without `shadows`, none on a shadow."""
     if release.acts_as == "shadow":
         return Evidence(() if shadows is None else shadows.result(release.id).arms())
     measured, blocked = metrics(release, now_us)
@@ -60,8 +60,8 @@ def read_evidence(
 class Controller:
     """Decides about releases when `step` is called; its only state is in the stores.
 
-    `counter`, `metrics`, of shadows `shadows` and of bandits `rewards` give the evidence; `actor(now_us, reason)` says
-    in whose name and by which checks changes are made.
+    The evidence comes from `counter` and `metrics`, for shadows from `shadows`, for bandits from `rewards`.
+    `actor(now_us, reason)` returns who makes a change, and with which checks.
     """
 
     def __init__(
@@ -77,10 +77,10 @@ class Controller:
         self._shadows, self._rewards = shadows, rewards
 
     def step(self, now_us: int) -> list[Change]:
-        """The changes made. A change that conflicts with another one is left to the next step."""
+        """Make the changes that are due and return them. After a conflict, the next step tries again."""
         changes: list[Change | None] = [self._renewed_holdout(now_us)]
         for release_id in [release.id for release in current(self._registry).releases]:
-            state = current(self._registry)  # the one before may have changed it
+            state = current(self._registry)  # the previous release may have changed it
             release = next((release for release in state.releases if release.id == release_id), None)
             if (
                 release is None
@@ -102,19 +102,19 @@ class Controller:
     def _renewed_holdout(self, now_us: int) -> Change | None:
         try:
             change = renew_holdout(self._registry, self._actor(now_us, "its time is over"))
-        except Refused:  # another change came in between: the next step looks again
+        except Refused:  # a concurrent change: the next step tries again
             return None
         return change if change.changed else None
 
     def evidence(self, release: Release, now_us: int) -> Evidence:
-        """What is known of a release now."""
+        """The evidence on a release at `now_us`."""
         return read_evidence(release, now_us, self._counter, self._metrics, self._shadows, self._rewards)
 
     def _carried_out(
         self, release: Release, decision: ReleaseDecision, serial: int, evidence: Evidence, now_us: int
     ) -> Change:
         changes: dict[str, Any] = dict(decision.changes)
-        if decision.held_for:  # answers that came before the clock was set back are not taken for new ones
+        if decision.held_for:  # responses from before the clock was set back do not count as new
             changes |= {"held_for": decision.held_for, "held_us": max(evidence.last_us, now_us)}
         return change_release(
             self._registry,
@@ -128,8 +128,7 @@ class Controller:
         )
 
     def _refused(self, release: Release, decision: ReleaseDecision, error: Refused, now_us: int) -> Change | None:
-        """Hold the release for a person when its command cannot be done, such as when the version's files are
-        missing."""
+        """Hold the release for a person, because its command failed, for example for missing files of the version."""
         reason = f"{decision.command} was due ({decision.reason}) but refused: {error}"
         if release.state in ("held", "champion"):
             return None

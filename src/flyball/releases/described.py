@@ -1,4 +1,4 @@
-"""Describes a release: its plan, evidence, missing evidence, and all of its steps."""
+"""Describes a release: its plan, its evidence, what evidence is missing, and its transitions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,8 +19,11 @@ from flyball.releases.state import current
 
 
 class ReleaseDescription(msgspec.Struct, frozen=True):
-    """`next`: what would follow now; `missing`: what must still be shown before the candidate gets more users, each a
-    sentence. `shadow`: how the answers of a shadow differ, None where it never was one."""
+    """A release for a reader.
+
+    `next`: the next transition. `missing`: sentences on the evidence that is missing before the candidate gets more
+    users. `shadow`: how the responses of the shadow differ, None if the release never was a shadow.
+    """
 
     release: Release
     state: str
@@ -36,7 +39,7 @@ class ReleaseDescription(msgspec.Struct, frozen=True):
 def describe_release(
     registry: Registry, release: Release, evidence: Evidence, now_us: int, shadow: ShadowResult | None = None
 ) -> ReleaseDescription:
-    """The description of `release` by what is known of it now; `shadow`: what its answers as a shadow came to."""
+    """The description of `release` with `evidence`. `shadow`: the counts of its responses as a shadow."""
     split = release.state in UNDER_WAY
     decision = advance(release, evidence, now_us)
     following = "nothing"
@@ -69,14 +72,14 @@ def describe_now(
     metrics: ReadMetrics = no_metrics,
     rewards: ReadRewards = no_rewards,
 ) -> ReleaseDescription:
-    """The description of a release by what is counted of it, `metrics` and `rewards`; raises `NotFound`."""
+    """The description of a release from its counts, `metrics` and `rewards`; raises `NotFound`."""
     release = find_release(registry, current(registry), release_id)
     evidence = read_evidence(release, now_us, counter, metrics, shadows, rewards)
     return describe_release(registry, release, evidence, now_us, shadows.result(release_id))
 
 
 def _reward(release: Release, reward: ArmReward) -> str:
-    """What an arm of a bandit brought in, and the share it has for that."""
+    """A sentence on the reward and the share of an arm of a bandit."""
     weights = release.weights.get(reward.group) or release.shares()
     where = f" where {release.group} is {reward.group}" if reward.group else ""
     return (
@@ -90,8 +93,8 @@ def _goes_on(release: Release) -> bool:
 
 
 def next_share(release: Release) -> float:
-    """The share of units that the next step of a canary gives; 1 after the last, and for a shadow, which is evaluated
-    by the whole margins."""
+    """The share of units at the next step of a canary; 1 after the last step, and for a shadow, to which the whole
+    margins apply."""
     if release.acts_as == "shadow":
         return 1.0
     following = min(release.step + 1, len(release.steps) - 1)

@@ -9,11 +9,11 @@ from flyball.releases.exposure_counts import AnswerCounts, ArmCounts
 
 
 class MetricEvidence(msgspec.Struct, frozen=True):
-    """What is known of one metric of one arm against control; `arm - control`, so that above 0 is better.
+    """The evidence on one metric of one arm against control, signed so that above 0 is better for the arm.
 
-    `role`: "success" must be shown to be not worse than its margin, "harmful" must not be shown to be worse than it.
-    `low`, `high`: an interval that holds at every look. `missing`: what must still happen before anything may be
-    concluded, "" when nothing. `sentence`: for a reader.
+    `role`: "success" must be shown to be not worse than its margin; "harmful" aborts the release if it is shown to be
+    worse than its margin. `low`, `high`: an interval that is valid at every look. `missing`: what must happen before a
+    conclusion, else "". `sentence`: the evidence as text.
     """
 
     name: str
@@ -27,10 +27,10 @@ class MetricEvidence(msgspec.Struct, frozen=True):
 
 
 class ArmReward(msgspec.Struct, frozen=True):
-    """What the answers of one arm brought in, each weighted by the inverse of its propensity.
+    """The rewards of the responses of one arm, each weighted by the inverse of its propensity.
 
-    `group`: the value of the release's group field, "" for all. `answers`: those with a final label; `effective`: how
-    many they are worth once weighted. `mean`, `mean_square`: of the rewards.
+    `group`: the value of the release's group field, "" for all. `answers`: the number of responses with a final label;
+    `effective`: the effective sample size after weighting. `mean`, `mean_square`: of the rewards.
     """
 
     arm: str
@@ -42,11 +42,14 @@ class ArmReward(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """`arms`: the answers that took part, by share and arm; of a shadow, its own answers. `before`: those of the
-    champion that a new one is watched against, `since`: those of the new one since. `metrics`: of what followed the
-    answers. `blocked`: why no comparison can be believed, such as units that are not split as declared; "" when they
-    can. `known_us`: up to when answers are counted. `rewards`: what the arms of a bandit brought in;
-    `binary`: whether each reward is 0 or 1."""
+    """The evidence on a release.
+
+    `arms`: counts of the responses that took part, by share and arm; for a shadow, of its own responses. `before`,
+    `since`: while a new champion is watched, counts of the previous champion and of the new one. `metrics`: metrics of
+    outcomes. `blocked`: why comparisons are not valid, for example because units are not split as declared, else "".
+    `known_us`: the time up to which responses are counted. `rewards`: rewards of the arms of a bandit; `binary`:
+    whether each is 0 or 1.
+    """
 
     arms: tuple[ArmCounts, ...] = ()
     before: AnswerCounts = msgspec.field(default_factory=AnswerCounts)
@@ -59,11 +62,11 @@ class Evidence(msgspec.Struct, frozen=True):
 
     @property
     def last_us(self) -> int:
-        """When the newest answer was given that took part; 0 when there is none."""
+        """The time of the newest response that took part; 0 if there is none."""
         return max((one_arm.last_us for one_arm in self.arms), default=0)
 
     def strata(self, arm: str, control: str) -> list[tuple[int, AnswerCounts, AnswerCounts]]:
-        """(share of `arm`, its counts, control's) for each share it had; steps of a ramp are never pooled."""
+        """(share of `arm`, its counts, counts of control) for each share it had; steps of a ramp are not pooled."""
         counts = {(row.arm, row.share): row.counts for row in self.arms}
         shares = sorted(share for name, share in counts if name == arm)
         control_of = {share: next_control(counts, share, control) for share in shares}
@@ -71,7 +74,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def next_control(counts: Mapping[tuple[str, int], AnswerCounts], share: int, control: str) -> AnswerCounts:
-    """Control's counts beside an arm of this share: in a ramp it has the rest."""
+    """The counts of control while an arm had this share; in a ramp, control has the other units."""
     beside = counts.get((control, 10_000 - share))
     if beside is not None:
         return beside
@@ -80,7 +83,7 @@ def next_control(counts: Mapping[tuple[str, int], AnswerCounts], share: int, con
 
 
 def shown_counts(counts: AnswerCounts) -> dict[str, Any]:
-    """Counts for the registry and for people."""
+    """Counts as plain values, for the registry and for readers."""
     return {
         "answers": counts.answers,
         "failed": dict(counts.failed),

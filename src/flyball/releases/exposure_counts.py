@@ -1,7 +1,7 @@
-"""Counts answers by release, arm and share, and by version: a view of the stream of predictions.
+"""Counts responses by release, arm and share, and by version: a view of the stream of predictions.
 
-An answer counts for the arm and the version it was assigned to, whatever answered in the end. Counts are kept by hour;
-the offsets of the stream commit with them.
+A response counts for the arm and version to which its request was assigned, whichever version answered in the end.
+Counts are stored by hour, and committed together with the offsets of the stream.
 """
 
 from bisect import bisect_left
@@ -21,7 +21,7 @@ from flyball.releases.release import WHOLE
 HOUR_US = 3_600_000_000
 _DAY_US = 24 * HOUR_US
 SLOW_FACTOR = 1.5
-"""An answer is slow when it takes this many times what the slowest hundredth of the champion's took."""
+"""A response is slow if it takes more than this many times the 99 % quantile of the champion's latency."""
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS offsets(partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS counts(
@@ -29,12 +29,15 @@ CREATE TABLE IF NOT EXISTS counts(
     PRIMARY KEY (scope, arm, share, hour)) WITHOUT ROWID;
 """
 _VERSION = "version"
-"""The scope of what is counted by version; releases have their ids."""
+"""The scope of counts by version. The scope of counts by release is its id."""
 
 
 class AnswerCounts(msgspec.Struct, array_like=True):
-    """Answers that were assigned to one arm. `failed`: {why the version did not answer: how many}; `empty`: without
-    item, value or decision; `latency`: {bucket of `BOUNDS_US`: how many}."""
+    """Counts of the responses that were assigned to one arm.
+
+    `failed`: {reason why the version did not answer: number}. `empty`: responses without item, value or decision.
+    `latency`: {bucket of `BOUNDS_US`: number}.
+    """
 
     answers: int = 0
     failed: dict[str, int] = {}
@@ -47,7 +50,7 @@ class AnswerCounts(msgspec.Struct, array_like=True):
         self.count(prediction.failed, empty, prediction.took_us)
 
     def count(self, failed: str, empty: bool, took_us: float) -> None:
-        """Count one answer by what it came to; `failed`: why the version did not answer, "" when it did."""
+        """Count one answer. `failed`: why the version did not answer, else ""."""
         self.answers += 1
         if failed:
             self.failed[failed] = self.failed.get(failed, 0) + 1
@@ -56,7 +59,7 @@ class AnswerCounts(msgspec.Struct, array_like=True):
         self.latency[bucket] = self.latency.get(bucket, 0) + 1
 
     def add(self, other: "AnswerCounts") -> None:
-        """Count the other's answers, too."""
+        """Add the counts of `other`."""
         self.answers += other.answers
         self.empty += other.empty
         for why, count in other.failed.items():
@@ -65,7 +68,7 @@ class AnswerCounts(msgspec.Struct, array_like=True):
             self.latency[bucket] = self.latency.get(bucket, 0) + count
 
     def slower_than(self, limit_us: float) -> int:
-        """The answers whose bucket lies above that of `limit_us`."""
+        """The number of answers in buckets above that of `limit_us`."""
         limit = bisect_left(BOUNDS_US, limit_us)
         return sum(count for bucket, count in self.latency.items() if bucket > limit)
 
@@ -83,7 +86,7 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Ans
 
 
 class ArmCounts(msgspec.Struct, frozen=True):
-    """What was counted of one arm while it had one share, in ten-thousandths of the units that took part."""
+    """The counts of one arm while it had one share, in ten-thousandths of the units that took part."""
 
     arm: str
     share: int
@@ -92,7 +95,7 @@ class ArmCounts(msgspec.Struct, frozen=True):
 
 
 class ExposureCounter:
-    """Follows the stream of predictions into one SQLite file, each record once."""
+    """Counts the stream of predictions in one SQLite file, each record once."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -109,7 +112,7 @@ class ExposureCounter:
         return tuple(stored.get(partition, 0) for partition in range(partitions))
 
     def apply(self, slices: Sequence[Slice]) -> None:
-        """Count these records; what was counted already is left out."""
+        """Count these records, except those that were counted before."""
         with self._file.writing() as connection:
             stored = dict(connection.execute("SELECT partition, next FROM offsets").fetchall())
             counts, last_us = defaultdict[_Key, AnswerCounts](AnswerCounts), dict[_Key, int]()
@@ -127,7 +130,7 @@ class ExposureCounter:
                 _add(connection, key, added, last_us[key])
 
     def forget_before(self, before_us: int) -> None:
-        """Forget the hours that ended before `before_us`."""
+        """Delete the counts of hours that ended before `before_us`."""
         with self._file.writing() as connection:
             connection.execute("DELETE FROM counts WHERE hour < ?", (before_us // HOUR_US,))
 
@@ -135,11 +138,11 @@ class ExposureCounter:
         self._file.close()
 
     def by_arm(self, release: str) -> list[ArmCounts]:
-        """What the answers that took part in `release` came to, by share and arm."""
+        """Counts of the answers that took part in `release`, by share and arm."""
         return counted_by_arm(self._file, release)
 
     def of_version(self, version: str, from_us: int, until_us: int) -> AnswerCounts:
-        """What the answers that were assigned to `version` came to, in the hours that overlap `[from_us, until_us)`."""
+        """Counts of the answers that were assigned to `version`, in the hours that overlap `[from_us, until_us)`."""
         return counted_of_version(self._file, version, from_us, until_us)
 
 
@@ -186,7 +189,10 @@ def counted_of_version(file: SqliteFile, version: str, from_us: int, until_us: i
 
 
 def slow_limit_us(counter: ExposureCounter, champion: str, deadline_us: int, now_us: int) -> float:
-    """From when on an answer is slow: fixed when a release starts, from what the champion did on the day before; half
-    the deadline where there is nothing to go by."""
+    """The latency from which a response is slow, in microseconds; fixed when a release starts.
+
+    It is `SLOW_FACTOR` times the 99 % quantile of the champion's latency of the last day, or half the deadline if the
+    champion gave fewer than 100 responses.
+    """
     counts = counter.of_version(champion, now_us - _DAY_US, now_us + 1)
     return SLOW_FACTOR * counts.quantile_us(0.99) if counts.answers >= 100 else deadline_us / 2

@@ -1,4 +1,4 @@
-"""What the controller last measured of each release, for whoever shows it without computing it again."""
+"""Stores the controller's last measurements of each release, so that others can show them without computing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +20,13 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(dic
 
 
 class KnownMetrics:
-    """The last measurements of releases in one file; a `ReadMetrics`, which gives nothing before there are any."""
+    """The last measurements of releases, in one file. It is a `ReadMetrics`, without metrics until some are stored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def note(self, release: Release, now_us: int, metrics: Sequence[MetricEvidence], blocked: str) -> None:
-        """Keep what was measured of a release now, in place of what was known."""
+        """Store the measurements of a release, replacing earlier ones."""
         write_atomic(self._path, _encode({**self._read(), release.id: _Measured(now_us, tuple(metrics), blocked)}))
 
     def __call__(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
@@ -36,5 +36,5 @@ class KnownMetrics:
     def _read(self) -> dict[str, _Measured]:
         try:
             return _decode(self._path.read_bytes())
-        except (FileNotFoundError, msgspec.MsgspecError):  # nothing yet, or of another release of Flyball
+        except (FileNotFoundError, msgspec.MsgspecError):  # no file yet, or one of another release of Flyball
             return {}

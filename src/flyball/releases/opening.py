@@ -1,4 +1,4 @@
-"""A release made from the declared plan, and its place among those under way."""
+"""Makes a release from a plan, and finds its units among the releases under way."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ from flyball.releases.state import HoldoutGroup, ReleaseState
 def draft(
     state: ReleaseState, plan: ReleasePlan, versions: Sequence[str], by: str, reason: str, now_us: int
 ) -> Release:
-    """The release of `versions` by `plan`, not yet started; its number is the next one of `state`.
+    """A release of `versions` by `plan`, not started yet, with the next number of `state`.
 
-    `versions`: one for each arm beside control, see `arm_of`. Raises `Refused` when there are more or fewer arms than
-    versions.
+    `versions`: one for each arm besides control, see `arm_of`. Raises `Refused` if their number differs from that of
+    the arms.
     """
     arms = _arms(plan, versions)
     kind: ReleaseKind = msgspec.convert(plan.kind, ReleaseKind)
@@ -70,9 +70,9 @@ def _arms(plan: ReleasePlan, versions: Sequence[str]) -> tuple[ReleaseArm, ...]:
 
 
 def arm_of(name: str, answered_by: str, weight: float = 1.0) -> ReleaseArm:
-    """An arm by what a person names: "v3", "v3@a2" by an arrangement of its own, "@a2" for the champion by that.
+    """An arm from its text form: "v3"; "v3@a2", with its own arrangement; or "@a2", the champion with another one.
 
-    Raises `Refused` for another form.
+    Raises `Refused` for any other form.
 
     >>> arm_of("candidate", "v3@a2")
     ReleaseArm(name='candidate', version='v3', arrangement=2, weight=1.0)
@@ -84,7 +84,7 @@ def arm_of(name: str, answered_by: str, weight: float = 1.0) -> ReleaseArm:
 
 
 def placed(state: ReleaseState, release: Release) -> Release:
-    """The release in its layer, in the first slots that are free; raises `Refused` when it does not fit there."""
+    """The release in the first free slots of its layer; raises `Refused` if it does not fit."""
     beside = [other for other in state.under_way if other.layer == release.layer and other.kind != "shadow"]
     if release.kind == "shadow":
         return release
@@ -128,7 +128,7 @@ def holdout_for(state: ReleaseState, release: Release, now_us: int) -> HoldoutGr
 
 
 def renewed(state: ReleaseState, now_us: int) -> HoldoutGroup | None:
-    """The holdout as it should be: caught up with the champion when its time is over; unchanged before that."""
+    """The holdout: with the present champion if its time is over, else unchanged."""
     holdout = state.holdout
     if holdout is None or state.champion is None or now_us - holdout.since_us < holdout.period_us:
         return holdout

@@ -43,12 +43,12 @@ RUNNING: tuple[StateName, ...] = ("shadow", "canary", "ab", "interleave", "bandi
 """The states in which a release is under way."""
 UNDER_WAY: tuple[StateName, ...] = (*RUNNING, "held")
 OVER: tuple[StateName, ...] = ("retired", "ended", "aborted", "rolled_back")
-"""The states in which nothing follows from a release any more, but for a champion that a rollback restores."""
+"""The final states of a release, except that a rollback may restore a champion."""
 CONTROL, CANDIDATE = "control", "candidate"
 INTERLEAVED = "interleaved"
-"""The arm of answers that were drafted from all arms of a release."""
+"""The arm of responses that were drafted from all arms of a release."""
 WHOLE = 10_000
-"""Slots of a layer; shares are whole numbers of them."""
+"""The number of slots of a layer. Every share is an integer number of slots."""
 
 TRANSITIONS: dict[tuple[Command, StateName], tuple[StateName, ...]] = {
     ("start", "draft"): (*RUNNING, "champion"),
@@ -66,12 +66,12 @@ TRANSITIONS: dict[tuple[Command, StateName], tuple[StateName, ...]] = {
     ("restore", "retired"): ("champion",),
     ("rollback", "champion"): ("rolled_back",),
 }
-"""{(command, state): the states it may lead to}. Whatever is not in this table is refused."""
+"""{(command, state): the states that may follow}. A pair that is not in this table is refused."""
 
 
 class ReleaseArm(msgspec.Struct, frozen=True):
-    """One arm. `version`: what answers, "" for the champion, whichever it is. `arrangement`: the revision it answers
-    by, None for the released one. `weight`: its share beside the other arms; of a canary the steps say the shares."""
+    """One arm. `version`: the version that answers, "" for the present champion. `arrangement`: its revision, None for
+    the released one. `weight`: its share relative to other arms; in a canary, the steps determine the shares."""
 
     name: str
     version: str = ""
@@ -80,7 +80,7 @@ class ReleaseArm(msgspec.Struct, frozen=True):
 
 
 class Override(msgspec.Struct, frozen=True):
-    """The requests whose fields are as in `where`, {field: values}, get `arm` and take no part in any comparison."""
+    """Requests whose fields match `where`, {field: values}, get `arm` and are left out of comparisons."""
 
     where: dict[str, tuple[str, ...]]
     arm: str
@@ -89,17 +89,16 @@ class Override(msgspec.Struct, frozen=True):
 class Release(msgspec.Struct, frozen=True, kw_only=True):
     """One release, from its draft to its end; every change of it is a transition of `TRANSITIONS`.
 
-    `arms`: control first. `steps`: shares of the candidate in ten-thousandths, of a canary; `step`: the present one.
-    `unit`: the fields of the request whose first present value is hashed, () for the request's key. `layer`, `first`,
+    `arms`: control first. `steps`: for a canary, the candidate's shares in ten-thousandths; `step`: the present step.
+    `unit`: fields of the request, whose first present value is hashed; () for the request's key. `layer`, `first`,
     `end`: it takes the units whose slot in the layer is in `[first, end)`; releases of one layer share no unit.
-    `targets`: {field: values}: the requests that take part. `salt`: what units are hashed with to find their arm.
-    `sampled`: the share of requests that a shadow answers; `slices`: the fields of the request whose values a shadow
-    tells apart. `constants`: all numbers that decide, fixed at the start; `guardrails`: {name: margin} and `success`:
-    {metric: margin}, too. `paused`: a person held it, who alone resumes it; otherwise `held_for` says why and `held_us`
-    since when. `resumes`: the state that it goes back to. `since_us`: when the present state or step began.
-    `watch_until_us`: until when a champion may still be rolled back by what comes to be known. `over`: the champion it
-    was compared with.
-    `group`: of a bandit, the field whose values have shares of their own; `weights`: {value: {arm: share}}.
+    `targets`: {field: values}, the requests that take part. `salt`: of the hash that assigns units to arms. `sampled`:
+    the share of requests that a shadow answers; `slices`: fields of the request by which a shadow is also counted.
+    `constants`, `guardrails` ({name: margin}) and `success` ({metric: margin}): all numbers behind decisions, fixed at
+    the start. `paused`: a person held it, so only a person resumes it; else `held_for`: why it is held, and `held_us`:
+    since when. `resumes`: the state to which a resume leads. `since_us`: when the present state or step began.
+    `watch_until_us`: until when a champion may be rolled back automatically. `over`: the champion that it was compared
+    with. `group`: for a bandit, the field whose values have their own shares; `weights`: {value: {arm: share}}.
     """
 
     id: str
@@ -139,12 +138,12 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def candidate(self) -> str:
-        """The version that it is about: that of its last arm."""
+        """The version of its last arm."""
         return self.arms[-1].version
 
     @property
     def acts_as(self) -> StateName:
-        """The state whose split of units holds: held releases keep theirs."""
+        """The state that determines how units are split; a held release keeps the split from before."""
         return self.resumes if self.state == "held" and self.resumes is not None else self.state
 
     @property
@@ -154,13 +153,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def answered_by(self) -> tuple[str, ...]:
-        """What its arms beside control answer by, for a reader: "v3", "v3@a2", "@a2" for the champion by that."""
+        """The arms besides control in text form, as in `opening.arm_of`."""
         return tuple(
             arm.version if arm.arrangement is None else f"{arm.version}@a{arm.arrangement}" for arm in self.arms[1:]
         )
 
     def shares(self) -> dict[str, float]:
-        """{arm: its share of the units that take part}, adding up to 1; of an interleaved release all arms are one."""
+        """{arm: its share of the units that take part}, with sum 1; one entry for an interleaved release."""
         if self.acts_as == "canary":
             share = self.steps[self.step] / WHOLE
             return {CONTROL: 1.0 - share, self.arms[-1].name: share}
@@ -173,7 +172,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Transition(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of a release: by which command, from what to what, why and on what evidence."""
+    """One change of a release: its command, the states before and after, the reason and the evidence."""
 
     command: Command
     before: StateName
@@ -194,9 +193,9 @@ def move(
     evidence: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> tuple[Release, Transition]:
-    """The release after `command` and the transition to note; raises `Refused` for what the table does not allow.
+    """(the release after `command`, the transition). Raises `Refused` if `TRANSITIONS` does not allow it.
 
-    `to`: where the table allows more than one state. A step of a ramp is the next one and takes in more units.
+    `to`: the state after it, required if the table allows several. `step`: in a ramp, it must be the next step.
     """
     allowed = TRANSITIONS.get((command, release.state), ())
     if not allowed:
@@ -234,7 +233,7 @@ def move(
 
 
 def shown_state(release: Release) -> str:
-    """The state for a reader.
+    """The state as text.
 
     >>> arms = (ReleaseArm("control"), ReleaseArm("candidate", "v2"))
     >>> shown_state(Release(id="rel1", kind="canary", state="canary", arms=arms, salt="rel1", steps=(100, 500), step=1))

@@ -1,8 +1,8 @@
 """Routes requests to versions: a pure function of the release state and the request, compiled once for each state.
 
-A unit's slot in a layer and its arm in a release are salted hashes: the same in every process and after every restart,
-and unrelated from one salt to another. Releases of one layer take slots that do not overlap; a unit takes part in at
-most one of them, and in each layer independently of the others.
+A unit's slot in a layer and its arm in a release are salted hashes: they are the same in every process and after every
+restart, and independent for different salts. Releases of one layer take disjoint slots, so a unit takes part in at most
+one of them. Layers are independent of each other.
 """
 
 from bisect import bisect_right
@@ -19,7 +19,7 @@ from flyball.releases.state import HoldoutGroup, ReleaseState
 BUCKETS = WHOLE
 HOLDOUT, REST = "holdout", "rest"
 SPLIT: tuple[StateName, ...] = ("canary", "ab", "bandit", "switchback", "interleave")
-"""The states in which units are assigned to arms, or to a draft of all of them."""
+"""The states in which units are assigned to arms, or to a draft of all arms."""
 
 _Unit = Callable[[str, Any], bytes | None]
 _Matches = Callable[[Any], bool]
@@ -28,18 +28,18 @@ _Marks = tuple[int, ...]
 _CHAMPION: _Outcome = ("", None)
 _NOBODY = -1
 _PER_RELEASE = 1_000
-"""Marks of one layer: of its releases, numbered in order, those that the request fits; then which arm of which has it,
-release * 1,000 + arm, minus that and 2 for an override, -1 for none."""
+"""Marks of a request in one layer: the numbers of the releases whose targets it matches; then the assigned arm, encoded
+as release * 1,000 + arm, as -(release * 1,000 + arm) - 2 for an override, and as -1 for none."""
 _NO_UNIT, _IN, _OUT = 0, 1, 2
-"""Whether the request is in the holdout: the first of the marks."""
+"""The first mark: whether the request is in the holdout."""
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Which version answers ("" when none is released), by which arrangement (None: the released one), as which arm,
-    with which probability that was so, and the releases that the answer takes part in.
+    """How a request is answered.
 
-    `teams`: the arms whose lists the answer is drafted from, control first, () for one that a single version makes;
-    `version` names them all then: "v1+v2".
+    `version`: "" if none is released. `arrangement`: None for the released one. `propensity`: the probability of this
+    version for the request. `exposures`: the releases that the response takes part in. `teams`: for a drafted list, the
+    arms whose lists it is drafted from, control first; `version` then names all of them: "v1+v2".
     """
 
     version: str
@@ -51,7 +51,7 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class _Group(msgspec.Struct, frozen=True):
-    """The holdout, compiled: `size` buckets of its own."""
+    """The compiled holdout, which has `size` buckets."""
 
     hasher: Any
     unit: _Unit
@@ -63,7 +63,7 @@ class _Group(msgspec.Struct, frozen=True):
 
 
 class _Slice(msgspec.Struct, frozen=True):
-    """An arm that takes the buckets from where the one before ended up to before `end`."""
+    """An arm with the buckets from the end of the previous slice up to, but not including, `end`."""
 
     end: int
     name: str
@@ -73,8 +73,8 @@ class _Slice(msgspec.Struct, frozen=True):
 
 
 class _Split(msgspec.Struct, frozen=True):
-    """A release, compiled. `shares`: {what an arm answers by: its share of the units that take part}; `part`: the
-    share of its layer's units that do, those with a slot in `[first, end)`."""
+    """A compiled release. `shares`: {(version, arrangement) of an arm: its share of the units that take part}. `part`:
+    the share of the layer's units that take part, whose slots are in `[first, end)`."""
 
     hasher: Any
     unit: _Unit
@@ -89,10 +89,10 @@ class _Split(msgspec.Struct, frozen=True):
 
 
 class Router:
-    """The compiled state; `route` asks nobody and changes nothing that can be seen.
+    """The compiled release state. `route` is a pure function of the request.
 
-    Where a request stands in the holdout and in each layer is worked out for each request; the route that follows from
-    that is kept, since there are few.
+    The marks of a request, its position in the holdout and in each layer, are computed for each request. The route for
+    given marks is cached, because there are few combinations.
     """
 
     def __init__(self, state: ReleaseState) -> None:
@@ -110,16 +110,16 @@ class Router:
         self._forced = {
             name: Route(arm.version or self._champion, arm.name, 1.0, arrangement=arm.arrangement)
             for release in reversed(state.under_way)
-            if release.acts_as != "shadow"  # what a shadow answers is for nobody to see
+            if release.acts_as != "shadow"  # users never see responses of a shadow
             for arm in release.arms
             for name in (arm.name, f"{release.id}:{arm.name}")
         }
 
     def route(self, key: str, event: Any = None, forced: str = "") -> Route:
-        """The version for a request with this key, whose fields `event` has.
+        """The route of a request with this key and the fields of `event`.
 
-        `forced`: the arm that a tester asked for, such as "candidate" or "rel3:candidate"; one that does not exist is
-        ignored. What is forced or overridden takes part in no comparison.
+        `forced`: an arm that a tester requests, such as "candidate" or "rel3:candidate"; an unknown arm is ignored.
+        Forced and overridden requests are left out of comparisons.
         """
         if forced and forced in self._forced:
             return self._forced[forced]
@@ -132,7 +132,7 @@ class Router:
         return route
 
     def _marks(self, key: str, event: Any) -> _Marks:
-        """Where the request stands."""
+        """The marks of a request."""
         holdout, marks = self._holdout, [_NO_UNIT]
         if holdout is not None and (unit := holdout.unit(key, event)) is not None:
             marks[0] = _IN if _bucket(unit, holdout.hasher) < holdout.size else _OUT
@@ -150,7 +150,9 @@ class Router:
                 fits |= 1 << number
                 if chosen != _NOBODY:
                     continue
-                if split.part != 1.0 and slot < 0:  # the releases of a layer divide the same units
+                if (
+                    split.part != 1.0 and slot < 0
+                ):  # the slot is computed once, because all releases of a layer have the same unit
                     slot = _bucket(unit, layer_hasher)
                 if split.part == 1.0 or split.first <= slot < split.end:
                     chosen = number * _PER_RELEASE + bisect_right(split.ends, _bucket(unit, split.hasher))
@@ -158,7 +160,7 @@ class Router:
         return tuple(marks)
 
     def _route_of(self, marks: _Marks) -> Route:
-        """What follows from where a request stands."""
+        """The route for given marks."""
         layers = list(zip(self._layers, marks[1::2], marks[2::2], strict=True))
         takes = [
             [split for number, split in enumerate(splits) if fits >> number & 1] for (_, splits), fits, _ in layers
@@ -184,7 +186,7 @@ class Router:
         return Route(version, arm, propensity, tuple(exposures), arrangement, teams)
 
     def _probability(self, version: str, takes: Sequence[list[_Split]]) -> float:
-        """How likely it is that the layers lead to `version` by the released arrangement."""
+        """The probability that the layers assign `version` with the released arrangement."""
         name, propensity, reached = "" if version == self._champion else version, 1.0, version == self._champion
         for fitting in takes:
             here = bool(name) and any((name, None) in split.shares for split in fitting)
@@ -194,7 +196,7 @@ class Router:
 
 
 def route(state: ReleaseState, key: str, event: Any = None) -> Route:
-    """The version for one request; whoever routes many keeps a `Router`.
+    """The route of one request. To route many requests, use a `Router`.
 
     >>> route(ReleaseState(champion="v1"), "42")
     Route(version='v1', arm='champion', propensity=1.0, exposures=(), arrangement=None, teams=())
@@ -203,13 +205,15 @@ def route(state: ReleaseState, key: str, event: Any = None) -> Route:
 
 
 def bucket_of(key: str, salt: str) -> int:
-    """Which of the 10,000 buckets `key` falls into under `salt`; other salts give unrelated buckets."""
+    """The bucket of `key`, in `[0, 10_000)`; independent for different salts."""
     return _bucket(key.encode("utf-8", "surrogatepass"), _hasher(salt))
 
 
 def unit_of(fields: tuple[str, ...], key: str, values: Mapping[str, Any]) -> str | None:
-    """The unit of a request whose fields have these `values`: the first of `fields` that is there, None when none is;
-    its key where no field is named."""
+    """The unit of a request with these `values`: the first present value of `fields`, None if there is none.
+
+    Without `fields`, it is the request's key.
+    """
     if not fields:
         return key
     present = (values.get(field) for field in fields)
@@ -217,7 +221,7 @@ def unit_of(fields: tuple[str, ...], key: str, values: Mapping[str, Any]) -> str
 
 
 def _chosen(splits: tuple[_Split, ...], chosen: int) -> tuple[_Outcome, str, Exposure | None, tuple[ReleaseArm, ...]]:
-    """What a layer says: what to answer by, as which arm, the exposure, and the arms to draft from."""
+    """(version and arrangement, arm, exposure, arms to draft from) for the arm that a layer assigned."""
     if chosen == _NOBODY:
         return _CHAMPION, "", None, ()
     if chosen < _NOBODY:
@@ -230,13 +234,13 @@ def _chosen(splits: tuple[_Split, ...], chosen: int) -> tuple[_Outcome, str, Exp
 
 
 def _share(takes: list[_Split], outcome: _Outcome) -> float:
-    """How likely it is that one of these releases of a layer leads to `outcome`."""
+    """The probability that the releases of a layer assign `outcome`."""
     share = sum(split.part * split.shares.get(outcome, 0.0) for split in takes)
     return share + (1.0 - sum(split.part for split in takes)) if outcome == _CHAMPION else share
 
 
 def _splits_of(release: Release, champion: str) -> list[_Split]:
-    """One split of a release; where groups have shares of their own, one for each and one for all other requests."""
+    """The split of a release; if groups have their own shares, one split for each and one for other requests."""
     if not release.weights:
         return [_split_of(release, champion)]
     ungrouped = msgspec.structs.replace(release, weights={})
@@ -278,7 +282,7 @@ def _split_of(release: Release, champion: str) -> _Split:
 
 
 def _slices(release: Release, champion: str) -> list[_Slice]:
-    """In a ramp control comes first and shrinks from its end, so that whoever has the candidate keeps it."""
+    """The slices of a release. In a ramp, control shrinks from its end, so that units keep the candidate."""
     sizes = {name: round(share * BUCKETS) for name, share in release.shares().items()}
     slices, end = [], 0
     for arm in release.arms:
@@ -292,7 +296,7 @@ def _slices(release: Release, champion: str) -> list[_Slice]:
 
 
 def _drafted(release: Release, champion: str) -> list[_Slice]:
-    """Every unit gets lists drafted from all arms."""
+    """The single slice of a release in which every unit gets lists drafted from all arms."""
     teams = tuple(msgspec.structs.replace(arm, version=arm.version or champion) for arm in release.arms)
     exposure = Exposure(release.id, INTERLEAVED, 1.0)
     return [_Slice(BUCKETS, INTERLEAVED, ("+".join(arm.version for arm in teams), None), exposure, teams)]
@@ -307,7 +311,7 @@ def _group_of(holdout: HoldoutGroup, champion: str) -> _Group:
 
 
 def _reader(fields: tuple[str, ...]) -> _Unit:
-    """The unit of a request: the first field that holds something, None when none does."""
+    """A function that returns the unit of a request: the first present value of `fields`, None if there is none."""
     if not fields:
         return lambda key, event: key.encode("utf-8", "surrogatepass")
     if len(fields) == 1:
@@ -330,7 +334,7 @@ def _reader(fields: tuple[str, ...]) -> _Unit:
 
 
 def _periods(release: Release) -> _Unit:
-    """What a switchback assigns: a stretch of time, of each unit apart where the release names one."""
+    """A function that returns what a switchback assigns to an arm: a period, of each unit if the release names one."""
     period_us = int(release.constants["period_us"])
     of_unit = _reader(release.unit) if release.unit else None
 
@@ -345,7 +349,7 @@ def _periods(release: Release) -> _Unit:
 
 
 def _matcher(where: Mapping[str, tuple[str, ...]]) -> _Matches:
-    """Whether the fields are among the values."""
+    """A function that returns whether the fields of an event have one of the values in `where`."""
     allowed = [(name, frozenset(values)) for name, values in where.items()]
     if len(allowed) == 1:
         ((field, values_of_field),) = allowed
@@ -357,7 +361,7 @@ _Hasher = Any
 
 
 def _hasher(salt: str) -> _Hasher:
-    """A hash that includes the salt; copies continue from there."""
+    """A hash object that has consumed the salt; copy it to hash a unit."""
     return blake2b(digest_size=8, key=salt.encode()[:64])
 
 

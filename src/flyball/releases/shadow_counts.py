@@ -1,8 +1,8 @@
-"""Counts of a shadow's answers: sums in one SQLite file, which survive restarts.
+"""Counts the responses of a shadow: sums in one SQLite file, which survive restarts.
 
-Requests that take part are drawn for one of two arms: most are answered by the candidate, some by the champion again,
-beside the answer that it served. The second arm shows what only the later look at the state, the lower priority and the
-other process change; the arms are compared like those of a canary.
+Requests that take part are assigned at random to one of two arms. Most are answered by the candidate; some are answered
+again by the champion. The champion's second responses show the effect of the later state, the lower priority and the
+other process alone. The arms are compared like those of a canary.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,14 +26,14 @@ CREATE TABLE IF NOT EXISTS left_out(
     release TEXT, reason TEXT, requests INTEGER NOT NULL, PRIMARY KEY (release, reason)) WITHOUT ROWID;
 """
 MAX_SLICES = 50
-"""Of one release; what comes after them is in `OTHER`."""
+"""The largest number of slices of a release; further ones are counted in `OTHER`."""
 ALL, OTHER = "", "other slices"
 CONTROL_SHARE = 2_000
-"""Of the requests that take part, in ten-thousandths: those that the champion answers again."""
+"""The share of requests that the champion answers again, in ten-thousandths of those that take part."""
 
 
 class Moments(msgspec.Struct, array_like=True):
-    """Sums of numbers, which merge in any order."""
+    """Sums of numbers, which can be merged in any order."""
 
     count: int = 0
     total: float = 0.0
@@ -44,33 +44,36 @@ class Moments(msgspec.Struct, array_like=True):
         self.count, self.total, self.squares = self.count + 1, self.total + number, self.squares + number * number
 
     def add(self, other: "Moments") -> None:
-        """Add the other's numbers, too."""
+        """Add the sums of `other`."""
         self.count += other.count
         self.total += other.total
         self.squares += other.squares
 
     @property
     def mean(self) -> float:
-        """nan without any."""
+        """The mean, nan without numbers."""
         return self.total / self.count if self.count else float("nan")
 
 
 class ShadowSums(msgspec.Struct, array_like=True):
-    """What the shadow's answers of one arm came to: `answers` as in a release, `measures` by `agreement`. `newer`:
-    how many were made from a newer state than the served answer, of those that say."""
+    """Sums over the shadow's responses of one arm.
+
+    `answers`: counts as in a release. `measures`: sums of the measures of `agreement`. `newer`: how many responses were
+    made from a newer state than the served response, as far as that is known.
+    """
 
     answers: AnswerCounts = msgspec.field(default_factory=AnswerCounts)
     measures: dict[str, Moments] = {}
     newer: int = 0
 
     def note(self, measured: Mapping[str, float], newer: bool) -> None:
-        """Add what one answer that came was measured as."""
+        """Add the measures of one response."""
         self.newer += newer
         for name, value in measured.items():
             self.measures.setdefault(name, Moments()).note(value)
 
     def add(self, other: "ShadowSums") -> None:
-        """Add the other's answers, too."""
+        """Add the sums of `other`."""
         self.answers.add(other.answers)
         self.newer += other.newer
         for name, moments in other.measures.items():
@@ -78,7 +81,7 @@ class ShadowSums(msgspec.Struct, array_like=True):
 
 
 class ShadowBatch:
-    """What one step of the shadow of `release` adds."""
+    """The sums that one step of the shadow of `release` adds."""
 
     def __init__(self, release: str) -> None:
         self.release = release
@@ -87,26 +90,26 @@ class ShadowBatch:
         self.left_out: dict[str, int] = {}
 
     def of(self, arm: str, slices: Iterable[str], at_us: int) -> list[ShadowSums]:
-        """The sums that an answer at `at_us` counts in."""
+        """The sums to which a response at `at_us` adds: one for each of `slices`."""
         self.last_us[arm] = max(self.last_us.get(arm, 0), at_us)
         return [self.sums.setdefault((arm, name), ShadowSums()) for name in (ALL, *slices)]
 
     def leave_out(self, reason: str, requests: int = 1) -> None:
-        """Count requests that were not answered."""
+        """Count requests that the shadow did not answer."""
         if requests:
             self.left_out[reason] = self.left_out.get(reason, 0) + requests
 
 
 class ShadowResult(msgspec.Struct, frozen=True):
-    """All that is known of a shadow: {arm: {slice: sums}}, "" for all; {reason: requests left out}; {arm: when the
-    newest of its requests came}."""
+    """The counts of a shadow: {arm: {slice: sums}}, slice "" for all; {reason: requests left out}; {arm: time of its
+    newest request}."""
 
     sums: dict[str, dict[str, ShadowSums]] = {}
     left_out: dict[str, int] = {}
     last_us: dict[str, int] = {}
 
     def arms(self) -> tuple[ArmCounts, ...]:
-        """The arms as a decision reads them."""
+        """The counts of the arms, in the form that decisions use."""
         share = {CONTROL: CONTROL_SHARE, CANDIDATE: WHOLE - CONTROL_SHARE}
         return tuple(
             ArmCounts(arm, share[arm], slices[ALL].answers, self.last_us[arm]) for arm, slices in self.sums.items()
@@ -117,7 +120,7 @@ _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Sha
 
 
 class ShadowCounter:
-    """The sums of all shadows in one SQLite file; what a step adds is there with its offsets, or not at all."""
+    """The sums of all shadows in one SQLite file. The sums of a step and its offsets are committed together."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -128,13 +131,13 @@ class ShadowCounter:
         return SqliteFile(self._path, _SCRIPT, format=1, remedy="delete it: shadows under way begin to count again")
 
     def offsets(self, release: str) -> dict[int, int]:
-        """{partition: the next offset of the predictions to look at}, of those looked at before."""
+        """{partition: next offset to read} of the stream of predictions, for the partitions read before."""
         with self._file.reading() as connection:
             query = "SELECT partition, next FROM offsets WHERE release = ?"
             return dict(connection.execute(query, (release,)).fetchall())
 
     def add(self, batch: ShadowBatch, offsets: Offsets) -> None:
-        """Add `batch` and remember that all before `offsets` was looked at."""
+        """Add `batch`, and store `offsets` as the next ones to read."""
         release = batch.release
         with self._file.writing() as connection:
             for partition, following in enumerate(offsets):
@@ -161,7 +164,7 @@ class ShadowCounter:
                 )
 
     def result(self, release: str) -> ShadowResult:
-        """What is known of the shadow of a release; nothing where it never was one."""
+        """The counts of the shadow of a release; empty if it never was a shadow."""
         result = ShadowResult({}, {}, {})
         with self._file.reading() as connection:
             query = "SELECT arm, slice, last_us, body FROM sums WHERE release = ?"
@@ -178,7 +181,7 @@ class ShadowCounter:
 
 
 def slices_of(release: Release, fields: Mapping[str, object]) -> list[str]:
-    """The slices of a request whose fields have these values, as the release declares: such as "city=Delft".
+    """The slices of a request with these `fields`, as declared by the release; for example "city=Delft".
 
     >>> from flyball.releases.release import ReleaseArm
     >>> arms = (ReleaseArm("control"), ReleaseArm("candidate", "v2"))

@@ -1,4 +1,4 @@
-"""A shadow for a reader: how its answers differ from the served ones, with intervals that hold at every look."""
+"""Describes a shadow: how its responses differ from the served ones, with intervals that are valid at every look."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -11,13 +11,15 @@ from flyball.releases.shadow_counts import ALL, Moments, ShadowResult, ShadowSum
 from flyball.statistics import bounded_mean_interval, mean_sequence
 
 ALPHA = 0.05
-"""Of the intervals of one measure over all, and of those of one measure over all slices together."""
+"""The alpha of the interval of one measure over all responses, and of its intervals over all slices together."""
 
 
 class ShadowMeasure(msgspec.Struct, frozen=True):
-    """The mean of one measure over the candidate's answers, of one slice ("" for all). `low`, `high`: its interval,
-    None while there are too few answers. `again`: the mean of the champion's second answers, None where there are none:
-    what differs there is not the candidate's doing."""
+    """The mean of one measure over the candidate's responses in one slice ("" for all).
+
+    `low`, `high`: its interval, None if there are too few responses. `again`: the mean over the champion's second
+    responses, None without any; a difference that shows there is not caused by the candidate.
+    """
 
     measure: str
     slice: str
@@ -29,8 +31,8 @@ class ShadowMeasure(msgspec.Struct, frozen=True):
 
 
 class ShadowArm(msgspec.Struct, frozen=True):
-    """What one arm's answers came to: `failed` {why: how many}; times in milliseconds, None without answers. `newer`:
-    how many were made from a newer state than the served answers."""
+    """The responses of one arm. `failed`: {reason: number}. Times are in milliseconds, None without responses.
+    `newer`: how many were made from a newer state than the served responses."""
 
     arm: str
     answers: int
@@ -42,7 +44,7 @@ class ShadowArm(msgspec.Struct, frozen=True):
 
 
 class ShadowDescription(msgspec.Struct, frozen=True):
-    """`sampled`: the share of requests drawn; `left_out`: {reason: requests that were not answered}."""
+    """A shadow for a reader. `sampled`: the share of requests; `left_out`: {reason: requests not answered}."""
 
     sampled: float
     arms: list[ShadowArm]
@@ -51,7 +53,7 @@ class ShadowDescription(msgspec.Struct, frozen=True):
 
 
 def describe_shadow(release: Release, result: ShadowResult) -> ShadowDescription:
-    """What is known of the shadow of `release`."""
+    """The description of the shadow of `release`."""
     slices, again = result.sums.get(CANDIDATE, {}), result.sums.get(CONTROL, {})
     parts = sorted(name for name in slices if name != ALL)
     measures: list[ShadowMeasure] = []

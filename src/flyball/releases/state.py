@@ -9,10 +9,10 @@ from flyball.releases.release import UNDER_WAY, Release
 
 
 class HoldoutGroup(msgspec.Struct, frozen=True):
-    """The group that no release reaches: `share` of the units, hashed with `salt`, are answered by `version`.
+    """The group that no release reaches: `version` answers `share` of the units, chosen by a hash with `salt`.
 
-    `unit` as in `Release`. `since_us`: when `version` was the champion for everybody; after `period_us` the group
-    catches up with the champion of then, and the measurement starts again.
+    `unit`: as in `Release`. `since_us`: when `version` served all units. After `period_us` the group gets the champion
+    of that time, and the measurement starts again.
     """
 
     share: float
@@ -26,14 +26,15 @@ class HoldoutGroup(msgspec.Struct, frozen=True):
 class ReleaseState(msgspec.Struct, frozen=True):
     """The router's state.
 
-    `champion`: the version that serves, None before the first release. `previous`: the champion before it, where
-    `rollback` goes; `trail` lists all earlier ones, oldest first. `serial` rises by one with each change, so a poller
-    compares one number. `releases`: the drafts, those under way and that of the champion; `trail_releases`: beside
-    `trail`, the ids of theirs, "" for none; `numbered`: how many there ever were. `holdout`: see `HoldoutGroup`.
+    `champion`: the version that serves, None before the first release. `previous`: the champion before it, to which
+    `rollback` returns. `trail`: all earlier champions, oldest first; `trail_releases`: for each of them the id of its
+    release, "" for none. `serial`: increases by one with each change, so that a poller compares one number.
+    `releases`: the drafts, those under way and that of the champion; `numbered`: how many there ever were. `holdout`:
+    see `HoldoutGroup`.
 
-    `arrangement`: the revision that responses are made by, 0 for what the application's file says;
-    `arrangement_trail`: those before it, oldest first. `trail_arrangements`: beside `trail`, the revision that each
-    earlier champion left with, which comes back with it.
+    `arrangement`: the revision that serves, 0 for the declaration in the application's file. `arrangement_trail`: the
+    earlier revisions, oldest first. `trail_arrangements`: for each champion in `trail` its last revision, which a
+    rollback restores.
     """
 
     champion: str | None = None
@@ -51,17 +52,17 @@ class ReleaseState(msgspec.Struct, frozen=True):
 
     @property
     def under_way(self) -> tuple[Release, ...]:
-        """The releases that are neither drafts nor decided."""
+        """The releases that are neither drafts nor over."""
         return tuple(release for release in self.releases if release.state in UNDER_WAY)
 
     @property
     def reigning(self) -> Release | None:
-        """The release that made the champion what it is, None for one of before there were any."""
+        """The release that promoted the champion, None if it served before releases existed."""
         return next((release for release in self.releases if release.state == "champion"), None)
 
 
 def arrangement_id(revision: int) -> str:
-    """How a person names a revision.
+    """The text form of a revision.
 
     >>> arrangement_id(2), arrangement_id(0)
     ('a2', 'that of the file')
@@ -73,7 +74,7 @@ NOTHING = ReleaseState()
 
 
 def current(registry: Registry) -> ReleaseState:
-    """The released state now; `ReleaseState()` before the first release. About 0.2 ms, imports no SQLAlchemy."""
+    """The present release state; `ReleaseState()` before the first release. Takes 0.2 ms and imports no SQLAlchemy."""
     row = registry.released()
     if row is None:
         return NOTHING
@@ -82,26 +83,25 @@ def current(registry: Registry) -> ReleaseState:
 
 
 def versions_in_service(state: ReleaseState) -> list[str]:
-    """The versions that may answer or be compared, best first: the champion, those under way, the holdout's, the
-    previous champion."""
+    """The versions that may answer or are compared, in this order: the champion, those under way, that of the holdout,
+    the previous champion."""
     return _versions(state, state.under_way)
 
 
 def versions_to_serve(state: ReleaseState) -> list[str]:
-    """Those of `versions_in_service` whose answers may reach users: those of a shadow do not, and what answers users
-    does not load them."""
+    """The `versions_in_service` whose responses may reach users. A server does not load versions in a shadow."""
     return _versions(state, [release for release in state.under_way if release.acts_as != "shadow"])
 
 
 def arrangements_of_arms(state: ReleaseState) -> list[tuple[str, int]]:
-    """(version, revision) of the arms that answer by an arrangement of their own."""
+    """(version, revision) of the arms that have their own arrangement."""
     arms = (arm for release in state.under_way if release.acts_as != "shadow" for arm in release.arms)
     pairs = ((arm.version or state.champion or "", arm.arrangement) for arm in arms if arm.arrangement is not None)
     return list(dict.fromkeys((version, revision) for version, revision in pairs if revision is not None))
 
 
 def versions_in_shadow(state: ReleaseState) -> list[str]:
-    """The versions that shadows compare: the champion first; none while there is no shadow."""
+    """The versions that shadows compare, the champion first; empty if there is no shadow."""
     shadows = [release for release in state.under_way if release.acts_as == "shadow"]
     versions = (version for release in shadows for version in release.versions)
     return [state.champion, *dict.fromkeys(versions)] if shadows and state.champion is not None else []
@@ -114,7 +114,7 @@ def _versions(state: ReleaseState, releases: Sequence[Release]) -> list[str]:
 
 
 def role_of(state: ReleaseState, version: str) -> str:
-    """What `version` is in service for: "champion", the name of its arm, "holdout", or "previous"."""
+    """The role of `version` in service: "champion", the name of its arm, "holdout" or "previous"."""
     if version == state.champion:
         return "champion"
     arms = (arm.name for release in state.under_way for arm in release.arms if arm.version == version)
@@ -123,7 +123,7 @@ def role_of(state: ReleaseState, version: str) -> str:
 
 
 def level_of(state: ReleaseState, version: str) -> str:
-    """The level of what `version` answers: "champion", "previous", or "chosen" for another under release."""
+    """The level of responses by `version`: "champion", "previous", or "chosen" for a version under release."""
     if version == state.champion:
         return "champion"
     return "previous" if version == state.previous else "chosen"

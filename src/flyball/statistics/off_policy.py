@@ -72,7 +72,7 @@ class PolicyValue(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """For a reader."""
+        """The result in a sentence."""
         o = self.overlap
         return (
             f"the policy would earn {self.value:.4g} [{self.low:.4g}, {self.high:.4g}] a unit ({self.estimator}); "

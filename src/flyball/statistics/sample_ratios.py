@@ -33,7 +33,7 @@ class SampleRatio(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """For a reader."""
+        """The result in a sentence."""
         shares = ", ".join(
             f"{count} (declared: {expected:.0f})" for count, expected in zip(self.counts, self.expected, strict=True)
         )

@@ -184,9 +184,9 @@ def test_reviews_are_listed_and_a_verdict_becomes_a_label(bank: Bank) -> None:
     approved = next(one for one in bank.predictions if one.decision == "approve")
     assert "must be review, to be given a verdict, got 'approve'" in run("verdict", approved.id, "fraud=true", code=2)
     assert run("verdict", sent[1].id, "fraud=false")["verdict"] == "duplicate"
-    assert "found, fraud=false, got true: with --again" in run("verdict", sent[1].id, "fraud=true", code=1)
+    assert "Z, fraud=false, got true: with --again" in run("verdict", sent[1].id, "fraud=true", code=1)
     assert run("verdict", sent[1].id, "fraud=true", "--again")["verdict"] == "accepted"
-    assert "found, fraud=true, got false" in run("verdict", sent[1].id, "fraud=false", code=1)
+    assert "Z, fraud=true, got false" in run("verdict", sent[1].id, "fraud=false", code=1)
     listed = run("list", "--since", "40000d", "--all", "--limit", "2")["reviews"][1]
     assert (listed["verdict"]["fraud"], listed["verdicts"], listed["disagree"]) == (True, 2, True)
     plain = call("reviews", "list", str(FILE), "--since", "40000d", "--all", "--home", home).out
