@@ -4,38 +4,38 @@ It goes through the whole loop without one line of its own in any room: only the
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import polars as pl
 
 import flyball as fb
-from flyball.events import Offsets
 from flyball.simulation import DAY_US, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.tasks import (
-    POPULAR_LEVEL,
     About,
-    Answers,
     EvaluationPlan,
-    EvaluationSet,
     Examples,
     Holdout,
     Label,
-    MetricFamily,
+    PipelineDefaults,
     Request,
+    RequestMean,
     Response,
+    StatelessOnline,
     Stores,
+    TaskDefaults,
     TrainingData,
+    evaluation_of,
+    family_of,
 )
-from flyball.tasks.metrics import mae
 
 MINUTE_US = 60_000_000
 OrderId = Annotated[int, fb.Ref("order"), fb.integer(1)]
 
 
 class Order(fb.Event):
-    """A customer orders; this is also what is asked about."""
+    """A customer orders; this is also the request."""
 
     order: OrderId
     kitchen: Annotated[str, fb.Ref("kitchen")]
@@ -47,8 +47,6 @@ class Delivered(fb.Event):
 
 
 Delivery = fb.joined("Delivery", Order, Delivered, by="order", within="6h")
-KITCHEN = fb.Entity("kitchen")
-WITHIN_US = 6 * 3_600_000_000
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -70,9 +68,9 @@ class Linear(msgspec.Struct, frozen=True):
         return {"weights": np.array([offset, slope])}
 
 
-class Pipeline:
-    def __init__(self, weights: np.ndarray) -> None:
-        self._offset, self._slope = weights.tolist()
+class Pipeline(PipelineDefaults):
+    def __init__(self, artifact: Any) -> None:
+        self._offset, self._slope = artifact.arrays["weights"].tolist()
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
         return [Response(values=(self._offset + self._slope * request.event.km,)) for request in requests]  # type: ignore[attr-defined]
@@ -80,80 +78,36 @@ class Pipeline:
     def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
         return [[("always", self._offset), ("km", self._slope * request.event.km)]]  # type: ignore[attr-defined]
 
-    def warm(self, at_us: int) -> None: ...
-
-
-class Fallback(msgspec.Struct, frozen=True):
-    """Half an hour, which is better than nothing."""
-
-    offsets: Offsets = ()
-    ready: bool = True
-
-    def answer(self, request: Request, context: Any | None) -> tuple[str, Response]:
-        return POPULAR_LEVEL, Response(values=(30.0,))
-
-
-class Online:
-    def __init__(self, stores: Stores) -> None:
-        self._stores = stores
-
-    def contexts(self, requests: Sequence[Request]) -> tuple[list[None], Offsets]:
-        return [None] * len(requests), self._stores.state.offsets()
-
-    def open(self, candidate: Any, artifact: Any, arrangement: Mapping[str, Any]) -> Pipeline:
-        return Pipeline(artifact.arrays["weights"])
-
-    def fallback(self, best: Pipeline | None) -> Fallback:
-        return Fallback()
-
-
-class AbsoluteError(msgspec.Struct, frozen=True):
-    better: Literal["low"] = "low"
-    centered: bool = False
-
-    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Any:
-        return mae(answers.values[:, 0], evaluation.truth, evaluation.unit_of, len(evaluation.units))
-
 
 class Offline:
     def examples(
         self, past: Any, min_examples: int, seed: int, metrics: Sequence[str] = (), window_us: Any = None
     ) -> Examples | str:
-        """The last fifth of the deliveries, or those in the window, are what candidates are evaluated on."""
+        """Candidates are evaluated on the last fifth of the deliveries, or on those in the window."""
         events = past.events("delivery").sort("at")
-        cut = int(0.8 * len(events))
-        asked = events[cut:] if window_us is None else events.filter(pl.col("at").is_between(*window_us, closed="left"))
-        if len(asked) < min_examples:
+        last = events[int(0.8 * len(events)) :]
+        tested = last if window_us is None else events.filter(pl.col("at").is_between(*window_us, closed="left"))
+        if len(tested) < min_examples:
             return f"{len(events)} deliveries are too few"
-        window_us = int(asked["at"][0]), int(asked["at"][-1]) + 1
-        evaluation = EvaluationSet(
-            window_us=window_us,
-            at_us=asked["at"].to_numpy(),
-            fields=asked.select("order", "kitchen", "km").to_dicts(),
-            contexts=[None] * len(asked),
-            units=[str(order) for order in asked["order"]],
-            unit_of=np.arange(len(asked)),
-            truth=_minutes(asked),
-            pool=len(asked),
-        )
-        before = past.before(window_us[0] - 1)
+        fields = tested.select("order", "kitchen", "km").to_dicts()
+        evaluation = evaluation_of(tested["at"].to_numpy(), fields, _data(tested, 0).arrays["minutes"])
+        before = past.before(evaluation.window_us[0] - 1)
         train, full = (_data(known.events("delivery"), known.as_of_us) for known in (before, past))
-        return Examples(train, full, evaluation, Holdout(*window_us), f"{cut} deliveries, evaluated on {len(asked)}")
+        return Examples(
+            train, full, evaluation, Holdout(*evaluation.window_us), f"evaluated on {len(tested)} deliveries"
+        )
 
     def plan(self) -> EvaluationPlan:
-        families = {"mae": MetricFamily(lambda _: AbsoluteError())}
-        return EvaluationPlan(families, "mae", ("mae",), ("mae",), {"constant_baseline": Constant()})
-
-
-def _minutes(events: Any) -> np.ndarray:
-    return events["elapsed_us"].to_numpy() / MINUTE_US
+        error = RequestMean(lambda answers, evaluation: np.abs(answers.values[:, 0] - evaluation.truth), better="low")
+        return EvaluationPlan({"mae": family_of(error)}, "mae", ("mae",), ("mae",), {"constant_baseline": Constant()})
 
 
 def _data(events: Any, as_of_us: int) -> TrainingData:
-    return TrainingData({"km": events["km"].to_numpy(), "minutes": _minutes(events)}, {}, as_of_us)
+    minutes = events["elapsed_us"].to_numpy() / MINUTE_US
+    return TrainingData({"km": events["km"].to_numpy(), "minutes": minutes}, {}, as_of_us)
 
 
-class PredictMinutes(msgspec.Struct, frozen=True):
+class PredictMinutes(TaskDefaults, frozen=True):
     """The task."""
 
     @property
@@ -162,32 +116,24 @@ class PredictMinutes(msgspec.Struct, frozen=True):
             name="minutes",
             event=Delivery,
             by=("order",),
-            within_us=WITHIN_US,
+            within_us=360 * MINUTE_US,
             otherwise=None,
-            value=fb.value(Delivery, lambda d: d.elapsed_us / 60_000_000).expression,
+            value=fb.value(Delivery, lambda delivery: delivery.elapsed_us / 60_000_000).expression,
         )
         return About(
             kind="minutes",
             request=Order,
             values=("minutes",),
             labels=(label,),
-            entities=(KITCHEN,),
+            entities=(fb.Entity("kitchen"),),
             event_types=(Order, Delivered, Delivery),
         )
-
-    def bind(self, candidates: Mapping[str, Any]) -> tuple["PredictMinutes", Mapping[str, Any]]:
-        return self, candidates
-
-    def restore(
-        self, declaration: Mapping[str, Any], event_types: Sequence[Any] = (), written: Sequence[Any] = ()
-    ) -> "PredictMinutes":
-        return self
 
     def offline(self) -> Offline:
         return Offline()
 
-    def online(self, stores: Stores) -> Online:
-        return Online(stores)
+    def online(self, stores: Stores) -> StatelessOnline:
+        return StatelessOnline(stores, Pipeline, fallback_values=(30.0,))
 
 
 class City:

@@ -9,6 +9,7 @@ import msgspec
 from flyball.core import BadDeclaration
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
+from flyball.tasks.defaults import family_of
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.task import EvaluationSet, Metric, MetricFamily
 
@@ -67,7 +68,7 @@ def label_families(labels: Sequence[str]) -> tuple[dict[str, MetricFamily], tupl
         for name, measure, better in _MEASURES
         for average, over in _AVERAGES.items()
     }
-    families = {name: _family(metric) for name, metric in plain.items()}
+    families = {name: family_of(metric) for name, metric in plain.items()}
     families |= {
         f"{average}_f1": _at_threshold(f"{average}_f1", partial(LabelsMetric, partial(over, metrics.f1), "high"))
         for average, over in _AVERAGES.items()
@@ -91,7 +92,7 @@ _AVERAGES: dict[str, Measure] = {"macro": metrics.macro, "micro": metrics.micro}
 
 def _of_label(label: str, column: int) -> dict[str, MetricFamily]:
     def measured(name: str, measure: Measure, **named: Any) -> MetricFamily:
-        return _family(OneLabelMetric(name, column, measure, **named))
+        return family_of(OneLabelMetric(name, column, measure, **named))
 
     def f1(threshold: float) -> Metric:
         return OneLabelMetric(f"{label}:f1", column, metrics.f1, "high", threshold=_checked(f"{label}:f1", threshold))
@@ -104,10 +105,6 @@ def _of_label(label: str, column: int) -> dict[str, MetricFamily]:
         f"{label}:calibration": measured(f"{label}:calibration", metrics.calibration_ratio, better=1.0),
         f"{label}:f1": MetricFamily(f1, "threshold"),
     }
-
-
-def _family(metric: Metric) -> MetricFamily:
-    return MetricFamily(lambda _: metric)
 
 
 def _at_threshold(name: str, metric: Callable[..., Metric]) -> MetricFamily:

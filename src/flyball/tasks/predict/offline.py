@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from flyball.core import NOTHING, BadInput, Doubles, Ints, find_zone, format_duration, format_timestamp
 from flyball.models import TargetKind, TrainingTable, summary_of
 from flyball.policy import Decide
+from flyball.tasks.defaults import evaluation_of
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, time_columns, vocabularies_in
 from flyball.tasks.predict.declaration import DAY, TIMES, Predict
@@ -123,28 +124,25 @@ class PredictOffline:
         frame = history.frame[rows.tolist()]
         names = [name for name in task.on.__struct_fields__ if name != "at"]
         fields = frame.select(names).to_dicts()
-        units, unit_of = [str(row) for row in range(len(rows))], np.arange(len(rows), dtype=np.int64)
+        units: dict[str, Any] = {}
         if task.unit:
             days = (history.at_us[rows] // DAY_US).tolist()
             by_day = task.unit == DAY and DAY not in names
             names_of = [str(day) for day in days] if by_day else [str(field[task.unit]) for field in fields]
-            units = sorted(set(names_of))
-            number = {name: index for index, name in enumerate(units)}
-            unit_of = np.array([number[name] for name in names_of], np.int64)
+            names_of_units, unit_of = np.unique(np.array(names_of), return_inverse=True)
+            units = {"units": names_of_units.tolist(), "unit_of": unit_of.astype(np.int64)}
         times = time_columns(history.at_us[rows].tolist(), find_zone(task.zone))
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
         left_out = {
             state: count for state, count in final.states.items() if state.startswith(("censored", "open")) and count
         }
         notes = [f"{count:,} requests are {state} and left out" for state, count in left_out.items()]
-        return EvaluationSet(
-            window_us=window_us,
-            at_us=history.at_us[rows],
-            fields=fields,
-            contexts=[None] * len(rows),
-            units=units,
-            unit_of=unit_of,
-            truth=PredictTruth(final.target[chosen], final.weight[chosen], costs),
+        return evaluation_of(
+            history.at_us[rows],
+            fields,
+            PredictTruth(final.target[chosen], final.weight[chosen], costs),
+            window_us,
+            **units,
             slices={
                 **{name: [None if row[name] is None else str(row[name]) for row in fields] for name in task.slices},
                 **{name: list(times[name]) for name in TIMES if name not in task.slices},

@@ -12,6 +12,7 @@ from flyball.models import Constant, OneVsRest
 from flyball.policy import Decide, MetricGate, Quote
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
+from flyball.tasks.defaults import family_of
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
 from flyball.tasks.predict.declaration import DAY, Predict
@@ -170,7 +171,7 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
         quote_column = len(target.quantiles)
         measures["quote_cost"] = TargetMetric("quote_cost", quote_cost(task.decide, quote_column))
         measures["quote_late_share"] = TargetMetric("quote_late_share", _of_column(metrics.late_share, quote_column))
-    families = {name: _family(metric) for name, metric in measures.items()}
+    families = {name: family_of(metric) for name, metric in measures.items()}
     if isinstance(task.decide, Decide):
         families |= decision_families()
     names = tuple(families)
@@ -200,7 +201,3 @@ def _covers(task: Predict) -> MetricGate:
     compared with nobody."""
     level = task.interval.level if task.interval else 0.0
     return MetricGate("covers", "coverage", at_least=round(level - COVERAGE_SLACK, 9), refuted=True)
-
-
-def _family(metric: TargetMetric) -> MetricFamily:
-    return MetricFamily(lambda _: metric)

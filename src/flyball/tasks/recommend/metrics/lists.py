@@ -1,6 +1,5 @@
 """Metrics of lists as functions of unit weights. A request counts once, a user with all their requests."""
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from flyball.core import Doubles
 from flyball.tasks.answers import Answers
+from flyball.tasks.defaults import RequestMean
 from flyball.tasks.recommend.metrics.beyond_accuracy import (
     mean_popularity,
     novelty,
@@ -21,21 +21,9 @@ from flyball.tasks.recommend.metrics.ranking import ACCURACY
 from flyball.tasks.recommend.request import GENERAL, MODEL
 from flyball.tasks.recommend.truth import RecommendTruth
 from flyball.tasks.task import EvaluationSet
-from flyball.tasks.unit_weights import Resampled, ratio, request_mean
+from flyball.tasks.unit_weights import Resampled, ratio
 
 _COVERAGE_ROWS = 64
-
-
-class RequestMean(msgspec.Struct, frozen=True):
-    """Mean over requests of one value a request: `of(answers, evaluation)` -> (requests,)."""
-
-    of: Callable[[Answers, EvaluationSet], NDArray[Any]]
-    better: Literal["high", "low"] | float = "high"
-    centered: bool = False
-
-    def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | None:
-        values = self.of(answers, evaluation)
-        return request_mean(values, evaluation.unit_of, len(evaluation.units))
 
 
 class IpsMetric(msgspec.Struct, frozen=True):
