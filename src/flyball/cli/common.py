@@ -145,7 +145,6 @@ def open_app(
 ) -> "Runtime":
     """The application and its stores, with the system clock. Raises `Refused` where stored events cannot be read.
 
-
     `world`: the default home is that of a simulated world.
     """
     from flyball.runtime import Runtime, check_stored

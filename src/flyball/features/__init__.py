@@ -1,6 +1,5 @@
 """Features: one definition, the same values online and offline.
 
-
 Promises: the values in the online store are a function of the log before its offsets, whatever the batches and however
 often they were delivered, and equal the values computed offline from the same events, bit for bit; a read returns the
 values of its keys with the offsets they belong to; one process writes, any number read.

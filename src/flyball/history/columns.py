@@ -85,7 +85,6 @@ def raw_rows(frame: "pl.DataFrame", name: str) -> list[Row]:
 def as_declared(frame: "pl.DataFrame", lineage: Lineage, schema: int) -> "pl.DataFrame":
     """A part written with an earlier declaration as today's columns; added fields have their first default.
 
-
     Raises `Refused` for a value that today's declaration does not allow.
     """
     import polars as pl

@@ -55,7 +55,6 @@ def read_type(
 ) -> "pl.DataFrame":
     """The rows of a type in the parts that are `chosen`, `before` the offsets, ordered by time.
 
-
     Columns as declared now, see `column_types`. Raises `NotFound` for a type that is not declared.
     """
     import polars as pl

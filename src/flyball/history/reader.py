@@ -45,7 +45,6 @@ class History:
     ) -> "pl.DataFrame":
         """Events of a type with `since_us <= at < until_us` and `known_at <= as_of_us`, ordered by time.
 
-
         Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Raises `NotFound`.
         """
         import polars as pl
@@ -100,7 +99,6 @@ def learned_lag(history: History, only: str | None = None) -> Delay:
 
 def export(history: History, name: str, out: Path, kind: str = "csv", since_us: int | None = None) -> int:
     """Write the events of a type to a file; returns their number. Raises as `write_frame`, and `NotFound`.
-
 
     `csv`: the event time and the fields; `parquet`: all columns.
     """

@@ -33,7 +33,6 @@ from flyball.tasks import Examples, OfflineFeatures
 class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
     """One window `[start_us, end_us)` of `requests`. `known_us`: training used what was known at this time.
 
-
     `metrics`: {candidate: {metric: value and interval}}; `failed`: {candidate: reason}.
     """
 

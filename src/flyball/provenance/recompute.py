@@ -69,7 +69,6 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
 def answer_by(runtime: Runtime, prediction: Prediction, version: str) -> Prediction:
     """The answer of `version`, with its own arrangement, to the same request from the same state.
 
-
     Raises `NotFound` for another version, `Refused` where it cannot be computed.
     """
     changed = {

@@ -50,7 +50,6 @@ class Scorer:
     """Answers requests through `engine`, and from its fallback when `deadline_s` is near. Call all methods from the
     event loop's thread.
 
-
     `trip(version, reason)`: called once for each thread given up.
     """
 

@@ -57,7 +57,6 @@ class ReadsByEvent(Protocol):
 def feature_columns(task: HasFeatures, names: Sequence[str]) -> "Columns":
     """The columns of a version's features `names` for requests of the task.
 
-
     Raises `KeyError` for a name that the task does not declare.
     """
     return task.feature_columns(names) if isinstance(task, ReadsByEvent) else Columns(task, names)
@@ -65,7 +64,6 @@ def feature_columns(task: HasFeatures, names: Sequence[str]) -> "Columns":
 
 class Columns:
     """The columns of the features `names`, made from readings.
-
 
     Raises `KeyError` for a name that the task does not declare.
     """

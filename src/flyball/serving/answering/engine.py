@@ -40,7 +40,6 @@ class NoFallback(msgspec.Struct, frozen=True):
 class Serving(msgspec.Struct, frozen=True):
     """Everything that responses are made from; immutable, replaced as a whole.
 
-
     `pipelines`: the loaded versions; `arrangements`: {version: the revision its pipeline serves by}, 0 for the
     declared one. `contexts`: {version: how the contexts of its requests are read}, where that is
     another way than the engine's. `refused`: {version: why it is out of service}. `fallback`: what needs neither

@@ -17,7 +17,6 @@ Query = TypeVar("Query", bound=msgspec.Struct)
 class RequestReader:
     """Makes requests of one type from the fields that clients send.
 
-
     Ids may be given as text, whatever their declared type. A request type that refers to nothing has the request's own
     id as its key. `names`: the fields that a request may have. `rng` numbers the requests: different in each process.
     """

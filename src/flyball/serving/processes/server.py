@@ -49,7 +49,6 @@ def serve(
 ) -> None:
     """Run a serving process until SIGTERM or SIGINT; then finish requests in flight, write the predictions, and return.
 
-
     `channel`: from `Dispatcher.add_worker`; or `listener`, a socket to accept from. `name` tells this process apart
     in metrics and records. Ends the process with `REPLACE_ME` when versions hold its scoring threads.
     """

@@ -33,7 +33,6 @@ BASELINE = "baseline_values"
 def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) -> tuple[TableColumn, ...]:
     """The columns that candidates see: fields of the event, times, and features in order, without those `ignored`.
 
-
     Raises `BadDeclaration` for features of a key that the event does not name.
     """
     for group in features.groups:
