@@ -1,10 +1,12 @@
 """One run of learning, from the log to a released version."""
 
 import shutil
+from typing import Any
 
 import msgspec
 
 from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_timestamp, parse_duration
+from flyball.evaluation import Report
 from flyball.learning.champion import champion_of
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.evaluate import evaluate_all
@@ -103,26 +105,33 @@ def _learn(job: Job) -> LearnReport:
         evaluated = evaluate_all(job, examples, past, champion, trials, fitted)
         gates = gates_of(job, evaluated, champion)
         versions = register(job, origin, evaluated, gates, fits.results("refit", passed_all(job, gates)))
-    remove_unregistered(
-        job.runtime.registry, job.runtime.artifacts
-    )  # of refits that began before their candidate was rejected
+    # A refit may have begun before its candidate was rejected.
+    remove_unregistered(job.runtime.registry, job.runtime.artifacts)
     decision = release(job, evaluated, versions, before)
     return msgspec.structs.replace(
         report,
+        **_evaluation_fields(job, evaluated),
         window=examples.holdout,
-        units=evaluated.units,
-        requests=evaluated.requests,
-        last_request_us=evaluated.last_us,
-        metric=job.runtime.app.choose.metric,
-        decided_by=evaluated.deciding(job.runtime.app.choose.metric),
-        shown=list(evaluated.shown),
         candidates=candidate_reports(evaluated, gates, versions),
-        evaluation=msgspec.to_builtins(evaluated),
         chosen=decision.chosen,
         released=decision.released,
         reason=decision.reason,
         champion=decision.champion,
     )
+
+
+def _evaluation_fields(job: Job, evaluated: Report) -> dict[str, Any]:
+    """The fields of a run's report that come from its evaluation."""
+    metric = job.runtime.app.choose.metric
+    return {
+        "units": evaluated.units,
+        "requests": evaluated.requests,
+        "last_request_us": evaluated.last_us,
+        "metric": metric,
+        "decided_by": evaluated.deciding(metric),
+        "shown": list(evaluated.shown),
+        "evaluation": msgspec.to_builtins(evaluated),
+    }
 
 
 def _give_up(job: Job, error: BaseException) -> None:

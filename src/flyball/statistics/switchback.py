@@ -77,10 +77,11 @@ def _pair_differences(plan: SwitchbackPlan, totals: Doubles, counts: Doubles) ->
 def infer_switchback(
     plan: SwitchbackPlan, totals: ArrayLike, counts: ArrayLike, higher_is_better: bool = True
 ) -> Inference:
-    """The effect of b for all at once, from the total of the metric and the units of each period, shape (periods,).
+    """The effect of b when all units get it, from the total of the metric and the units of each period, (periods,).
 
-    p is that of the sharp null of no effect over the assignments that could have been (exact up to 12 pairs, else
-    `draws` of them and the true one). The interval holds every constant effect that is not rejected. For one look.
+    p is that of the sharp null hypothesis of no effect, over all possible assignments (exact up to 12 pairs, else over
+    `draws` of them and the actual one). The interval contains every constant effect that is not rejected. Valid for one
+    look. Raises `BadInput` for arrays of other shapes.
     """
     sums = doubles("totals", totals)
     sizes = doubles("counts", counts, 0.0)
@@ -89,32 +90,16 @@ def infer_switchback(
     differences = _pair_differences(plan, sums, sizes)
     b_first = switchback_arms(plan)[: 2 * plan.block * _pairs(plan) : 2 * plan.block]
     observed = np.where(b_first, differences, -differences)  # b minus a in each pair
-    signs = _signs(plan, len(observed))
-
-    def p_at(effect: float) -> float:
-        shifted = observed - effect
-        drawn = np.abs(signs @ shifted)
-        return float((drawn >= abs(shifted.sum()) * (1 - 1e-12)).mean())
-
-    estimate = float(observed.mean())
+    signs, estimate = _signs(plan, len(observed)), float(observed.mean())
     reach = 4 * float(np.abs(observed - estimate).max()) + 1e-12
-
-    def end(limit: float) -> float:
-        if p_at(limit) > plan.alpha:
-            return float(np.copysign(np.inf, limit - estimate))
-        inner, outer = estimate, limit
-        for _ in range(60):
-            middle = (inner + outer) / 2
-            inner, outer = (middle, outer) if p_at(middle) > plan.alpha else (inner, middle)
-        return outer
-
+    low, high = (_interval_end(observed, signs, estimate, estimate + side, plan.alpha) for side in (-reach, reach))
     return Inference(
         "switchback, randomization inference",
         "one look",
         estimate,
-        end(estimate - reach),
-        end(estimate + reach),
-        p_at(0.0),
+        low,
+        high,
+        _p_at(observed, signs, 0.0),
         plan.alpha,
         int(sizes[~switchback_arms(plan)].sum()),
         int(sizes[switchback_arms(plan)].sum()),
@@ -127,6 +112,24 @@ def infer_switchback(
             "seed": plan.seed,
         },
     )
+
+
+def _p_at(observed: Doubles, signs: Doubles, effect: float) -> float:
+    """The p-value of a constant effect, over the assignments `signs` (assignments, pairs)."""
+    shifted = observed - effect
+    drawn = np.abs(signs @ shifted)
+    return float((drawn >= abs(shifted.sum()) * (1 - 1e-12)).mean())
+
+
+def _interval_end(observed: Doubles, signs: Doubles, estimate: float, limit: float, alpha: float) -> float:
+    """The effect between `estimate` and `limit` from which on effects are rejected; infinite if `limit` is not."""
+    if _p_at(observed, signs, limit) > alpha:
+        return float(np.copysign(np.inf, limit - estimate))
+    inner, outer = estimate, limit
+    for _ in range(60):
+        middle = (inner + outer) / 2
+        inner, outer = (middle, outer) if _p_at(observed, signs, middle) > alpha else (inner, middle)
+    return outer
 
 
 def _signs(plan: SwitchbackPlan, pairs: int) -> Doubles:

@@ -91,13 +91,8 @@ class PredictOffline:
             chosen = chosen[np.sort(sampled_rows)]
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), pool)
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
-        targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}
-        notes = one_class_notes(task.target_kind, targets)
-        evaluation = msgspec.structs.replace(evaluation, notes=(*evaluation.notes, *notes))
-        leaks = leaking_columns(train, task.target_kind.kind)
-        if leaks:
-            notes = (*evaluation.notes, *(f"warning: {words}" for words in leaks))
-            evaluation = msgspec.structs.replace(evaluation, notes=notes)
+        notes = (*evaluation.notes, *_warnings(task, train, final.target[chosen]))
+        evaluation = msgspec.structs.replace(evaluation, notes=notes)
         summary = (
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
             f"{len(chosen):,} requests after {format_timestamp(start_us)}"
@@ -196,6 +191,13 @@ def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTa
         final_weight=data.arrays.get("final_weight"),
         label_delays_us=label_delays_us,
     )
+
+
+def _warnings(task: Predict, train: TrainingData, tested: Doubles) -> tuple[str, ...]:
+    """Warnings of examples of one class only, and of columns that leak the target. `tested`: targets to evaluate on."""
+    targets = {"learn from": train.arrays["target"], "evaluate on": tested}
+    leaks = leaking_columns(train, task.target_kind.kind)
+    return (*one_class_notes(task.target_kind, targets), *(f"warning: {words}" for words in leaks))
 
 
 def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[str, ...]:

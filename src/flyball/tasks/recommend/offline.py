@@ -16,7 +16,7 @@ from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.plan import evaluation_plan
 from flyball.tasks.recommend.request import BadScores
 from flyball.tasks.recommend.training_data import interactions_of, training_data
-from flyball.tasks.task import EvaluationPlan, Examples, Holdout, Trained, TrainingData
+from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
     import polars
@@ -89,11 +89,7 @@ class RecommendOffline:
                 f"{format_timestamp(window.start_us)}; "
                 "events that happened long ago must be ingested as history, not as live"
             )
-        summary = (
-            f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; evaluated "
-            f"on {len(evaluation.at_us):,} requests of {len(evaluation.units):,} users after "
-            f"{format_timestamp(window.start_us)}"
-        )
+        summary = _summary(train, evaluation, window.start_us)
         return Examples(training_data(train), training_data(full), evaluation, window, summary)
 
     def train(self, candidate: Recommender, data: TrainingData, past: Past, seed: int) -> Trained:
@@ -127,6 +123,13 @@ class RecommendOffline:
         """Whether any of the metrics is weighted by inverse propensity."""
         corrected = set(self.plan().corrected.values())
         return any(parse_metric(name).family in corrected for name in metrics)
+
+
+def _summary(train: Interactions, evaluation: EvaluationSet, start_us: int) -> str:
+    return (
+        f"{len(train.user_index):,} pairs of {len(train.users):,} users and {len(train.items):,} items; evaluated on "
+        f"{len(evaluation.at_us):,} requests of {len(evaluation.units):,} users after {format_timestamp(start_us)}"
+    )
 
 
 def _exposure(past: Past, window: Holdout) -> Any:
