@@ -107,6 +107,8 @@ async def test_reasons_add_up_to_the_value(caller: tuple[httpx.AsyncClient, Serv
     assert {"km = 2", "kitchen = b", "base"} <= {one["name"] for one in reasons}
     few = (await client.post("/v1/predict?reasons=1", json=ORDER)).json()["reasons"]
     assert few == [[max(reasons, key=lambda one: abs(one["value"]))]]
+    by_query = (await client.get("/v1/predict", params={**ORDER, "reasons": 1})).json()
+    assert by_query["reasons"] == few
     for wrong in ("0", "many", "1000"):
         assert (await client.post(f"/v1/predict?reasons={wrong}", json=ORDER)).status_code == 400
     assert (await client.post("/v1/predict?reasons=2", json=[ORDER])).status_code == 400
@@ -200,6 +202,29 @@ async def test_what_dry_must_be(caller: tuple[httpx.AsyncClient, Service]) -> No
     )
 
 
+@pytest.mark.parametrize("name", ["reasons", "dry"])
+async def test_what_one_request_may_ask_for_is_refused_for_lines(
+    caller: tuple[httpx.AsyncClient, Service], name: str
+) -> None:
+    client, _ = caller
+    headers = {"content-type": "application/x-ndjson"}
+    reply = await client.post(f"/v1/predict?{name}=3", content=json.dumps(ORDER), headers=headers)
+    assert (reply.status_code, reply.json()["detail"]) == (
+        400,
+        f"{name} must be asked for one request at a time, got 'a request a line'",
+    )
+    reply = await client.post("/v1/predict?sort=up", content=json.dumps(ORDER), headers=headers)
+    assert reply.json()["detail"] == "parameter must be one of dry, reasons, got 'sort'"
+
+
+async def test_a_request_of_an_array_that_is_none_is_named_by_its_number(
+    caller: tuple[httpx.AsyncClient, Service],
+) -> None:
+    client, _ = caller
+    reply = await client.post("/v1/predict", json=[ORDER, ORDER, {**ORDER, "km": "far"}])
+    assert (reply.status_code, reply.json()["detail"]) == (400, "request 3 of 3: km must be a number, got 'far'")
+
+
 FIELDS = "one of order, kitchen, km, note"
 
 
@@ -214,7 +239,10 @@ async def test_a_field_that_is_not_declared_is_refused_by_name_with_the_declared
     else:
         reply = await client.post("/v1/predict", json=sent if how == "body" else [ORDER, sent])
     assert reply.status_code == 400
-    assert reply.json()["detail"] == f"{'parameter' if how == 'query' else 'field'} must be {FIELDS}, got 'paint'"
+    where = "request 2 of 2: " if how == "array" else ""
+    assert (
+        reply.json()["detail"] == f"{where}{'parameter' if how == 'query' else 'field'} must be {FIELDS}, got 'paint'"
+    )
 
 
 async def test_a_line_with_such_a_field_is_set_apart(caller: tuple[httpx.AsyncClient, Service]) -> None:

@@ -42,8 +42,8 @@ LINES_AT_ONCE = 256
 LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 """Content types of a body with several requests."""
 
-DRY = "dry"
-"""The parameter of a request that is answered and of which nothing is kept."""
+REASONS, DRY = "reasons", "dry"
+"""The parameters of one request: how many reasons it wants; that it is answered, and nothing is kept of it."""
 
 Handler = Callable[[HttpRequest], Awaitable[Response]]
 Render = Callable[[Prediction], bytes]
@@ -90,14 +90,22 @@ def make_app(service: Service) -> ASGIApp:
     return _Front(service, inner, direct)
 
 
-def _reasons_asked(request: HttpRequest) -> int:
-    """The number of reasons that the request wants for each value or item, 0 for none."""
-    if "reasons" not in request.query_params:
+def _reasons_asked(request: HttpRequest, fields: Collection[str]) -> int:
+    """The number of reasons that the request wants for each value or item, 0 for none; `fields`: of the query that the
+    request's own type has."""
+    if REASONS in fields or REASONS not in request.query_params:
         return 0
-    text = required_parameter(request, "reasons")
+    text = required_parameter(request, REASONS)
     if not (text.isdecimal() and 1 <= int(text) <= MAX_REASONS):
-        raise BadInput("reasons", f"a whole number from 1 to {MAX_REASONS}", text)
+        raise BadInput(REASONS, f"a whole number from 1 to {MAX_REASONS}", text)
     return int(text)
+
+
+def _one_at_a_time(request: HttpRequest, several: str) -> None:
+    """Raise `BadInput` for what only one request may ask for."""
+    for name in (REASONS, DRY):
+        if name in request.query_params:
+            raise BadInput(name, "asked for one request at a time", several)
 
 
 def _is_dry(request: HttpRequest, fields: Collection[str]) -> bool:
@@ -208,24 +216,34 @@ class _Routes:
         """One request by query or body, or an array of them."""
         reader = self._service.requests
         if request.method != "POST":
-            fields = fields_of_query(request, reader.event_type, (DRY,))
-            question, dry = _with_arm(request, reader.read(fields, strict=False)), _is_dry(request, reader.names)
-            return await self._answered(await self._service.answer(question, dry), dry=dry)
+            fields = fields_of_query(request, reader.event_type, (REASONS, DRY))
+            return await self._answer_one(request, reader.read(fields, strict=False), reader.names)
         if content_type_of(request) in LINES_OF_REQUESTS:
             return await self._answer_lines(request)
-        body = await fields_of_body(request, ("reasons", DRY))
+        body = await fields_of_body(request, (REASONS, DRY))
         if isinstance(body, dict):
-            question, most = _with_arm(request, reader.read(body)), _reasons_asked(request)
-            dry = _is_dry(request, ())
-            prediction = await self._service.answer(question, dry)
-            reasons = await self._service.reasons(question, prediction, most) if most else None
-            return await self._answered(prediction, reasons=reasons, dry=dry)
-        for name in ("reasons", DRY):
-            if name in request.query_params:
-                raise BadInput(name, "asked for one request at a time", f"{len(body)} requests")
+            return await self._answer_one(request, reader.read(body), ())
+        return await self._answer_array(request, body)
+
+    async def _answer_one(self, request: HttpRequest, asked: Request, fields: Collection[str]) -> Response:
+        """`fields`: of the query that are the request's own."""
+        question, most = _with_arm(request, asked), _reasons_asked(request, fields)
+        dry = _is_dry(request, fields)
+        prediction = await self._service.answer(question, dry)
+        reasons = await self._service.reasons(question, prediction, most) if most else None
+        return await self._answered(prediction, reasons=reasons, dry=dry)
+
+    async def _answer_array(self, request: HttpRequest, body: Sequence[dict[str, Any]]) -> Response:
+        """All requests, or an error that names the first one that is none."""
+        _one_at_a_time(request, f"{len(body)} requests")
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
-        requests = [_with_arm(request, reader.read(fields)) for fields in body]
+        requests = []
+        for number, fields in enumerate(body, 1):
+            try:
+                requests.append(_with_arm(request, self._service.requests.read(fields)))
+            except BadInput as error:
+                raise Problem(400, f"request {number} of {len(body)}: {error}") from None
         predictions = await self._service.answer_all(requests)
         documents = [self._reply(prediction) for prediction in predictions]
         answered = [holds_any(self._service.about, prediction) for prediction in predictions]
@@ -235,7 +253,8 @@ class _Routes:
 
     async def _answer_lines(self, request: HttpRequest) -> Response:
         """One request for each line; the reply has a line for each in the same order: the answer, or the error."""
-        only(request, set())
+        only(request, {REASONS, DRY})
+        _one_at_a_time(request, "a request a line")
         lines = [line for line in (await read_body(request)).split(b"\n") if line.strip()]
         if not 1 <= len(lines) <= MAX_LINES:
             raise BadInput("requests in the body", f"from 1 to {MAX_LINES} lines", len(lines))

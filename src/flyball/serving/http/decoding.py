@@ -93,7 +93,8 @@ def only(request: HttpRequest, known: set[str]) -> None:
     """Raise `BadInput` for an unknown parameter."""
     for name in request.query_params:
         if name not in known:
-            raise BadInput("parameter", f"one of {', '.join(sorted(known)) or 'none'}", name)
+            must = f"one of {', '.join(sorted(known))}" if known else "left out: this path takes none"
+            raise BadInput("parameter", must, name)
 
 
 def required_parameter(request: HttpRequest, name: str) -> str:

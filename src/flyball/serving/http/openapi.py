@@ -66,7 +66,10 @@ def _paths(service: "Service", events: list[str]) -> Document:
 def _questions(service: "Service") -> Document:
     """Requests, one at a time or several."""
     about = service.about
-    dry = [_query("dry", {"type": "boolean"}, "nothing is kept of the request; of one request")]
+    of_one = [
+        _query("reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"),
+        _query("dry", {"type": "boolean"}, "nothing is kept of the request; of one request"),
+    ]
     answers = {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}
     requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
@@ -75,7 +78,7 @@ def _questions(service: "Service") -> Document:
                 about.kind,
                 f"Answer one request: {_first_line(about.request)}",
                 "answers",
-                [*_parameters(service, about.request), *dry],
+                [*_parameters(service, about.request), *of_one],
                 {"200": _json(_ref("Answer"))},
                 400,
                 503,
@@ -84,12 +87,7 @@ def _questions(service: "Service") -> Document:
                 f"{about.kind}_post",
                 "Answer one request, or an array of them in the same order",
                 "answers",
-                [
-                    _query(
-                        "reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"
-                    ),
-                    *dry,
-                ],
+                of_one,
                 {
                     "200": _json(answers),
                     "207": _several("each an answer, or what is wrong with the request"),
