@@ -8,6 +8,7 @@ numbers and ids aside and `...` standing for anything, and must end with exit co
 """
 
 import configparser
+import contextlib
 import json
 import linecache
 import os
@@ -30,7 +31,8 @@ _HEX = re.compile(r"(?<![\w.])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-
 _EXIT = re.compile(r"# exit code (\d+)\s*\Z")
 _NEEDS = re.compile(r"^\*\*You need:\*\* (.+)$", re.M)
 SHOP = "`shop.py`, its events and what it learned, from [the first tutorial]("
-PORT = "8082"
+PORTS = ("8082", "8083")
+"""Of the pages; a reader has free ones in their place."""
 _ASKED_TO_BE_READY = 6
 
 
@@ -65,6 +67,12 @@ def _line_agrees(shown: str, printed: str) -> bool:
     return re.fullmatch(".*".join(parts), shape(printed)) is not None
 
 
+def _free_ports(count: int) -> list[str]:
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [str(one.getsockname()[1]) for one in sockets]
+
+
 class Reader:
     """Someone who follows a page in `folder`; `close` ends what was started in the background."""
 
@@ -73,9 +81,7 @@ class Reader:
         self.environment = dict(environment or {})
         self.names: dict[str, Any] = {"__name__": "__page__"}
         self.background: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = str(free.getsockname()[1])
+        self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
 
     def follow(self, language: str, text: str, where: str) -> None:
         run: dict[str, Callable[[str, str], None]] = {
@@ -155,16 +161,18 @@ class Reader:
                 shown.append(line)
 
     def _run(self, command: str, shown: list[str], where: str) -> None:
-        command = command.replace(PORT, self.port)
+        port = self.ports[next((port for port in PORTS if f"--port {port}" in command), PORTS[0])]
+        for written, free in self.ports.items():
+            command = command.replace(written, free)
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "120"}
-        environment |= {"NO_COLOR": "1", "FLYBALL_PORT": self.port, **self.environment}
+        environment |= {"NO_COLOR": "1", "FLYBALL_PORT": self.ports[PORTS[0]], **self.environment}
         if command.endswith("&"):
             with open(self.folder / "background.log", "ab") as log:
                 words = shlex.split(command.rstrip("& "))
                 self.background.append(
                     subprocess.Popen(words, cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT)
                 )
-            self._wait_until_answering(where)
+            self._wait_until_answering(where, port)
             return
         done = subprocess.run(
             ["bash", "-o", "pipefail", "-c", command],
@@ -183,21 +191,21 @@ class Reader:
         assert done.returncode == code, happened
         assert agree(wanted, printed), happened + "\nwhere the page shows\n" + "\n".join(shown)
 
-    def _wait_until_answering(self, where: str) -> None:
+    def _wait_until_answering(self, where: str, port: str) -> None:
         deadline = time.monotonic() + 90
         while time.monotonic() < deadline:
             if self.background[-1].poll() is not None:
                 break
-            if self._ready():
+            if self._ready(port):
                 return
             time.sleep(0.05)  # polling a live process with a deadline
         raise AssertionError(f"{where}: nothing answers\n{(self.folder / 'background.log').read_text()}")
 
-    def _ready(self) -> bool:
+    def _ready(self, port: str) -> bool:
         """A reader waits for the first list before going on; each connection may meet another worker."""
         try:
             for _ in range(_ASKED_TO_BE_READY):
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=2):
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2):
                     pass
         except OSError:
             return False

@@ -122,6 +122,27 @@ def test_cancellations_that_hit_the_slow_are_weighted_away() -> None:
     assert history.examples(as_of_us).states["censored"] > 1_000
 
 
+def test_what_is_evaluated_on_is_weighted_for_the_cancelled_too() -> None:
+    """Else the bias of metrics is that of the quick ones, and the candidate is chosen that errs like them."""
+    rng = np.random.default_rng(11)
+    minutes = rng.uniform(10, 350, size=20_000)
+    cancelled = np.where(rng.random(20_000) < 0.6, rng.uniform(5, 360, size=20_000), np.nan)
+    means = {}
+    for how in ("exclude", "weight"):
+        task = elapsed_task(open_examples=how)
+        past = past_of(task, orders_of(minutes, 6_000_000, cancelled), START_US + 60 * HOUR_US)
+        examples = task.offline().examples(past, 50, 1, ())
+        assert not isinstance(examples, str)
+        truth = examples.evaluation.truth
+        means[how] = float(np.average(truth.target, weights=truth.weight))  # type: ignore[attr-defined]
+        final = examples.full.arrays.get("final_weight", examples.full.arrays["weight"])
+        within_fit = float(np.average(examples.full.arrays["target"], weights=final))
+        assert within_fit == pytest.approx(means[how], abs=8)
+    true = minutes.mean()
+    assert means["exclude"] < true - 15  # by construction
+    assert means["weight"] == pytest.approx(true, abs=8)
+
+
 def test_a_negative_counts_only_when_its_span_has_passed() -> None:
     task, never = occurs_task(), np.array([np.nan])
     at_us = START_US

@@ -133,6 +133,16 @@ def test_contributions_to_a_probability_add_up_to_its_log_odds() -> None:
     assert added == pytest.approx(np.log(probability / (1 - probability)))
 
 
+def test_a_reason_names_what_is_missing_and_what_is_unknown() -> None:
+    task, artifact, _ = version_of("binary", MODELS["linear"])
+    pipeline = online_of(task).open(MODELS["linear"], artifact, {})
+    numbers = np.full(len(pipeline._encoder.number_names), np.nan)
+    categories = np.full(len(pipeline._encoder.category_names), -1, np.int32)
+    shown = pipeline._shown(numbers, categories)
+    assert {"km missing", "shop = unknown"} <= set(shown)
+    assert "km = 2.5" in pipeline._shown(np.full_like(numbers, 2.5), categories)
+
+
 class Beyond:
     """Predicts what is no probability for the rows of shop b."""
 

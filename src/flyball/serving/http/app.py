@@ -225,9 +225,9 @@ class _Routes:
             return await self._answer_one(request, reader.read(body), ())
         return await self._answer_array(request, body)
 
-    async def _answer_one(self, request: HttpRequest, asked: Request, fields: Collection[str]) -> Response:
+    async def _answer_one(self, request: HttpRequest, sent: Request, fields: Collection[str]) -> Response:
         """`fields`: of the query that are the request's own."""
-        question, most = _with_arm(request, asked), _reasons_asked(request, fields)
+        question, most = _with_arm(request, sent), _reasons_asked(request, fields)
         dry = _is_dry(request, fields)
         prediction = await self._service.answer(question, dry)
         reasons = await self._service.reasons(question, prediction, most) if most else None

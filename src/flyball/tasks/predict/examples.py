@@ -115,7 +115,8 @@ class RequestHistory:
         """The requests whose label counts as of then; with `young`, those that are not mature too, weighted.
 
         Of several labels each counts by its own span: a request has those that are final. `all_final`: only requests
-        old enough for all of them.
+        old enough for all of them. Of a task that weights its examples the final ones alone are weighted, too, for
+        those that were censored by an event: what takes long is censored more often.
         """
         known, targets = self.known(as_of_us), self.task.targets
         mature, (impossible, propensity) = self.mature(as_of_us), self.decided
@@ -130,11 +131,14 @@ class RequestHistory:
             labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(values) & (self.weight > 0)
             final = self.mature(as_of_us, declared.within_us)
             counted = self.weight / np.maximum(propensity, SMALLEST_SHARE)
-            final_weight[labeled & final, column] = counted[labeled & final]
+            of_final = counted
+            if young or self.task.open_examples == "weight":
+                of_final = counted * self._inverse_censoring(labels, known & final, final, as_of_us, declared.within_us)
+            final_weight[labeled & final, column] = of_final[labeled & final]
             if young:
                 counted = counted * self._inverse_censoring(labels, known, final, as_of_us, declared.within_us)
             else:
-                labeled = labeled & final
+                labeled, counted = labeled & final, of_final
             target[labeled, column], weight[labeled, column] = values[labeled], counted[labeled]
             for state in (HELD, OTHERWISE, CENSORED, OPEN):
                 counts[f"{state} for {name}" if several else state] = int((known & (states == state)).sum())

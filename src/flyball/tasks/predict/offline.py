@@ -131,7 +131,11 @@ class PredictOffline:
         left_out = {
             state: count for state, count in final.states.items() if state.startswith(("censored", "open")) and count
         }
-        notes = [f"{count:,} requests are {state} and left out" for state, count in left_out.items()]
+        stand_in = "; others that took as long are weighted for them" if task.open_examples == "weight" else ""
+        notes = [
+            f"{count:,} requests are {state} and left out{stand_in if state.startswith('censored') else ''}"
+            for state, count in left_out.items()
+        ]
         return evaluation_of(
             history.at_us[rows],
             fields,

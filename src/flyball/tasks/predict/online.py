@@ -191,13 +191,15 @@ class PredictPipeline:
         return values
 
     def _shown(self, numbers: Any, categories: Any) -> list[str]:
-        """Each column with its value, such as "km = 3.2"."""
+        """Each column with its value, such as "km = 3.2", or "km missing"."""
         number = dict(zip(self._encoder.number_names, numbers.tolist(), strict=True))
         text = self._encoder.texts(categories)
         return [
-            f"{column.name} = {number[column.name]:.6g}"
-            if column.kind == "number"
-            else f"{column.name} = {text[column.name]}"
+            f"{column.name} = {text[column.name]}"
+            if column.kind == "category"
+            else f"{column.name} missing"
+            if np.isnan(number[column.name])
+            else f"{column.name} = {number[column.name]:.6g}"
             for column in self.columns
         ]
 
