@@ -142,5 +142,5 @@ def test_every_command_works_for_it(tmp_path: Path) -> None:
     assert run("versions", "list", str(FILE))
     assert run("why", str(FILE), last.id)["values"][0]["name"] == "value"
     assert run("replay", str(FILE), last.id)["identical"] is True
-    assert run("features", "audit", str(FILE))["wrong"] == 0
+    assert run("features", "audit", str(FILE), "--last", "3650d")["wrong"] == 0
     assert run("status", str(FILE))["app"] == "city"
