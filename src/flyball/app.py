@@ -156,9 +156,8 @@ class App:
         known = {*self.events, *self.profiles}
         for used in self.task.about.event_types:
             if used not in known:
-                raise BadDeclaration(
-                    f"task of App {self.name!r}", f"about declared events ({used.__name__} is not)", used
-                )
+                must = f"about events and profiles that it declares: put {used.__name__} into events="
+                raise BadDeclaration(f"task of App {self.name!r}", must, [event.__name__ for event in known])
 
     def _check_metrics(self) -> None:
         labels = {label.name for label in self.task.about.labels}
@@ -168,8 +167,9 @@ class App:
                 raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, metric.label)
             for total in metric.totals:
                 if total.event not in self.events:
-                    must = f"about declared events ({total.event.__name__} is not)"
-                    raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, total.event)
+                    must = f"about events that it declares: put {total.event.__name__} into events="
+                    got = [event.__name__ for event in self.events]
+                    raise BadDeclaration(f"metric {name!r} of App {self.name!r}", must, got)
                 read = [part.fields() for part in (total.where, total.value) if part is not None]
                 unknown = set().union(*read) - {*total.event.__struct_fields__}
                 if unknown:

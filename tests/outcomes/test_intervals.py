@@ -10,6 +10,7 @@ from tests.tasks.predict.drifting import DAY_US, drifting
 from flyball.app import App
 from flyball.core import ManualClock
 from flyball.outcomes import IntervalConsumer, IntervalState, Prediction, prediction_of, read_interval
+from flyball.policy import trace
 from flyball.provenance import replay, why
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import SimulationReport, simulate
@@ -153,6 +154,29 @@ def test_another_declaration_begins_again(drifted: Drifted, tmp_path: Path) -> N
         assert consumer.offsets("predictions", 1) == (0,)
         consumer.apply_predictions(runtime.predictions.read((0,), 100))
         assert consumer.offsets("predictions", 1) == (100,)
+        consumer.close()
+
+
+@pytest.mark.parametrize("change", ["within_us", "where", "latest", "censored_by"])
+def test_an_edited_target_begins_again(drifted: Drifted, tmp_path: Path, change: str) -> None:
+    """A state that was folded by another meaning of the label is computed again from both streams."""
+    runtime, about = drifted.runtime, drifted.runtime.app.task.about
+    assert about.interval is not None
+    (label,) = [label for label in about.labels if label.name == about.interval.label]
+    changed = {
+        "within_us": label.within_us + 1,
+        "where": trace(lambda event: event.at >= 0),
+        "latest": True,
+        "censored_by": (label.event,),
+    }
+    edited = msgspec.structs.replace(label, **{change: changed[change]})
+    before = IntervalConsumer(runtime.schema, about, about.interval, tmp_path / "intervals.db")
+    before.apply_predictions(runtime.predictions.read((0,), 100))
+    before.close()
+    for labels, begins in (((label,), 100), ((edited,), 0)):
+        now = msgspec.structs.replace(about, labels=labels)
+        consumer = IntervalConsumer(runtime.schema, now, about.interval, tmp_path / "intervals.db")
+        assert consumer.offsets("predictions", 1) == (begins,)
         consumer.close()
 
 

@@ -56,7 +56,7 @@ def test_defaults_say_what_a_reader_would_expect() -> None:
         (lambda: fb.metric.ratio(fb.metric.rate(Buy), fb.metric.count_per_unit(Buy)), "numerator of metric.ratio"),
         (lambda: fb.metric.model("rmse"), "one of absolute_error"),
         (lambda: fb.metric.model("coverage"), 'given: "high" or "low"'),
-        (lambda: app(sold=fb.metric.rate(Hide)), "about declared events"),
+        (lambda: app(sold=fb.metric.rate(Hide)), "about events that it declares: put Hide into events="),
         (lambda: app(sold=fb.metric.revenue(Buy, lambda b: b.cost)), r"made of fields of Buy, got \['cost'\]"),
         (lambda: app(liked=fb.metric.label("likes")), "of a label of the task: adopted, positive"),
         (lambda: app(sold=0.2), "metrics by name"),

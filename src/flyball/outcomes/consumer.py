@@ -260,17 +260,18 @@ def _defaults(label: Label) -> list[list[tuple[str, str]]]:
     return defaults
 
 
+def label_meaning(label: Label) -> tuple[object, ...]:
+    """Everything that the outcomes of a label depend on besides the streams; compare it by its `repr`."""
+    expressions = [None if expression is None else expression.text() for expression in (label.where, label.value)]
+    ends = [event.__name__ for event in label.censored_by]
+    names = (label.name, label.event.__name__, label.by, joining_names(label))
+    joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
+    rules = (label.at_least, label.within_us, label.otherwise, label.impossible_after)
+    further = (label.elapsed_unit_us, label.latest)
+    return (*names, *expressions, *rules, *(further if any(further) else ()), ends, joins, _defaults(label))
+
+
 def _hash_of(about: About) -> str:
     """A hash of everything, except the streams, on which the content of the file depends."""
-
-    def text(label: Label) -> tuple[object, ...]:
-        expressions = [None if expression is None else expression.text() for expression in (label.where, label.value)]
-        ends = [event.__name__ for event in label.censored_by]
-        names = (label.name, label.event.__name__, label.by, joining_names(label))
-        joins = [join.hash for event in (label.event, *label.censored_by) if (join := join_of(event)) is not None]
-        rules = (label.at_least, label.within_us, label.otherwise, label.impossible_after)
-        further = (label.elapsed_unit_us, label.latest)
-        return (*names, *expressions, *rules, *(further if any(further) else ()), ends, joins, _defaults(label))
-
-    meaning = (about.items, about.request.__name__, [text(label) for label in about.labels])
+    meaning = (about.items, about.request.__name__, [label_meaning(label) for label in about.labels])
     return sha256(repr(meaning).encode()).hexdigest()

@@ -18,6 +18,7 @@ from flyball.core import StoreUnavailable
 from flyball.events import EventLog, Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.attribution import elapsed_micro
+from flyball.outcomes.consumer import label_meaning
 from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import MICRO, KeyedEvent, LabelEvent, Reader
 from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
@@ -104,7 +105,7 @@ class IntervalConsumer:
         self._reader = Reader(schema, [self._label], about.items, about.request)
         self._joiner = Joiner(schema, list(self._reader.types), log)
         self._path = path
-        self._definition = msgspec.json.encode((interval, self._label.name, self._label.within_us))
+        self._definition = msgspec.json.encode((interval, repr(label_meaning(self._label))))
 
     @cached_property
     def _store(self) -> "_IntervalStore":

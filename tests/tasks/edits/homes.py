@@ -20,7 +20,10 @@ TASK = ARGUMENTS["task"]
 
 
 def with_app(**changes):
-    return fb.App(**{**ARGUMENTS, **changes})
+    global TASK
+    ARGUMENTS.update(changes)
+    TASK = ARGUMENTS["task"]
+    return fb.App(**ARGUMENTS)
 
 
 def with_task(**changes):
@@ -239,7 +242,15 @@ PAYMENTS = (
 PROMISES = DELIVERIES.replace("(0.1, 0.5, 0.9),", "(0.1, 0.5, 0.9),\n        decide=fb.quote(late=3.0, early=1.0),")
 _CINEMA = _arguments(CINEMA, "cinema").replace('"ease": fb.EASE(), "ials": fb.ImplicitALS(8), ', "") + TAIL
 _MODELS = 'candidates={"item_knn": fb.ItemKNN(), "popular": fb.Popular()}'
+VIEWS = (
+    _arguments(CINEMA, "cinema")
+    .replace('"ease": fb.EASE(), "ials": fb.ImplicitALS(8), ', "")
+    .replace("class Card(", "class View(fb.Event):\n    user: User\n    film: Film\n\n\nclass Card(")
+    .replace("events=[Watch, Rate]", "events=[Watch, Rate, View]")
+    .replace("weak_positive=fb.outcome(Watch", "weak_positive=fb.outcome(View")
+)
 TEXTS = {
+    "views": VIEWS + TAIL,
     "payments": PAYMENTS + TAIL,
     "deliveries": DELIVERIES + TAIL,
     "promises": PROMISES + TAIL,
@@ -283,6 +294,17 @@ def films() -> list[bytes]:
     return _lines(timed)
 
 
+def views() -> list[bytes]:
+    """The same, and a view of a film before each is watched."""
+    watched = [msgspec.json.decode(line) for line in films()]
+    looked = [
+        {"type": "view", "user": event["user"], "film": event["film"], "at": event["at"] - 1_000}
+        for event in watched
+        if event["type"] == "watch"
+    ]
+    return _lines([(event.pop("at"), event) for event in (*watched, *looked)])
+
+
 def _lines(timed: list[tuple[int, dict[str, object]]]) -> list[bytes]:
     ordered = sorted(timed, key=lambda pair: pair[0])
     return [msgspec.json.encode({**fields, "at": at_us}) for at_us, fields in ordered if at_us < NOW_US]
@@ -301,6 +323,7 @@ HISTORIES: dict[str, Callable[[], list[bytes]]] = {
     "cinema": films,
     "own": films,
     "own table": edited.lines,
+    "views": views,
 }
 REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "payments": lambda: edited.requests()[2:6],
@@ -311,6 +334,7 @@ REQUESTS: dict[str, Callable[[], list[dict[str, object]]]] = {
     "cinema": lambda: [{"user": user} for user in (1, 2, 3)],
     "own": lambda: [{"user": user} for user in (1, 2, 3)],
     "own table": lambda: edited.requests()[2:6],
+    "views": lambda: [{"user": user} for user in (1, 2, 3)],
 }
 
 

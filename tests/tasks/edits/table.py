@@ -1,5 +1,7 @@
 """What an edit of each key does: an edited file for every key, and what must come of it."""
 
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -27,11 +29,33 @@ class Edit(msgspec.Struct, frozen=True):
     @property
     def text(self) -> str:
         """The edited file."""
-        text = TEXTS[self.home]
-        for old, new in self.pairs:
-            assert old in text, old
-            text = text.replace(old, new)
+        text = replaced(TEXTS[self.home], self.pairs)
+        assert text is not None, self.pairs
         return f"{text}\n{self.code}\n" if self.code else text
+
+
+def replaced(text: str, pairs: Sequence[tuple[str, str]]) -> str | None:
+    """The text with each pair's new part for its old one; None where an old part is not in it."""
+    for old, new in pairs:
+        if old not in text:
+            return None
+        text = text.replace(old, new)
+    return text
+
+
+def together(edits: Sequence[Edit]) -> str | None:
+    """The file with all of the edits; None where one of them edits what another one replaced or took out."""
+    code = "".join(edit.code for edit in edits)
+    if any(f'with_part("{part}"' in code for part in re.findall(r"with_task\((\w+)=None", code)):
+        return None
+    text = replaced(TEXTS[edits[0].home], [pair for edit in edits for pair in edit.pairs])
+    if text is None:
+        return None
+    gone = set(re.findall(r"class (\w+)\(", TEXTS[edits[0].home])) - set(re.findall(r"class (\w+)\(", text))
+    if gone & set(re.findall(r"\w+", code)):
+        return None
+    once = text.replace("    return fb.App(**ARGUMENTS)\n", "    return None\n")  # what lies between may not fit
+    return "\n".join([once, *(edit.code for edit in edits), "app = fb.App(**ARGUMENTS)\n"])
 
 
 def _feature(key: str, now: str, of: str = PAID, outcome: Outcome = "refused", says: str = "") -> Edit:
@@ -43,6 +67,74 @@ APP = [
     Edit("App.name", "refused", 'app = with_app(name="other")', says="must be of other"),
     Edit(
         "App.events", "same", "class New(fb.Event):\n    card: Card\napp = with_app(events=[*ARGUMENTS['events'], New])"
+    ),
+    Edit(
+        "App.events",
+        "same",
+        "app = with_app(events=[event for event in ARGUMENTS['events'] if event is not Rechecked])",
+        case="one less that the log holds no record of",
+    ),
+    Edit(
+        "App.events",
+        "same",
+        "app = with_app(events=[Parcel, Arrived])",
+        home="deliveries",
+        case="one less that the log holds records of",
+    ),
+    Edit(
+        "App.events",
+        "refused",
+        "app = with_app(events=[event for event in ARGUMENTS['events'] if event is not Chargeback])",
+        says="Chargeback",
+        case="one less that the task reads",
+    ),
+    Edit(
+        "App.events",
+        "refused",
+        "app = with_app(events=[event for event in ARGUMENTS['events'] if event is not View])",
+        says="View",
+        home="views",
+        case="one less that the task reads",
+    ),
+    Edit(
+        "App.events",
+        "same",
+        pairs=(
+            ("class Lost(fb.Event):\n", 'class Missing(fb.Event):\n    former_names = ("Lost",)\n'),
+            ("Arrived, Lost]", "Arrived, Missing]"),
+        ),
+        home="deliveries",
+        case="one renamed, with `former_names`",
+    ),
+    Edit(
+        "App.events",
+        "same",
+        pairs=(("class Lost(fb.Event):\n", "class Missing(fb.Event):\n"), ("Arrived, Lost]", "Arrived, Missing]")),
+        home="deliveries",
+        case="one renamed, without `former_names`",
+    ),
+    Edit(
+        "App.events",
+        "same",
+        pairs=(
+            ("class Arrived(fb.Event):\n", 'class Brought(fb.Event):\n    former_names = ("Arrived",)\n'),
+            ("Arrived, Lost]", "Brought, Lost]"),
+            ("elapsed(Arrived", "elapsed(Brought"),
+        ),
+        home="deliveries",
+        case="one renamed, with `former_names`",
+    ),
+    Edit(
+        "App.events",
+        "at once",
+        pairs=(
+            ("class Arrived(fb.Event):\n", "class Brought(fb.Event):\n"),
+            ("Arrived, Lost]", "Brought, Lost]"),
+            ("elapsed(Arrived", "elapsed(Brought"),
+        ),
+        says="target.event Arrived, now Brought",
+        home="deliveries",
+        case="one renamed that the task reads, without `former_names`, as another `event` of the target is",
     ),
     Edit("App.task", "next version", "app = with_task(weight=lambda p: p.amount)", says="weight"),
     Edit("App.candidates", "same", 'app = with_app(candidates={"linear": fb.Linear(l2=3.0), "usual": fb.Constant()})'),
@@ -174,10 +266,34 @@ TARGET = [
         says="target.within",
     ),
     Edit(
+        "Target.within_us",
+        "at once",
+        'app = with_part("target", within_us=9 * 3_600_000_000)',
+        says="target.within 6h, now 9h",
+        home="deliveries",
+        case="where outcomes move an interval: it is computed again from the outcomes as they are declared now",
+    ),
+    Edit(
+        "Target.event",
+        "at once",
+        'app = with_part("target", event=Lost)',
+        says="target.event Arrived, now Lost",
+        home="deliveries",
+        case="where outcomes move an interval: it is computed again from the outcomes as they are declared now",
+    ),
+    Edit(
         "Target.censored_by",
         "next version",
         'app = with_part("target", censored_by=(Refund,))',
         says="target.censored_by",
+    ),
+    Edit(
+        "Target.censored_by",
+        "at once",
+        'app = with_part("target", censored_by=(Lost,))',
+        says="target.censored_by nothing, now Lost",
+        home="deliveries",
+        case="where outcomes move an interval: it is computed again from the outcomes as they are declared now",
     ),
     Edit(
         "Target.unit_us",
@@ -279,6 +395,13 @@ RECOMMEND = [
         "app = with_task(negative=fb.outcome(Rate, where=lambda r: r.stars <= 1))",
         says="negative",
         home="cinema",
+    ),
+    Edit(
+        "Recommend.weak_positive",
+        "next version",
+        "app = with_task(weak_positive=None)",
+        says="weak_positive View (within 1d), now nothing",
+        home="views",
     ),
     Edit("Recommend.rating", "next version", "app = with_task(rating=None)", says="rating", home="cinema"),
     Edit("Recommend.k", "at once", "app = with_task(k=5)", home="cinema"),
