@@ -306,8 +306,8 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
     app.spec = spec if ":" in spec or spec in BUILT_IN else str(source)
     app.source = source
     app.own_models = own_models_in(vars(module).values())
-    for model in app.model_classes:
-        own_code(model)  # read now: the file may be edited while this process runs
+    for code in (type(app.task), *app.model_classes):
+        own_code(code)  # read now: the file may be edited while this process runs
     return app
 
 

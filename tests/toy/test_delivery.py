@@ -17,7 +17,7 @@ from flyball.operations import catch_up
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_of, prediction_record
 from flyball.provenance import audit, replay, why
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import Service
+from flyball.serving import Service, outages
 from flyball.simulation import DAY_US, Timeline, WorldRequest, ingest_pieces, new_plan, open_world, seed_home, simulate
 from flyball.tasks import request_of
 from flyball.testing.world_contract import WORLD_CHECKS
@@ -123,6 +123,24 @@ def test_replay_gives_the_same_bits(served: Served) -> None:
     for prediction in served.predictions[:10]:
         again = replay(served.runtime, prediction.id)
         assert (again.identical, again.replayable, again.differences) == (True, True, [])
+
+
+def test_an_edit_of_its_pipeline_is_refused_and_one_of_a_docstring_is_not(served: Served, tmp_path: Path) -> None:
+    settings, text = served.runtime.settings, FILE.read_text()
+
+    def reopened(name: str, old: str, new: str) -> Runtime:
+        assert old in text
+        (tmp_path / name).write_text(text.replace(old, new))
+        return Runtime(load_app(str(tmp_path / name)), settings, served.clock)
+
+    assert outages(reopened("edited_words.py", '"""The mean of all."""', '"""The mean."""')) == []
+    edited = reopened("edited_pipeline.py", "self._offset + self._slope *", "self._offset - self._slope *")
+    for declared_only in (True, False):
+        lost = outages(edited, declared_only)
+        assert "code of task" in lost[0].reason, lost
+    again = replay(edited, served.predictions[0].id)
+    assert not again.replayable
+    assert "must be as it was when the version was learned" in again.text()
 
 
 def test_the_audit_has_nothing_to_say_of_features_that_nobody_read(served: Served) -> None:

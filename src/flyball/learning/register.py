@@ -14,7 +14,7 @@ from flyball.learning.gates import rejection
 from flyball.learning.job import Job
 from flyball.learning.lineage import code_state, dependencies_hash
 from flyball.learning.report import CandidateReport, failure_text
-from flyball.models import code_of, kind_of, params_of
+from flyball.models import code_of, code_of_task, kind_of, params_of
 from flyball.registry import Version, add_versions
 
 GatesByName = Mapping[str, list[GateResult]]
@@ -56,7 +56,7 @@ def register(
             gates=[msgspec.to_builtins(gate) for gate in gates[name]],
             declaration=app.task.about.declaration,
             features=feature_hashes_of(app.task, app.candidates[name]),
-            code=_code(app.candidates[name], refitted.get(name)),
+            code=_code(app.task, app.candidates[name], refitted.get(name)),
             **_outcome(job, name, gates[name], refitted.get(name)),
             **origin,
         )
@@ -113,9 +113,9 @@ def _metrics_and_cost(evaluated: Evaluated) -> dict[str, Any]:
     return metrics_of_evaluated(evaluated) | costs
 
 
-def _code(candidate: Any, fitted: Fitted | Exception | None) -> dict[str, dict[str, str]]:
+def _code(task: Any, candidate: Any, fitted: Fitted | Exception | None) -> dict[str, dict[str, str]]:
     """The stamps of the user's own code; a candidate that was rejected answers nothing and needs none."""
-    return code_of(candidate) if isinstance(fitted, Fitted) else {}
+    return {**code_of_task(task), **code_of(candidate)} if isinstance(fitted, Fitted) else {}
 
 
 def _outcome(job: Job, name: str, gates: list[GateResult], fitted: Fitted | Exception | None) -> dict[str, Any]:

@@ -57,7 +57,15 @@ from flyball.models.data import (
     share_of_users,
     take,
 )
-from flyball.models.own_code import check_code, code_of, edits_of_learning, own_code, own_models_in
+from flyball.models.own_code import (
+    check_code,
+    check_task_code,
+    code_of,
+    code_of_task,
+    edits_of_learning,
+    own_code,
+    own_models_in,
+)
 from flyball.models.past import InteractionsPast, RankingPast, TrainingCut, cut_windows
 from flyball.models.ranking import best_items, top_k
 from flyball.models.recommenders.baselines import BiasModel, GlobalMean
@@ -177,7 +185,9 @@ __all__ = [
     "calibrated",
     "canonical",
     "check_code",
+    "check_task_code",
     "code_of",
+    "code_of_task",
     "conformal",
     "cut_windows",
     "downsampled",

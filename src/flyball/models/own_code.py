@@ -15,8 +15,14 @@ from flyball.core import BadDeclaration, Refused
 from flyball.models.base import Recommender, kind_of, kind_of_class
 from flyball.models.tabular.table import TabularModel
 
-LEARNS = ("fit", "fit_past", "update", "build", "needs_past", "reads_attributes", "predicts", "artifact_bytes", "note")
-"""Members of a model that only learning uses."""
+LEARNS = (
+    *("fit", "fit_past", "update", "build", "needs_past", "reads_attributes", "predicts", "artifact_bytes", "note"),
+    "offline",
+)
+"""Members of a model, and of a task, that only learning uses."""
+
+TASK = "task"
+"""The stamp of a task of the user's own."""
 
 _SEARCHED = "search_space"
 _DIGITS = 16
@@ -58,8 +64,9 @@ def own_code(code: Any) -> OwnCode | None:
 
 
 def own_models_in(values: Iterable[Any]) -> tuple[type[Any], ...]:
-    """The user's own classes of models among `values`."""
-    models = [value for value in values if isinstance(value, type) and issubclass(value, Recommender | TabularModel)]
+    """The user's own classes of models among `values`: those with a `fit`, also of a task of the user's own."""
+    structs = [value for value in values if isinstance(value, type) and issubclass(value, msgspec.Struct)]
+    models = [value for value in structs if callable(getattr(value, "fit", None))]
     return tuple(model for model in dict.fromkeys(models) if own_code(model) is not None)
 
 
@@ -75,6 +82,21 @@ def code_of(model: Any) -> dict[str, dict[str, str]]:
             raise BadDeclaration("code of a version", "such as can be stamped", code.unread)
         stamps[name] = {"answers": code.answers, "with_fit": code.with_fit}
     return stamps
+
+
+def code_of_task(task: Any) -> dict[str, dict[str, str]]:
+    """The same of a task of the user's own, by which its versions answer; nothing of one of Flyball's."""
+    code = own_code(type(task))
+    if code is not None and code.unread:
+        raise BadDeclaration("code of a task", "such as can be stamped", code.unread)
+    return {} if code is None else {TASK: {"answers": code.answers, "with_fit": code.with_fit}}
+
+
+def check_task_code(stamps: Mapping[str, Stamp], task: Any) -> None:
+    """Raise `Refused` where a task of the user's own was edited since."""
+    code = own_code(type(task))
+    if TASK in stamps and code is not None and code.answers != stamps[TASK]["answers"]:
+        raise Refused(_edited(f"task {type(task).__name__}", stamps[TASK], code))
 
 
 def class_of(kind: str, stamps: Mapping[str, Stamp], known: Iterable[type[Any]]) -> type[Any]:

@@ -9,7 +9,7 @@ import msgspec
 from flyball.app import App
 from flyball.core import Refused
 from flyball.events import WrittenType
-from flyball.models import Artifact, load_artifact, model_of
+from flyball.models import Artifact, check_task_code, load_artifact, model_of
 from flyball.registry import Version
 from flyball.tasks import About, Candidate, Online, Pipeline, Stores, check_hashes
 
@@ -73,6 +73,7 @@ class VersionLoader:
             raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
         if not version.artifact:
             raise Refused(f"{version.id} must have an artifact to serve, got none: run flyball learn")
+        check_task_code(version.code, self._app.task)
         artifact = load_artifact(self._artifacts / version.artifact, version.artifact_files)
         candidate = model_of(artifact, self._app.model_classes)
         online = self.online(version.declaration)

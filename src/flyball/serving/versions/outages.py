@@ -8,7 +8,7 @@ import msgspec
 from flyball.core import FlyballError
 from flyball.events import WrittenType, log_exists
 from flyball.features import FeatureReader
-from flyball.models import check_code
+from flyball.models import check_code, check_task_code
 from flyball.registry import Version, registry_exists
 from flyball.releases import arrangement_to_serve, current, role_of, versions_in_service
 from flyball.runtime import Runtime
@@ -69,6 +69,7 @@ def _opens_declaration(runtime: Runtime) -> _Opens:
 
     def opens(version: Version, rule: Mapping[str, Any]) -> None:
         check_version_features(app.task.about, version)
+        check_task_code(version.code, app.task)
         check_code(version.code, app.model_classes)
         if version.declaration:
             app.task_of({**version.declaration, **rule}, written)
