@@ -6,7 +6,7 @@ result is a function of the log, a time and constants fixed before the start; it
 
 from flyball.experiments.analysis import analyze
 from flyball.experiments.comparison import AnalysisPlan
-from flyball.experiments.experiment import experiment, metrics_measured, metrics_of, plan_of, release_of, releases_of
+from flyball.experiments.experiment import experiment, metrics_measured, metrics_of, plan_of, release_of
 from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
 from flyball.experiments.impact import (
     ImpactLedger,
@@ -107,7 +107,6 @@ __all__ = [
     "power_report",
     "predicted",
     "release_of",
-    "releases_of",
     "row_of",
     "switchback",
     "unit_values",

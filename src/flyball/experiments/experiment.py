@@ -17,7 +17,7 @@ from flyball.experiments.unit_values import EventRows, UnitRows, UnitValues, uni
 from flyball.outcomes import OutcomeConsumer
 from flyball.policy import ExperimentMetric, metric
 from flyball.registry import Registry
-from flyball.releases import Release
+from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
 from flyball.tasks import About, key_field, references
 
@@ -27,16 +27,11 @@ DAY = "1d"
 
 def release_of(registry: Registry, release_id: str) -> Release:
     """A release by its id, such as rel3; raises `NotFound`."""
-    releases = releases_of(registry)
+    releases = all_releases(registry)
     for release in releases:
         if release.id == release_id:
             return release
     raise NotFound("release", release_id, [release.id for release in releases], "flyball releases list shows all")
-
-
-def releases_of(registry: Registry) -> list[Release]:
-    """All releases, oldest first."""
-    return [msgspec.convert(document, Release) for document in registry.release_objects()]
 
 
 def plan_of(release: Release) -> AnalysisPlan:

@@ -10,11 +10,11 @@ import polars as pl
 
 from flyball.core import BadInput, Doubles, FlyballError, NotFound, format_timestamp, write_atomic
 from flyball.evaluation import CHAMPION, Estimate, Report
-from flyball.experiments.experiment import SPLITS, experiment, metrics_of, releases_of
+from flyball.experiments.experiment import SPLITS, experiment, metrics_of
 from flyball.experiments.result import MetricResult
 from flyball.history import write_frame
 from flyball.registry import Registry
-from flyball.releases import Release
+from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
 
 FORMATS = ("csv", "parquet", "json")
@@ -108,7 +108,7 @@ def impact_ledger(runtime: Runtime, as_of_us: int) -> ImpactLedger:
     """The ledger of all releases that started; effects are those of `experiment` at `as_of_us`."""
     rows = [
         row
-        for release in releases_of(runtime.registry)
+        for release in all_releases(runtime.registry)
         if release.started_us
         for version in release.versions
         if (row := _row(runtime, release, version, as_of_us)) is not None

@@ -6,7 +6,7 @@ from statistics import mode
 import msgspec
 
 from flyball.core import BadInput, Refused, format_duration
-from flyball.experiments.experiment import metrics_of, releases_of
+from flyball.experiments.experiment import metrics_of
 from flyball.experiments.interleaved import credit_by_position
 from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.what_if import (
@@ -21,7 +21,7 @@ from flyball.experiments.what_if import (
     what_if,
 )
 from flyball.policy import ExperimentMetric, metric
-from flyball.releases import Release
+from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
 from flyball.tasks import About
 
@@ -47,7 +47,8 @@ def version_value(
     """
     runtime.registry.version(version)
     about, advice = runtime.app.task.about, _advice(runtime.app.task.about, version)
-    split = next((release for release in reversed(releases_of(runtime.registry)) if _took_part(release, version)), None)
+    releases = reversed(all_releases(runtime.registry))
+    split = next((release for release in releases if _took_part(release, version)), None)
     name, chosen = _metric(about, runtime.app.metrics, metric_name, split is None)
     unit = split.unit if split else ()
     rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, chosen, unit, runtime.about_of_answer)

@@ -110,6 +110,20 @@ class PredictsRatings(Protocol):
         ...
 
 
+class PredictsByPairs:
+    """A base of models that predict ratings by `predict_pairs`."""
+
+    __slots__ = ()
+
+    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
+        """See `PredictsRatings`: the prediction of `predict_pairs` for each row and its item."""
+        return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
+
+    def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
+        """See `models.predict_pairs`."""
+        raise NotImplementedError(f"{type(self).__name__} must define predict_pairs(learned, histories, rows, items)")
+
+
 @runtime_checkable
 class Updates(Protocol):
     """A model that continues from what it learned before."""

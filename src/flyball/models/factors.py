@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.models.base import Learned
-from flyball.models.data import Floats, Histories, Interactions
+from flyball.models.base import Learned, PredictsByPairs
+from flyball.models.data import Floats, Histories, Indexes, Interactions, rows_with
 
 LANES = 16  # a dot product processes sixteen numbers at a time; the padding is zero, so it adds nothing
 STEP = 8  # scoring processes eight factors at a time
@@ -113,3 +113,31 @@ def folded_rows(rows: Floats, histories: Histories, is_rated: Floats, rests: NDA
         folded,
     )
     return folded
+
+
+class RatesByFactors(PredictsByPairs):
+    """A base of factor models of ratings that store what `rating_side` returns and fold users in by `_fold_in`."""
+
+    __slots__ = ()
+
+    def score(self, learned: Learned, histories: Histories) -> Floats:
+        """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
+        answerable = rows_with(histories, ~np.isnan(histories.ratings))
+        return catalog_scores(learned, self._fold_in(learned, histories), answerable)
+
+    def similar(self, learned: Learned, item: int) -> Floats:
+        """Cosine of item factors."""
+        return cosines_to(learned["item_factors"][:, 1:], item)
+
+    def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
+        """r_ui, limited to the range of the training ratings; mean + b_i for a history without ratings.
+
+        Each user is folded in once. Shapes as of `models.predict_pairs`.
+        """
+        folded = self._fold_in(learned, histories).astype(np.float64)[rows]
+        fit = np.multiply(folded, learned["item_factors"][items]).sum(axis=1) + learned["base_ratings"][items]
+        return np.asarray(np.clip(fit, *learned["limits"]), dtype=np.float32)
+
+    def _fold_in(self, learned: Learned, histories: Histories) -> Floats:
+        """(b_u, the user's factors), float32 (rows, factors padded)."""
+        raise NotImplementedError(f"{type(self).__name__} must define _fold_in(learned, histories)")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from flyball.core import BadDeclaration, Refused
 from flyball.models.base import (
     Learned,
+    PredictsByPairs,
     Recommender,
     check_parts,
     knows_similar,
@@ -29,7 +30,7 @@ from flyball.models.recommenders.rating_knn import RatingKNN
 from flyball.models.recommenders.svdpp import SVDpp
 
 
-class RatingBlend(Recommender, frozen=True):
+class RatingBlend(PredictsByPairs, Recommender, frozen=True):
     """r_ui = sum of weight * the components' predictions; the weights come from a ridge regression.
 
     `models`: the components, such as `(fb.BiasedMF(), fb.SVDpp())`; all must predict ratings. The ratings are divided
@@ -76,12 +77,11 @@ class RatingBlend(Recommender, frozen=True):
             )
         return first.similar(part_of("c", 0, learned), item)
 
-    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """The weighted sum of the components' predictions, limited to the range of the training ratings."""
-        return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
-
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating` for many items of the same users; shapes as of `models.predict_pairs`."""
+        """The weighted sum of the components' predictions, limited to the range of the training ratings.
+
+        Shapes as of `models.predict_pairs`.
+        """
         added = self._added(learned, lambda model, own: _predicted(model, own, histories, rows, items))
         return np.clip(added, *learned["limits"]).astype(np.float32)
 

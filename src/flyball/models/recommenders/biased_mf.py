@@ -21,12 +21,10 @@ from flyball.models.data import (
     order_by,
     rated,
     row_pointers,
-    rows_with,
 )
 from flyball.models.factors import (
+    RatesByFactors,
     carried,
-    catalog_scores,
-    cosines_to,
     folded_rows,
     item_side,
     padded,
@@ -38,7 +36,7 @@ from flyball.models.recommenders.block_sgd import cells_of, side_by_side
 from flyball.models.threads import in_blocks
 
 
-class BiasedMF(Recommender, frozen=True):
+class BiasedMF(RatesByFactors, Recommender, frozen=True):
     """r_ui = mean + b_u + b_i + p_u . q_i, fitted on the ratings with L2 `reg` per rating.
 
     `solver`: "sgd", or "als", which has no learning rate and minimizes the same loss in fewer but slower `epochs`: each
@@ -115,25 +113,6 @@ class BiasedMF(Recommender, frozen=True):
         mean, own = mean_of(ratings.ratings), q[:, : self.factors]
         rows, offsets, kept = rating_side(ratings, mean, item_bias, own, bias_factor, self.caution)
         return {**item_side(rows, offsets), **kept}
-
-    def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
-        answerable = rows_with(histories, ~np.isnan(histories.ratings))
-        return catalog_scores(learned, self._fold_in(learned, histories), answerable)
-
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """Cosine of item factors."""
-        return cosines_to(learned["item_factors"][:, 1:], item)
-
-    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """mean + b_i + b_u + p_u . q_i, within the ratings seen; mean + b_i for a history without ratings."""
-        return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
-
-    def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating`, each user folded in once."""
-        folded = self._fold_in(learned, histories).astype(np.float64)[rows]
-        fit = np.multiply(folded, learned["item_factors"][items]).sum(axis=1) + learned["base_ratings"][items]
-        return np.asarray(np.clip(fit, *learned["limits"]), dtype=np.float32)
 
     def _drawn(self, ratings: Interactions, seed: int) -> dict[str, Floats]:
         users, items, side = len(ratings.users), len(ratings.items), padded(self.factors)

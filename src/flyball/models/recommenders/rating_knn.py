@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
-from flyball.models.base import Learned, Recommender, SearchSpace, unscored
+from flyball.models.base import Learned, PredictsByPairs, Recommender, SearchSpace, unscored
 from flyball.models.data import Floats, Histories, Indexes, Interactions, order_by, rated, row_pointers, rows_with
 from flyball.models.recommenders.baselines import BiasModel, mean_of
 from flyball.models.threads import in_blocks
 
 
-class RatingKNN(Recommender, frozen=True):
+class RatingKNN(PredictsByPairs, Recommender, frozen=True):
     """r_ui = b_ui + sum of s_ij (r_uj - b_uj) / sum of s_ij over the `k` items j of the history most similar to i.
 
     b_ui = mean + b_u + b_i (`BiasModel`). s_ij is the correlation, over the n users who rated both items, of the
@@ -118,12 +118,11 @@ class RatingKNN(Recommender, frozen=True):
         row[learned["near"][part]] = learned["similarities"][part]
         return row
 
-    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """r_ui, limited to the range of the training ratings; b_ui if no item of the history is near the item."""
-        return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
-
     def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating` for many items of the same users; shapes as of `models.predict_pairs`."""
+        """r_ui, limited to the range of the training ratings; b_ui if no item of the history is near the item.
+
+        Shapes as of `models.predict_pairs`.
+        """
         from flyball.models.kernels.rating_neighbors import neighbor_rests_of
 
         user_bias, rests, is_rated = self._user_side(learned, histories)

@@ -11,12 +11,19 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models.base import Learned, Recommender, SearchSpace
-from flyball.models.data import Floats, Histories, Indexes, Interactions, rated, row_pointers, rows_with
-from flyball.models.factors import catalog_scores, cosines_to, folded_rows, item_side, padded, rating_side, side_bytes
+from flyball.models.data import Floats, Histories, Interactions, rated, row_pointers
+from flyball.models.factors import (
+    RatesByFactors,
+    folded_rows,
+    item_side,
+    padded,
+    rating_side,
+    side_bytes,
+)
 from flyball.models.recommenders.baselines import mean_of
 
 
-class SVDpp(Recommender, frozen=True):
+class SVDpp(RatesByFactors, Recommender, frozen=True):
     """r_ui = mean + b_u + b_i + q_i . (p_u + |N(u)|^-1/2 sum of y_j over the items j that u rated).
 
     Fitted by SGD, one user at a time: the sum of y is fixed while the user's ratings are visited, then every y_j is
@@ -68,25 +75,6 @@ class SVDpp(Recommender, frozen=True):
         implicit = np.zeros(rows.shape, dtype=np.float32)
         implicit[:, 1 : self.factors + 1] = y[:, : self.factors]
         return {**item_side(rows, offsets), **kept, "implicit": implicit}
-
-    def score(self, learned: Learned, histories: Histories) -> Floats:
-        """Predicted rating less the caution; -inf for items without ratings and for rows without a rating."""
-        answerable = rows_with(histories, ~np.isnan(histories.ratings))
-        return catalog_scores(learned, self._fold_in(learned, histories), answerable)
-
-    def similar(self, learned: Learned, item: int) -> Floats:
-        """Cosine of item factors."""
-        return cosines_to(learned["item_factors"][:, 1:], item)
-
-    def predict_rating(self, learned: Learned, histories: Histories, items: Indexes) -> Floats:
-        """r_ui, limited to the range of the training ratings; mean + b_i for a history without ratings."""
-        return self.predict_pairs(learned, histories, np.arange(histories.rows), items)
-
-    def predict_pairs(self, learned: Learned, histories: Histories, rows: NDArray[np.int64], items: Indexes) -> Floats:
-        """`predict_rating`, each user folded in once."""
-        folded = self._fold_in(learned, histories).astype(np.float64)[rows]
-        fit = np.multiply(folded, learned["item_factors"][items]).sum(axis=1) + learned["base_ratings"][items]
-        return np.asarray(np.clip(fit, *learned["limits"]), dtype=np.float32)
 
     def _descend(self, ratings: Interactions, mean: float, seed: int) -> tuple[Floats, Floats, Floats]:
         from flyball.models.kernels.descent import descend_implicit
