@@ -98,6 +98,7 @@ HOLDS = {
     "state/test_views.py": "state/view",
     "stores/test_stores.py": "stores",
     "statistics/test_false_positives.py": "statistics",
+    "statistics/test_published.py": "../../benchmarks/vectors.py",
     "tasks/metrics/test_general_metrics.py": "tasks/metrics",
     "tasks/metrics/test_recommend_metrics.py": "tasks/recommend/metrics",
     "tasks/test_attributes.py": "tasks/recommend/interactions",

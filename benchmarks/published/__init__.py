@@ -1,0 +1,1 @@
+"""Test values that other projects published, each computed by `flyball.statistics`."""
