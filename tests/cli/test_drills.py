@@ -45,13 +45,13 @@ def test_the_seed_the_days_and_settings_of_the_world_are_handed_on(run: Run, ask
     assert got.code == 0, got.err
     assert [asked[name] for name in ("app", "name", "seed", "days", "users")] == ["movies", "no-effect", 3, 2, 50]
     assert "the new version had 12 of 345 answers, of 7 units, within 1h" in got.out
-    assert "passed: expected it to be neither aborted nor called better; it is canary" in got.out
+    assert "passed: it must be neither aborted nor called better; it is canary" in got.out
 
 
 def test_a_drill_that_fails_exits_1_and_prints_its_report_all_the_same(run: Run, asked: dict[str, Any]) -> None:
     asked["report"] = msgspec.structs.replace(REPORT, passed=False, outcome="champion")
     got = run("drill", "no-effect", "movies")
-    assert (got.code, "FAILED: expected it to be neither aborted" in got.out) == (1, True)
+    assert (got.code, "FAILED: it must be neither aborted" in got.out) == (1, True)
     got = run("drill", "no-effect", "movies", "--json")
     assert (got.code, got.last["passed"], got.last["answers"]) == (1, False, 12)
 

@@ -220,7 +220,7 @@ def test_slow_and_late_answers_have_guardrails_of_their_own() -> None:
     for evidence, name in ((late, "late"), (slow, "slow")):
         decision = advance(release, evidence, 1)
         assert decision is not None
-        assert decision.reason.startswith(f"{name} 50.00% of 40 answers by candidate against 0.00%")
+        assert decision.reason.startswith(f"{name}: 50.00% of 40 answers by candidate, 0.00% of ")
 
 
 def ramp(p_control: float, p_candidate: float, per_hour: int, rng: np.random.Generator) -> tuple[str, int]:

@@ -61,25 +61,59 @@ def test_an_unknown_drill_names_those_there_are() -> None:
         run_drill(load_app("movies"), "mild-release")
 
 
-def drilled(app: str, name: str, seed: int = 1) -> DrillReport:
-    return run_drill(load_app(app), name, seed=seed)
+APPS = ("delivery", "fraud", "movies")
+LOUD = ("bad-release", "slow-release", "crashing-release")
 
 
-@pytest.mark.parametrize(("app", "name"), [("movies", "slow-release"), ("movies", "bad-release")])
-def test_a_bad_version_is_aborted_and_few_are_hurt(app: str, name: str) -> None:
+def drilled(app: str, name: str, seed: int = 1, **settings: Any) -> DrillReport:
+    return run_drill(load_app(app), name, seed=seed, **settings)
+
+
+@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("name", LOUD)
+def test_a_fault_that_answers_show_is_stopped_in_the_first_step(app: str, name: str) -> None:
     report = drilled(app, name)
-    assert report.passed
+    assert report.passed, report.text()
     assert [event.what for event in report.events] == ["start, now canary at 20 %", "abort, now aborted"]
-    assert 10 <= report.answers < 200
-    assert report.units <= report.answers < report.all_answers
+    assert 0 < report.struck <= report.answers < 200
+    assert report.struck_units <= report.units <= report.answers < report.all_answers
     assert report.outcome == "aborted"
-    assert "passed: expected it to be aborted; it is aborted" in report.text()
+    assert f"the fault struck {report.struck} answers, of {report.struck_units} units, 200 accepted" in report.text()
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_a_good_release_is_promoted(app: str) -> None:
+    report = drilled(app, "good-release")
+    assert report.passed, report.text()
+    assert report.events[-1].what == "promote, now champion"
+    assert report.outcome == "promoted"
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_no_effect_is_never_called_a_win_and_it_is_said_what_could_have_been_seen(app: str) -> None:
+    report = drilled(app, "no-effect", days=1)
+    assert report.passed, report.text()
+    assert "better" not in report.outcome
+    assert any("could not have shown" in finding or "would have shown" in finding for finding in report.findings)
+
+
+def test_a_fault_that_only_outcomes_show_is_stopped() -> None:
+    report = drilled("delivery", "silent-degradation")
+    assert report.passed, report.text()
+    assert report.struck == report.answers < 3_000
+
+
+def test_a_silent_fault_that_is_not_stopped_in_time_fails_and_says_what_was_missing() -> None:
+    report = drilled("delivery", "silent-degradation", days=1)
+    assert (report.passed, report.outcome) == (False, "canary at 20 % (step 1 of 3)")
+    assert any(finding.startswith("not shown yet: ") for finding in report.findings)
+    assert "FAILED: it must be stopped; it is canary at 20 % (step 1 of 3)" in report.text()
 
 
 def test_the_same_seed_gives_the_same_drill() -> None:
-    first, again = drilled("movies", "crashing-release"), drilled("movies", "crashing-release")
+    first, again = drilled("delivery", "crashing-release"), drilled("delivery", "crashing-release")
     assert (first.digest, first.events, first.answers) == (again.digest, again.events, again.answers)
-    other = drilled("movies", "crashing-release", seed=2)
+    other = drilled("delivery", "crashing-release", seed=2)
     assert other.digest != first.digest
     assert other.passed
     assert set(DRILLS) >= {first.drill}

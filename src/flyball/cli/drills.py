@@ -22,7 +22,15 @@ def drill(
     ],
     app: AppName,
     seed: Annotated[int, typer.Option("--seed", help="Of everything random in the world.")] = 1,
-    days: Annotated[int, typer.Option("--days", help="How long the release has, of virtual time.", min=1)] = 6,
+    days: Annotated[
+        int | None,
+        typer.Option(
+            "--days",
+            help="How long the release has, of virtual time.",
+            show_default="6, and more where labels take longer",
+            min=1,
+        ),
+    ] = None,
     world_set: Annotated[
         list[str] | None,
         typer.Option("--world-set", metavar="NAME=VALUE", help="Another setting of the world; repeatable."),

@@ -100,7 +100,7 @@ def _show(described: "ReleaseDescription") -> None:
     if described.shadow is not None:
         _show_shadow(described.shadow)
     for title, lines in (
-        ("guardrails", [verdict.sentence for verdict in described.guardrails]),
+        (_guardrails_title(release), [verdict.sentence for verdict in described.guardrails]),
         ("metrics", described.metrics),
         ("before it advances, it must be shown", described.missing),
     ):
@@ -123,6 +123,12 @@ def _show(described: "ReleaseDescription") -> None:
             for step in described.steps
         ],
     )
+
+
+def _guardrails_title(release: "Release") -> str:
+    """What the verdicts below it hold for."""
+    alpha = release.constants.get("alpha", 0.0)
+    return f"guardrails (valid at every look; the chance that any of them is wrong is at most {alpha:.2%})"
 
 
 def _show_shadow(shadow: "ShadowDescription") -> None:

@@ -60,16 +60,15 @@ class GuardrailVerdict(msgspec.Struct, frozen=True):
     margin: float
     log_e: float
     shown: str
+    control_answers: int = 0
 
     @property
     def sentence(self) -> str:
         """The evidence in a sentence."""
-        verdict_text = {"harm": "more than is accepted", "safe": "within what is accepted", "": "not yet decided"}[
-            self.shown
-        ]
+        verdict_text = {"harm": "shown to rise more", "safe": "shown to rise less", "": "not yet decided"}[self.shown]
         return (
-            f"{self.guardrail} {self.rate:.2%} of {self.answers:,} answers by {self.arm} against "
-            f"{self.control_rate:.2%}, accepted {self.margin:+.2%}: {verdict_text}"
+            f"{self.guardrail}: {self.rate:.2%} of {self.answers:,} answers by {self.arm}, {self.control_rate:.2%} of "
+            f"{self.control_answers:,} by control; a rise of {100 * self.margin:g} points is accepted: {verdict_text}"
         )
 
 
@@ -154,8 +153,8 @@ def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
     metrics.
     """
     missing = [
-        f"{verdict.guardrail} of {verdict.arm}: a rise of less than {min(verdict.margin / share, 1.0):.2%}, "
-        f"{verdict.answers:,} answers so far"
+        f"{verdict.guardrail}: that it rises by less than {min(100 * verdict.margin / share, 100.0):.3g} points with "
+        f"{verdict.arm}, which has {verdict.answers:,} answers so far"
         for verdict in verdicts(release, evidence, share)
         if verdict.shown != "safe"
     ]
@@ -211,7 +210,7 @@ def _verdict(
         shown = "harm"
     elif rise < allowed and (log_e >= level or allowed >= 1.0):
         shown = "safe"
-    return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown)
+    return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown, all_control)
 
 
 def _compared(release: Release, evidence: Evidence, arm: str) -> list[tuple[int, AnswerCounts, AnswerCounts]]:

@@ -5,6 +5,7 @@ champion; then a twin of it is registered and the declared release is started. T
 the two, so that nothing else differs between them.
 """
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from flyball.app import App
 from flyball.core import BadInput, Refused, SystemStopwatch, format_duration
-from flyball.experiments import experiment, metrics_of
+from flyball.experiments import MetricResult, experiment, metrics_of
+from flyball.operations import ReleaseMetrics
 from flyball.outcomes import Prediction
 from flyball.policy import ReleasePlan, canary, gates
 from flyball.registry import add_versions
@@ -27,6 +29,7 @@ from flyball.releases import (
     all_releases,
     bucket_of,
     current,
+    describe_now,
     find_release,
     shown_state,
     start_release,
@@ -47,30 +50,42 @@ UNDECLARED = canary(20, 50, 100, step_time="2h", silence="12h", patience="5d", w
 
 class Drill(msgspec.Struct, frozen=True):
     """One kind of drill. `words`: what is planted; `fault`: what strikes the answers of the candidate ("" for nothing),
-    or of the champion where `of_champion`. `ends`: the states that pass, `expected`: in words."""
+    or of the champion where `of_champion`. `ends`: the states that pass, `expected`: in words. `most_struck`: how many
+    answers the fault may strike before it is stopped, 0 for no limit."""
 
     words: str
     fault: str
     ends: tuple[str, ...]
     expected: str
     of_champion: bool = False
+    most_struck: int = 0
 
 
+STOPPED = ("aborted", "rolled_back")
+LOUD_MOST, SILENT_MOST = 200, 3_000
+"""The answers that a fault may strike: one that answers show by themselves, and one that only outcomes show."""
 DRILLS = {
-    "bad-release": Drill("three in ten answers hold nothing or no numbers", "garbage", ("aborted",), "aborted"),
-    "slow-release": Drill("three in ten answers take a hundred times as long", "slow", ("aborted",), "aborted"),
-    "crashing-release": Drill("it raises for three in ten requests", "raise", ("aborted",), "aborted"),
+    "bad-release": Drill(
+        "three in ten answers hold nothing or no numbers", "garbage", STOPPED, "stopped", most_struck=LOUD_MOST
+    ),
+    "slow-release": Drill(
+        "three in ten answers take a hundred times as long", "slow", STOPPED, "stopped", most_struck=LOUD_MOST
+    ),
+    "crashing-release": Drill(
+        "it raises for three in ten requests", "raise", STOPPED, "stopped", most_struck=LOUD_MOST
+    ),
     "silent-degradation": Drill(
-        "each answer is that to another request: quick and well-formed, but of no use",
+        "each answer is made of those to other requests: quick and well-formed, but of no use",
         "other",
-        ("aborted", "held", "canary"),
-        "aborted or kept at few units, never promoted",
+        STOPPED,
+        "stopped",
+        most_struck=SILENT_MOST,
     ),
     "no-effect": Drill(
         "nothing: it is the champion again",
         "",
         ("champion", "held", "canary"),
-        "neither aborted nor called better",
+        "promoted as no worse or left undecided, never called better",
     ),
     "good-release": Drill(
         "the champion raises for three in ten requests, the new version for none",
@@ -80,6 +95,7 @@ DRILLS = {
         of_champion=True,
     ),
 }
+_PASSED = {"champion": "promoted", "rolled_back": "rolled back"}
 
 
 class DrillEvent(msgspec.Struct, frozen=True):
@@ -91,8 +107,10 @@ class DrillEvent(msgspec.Struct, frozen=True):
 
 
 class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a drill. `answers`, `units`: those that the planted version answered, or was to answer, of
-    `all_answers` since the release began; `lasted_us`: from its start to its end, or to the end of the drill."""
+    """The outcome of a drill. `answers`, `units`: those that the new version answered, or was to answer, of
+    `all_answers` since the release began; `struck`, `struck_units`: those that the fault struck, of which `most_struck`
+    are accepted (0: no limit); `lasted_us`: from the release's start to its end, or to that of the drill. `findings`:
+    what may be said at the end, a sentence each."""
 
     app: str
     drill: str
@@ -107,10 +125,15 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     all_answers: int
     lasted_us: int
+    struck: int = 0
+    struck_units: int = 0
+    most_struck: int = 0
+    findings: list[str] = []
     seconds: float = 0.0
 
     def text(self) -> str:
         """For a person to read."""
+        limit = f", {self.most_struck:,} accepted" if self.most_struck else ""
         return "\n".join(
             [
                 f"{self.drill} of {self.app}, seed {self.seed}, in {self.seconds:.1f} s",
@@ -121,7 +144,9 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
                 "",
                 f"the new version had {self.answers:,} of {self.all_answers:,} answers, of {self.units:,} units, "
                 f"within {format_duration(self.lasted_us)}",
-                f"{'passed' if self.passed else 'FAILED'}: expected it to be {self.expected}; it is {self.outcome}",
+                f"the fault struck {self.struck:,} answers, of {self.struck_units:,} units{limit}",
+                *self.findings,
+                f"{'passed' if self.passed else 'FAILED'}: it must be {self.expected}; it is {self.outcome}",
             ]
         )
 
@@ -131,15 +156,16 @@ def run_drill(
     name: str,
     *,
     seed: int = 1,
-    days: int = DAYS,
+    days: int | None = None,
     report_progress: Callable[[str], object] | None = None,
     **settings: Any,
 ) -> DrillReport:
     """Run the drill `name` of `DRILLS` in the application's world; same arguments, same digest.
 
     The champion is the better one of the first two candidates that are declared, which are quick to learn. `days`: how
-    long the release has at most, of virtual time. `settings`: of the world, `past_days` among them. Raises `BadInput`
-    for an unknown drill, `BadDeclaration` for an application without a world, `Refused` when nothing could be learned.
+    long the release has at most, of virtual time; by default 6, and longer by the time that labels take where they
+    alone show the fault. `settings`: of the world, `past_days` among them. Raises `BadInput` for an unknown drill,
+    `BadDeclaration` for an application without a world, `Refused` when nothing could be learned.
     """
     if name not in DRILLS:
         raise BadInput("drill", f"one of {', '.join(DRILLS)}", name)
@@ -156,9 +182,15 @@ def run_drill(
     with tempfile.TemporaryDirectory(prefix="flyball-drill-") as folder:
         simulation = _DrillSimulation(app, Path(folder), world, seed, DRILLS[name], report_progress or _silent)
         simulation.begin(start_us)
-        simulation.live(days)
+        simulation.live(days or _usual_days(app, DRILLS[name]))
         report = simulation.drill_report(name)
     return msgspec.structs.replace(report, seconds=stopwatch.read_s() - began_s)
+
+
+def _usual_days(app: App, drill: Drill) -> int:
+    """A fault that only outcomes show needs the days until labels are final, those of a metric, and some of traffic."""
+    label_us = max((label.within_us for label in app.task.about.labels), default=0)
+    return DAYS if drill.fault != "other" else -(-label_us // DAY_US) + DAYS
 
 
 def _reduce(app: App) -> None:
@@ -195,8 +227,16 @@ class Planted:
         self.pipeline.warm(at_us)
 
     def _another(self, response: Response) -> Response:
+        """That to another request; a list of items of others' lists: a whole one may suit everybody."""
         self._pool = [*self._pool[-_POOL:], response]
-        return self._pool[int(self._rng.integers(len(self._pool)))]
+        if not response.items:
+            return self._pool[int(self._rng.integers(len(self._pool)))]
+        known = sorted({item.item for other in self._pool for item in other.items})
+        drawn = self._rng.permutation(len(known))[: len(response.items)].tolist()
+        items = [
+            msgspec.structs.replace(item, item=known[index]) for item, index in zip(response.items, drawn, strict=True)
+        ]
+        return msgspec.structs.replace(response, items=tuple(items))
 
 
 def _struck(request_id: str) -> bool:
@@ -215,6 +255,7 @@ class _DrillSimulation(Simulation):
         self._drill, self._planted_pipeline = drill, dict[int, Planted]()
         self._release, self._began_us = "", 0
         self._exposed, self._units, self._since = 0, set[str](), 0
+        self._struck, self._struck_units = 0, set[str]()
 
     def live(self, days: int) -> None:
         """Live until the release is over, or has had `days`."""
@@ -230,7 +271,8 @@ class _DrillSimulation(Simulation):
                 runs = "; ".join(run.reason for run in self._tally.learned) or "no run of learning"
                 raise Refused(f"a drill of {self._runtime.app.name} must have a champion within two days, got: {runs}")
             return False
-        ended = self._released().state in (*OVER, "champion")
+        ends = OVER if "champion" not in self._drill.ends else (*OVER, "champion")  # a bad champion is still watched
+        ended = self._released().state in ends
         return ended or now_us - self._began_us >= days * DAY_US
 
     def _released(self) -> Release:
@@ -259,10 +301,15 @@ class _DrillSimulation(Simulation):
         success = {primary: drill_scale(app.world, app.name).margin} if primary else {}
         return msgspec.structs.replace(plan, success=success)
 
-    def _called_better(self) -> list[str]:
-        """The metrics by which the experiment says that the new version is better."""
-        result = experiment(self._runtime, self._release, self._clock.now_us())
-        return [metric.metric for metric in result.metrics if metric.verdict == "better"]
+    def _findings(self, release: Release) -> tuple[list[str], list[str]]:
+        """What may be said of the new version at the end, and the metrics by which it is called better."""
+        runtime, now_us = self._runtime, self._clock.now_us()
+        counted = runtime.exposure_counter, runtime.shadow_counter
+        described = describe_now(runtime.registry, release.id, *counted, now_us, ReleaseMetrics(runtime))
+        result = experiment(runtime, release.id, now_us)
+        findings = [f"not shown yet: {missing}" for missing in described.missing]
+        findings += [f"{metric.sentence}{_resolution(metric)}" for metric in result.metrics]
+        return findings, [metric.metric for metric in result.metrics if metric.verdict == "better"]
 
     def prepare(self) -> None:
         """Plant the fault in what serves now."""
@@ -285,7 +332,11 @@ class _DrillSimulation(Simulation):
             if any(exposure.release == self._release and exposure.arm == CANDIDATE for exposure in answer.exposures):
                 self._exposed += 1
                 self._units.add(answer.key)
-            struck = (answer.assigned or answer.version) == self._struck_version and _struck(answer.id)
+            hits = self._drill.fault == "other" or (bool(self._drill.fault) and _struck(answer.id))
+            struck = hits and (answer.assigned or answer.version) == self._struck_version
+            if struck:
+                self._struck += 1
+                self._struck_units.add(answer.key)
             slow[row] = SLOW_BY if struck and self._drill.fault == "slow" else 1
         return took_us * slow
 
@@ -298,8 +349,11 @@ class _DrillSimulation(Simulation):
             for step in steps
             if step.command != "draft"
         ]
-        ended_us, better = self._clock.now_us(), self._called_better() if not drill.fault else []
-        outcome = shown_state(release) + (f", and called better by {', '.join(better)}" if better else "")
+        findings, better = self._findings(release)
+        if drill.fault:
+            better = []  # a version that mends a fault may well be better
+        outcome = _PASSED.get(release.state, shown_state(release))
+        few = not drill.most_struck or self._struck <= drill.most_struck
         return DrillReport(
             app=self._runtime.app.name,
             drill=name,
@@ -307,14 +361,27 @@ class _DrillSimulation(Simulation):
             seed=self._seed,
             digest=self._tally.digest(),
             expected=drill.expected,
-            outcome=outcome,
-            passed=release.state in drill.ends and not better,
+            outcome=outcome + (f", and called better by {', '.join(better)}" if better else ""),
+            passed=release.state in drill.ends and not better and few,
             events=events,
             answers=self._exposed,
             units=len(self._units),
             all_answers=self._since,
-            lasted_us=ended_us - self._began_us,
+            lasted_us=self._clock.now_us() - self._began_us,
+            struck=self._struck,
+            struck_units=len(self._struck_units),
+            most_struck=drill.most_struck,
+            findings=findings if release.state not in STOPPED else [],
         )
+
+
+def _resolution(metric: MetricResult) -> str:
+    """The smallest effect that the interval of a metric would have told from none."""
+    known = metric.inference
+    width = 0.0 if known is None else (known.high - known.low) / 2
+    if not 0 < width < math.inf:
+        return " At this traffic it could not have shown an effect of any size."
+    return f" It would have shown an effect of {width:.3g} or more, either way."
 
 
 def _what(command: str, after: str, release: Release, step: int) -> str:

@@ -25,7 +25,9 @@ class MovieWorld:
     list; `taken`, the probability that an item is started from the list.
     """
 
-    DRILL = DrillScale({"past_days": 2, "users": 150, "items": 300, "sessions_a_day": 20.0}, margin=0.1)
+    DRILL = DrillScale(
+        {"past_days": 2, "users": 3_000, "items": 200, "sessions_a_day": 1.0, "search_share": 0.2}, margin=0.03
+    )
 
     def __init__(
         self,
