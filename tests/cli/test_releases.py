@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run
 
+from flyball.cli.common import open_home
+from flyball.releases import change_release
+
 
 @pytest.fixture
 def shop(run: Run) -> str:
@@ -49,3 +52,14 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
     assert "rel3 started" in run("releases", "start", shop, second).out
     assert "now aborted" in run("releases", "abort", shop, "rel3").out
     assert run("releases", "show", shop, "rel9").code != 0
+
+
+def test_a_release_that_ended_by_itself_shows_what_it_was_decided_on(shop: str, run: Run) -> None:
+    second = str(run("learn", shop, "--as-of", "2026-03-06", "--json").last["chosen"])
+    runtime = open_home(shop, None)
+    sentence = "failed: 50.00% of 40 answers by candidate, 0.00% of 4,000 by control"
+    evidence = {"guardrails": [sentence], "metrics": []}
+    change_release(runtime.registry, "rel2", "abort", runtime.actor("governor", "broken"), evidence=evidence)
+    shown = run("releases", "show", shop, "rel2").out
+    assert f"of {second} against" in shown
+    assert f"what its end was decided on:\n  {sentence}" in shown

@@ -223,6 +223,19 @@ def test_slow_and_late_answers_have_guardrails_of_their_own() -> None:
         assert decision.reason.startswith(f"{name}: 50.00% of 40 answers by candidate, 0.00% of ")
 
 
+def test_verdicts_name_what_both_arms_did_and_what_is_accepted() -> None:
+    evidence = Evidence((arm("candidate", 100, 40, 20), arm("control", 9_900, 4_000)))
+    failed = next(one for one in verdicts(running(), evidence) if one.guardrail == "failed")
+    assert failed.sentence == (
+        "failed: 50.00% of 40 answers by candidate, 0.00% of 4,000 by control; a rise of 1 point is accepted: "
+        "shown to rise more"
+    )
+    nothing = next(one for one in verdicts(running(), Evidence()) if one.guardrail == "slow")
+    assert nothing.sentence == (
+        "slow: 0 answers by candidate, 0 by control; a rise of 2 points is accepted: not yet decided"
+    )
+
+
 def ramp(p_control: float, p_candidate: float, per_hour: int, rng: np.random.Generator) -> tuple[str, int]:
     """(how it ended, answers of the candidate before that) of a whole ramp, looked at every hour."""
     release, rows, exposed = running(canary(1, 10, 50, 100)), dict[tuple[str, int], AnswerCounts](), 0

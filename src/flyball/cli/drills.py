@@ -27,7 +27,7 @@ def drill(
         typer.Option(
             "--days",
             help="How long the release has, of virtual time.",
-            show_default="6, and more where labels take longer",
+            show_default="10, and more where labels take longer",
             min=1,
         ),
     ] = None,

@@ -101,6 +101,7 @@ def _show(described: "ReleaseDescription") -> None:
         _show_shadow(described.shadow)
     for title, lines in (
         (_guardrails_title(release), [verdict.sentence for verdict in described.guardrails]),
+        ("what its end was decided on", _decided_on(described)),
         ("metrics", described.metrics),
         ("before it advances, it must be shown", described.missing),
     ):
@@ -128,7 +129,13 @@ def _show(described: "ReleaseDescription") -> None:
 def _guardrails_title(release: "Release") -> str:
     """What the verdicts below it hold for."""
     alpha = release.constants.get("alpha", 0.0)
-    return f"guardrails (valid at every look; the chance that any of them is wrong is at most {alpha:.2%})"
+    return f"guardrails (valid at every look; an abort for a harm that is none has a chance of at most {alpha:.2%})"
+
+
+def _decided_on(described: "ReleaseDescription") -> list[str]:
+    """What was known when a release ended by itself, as the registry has it."""
+    last = described.steps[-1].evidence if described.steps and not described.guardrails else {}
+    return [line for name in ("guardrails", "metrics") for line in last.get(name, ())]
 
 
 def _show_shadow(shadow: "ShadowDescription") -> None:

@@ -66,10 +66,20 @@ class GuardrailVerdict(msgspec.Struct, frozen=True):
     def sentence(self) -> str:
         """The evidence in a sentence."""
         verdict_text = {"harm": "shown to rise more", "safe": "shown to rise less", "": "not yet decided"}[self.shown]
+        accepted = f"a rise of {_points(self.margin)} is accepted: {verdict_text}"
+        if not (self.answers and self.control_answers):
+            answered = f"{self.answers:,} answers by {self.arm}, {self.control_answers:,} by control"
+            return f"{self.guardrail}: {answered}; {accepted}"
         return (
             f"{self.guardrail}: {self.rate:.2%} of {self.answers:,} answers by {self.arm}, {self.control_rate:.2%} of "
-            f"{self.control_answers:,} by control; a rise of {100 * self.margin:g} points is accepted: {verdict_text}"
+            f"{self.control_answers:,} by control; {accepted}"
         )
+
+
+def _points(share: float) -> str:
+    """A difference of shares of answers, for a reader."""
+    points = f"{100 * share:.3g}"
+    return f"{points} point{'' if points == '1' else 's'}"
 
 
 def advance(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision | None:
@@ -153,7 +163,7 @@ def not_shown(release: Release, evidence: Evidence, share: float) -> list[str]:
     metrics.
     """
     missing = [
-        f"{verdict.guardrail}: that it rises by less than {min(100 * verdict.margin / share, 100.0):.3g} points with "
+        f"{verdict.guardrail}: that it rises by less than {_points(min(verdict.margin / share, 1.0))} with "
         f"{verdict.arm}, which has {verdict.answers:,} answers so far"
         for verdict in verdicts(release, evidence, share)
         if verdict.shown != "safe"

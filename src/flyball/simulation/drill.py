@@ -41,8 +41,8 @@ from flyball.tasks import Pipeline, Request, Response
 
 SHARE, SLOW_BY = 0.3, 100.0
 """The share of the answers that a fault strikes; how many times as long slow ones take."""
-STEP_US, DAYS = 3_600_000_000, 6
-_POOL = 200
+STEP_US, DAYS = 3_600_000_000, 10
+_POOL, _DAYS_AFTER = 200, 6
 _BY = "drill"
 UNDECLARED = canary(20, 50, 100, step_time="2h", silence="12h", patience="5d", watch="1d")
 """The release of an application that declares no canary: steps that a few thousand answers a day can decide."""
@@ -163,7 +163,7 @@ def run_drill(
     """Run the drill `name` of `DRILLS` in the application's world; same arguments, same digest.
 
     The champion is the better one of the first two candidates that are declared, which are quick to learn. `days`: how
-    long the release has at most, of virtual time; by default 6, and longer by the time that labels take where they
+    long the release has at most, of virtual time; by default 10, and longer where labels that take weeks
     alone show the fault. `settings`: of the world, `past_days` among them. Raises `BadInput` for an unknown drill,
     `BadDeclaration` for an application without a world, `Refused` when nothing could be learned.
     """
@@ -190,7 +190,7 @@ def run_drill(
 def _usual_days(app: App, drill: Drill) -> int:
     """A fault that only outcomes show needs the days until labels are final, those of a metric, and some of traffic."""
     label_us = max((label.within_us for label in app.task.about.labels), default=0)
-    return DAYS if drill.fault != "other" else -(-label_us // DAY_US) + DAYS
+    return DAYS if drill.fault != "other" else max(DAYS, -(-label_us // DAY_US) + _DAYS_AFTER)
 
 
 def _reduce(app: App) -> None:
