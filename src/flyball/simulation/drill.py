@@ -351,7 +351,7 @@ class _DrillSimulation(Simulation):
         ]
         findings, better = self._findings(release)
         if drill.fault:
-            better = []  # a version that mends a fault may well be better
+            better = []  # a version without the fault may well be better
         outcome = _PASSED.get(release.state, shown_state(release))
         few = not drill.most_struck or self._struck <= drill.most_struck
         return DrillReport(
@@ -376,7 +376,7 @@ class _DrillSimulation(Simulation):
 
 
 def _resolution(metric: MetricResult) -> str:
-    """The smallest effect that the interval of a metric would have told from none."""
+    """The smallest effect that the interval of a metric would have distinguished from none."""
     known = metric.inference
     width = 0.0 if known is None else (known.high - known.low) / 2
     if not 0 < width < math.inf:
