@@ -65,3 +65,14 @@ def test_files_that_cannot_be_are_one_line_and_an_exit_code(served: Run, source:
     assert words in ran.err
     assert "Traceback" not in ran.err
     assert ran.out == ""
+
+
+def test_settings_of_the_application_are_those_it_was_learned_with(served: Run) -> None:
+    text = Path("shop.py").read_text()
+    Path("made.py").write_text(
+        text.replace("\napp = fb.App(", "\n\ndef make_app(wide: bool = False) -> fb.App:\n    return fb.App(")
+    )
+    ran = served(
+        "predict", "made.py", write({"user": 1}), "--out", "out.csv", "--home", ".flyball/shop", "--set", "wide=true"
+    )
+    assert ran.code == 0, ran.err

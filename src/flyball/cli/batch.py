@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.show import counted, listed, progress_line, say, show_json, warn
 
 
@@ -18,6 +18,7 @@ def predict(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Requests: CSV, JSON lines or Parquet.")],
     out: Annotated[Path, typer.Option("--out", help="Where the answers go: .csv, .jsonl or .parquet.")],
     home: Home = None,
+    chosen: Set = None,
     json: Json = False,
 ) -> None:
     """Answer every row of a file with the present release.
@@ -29,7 +30,7 @@ def predict(
     from flyball.operations import catch_up
     from flyball.serving import answer_file
 
-    runtime = open_home(app, home)
+    runtime = open_home(app, home, chosen)
     with progress_line(json) as progress:
         catch_up(runtime, progress)
         report = answer_file(runtime, file, out, progress)

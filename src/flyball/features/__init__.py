@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flyball.features.declaration.class_source import content_of_class, is_own_code
     from flyball.features.declaration.columns import holds_column, number_column
     from flyball.features.offline.backfill import backfill
+    from flyball.features.offline.encode import texts_of
     from flyball.features.offline.point_in_time import point_in_time
     from flyball.features.online.codec import bytes_per_key
     from flyball.features.online.consumer import FeatureConsumer
@@ -95,6 +96,7 @@ __all__ = [
     "std",
     "sum",
     "target",
+    "texts_of",
     "tiled",
 ]
 

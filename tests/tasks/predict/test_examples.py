@@ -22,6 +22,7 @@ import flyball as fb
 from flyball.events import Event
 from flyball.tasks import Predict, ServingLag
 from flyball.tasks.predict.examples import RequestHistory, observed_share, training_data
+from flyball.tasks.predict.offline import undeclared_classes
 
 
 def orders_of(
@@ -265,6 +266,11 @@ def test_weights_and_classes_come_from_the_events() -> None:
     found = history.examples(START_US + DAY_US)
     assert found.target.tolist() == [0.0, 1.0]  # odd is none of the classes, a weight of 0 no example
     assert found.weight.tolist() == [1.0, 2.0]
+    assert undeclared_classes(task, history.frames) == [
+        "warning: 1 Delivered events are none of the classes good, bad, such as 'odd', and label nothing: add the "
+        "class, or correct the events"
+    ]
+    assert undeclared_classes(occurs_task(), history.frames) == []
 
 
 def test_of_two_labels_that_disagree_the_latest_counts_and_a_key_used_again_later_is_another_request() -> None:

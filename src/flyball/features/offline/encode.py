@@ -61,13 +61,18 @@ def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Encod
 
 def text_column(value: Expression, frame: pl.DataFrame) -> EncodedValues:
     """The value as ranks among the different texts."""
-    if value.op == "field":
-        column = frame[value.args[0]].cast(pl.String)
-    else:
-        column = pl.Series("text", list(by_row(value, frame)), dtype=pl.String)
+    column = texts_of(value, frame)
     texts = column.drop_nulls().unique().sort()
     ranks = column.replace_strict(texts, pl.arange(0, len(texts), eager=True), default=None, return_dtype=pl.Int64)
     return _checked(ranks.fill_null(0).to_numpy(), column.is_not_null().to_numpy(), texts)
+
+
+def texts_of(value: Expression, frame: pl.DataFrame) -> pl.Series:
+    """The value as text, "text"."""
+    if value.op == "field":
+        own: pl.Series = frame[value.args[0]].cast(pl.String)
+        return own.alias("text")
+    return pl.Series("text", list(by_row(value, frame)), dtype=pl.String)
 
 
 def by_row(expression: Expression, frame: pl.DataFrame) -> Sequence[Any]:

@@ -20,8 +20,8 @@ from flyball.tasks.unit_weights import (
     ExampleWeight,
     Resampled,
     Undefined,
+    defined_ratio,
     divided,
-    ratio,
     request_mean,
     row_weights,
 )
@@ -60,8 +60,8 @@ def brier(
 def calibration_ratio(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Calibration ratio: the sum of probabilities divided by the number of positives; it should be 1."""
-    return ratio(predicted, actual, unit_of, units, weight)
+    """Calibration ratio: the sum of probabilities by the number of positives, which should be 1; nan without any."""
+    return defined_ratio(predicted, actual, unit_of, units, weight)
 
 
 def auc(

@@ -20,6 +20,8 @@ from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, threshol
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from flyball.tasks.predict.examples import Labeled, RequestHistory
 
 TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
@@ -136,6 +138,7 @@ class PredictOffline:
             f"{count:,} requests are {state} and left out{stand_in if state.startswith('censored') else ''}"
             for state, count in left_out.items()
         ]
+        notes += undeclared_classes(task, history.frames)
         return evaluation_of(
             history.at_us[rows],
             fields,
@@ -202,6 +205,24 @@ def _warnings(task: Predict, train: TrainingData, tested: Doubles) -> tuple[str,
     targets = {"learn from": train.arrays["target"], "evaluate on": tested}
     leaks = leaking_columns(train, task.target_kind.kind)
     return (*one_class_notes(task.target_kind, targets), *(f"warning: {words}" for words in leaks))
+
+
+def undeclared_classes(task: Predict, frames: "Mapping[str, pl.DataFrame]") -> list[str]:
+    """A warning for each target whose events hold texts that are none of its classes: they are labels of no request."""
+    from flyball.features import texts_of
+
+    notes = []
+    for target in task.targets.values():
+        if target.classes and target.value is not None:
+            counts = texts_of(target.value, frames[target.name]).drop_nulls().value_counts(sort=True)
+            unknown = counts.filter(~counts["text"].is_in(target.classes))
+            if unknown.height:
+                notes.append(
+                    f"warning: {unknown['count'].sum():,} {target.event.__name__} events are none of the classes "
+                    f"{', '.join(target.classes)}, such as {unknown['text'][0]!r}, and label nothing: add the class, "
+                    "or correct the events"
+                )
+    return notes
 
 
 def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[str, ...]:
