@@ -319,7 +319,7 @@ def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]
     if spec.endswith(".py"):
         if not path.is_file():
             raise NotFound(
-                "application file", spec, next_step=f"name one that exists, or write one: flyball new {spec}"
+                "application file", spec, next_step=f"name one that exists, or write one: flyball new {path.stem}"
             )
         return _load_file(path.resolve()), "app", path.resolve()
     if ":" in spec:
