@@ -12,6 +12,7 @@ from tests.experiments.market import ARMS, DAY_US, START_US, answer, register, r
 
 from flyball.cli import app as cli
 from flyball.core import BadInput, ManualClock, Refused, new_id
+from flyball.experiments import impact_ledger
 from flyball.experiments.interleaving import credit_label, interleaving
 from flyball.operations import ReleaseMetrics, catch_up
 from flyball.outcomes import Exposure, Team
@@ -131,3 +132,13 @@ def test_what_it_says_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         interleaving(runtime, other, runtime.clock.now_us())
     with pytest.raises(BadInput, match="credit must be a label of the task: positive"):
         credit_label(runtime.app.task.about, msgspec.structs.replace(interleaved, success={"liked": 0.0}))
+
+
+def test_an_interleaved_release_has_the_preference_of_its_ranker(tmp_path: Path) -> None:
+    runtime, _ = world(tmp_path, (0.2, 0.6), users=300)
+    (row,) = impact_ledger(runtime, runtime.clock.now_us()).rows
+    assert (row.kind, row.version, row.online_metric) == ("interleave", "v2", "preference by positive")
+    assert (row.verdict, row.missing, row.units) == ("better", "", 300)
+    assert row.measured is not None
+    assert row.measured_low is not None
+    assert 0 < row.measured_low < row.measured <= 1

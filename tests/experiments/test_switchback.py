@@ -11,7 +11,7 @@ import pytest
 from tests.experiments.market import HOUR_US, START_US, answer, register, release, shop
 
 from flyball.core import BadDeclaration, ManualClock, Refused
-from flyball.experiments import experiment, switchback
+from flyball.experiments import experiment, impact_ledger, switchback
 from flyball.experiments.periods import PeriodAnswer, compare_periods
 from flyball.operations import ReleaseMetrics, catch_up
 from flyball.policy import metric
@@ -129,3 +129,20 @@ def test_a_burn_in_as_long_as_the_period_is_refused() -> None:
     assert plan_switchback("1h", burn_in="10m").constants["burn_in_us"] == 600e6
     with pytest.raises(BadDeclaration, match="burn_in of switchback"):
         plan_switchback("1h", burn_in="1h")
+
+
+def test_a_switchback_has_the_effect_for_all_at_once(tmp_path: Path) -> None:
+    runtime, _ = world(tmp_path, "switchback", effect=0.3)
+    (row,) = impact_ledger(runtime, runtime.clock.now_us()).rows
+    assert (row.kind, row.version, row.online_metric) == ("switchback", "v2", "taken")
+    assert (row.verdict, row.missing) == ("better", "")
+    assert row.measured_low is not None
+    assert row.measured_high is not None
+    assert row.measured_low < 0.3 < row.measured_high
+
+
+def test_a_switchback_of_too_few_periods_says_what_is_missing(tmp_path: Path) -> None:
+    runtime, _ = world(tmp_path, "switchback")
+    (row,) = impact_ledger(runtime, START_US + 3 * HOUR_US).rows
+    assert row.measured is None
+    assert "each arm must have 8 periods or more" in row.missing

@@ -11,11 +11,14 @@ import polars as pl
 from flyball.core import BadInput, Doubles, FlyballError, NotFound, format_timestamp, write_atomic
 from flyball.evaluation import CHAMPION, Estimate, Report
 from flyball.experiments.experiment import SPLITS, experiment, metrics_of
+from flyball.experiments.interleaving import interleaving
 from flyball.experiments.result import MetricResult
+from flyball.experiments.switchback import switchback
 from flyball.history import write_frame
 from flyball.registry import Registry
 from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
+from flyball.statistics import Inference
 
 FORMATS = ("csv", "parquet", "json")
 FEWEST_PAIRS = 3
@@ -177,23 +180,47 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
 
 
 def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_of_us: int) -> ImpactRow:
+    if release.kind == "interleave":
+        drafted = interleaving(runtime, release, as_of_us)
+        row = msgspec.structs.replace(row, online_metric=f"preference by {drafted.label}", units=drafted.units)
+        return _with_effect(
+            row, next((ranker.inference for ranker in drafted.rankers if ranker.arm == arm), None), True
+        )
+    if release.kind == "switchback":
+        switched = next(
+            (metric for metric in switchback(runtime, release, as_of_us).metrics if metric.arm == arm), None
+        )
+        if switched is None:
+            return msgspec.structs.replace(row, missing="control is what the other arms are compared with")
+        row = msgspec.structs.replace(row, online_metric=switched.metric, missing=switched.missing)
+        return _with_effect(row, switched.inference, switched.better == "high")
     if release.kind not in SPLITS:
         return msgspec.structs.replace(row, missing=f"{release.kind} releases have no control to compare with")
     metrics = metrics_of(runtime.app.task.about, runtime.app.metrics)
     primary = next((name for name, declared in metrics.items() if declared.role == "primary"), next(iter(metrics), ""))
     result: MetricResult = experiment(runtime, release.id, as_of_us).of(primary, arm)
     units = sum(result.units.values())
-    row = msgspec.structs.replace(row, online_metric=primary, units=units, verdict=result.verdict)
-    if result.inference is None:
-        return msgspec.structs.replace(row, missing=result.missing)
+    row = msgspec.structs.replace(row, online_metric=primary, units=units)
     sign = 1.0 if result.better == "high" else -1.0
-    low, high = sorted((sign * result.inference.low, sign * result.inference.high))
+    relative = None if result.relative is None else sign * result.relative[0]
+    row = msgspec.structs.replace(row, relative=relative, missing="" if result.inference else result.missing)
+    return msgspec.structs.replace(_with_effect(row, result.inference, sign > 0), verdict=result.verdict)
+
+
+def _with_effect(row: ImpactRow, inference: Inference | None, higher_is_better: bool) -> ImpactRow:
+    """The row with an effect that is above 0 where the change is better; why there is none, where that is missing."""
+    if inference is None:
+        return row
+    sign = 1.0 if higher_is_better else -1.0
+    low, high = sorted((sign * inference.low, sign * inference.high))
     return msgspec.structs.replace(
         row,
-        measured=sign * result.inference.effect,
+        measured=sign * inference.effect,
         measured_low=low if isfinite(low) else None,
         measured_high=high if isfinite(high) else None,
-        relative=None if result.relative is None else sign * result.relative[0],
+        verdict=inference.verdict,
+        missing="" if not inference.missing else f"{inference.missing} are missing",
+        units=row.units or inference.count_a + inference.count_b,
     )
 
 
