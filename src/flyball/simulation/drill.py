@@ -62,7 +62,7 @@ class Drill(msgspec.Struct, frozen=True):
 
 
 STOPPED = ("aborted", "rolled_back")
-LOUD_MOST, SILENT_MOST = 200, 3_000
+LOUD_MOST, SILENT_MOST = 200, 4_000
 """The answers that a fault may strike: one that answers show by themselves, and one that only outcomes show."""
 DRILLS = {
     "bad-release": Drill(
