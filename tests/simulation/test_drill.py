@@ -9,8 +9,10 @@ import pytest
 
 from flyball.app import load_app
 from flyball.core import BadInput, new_id
+from flyball.experiments import MetricResult
 from flyball.simulation import DRILLS, DrillReport, run_drill
-from flyball.simulation.drill import SHARE, Planted
+from flyball.simulation.drill import SHARE, Planted, _resolution
+from flyball.statistics import Inference
 from flyball.tasks import RankedItem, Request, Response
 
 
@@ -89,6 +91,15 @@ def test_a_good_release_is_promoted(app: str) -> None:
     assert report.passed, report.text()
     assert report.events[-1].what == "promote, now champion"
     assert report.outcome == "promoted"
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"), [("", "an effect of 0.3 or more"), ("20 more units", "not have shown an effect of any size")]
+)
+def test_what_could_have_been_seen_waits_for_what_is_missing(missing: str, words: str) -> None:
+    known = Inference("m", "anytime", 0.1, -0.2, 0.4, 0.5, 0.05, 10, 10, missing=missing)
+    result = MetricResult(metric="liked", arm="b", role="primary", kind="rate", better="high", inference=known)
+    assert words in _resolution(result)
 
 
 @pytest.mark.parametrize("app", APPS)

@@ -378,7 +378,7 @@ class _DrillSimulation(Simulation):
 def _resolution(metric: MetricResult) -> str:
     """The smallest effect that the interval of a metric would have distinguished from none."""
     known = metric.inference
-    width = 0.0 if known is None else (known.high - known.low) / 2
+    width = 0.0 if known is None or known.missing or metric.missing else (known.high - known.low) / 2
     if not 0 < width < math.inf:
         return " At this traffic it could not have shown an effect of any size."
     return f" It would have shown an effect of {width:.3g} or more, either way."
