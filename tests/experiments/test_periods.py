@@ -47,6 +47,22 @@ def test_the_split_of_users_is_biased_and_the_switchback_is_not() -> None:
     assert by_period.high - by_period.low < 0.1
 
 
+def test_each_market_has_its_own_periods() -> None:
+    """Two cities alternate against each other: in every hour one is of each arm; the candidate is worth 2 more."""
+    answers = [
+        PeriodAnswer(city, hour * HOUR_US + n, arm, hour % 5 + 2.0 * (arm == "candidate"))
+        for hour in range(40)
+        for city, arm in zip(
+            ("Delft", "Leiden"), ("control", "candidate") if hour % 2 else ("candidate", "control"), strict=True
+        )
+        for n in range(20)
+    ]
+    found = compare_periods(answers, HOUR_US)
+    assert (found.count_a, found.count_b) == (40, 40)
+    assert found.effect == pytest.approx(2.0)
+    assert found.verdict == "better"
+
+
 def test_intervals_over_periods_cover_a_planted_effect() -> None:
     covered = 0
     for seed in range(100):

@@ -7,9 +7,11 @@ import msgspec
 from tests.mutations.planted import PLANTED, Planted
 from tests.mutations.planted_calibration import PLANTED_CALIBRATION
 from tests.mutations.planted_decisions import PLANTED_DECISIONS
+from tests.mutations.planted_experiments import PLANTED_EXPERIMENTS
 from tests.mutations.planted_online import PLANTED_ONLINE
 from tests.mutations.planted_outcomes import PLANTED_OUTCOMES
 from tests.mutations.planted_releases import PLANTED_RELEASES
+from tests.mutations.planted_statistics import PLANTED_STATISTICS
 
 REPORT = Path(__file__).with_name("report.md")
 SURVIVED, ENDLESS = "survived", "no end"
@@ -105,6 +107,36 @@ LISTS = {
             "outcomes/test_one_meaning.py",
         ),
         "outcomes",
+    ),
+    "statistics": Listed(
+        "The statistics of experiments",
+        PLANTED_STATISTICS,
+        tuple(
+            f"statistics/test_{name}.py"
+            for name in (
+                "fixed",
+                "sequences",
+                "sample_ratios",
+                "multiplicity",
+                "drafts",
+                "interleaving",
+                "off_policy",
+                "spending",
+                "bandits",
+                "switchback",
+            )
+        ),
+        "statistics",
+    ),
+    "experiments": Listed(
+        "Experiments on the log",
+        PLANTED_EXPERIMENTS,
+        (
+            "experiments/test_periods.py",
+            "experiments/test_interleaved.py",
+            "experiments/test_interleaving.py",
+        ),
+        "experiments",
     ),
 }
 

@@ -107,3 +107,13 @@ def test_bad_arguments_are_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             call()
+
+
+def test_ucb_takes_the_arm_whose_bound_is_highest() -> None:
+    """.5 of 1,000 is at most .62 by its bound, .4 of 10 at most 1.58; of 1,000 too, it is behind."""
+    usual = Sums.of([0.0, 1.0] * 500)
+    for rewards, expected in (
+        ([0.0, 0.0, 0.0, 1.0, 1.0] * 2, [0.0, 1.0]),
+        ([0.0, 0.0, 0.0, 1.0, 1.0] * 200, [1.0, 0.0]),
+    ):
+        assert arm_probabilities(Bandit("ucb", floor=0.0), [usual, Sums.of(rewards)]).tolist() == expected

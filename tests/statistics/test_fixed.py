@@ -59,3 +59,9 @@ def test_bad_arguments_are_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             call()
+
+
+def test_two_proportions_are_the_chi_square_of_their_table() -> None:
+    table = [[42, 62], [500, 509]]
+    expected = stats.chi2_contingency(table, correction=False).pvalue
+    assert two_proportions(42, 104, 500, 1009).p == pytest.approx(expected, rel=1e-9)

@@ -43,6 +43,12 @@ def test_the_published_teams_and_credit() -> None:
             assert ([[0, 1]] if a > b else [[1, 0]] if b > a else []) == wins
 
 
+def test_credit_is_what_clicks_are_worth() -> None:
+    """A purchase of 30 at the second place outweighs two clicks of 1 on the other ranker's items."""
+    assert team_credit([0, 1, 0], {0: 1.0, 1: 30.0, 2: 1.0}) == [2.0, 30.0]
+    assert team_credit([0, 1, 0], [0, 1, 2]) == [2.0, 1.0]
+
+
 @given(st.lists(st.permutations(range(8)), min_size=2, max_size=4), st.integers(1, 8), st.integers(0, 2**32 - 1))
 def test_a_draft_is_what_its_rounds_say(rankings: list[list[int]], size: int, seed: int) -> None:
     draft = team_draft(rankings, size, np.random.default_rng(seed))

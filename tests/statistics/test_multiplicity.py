@@ -70,3 +70,8 @@ def test_bad_arguments_are_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             call()
+
+
+def test_holm_by_hand() -> None:
+    """3 x .01; 2 x .03; 1 x .04, which is no less than what stands before it."""
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])

@@ -189,3 +189,13 @@ def test_bad_arguments_are_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             call()
+
+
+def test_switch_dr_trusts_the_model_alone_above_the_threshold() -> None:
+    """Weights 1.8 and .2; a reward of 1 where the model says .5: .5 + (0 + .2) / 2 x .5."""
+    half = np.full(80, 0.5)
+    policy = np.tile([0.9, 0.1], 40)
+    found = policy_value(
+        policy, half, np.ones(80), "switch_dr", predicted_shown=half, predicted_policy=half, threshold=1.0
+    )
+    assert found.value == pytest.approx(0.55)

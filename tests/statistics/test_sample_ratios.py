@@ -55,3 +55,9 @@ def test_bad_arguments_are_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             call()
+
+
+def test_an_arm_of_weight_0_is_neither_units_nor_a_degree_of_freedom() -> None:
+    expected = float(stats.chisquare([1_000, 1_120]).pvalue)
+    assert sample_ratio_chi_square([1_000, 1_120], [1, 1]).p == pytest.approx(expected)
+    assert sample_ratio_chi_square([1_000, 1_120, 900], [0.5, 0.5, 0]).p == pytest.approx(expected)

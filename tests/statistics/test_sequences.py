@@ -79,3 +79,10 @@ def test_the_sequence_of_one_mean_covers_it_at_every_look() -> None:
     assert missed <= 10  # 5 % of 200
     assert mean_sequence(10.0, 10.0, 499, n_best=3_000) is None
     assert mean_sequence(0.0, 0.0, 1_000, n_best=3_000) == (0.0, 0.0)
+
+
+def test_one_side_is_tuned_as_one() -> None:
+    contrast = Contrast(1.0, 0.1, 1e9, 2_500, 2_500, 2.0)
+    r2 = (-2 * np.log(0.1) + np.log1p(-2 * np.log(0.1))) / 5_000
+    reach = float(sequence_reach(0.1, 5_000, 0.05, r2, "greater"))
+    assert anytime(contrast, 5_000, side="greater").low == pytest.approx(1.0 - reach)
