@@ -1,6 +1,7 @@
 """A run of learning: the planted taste wins, failures are their own, nothing half made stays."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -192,12 +193,25 @@ def test_a_much_worse_candidate_does_not_replace_the_champion(filled: Callable[.
     assert current(runtime.registry).champion == "v2"
 
 
-def test_a_champion_whose_class_is_gone_cannot_be_compared(filled: Callable[..., Runtime], shop: Any) -> None:
+def test_a_champion_whose_class_is_gone_cannot_be_compared(
+    filled: Callable[..., Runtime], shop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runtime = filled()
     run(runtime)
+    text = shop.file.read_text().replace('"together": Together(shrink, turned)', "")
+    shop.file.write_text(re.sub(r"class Together.*?(?=class Broken)", "", text, flags=re.DOTALL))
+    monkeypatch.delitem(sys.modules, "flyball_app_shop")  # another process reads the file again
     report = run(shop.open(only="popular"))
     assert any("champion v2 could not be compared" in note for note in report.notes)
     assert report.champion == "v3"
+
+
+def test_a_champion_that_is_no_candidate_any_more_is_compared(filled: Callable[..., Runtime], shop: Any) -> None:
+    runtime = filled()
+    run(runtime)
+    report = run(shop.open(only="popular"))
+    assert not any("could not be compared" in note for note in report.notes)
+    assert report.champion == "v2"
 
 
 def test_a_corrupt_champion_is_reported_and_replaced(filled: Callable[..., Runtime]) -> None:

@@ -65,7 +65,12 @@ PLANTED_OUTCOMES = (
     Planted(_CONSUMER, "closed - self.window_us", "closed", "responses are forgotten before their windows"),
     Planted(_CONSUMER, "first - self.window_us, last", "first, last", "responses before the first event are left out"),
     Planted(_CONSUMER, "((1, after), (-1, before))", "((1, after),)", "what followed before stays counted"),
-    Planted(_CONSUMER, "return  # delivered", "pass  # delivered", "a response delivered twice is joined twice"),
+    Planted(
+        _CONSUMER,
+        "return  # the same response was appended twice",
+        "pass  # the same response was appended twice",
+        "a response delivered twice is joined twice",
+    ),
     Planted(
         _CONSUMER,
         "if key[0] < closed:\n                continue",
