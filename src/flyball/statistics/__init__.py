@@ -1,15 +1,16 @@
 """Statistical inference for experiments: intervals and tests, with the looks at which they are valid.
 
-Promises: every method's error rate is alpha at most in the way it is examined (once, at planned looks, or at any
-time); every constant is an argument, to be fixed before the start and kept in the result; state is sums that merge in
-any order. Knows nothing of releases, metrics or applications: numbers in, numbers and one plain sentence out.
+Promises: the error rate of every method is at most alpha at the looks that the method allows (one, the planned ones, or
+any); every constant is an argument, is fixed before the start and stored in the result; state consists of sums that
+merge in any order. The room knows no releases, metrics or applications: it takes numbers, and returns numbers and a
+sentence.
 """
 
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
 
-if TYPE_CHECKING:  # scipy, which a process that only drafts lists should not load
+if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
     from flyball.statistics.bandits import (
         BANDITS,
         Bandit,

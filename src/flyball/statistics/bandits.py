@@ -1,8 +1,8 @@
-"""Bandits: shares of traffic that follow what was seen, each answer with its exact propensity.
+"""Bandits: traffic shares that adapt to observed rewards, with the exact propensity of each answer.
 
-The state of an arm is `Sums` of its rewards, so it merges and an application keeps one for each group of a contextual
-bandit. Sources: Auer, Cesa-Bianchi and Fischer, Machine Learning 2002 (epsilon-greedy, UCB1); Thompson, Biometrika
-1933; Agrawal and Goyal, JACM 2017 (Gaussian).
+The state of an arm is the `Sums` of its rewards, which merges; a contextual bandit has one state for each group.
+Sources: Auer, Cesa-Bianchi and Fischer, Machine Learning 2002 (epsilon-greedy, UCB1); Thompson, Biometrika 1933;
+Agrawal and Goyal, JACM 2017 (Gaussian).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -22,11 +22,12 @@ _NODES = 256
 
 
 class Bandit(msgspec.Struct, frozen=True):
-    """A rule, fixed before the start.
+    """A bandit rule and its constants, fixed before the start.
 
-    `epsilon`: of epsilon-greedy, the share spread over all arms. `floor`: the least probability of any arm, so that
-    every propensity stays above 0 and the log can be evaluated off-policy; p = floor + (1 - arms floor) share. `prior`:
-    successes and failures, or mean and standard deviation, of an arm before anything is seen.
+    `rule`: one of `BANDITS`. `epsilon`: for epsilon-greedy, the share that is spread over all arms. `floor`: the
+    smallest probability of any arm, so that every propensity is above 0 and the log can be evaluated off-policy.
+    `prior`: of an arm without rewards, the successes and failures (beta) or the mean and standard deviation (Gaussian).
+    `width`: for UCB, the factor of the confidence bonus.
     """
 
     rule: str = "thompson_beta"
@@ -37,10 +38,11 @@ class Bandit(msgspec.Struct, frozen=True):
 
 
 def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
-    """The probability of each arm for the next answer, shape (arms,), summing to 1: its propensity, exactly.
+    """The probability of each arm for the next answer, shape (arms,), summing to 1: its exact propensity.
 
-    Thompson sampling's are the probabilities that each arm's draw is the best, by integration instead of by drawing.
-    None or no units: an arm not yet seen. Raises `BadInput` for an unknown rule or rewards outside [0, 1] (beta).
+    `arms`: the rewards of each arm; None or no units for an arm that was not chosen yet. For Thompson sampling the
+    probability that an arm has the best draw is integrated numerically instead of sampled. Raises `BadInput` for an
+    unknown rule, no arms, or for `thompson_beta` mean rewards outside [0, 1].
 
     >>> arm_probabilities(Bandit(), [None, None]).round(9).tolist()
     [0.5, 0.5]
@@ -66,7 +68,10 @@ def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
 
 
 def with_floor(shares: ArrayLike, floor: float) -> Doubles:
-    """No arm below `floor`: p = floor + (1 - arms floor) share; uniform where the floors fill everything."""
+    """Probabilities of at least `floor` each: p = floor + (1 - arms x floor) x share, shape (arms,).
+
+    They are uniform if arms x floor is 1 or more. Raises `BadInput` for a negative share.
+    """
     array = doubles("shares", shares, 0.0)
     count, least = len(array), max(0.0, floor)
     if count * least >= 1:
@@ -86,30 +91,30 @@ def _best(scores: Doubles) -> Doubles:
 
 
 def _best_of_beta(a: Doubles, b: Doubles) -> Doubles:
-    """P(arm's draw is the largest): the integral of its density times the others' distributions.
+    """P(an arm's draw is the largest), shape (arms,): the integral of its density times the others' distributions.
 
-    Over the angle whose squared sine is the rate, where the density is smooth for a, b from 1/2 on, within ten standard
-    deviations of the mean, by Gauss-Legendre.
+    By Gauss-Legendre quadrature within ten standard deviations of the mean. The variable is the angle whose squared
+    sine is the rate: in it the density is smooth for a, b >= 1/2.
     """
     mean, spread = a / (a + b), np.sqrt(a * b / (a + b + 1)) / (a + b)
     first = np.arcsin(np.sqrt(np.clip(mean - 10 * spread, 0.0, 1.0)))
     last = np.arcsin(np.sqrt(np.clip(mean + 10 * spread, 0.0, 1.0)))
     points, weights = _gauss_legendre()
-    chances = np.empty(len(a))
+    probabilities = np.empty(len(a))
     for arm in range(len(a)):
         angle = first[arm] + (points + 1) / 2 * (last[arm] - first[arm])
         log_density = (2 * a[arm] - 1) * np.log(np.sin(angle)) + (2 * b[arm] - 1) * np.log(np.cos(angle))
         mass = weights * np.exp(log_density - log_density.max())
         rate = np.sin(angle) ** 2
         others = [special.betainc(a[k], b[k], rate) for k in range(len(a)) if k != arm]
-        chances[arm] = float(mass @ np.prod(others, axis=0) / mass.sum()) if others else 1.0
-    return np.asarray(chances / chances.sum())
+        probabilities[arm] = float(mass @ np.prod(others, axis=0) / mass.sum()) if others else 1.0
+    return np.asarray(probabilities / probabilities.sum())
 
 
 def _posterior(
     bandit: Bandit, arms: Sequence[Sums | None], counts: np.ndarray[tuple[int, ...], np.dtype[np.int64]], means: Doubles
 ) -> tuple[Doubles, Doubles]:
-    """Means and standard deviations of the arms' means, from the prior and the pooled variance of rewards."""
+    """The posterior mean and standard deviation of each arm's mean, from the prior and the pooled reward variance."""
     degrees = sum(max(int(count) - 1, 0) for count in counts)
     spread = sum((arm.count - 1) * arm.covariance() for arm in arms if arm is not None and arm.count > 1)
     prior_mean, prior_sd = bandit.prior
@@ -124,16 +129,20 @@ def _best_of_normal(means: Doubles, sds: Doubles) -> Doubles:
     points, weights = _gauss_legendre()
     u = (points + 1) / 2
     z = special.ndtri(u)
-    chances = np.empty(len(means))
+    probabilities = np.empty(len(means))
     for arm in range(len(means)):
         x = means[arm] + sds[arm] * z
         others = [special.ndtr((x - means[k]) / sds[k]) for k in range(len(means)) if k != arm]
-        chances[arm] = float(weights @ np.prod(others, axis=0)) / 2 if others else 1.0
-    return np.asarray(chances / chances.sum())
+        probabilities[arm] = float(weights @ np.prod(others, axis=0)) / 2 if others else 1.0
+    return np.asarray(probabilities / probabilities.sum())
 
 
 def choose_arm(probabilities: ArrayLike, u: float) -> tuple[int, float]:
-    """(arm, its propensity) for a uniform `u` in [0, 1), such as a hash of the unit: the same unit, the same arm."""
+    """(arm, its propensity) for a uniform number `u` in [0, 1).
+
+    If `u` is a hash of the unit, the same unit gets the same arm. `probabilities`: shape (arms,). Raises `BadInput` for
+    probabilities that do not sum to 1 or a `u` outside [0, 1).
+    """
     shares = doubles("probabilities", probabilities, 0.0, 1.0)
     if abs(float(shares.sum()) - 1) > 1e-9 or not 0 <= u < 1:
         raise BadInput("probabilities", "summing to 1, with u in [0, 1)", (shares.tolist(), u))
@@ -144,11 +153,14 @@ def choose_arm(probabilities: ArrayLike, u: float) -> tuple[int, float]:
 
 
 def group_probabilities(bandit: Bandit, groups: Mapping[Hashable, Sequence[Sums | None]]) -> dict[Hashable, Doubles]:
-    """The probabilities of each group on its own: a contextual bandit by group."""
+    """{group: its `arm_probabilities`}: a contextual bandit whose groups learn independently."""
     return {group: arm_probabilities(bandit, arms) for group, arms in groups.items()}
 
 
 def regret(probabilities: ArrayLike, true_means: ArrayLike) -> Doubles:
-    """What each answer gave away in expectation, shape (answers,): the best arm's mean less the policy's."""
+    """The expected regret of each answer, shape (answers,): the mean of the best arm minus the mean of the policy.
+
+    `probabilities`: shape (answers, arms). `true_means`: the expected reward of each arm, shape (arms,) or the same.
+    """
     shares, means = doubles("probabilities", probabilities, 0.0, 1.0), doubles("true means", true_means)
     return np.asarray(means.max(axis=-1) - (shares * means).sum(axis=-1))

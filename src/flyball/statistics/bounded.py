@@ -1,11 +1,12 @@
-"""Bounded values: confidence sequences by betting that hold at every look, from the first unit on.
+"""Bounded values: confidence sequences by betting, valid at every look, from the first unit on.
 
-For a candidate mean m, a bettor who stakes a share lambda on "values lie above m" multiplies a wealth of 1 by
-1 + lambda (x - m) at each value: under m that is a martingale. Several bettors with shares fixed before the start split
-the wealth (a Gaussian mixture over shares, by Gauss-Hermite nodes); m is left out once the wealth is 1/alpha (Ville).
-The state is the logarithm of each bettor's wealth at each candidate mean: a sum over values, which merges in any order.
+For a candidate mean m, a bettor starts with a wealth of 1 and bets a share lambda of it on "values are above m". Each
+value x multiplies the wealth by 1 + lambda (x - m); if m is the true mean, the wealth is a martingale. The initial
+wealth is split among several bettors, whose shares are fixed before the start (a Gaussian mixture over shares, by
+Gauss-Hermite nodes). When the total wealth reaches 1/alpha, m is excluded (Ville's inequality). The state is the log
+wealth of each bettor at each candidate mean: a sum over values, which merges in any order.
 Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024 (arXiv
-2010.09686); shares fixed in advance instead of predicted, so that looks may merge.
+2010.09686). Here shares are fixed in advance instead of predicted, so that states can merge.
 """
 
 import msgspec
@@ -20,15 +21,15 @@ from flyball.statistics.inference import Inference
 from flyball.statistics.mixtures import best_rho
 
 _BETTORS = 24
-_LARGEST_STAKE = 0.95  # of what the largest possible loss allows: a wealth is never gone
+_LARGEST_STAKE = 0.95  # as a share of the stake at which the largest possible loss would take all wealth
 _CHUNK_CELLS = 2_000_000
 
 
 class BettingPlan(msgspec.Struct, frozen=True):
-    """What is fixed before the start: the range of values, the candidate means, the shares at stake.
+    """The constants of a betting sequence, fixed before the start.
 
-    `low`, `high`: values are within. `candidates`: means at which the wealth is kept, rising. `stakes`, `weights`:
-    shares and the part of the wealth they start with.
+    `low`, `high`: the range of values. `candidates`: the means at which the wealth is stored, rising. `stakes`: the
+    share lambda of each bettor, per unit of the values. `weights`: the initial wealth of each bettor, summing to 1.
     """
 
     low: float
@@ -44,9 +45,11 @@ class BettingPlan(msgspec.Struct, frozen=True):
 def plan_betting(
     low: float, high: float, n_best: float, sd: float, alpha: float = 0.05, candidates: int | ArrayLike = 401
 ) -> BettingPlan:
-    """Shares that make the interval narrowest near `n_best` values of standard deviation `sd`, as guessed before.
+    """Choose stakes that make the interval narrowest near `n_best` values of standard deviation `sd`.
 
-    A wrong guess costs width, never validity. `candidates`: how many, over [low, high], or themselves.
+    `sd` is a guess made before the start; a wrong one makes the interval wider but not invalid. `candidates`: the
+    candidate means, or how many are spread over [low, high]. Raises `BadInput` for a `low` that is not below `high`, an
+    `n_best` or `sd` that is not positive, an alpha outside (0, 1), or a candidate outside the range.
     """
     if not low < high:
         raise BadInput("low", f"below high {high:g}", low)
@@ -72,14 +75,17 @@ def plan_betting(
 
 
 class Wealth(msgspec.Struct, frozen=True):
-    """After `count` values with sum `total`: `logs`, each bettor's log wealth at each candidate, (bettors, means)."""
+    """The state after `count` values with sum `total`.
+
+    `logs`: the log wealth of each bettor at each candidate mean, shape (bettors, means).
+    """
 
     count: int
     total: float
     logs: Doubles
 
     def merge(self, other: "Wealth") -> "Wealth":
-        """The wealth after the values of both."""
+        """The wealth after the values of both states."""
         return Wealth(self.count + other.count, self.total + other.total, self.logs + other.logs)
 
     @property
@@ -89,7 +95,7 @@ class Wealth(msgspec.Struct, frozen=True):
 
 
 def bet(plan: BettingPlan, values: ArrayLike) -> Wealth:
-    """The wealth after `values`, shape (n,). Raises `BadInput` for a value out of the plan's range."""
+    """The wealth after `values`, shape (n,). Raises `BadInput` for a value outside the range of the plan."""
     array = doubles("values", values, plan.low, plan.high).ravel()
     means, stakes = np.array(plan.candidates), np.array(plan.stakes)
     logs = np.zeros((len(stakes), len(means)))
@@ -107,7 +113,7 @@ def betting_log_e(plan: BettingPlan, wealth: Wealth) -> Doubles:
 
 
 def betting_interval(plan: BettingPlan, wealth: Wealth) -> tuple[float, float]:
-    """The candidates not left out, rounded outward to the next ones that are.
+    """The candidate means that are not excluded, extended on each side to the nearest excluded candidate.
 
     >>> plan = plan_betting(0.0, 1.0, n_best=100, sd=0.5, candidates=101)
     >>> low, high = betting_interval(plan, bet(plan, [0.0, 1.0] * 50))
@@ -115,7 +121,7 @@ def betting_interval(plan: BettingPlan, wealth: Wealth) -> tuple[float, float]:
     True
     """
     kept = np.flatnonzero(betting_log_e(plan, wealth) < -np.log(plan.alpha))
-    if not len(kept):  # between two candidates: both are left out, from different sides
+    if not len(kept):  # the mean is between two candidates, and both are excluded
         below = int(np.searchsorted(plan.candidates, wealth.mean)) - 1
         kept = np.array([max(below, 0), min(below + 1, len(plan.candidates) - 1)])
     first, last = max(int(kept[0]) - 1, 0), min(int(kept[-1]) + 1, len(plan.candidates) - 1)
@@ -124,11 +130,11 @@ def betting_interval(plan: BettingPlan, wealth: Wealth) -> tuple[float, float]:
 
 
 class BoundedDifference(msgspec.Struct, frozen=True):
-    """Two arms of bounded values as one: values whose mean is the mean of b minus that of a.
+    """The difference of two arms of bounded values, as the mean of one sequence.
 
-    A unit of b counts as (y - center) / share, one of a as -(y - center) / (1 - share), where `share` is the share of
-    units that go to b. Their mean is the difference whatever `center` is; a `center` near the mean, known from before
-    the start, makes the interval narrow.
+    A value y of b becomes (y - center) / share, and a value y of a becomes -(y - center) / (1 - share); `share` is the
+    share of units that go to b. The mean of these is the mean of b minus that of a for every `center`. The interval is
+    narrow if `center` is near the mean of the values; take it from data before the start. `low`, `high`: range of y.
     """
 
     low: float
@@ -138,18 +144,24 @@ class BoundedDifference(msgspec.Struct, frozen=True):
     plan: BettingPlan
 
     def values(self, arm_b: ArrayLike, values: ArrayLike) -> Doubles:
-        """One value a unit, shape (n,); `arm_b`: whether the unit is of b."""
+        """The transformed `values` of units, shape (n,); `arm_b`: whether each unit is in b, shape (n,).
+
+        Raises `BadInput` for a value outside [low, high].
+        """
         array = doubles("values", values, self.low, self.high) - self.center
         return np.where(np.asarray(arm_b, dtype=bool), array / self.share, -array / (1 - self.share))
 
     def bet(self, arm_b: ArrayLike, values: ArrayLike) -> Wealth:
-        """The wealth after these units; merges with that of others."""
+        """The wealth after these units, shape (n,) each; it merges with the wealth of other units."""
         return bet(self.plan, self.values(arm_b, values))
 
     def infer(
         self, wealth: Wealth, counts: tuple[int, int], margin: float = 0.0, higher_is_better: bool = True
     ) -> Inference:
-        """The comparison at this look; `counts`: units of a and of b."""
+        """The comparison at this look; `counts`: units of a and of b.
+
+        Raises `BadInput` for a margin other than that of the plan.
+        """
         null = _null(margin, higher_is_better)
         low, high = betting_interval(self.plan, wealth)
         log_e = betting_log_e(self.plan, wealth)
@@ -189,10 +201,12 @@ def plan_bounded_difference(
     candidates: int = 401,
     widest: float | None = None,
 ) -> BoundedDifference:
-    """Fix the constants: values within [low, high], standard deviation `sd` and mean `center` as known from before.
+    """Fix the constants of a `BoundedDifference`.
 
-    `n_best`: units of both arms at which the interval is to be narrowest. `share`: of units to b. `widest`: differences
-    are distinguished within ±widest (default: the whole range), 0 and the margin among the candidates.
+    `low`, `high`: the range of the values. `sd`, `center`: their standard deviation and mean, known from before the
+    start. `n_best`: units of both arms at which the interval is narrowest. `share`: the share of units that go to b.
+    `widest`: the `candidates` lie within ±widest (default: the whole range), among them 0 and the margin. Raises
+    `BadInput` for a share outside (0, 1) or a `center` outside the range.
     """
     if not 0 < share < 1:
         raise BadInput("share", "between 0 and 1: the share of units to arm b", share)

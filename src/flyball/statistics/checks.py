@@ -1,4 +1,4 @@
-"""The checks that every method of this room makes of its arguments."""
+"""Checks of arguments that the methods of this room share."""
 
 from collections.abc import Mapping
 
@@ -11,28 +11,28 @@ SIDES = ("two", "greater", "less")
 
 
 def check_alpha(alpha: float, what: str = "alpha") -> float:
-    """An error rate in (0, 1)."""
+    """The error rate `alpha`. Raises `BadInput` outside (0, 1)."""
     if not 0.0 < alpha < 1.0:
         raise BadInput(what, "between 0 and 1, such as 0.05", alpha)
     return float(alpha)
 
 
 def check_side(side: str) -> str:
-    """Which alternative is tested: `two`, `greater` or `less`."""
+    """The alternative that is tested. Raises `BadInput` for other than `two`, `greater` or `less`."""
     if side not in SIDES:
         raise BadInput("side", f"one of {', '.join(SIDES)}", side)
     return side
 
 
 def check_positive(**numbers: float) -> None:
-    """Every named number is above 0 and finite."""
+    """Raise `BadInput` for a named number that is not above 0 and finite."""
     for name, number in numbers.items():
         if not 0.0 < number < np.inf:
             raise BadInput(name, "a number above 0", number)
 
 
 def doubles(what: str, values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> Doubles:
-    """`values` as doubles, all within [low, high]. Raises `BadInput` with the place of the first that is not."""
+    """`values` as doubles. Raises `BadInput` with the position of the first not finite or outside [low, high]."""
     array = np.asarray(values, dtype=np.float64)
     wrong = ~(np.isfinite(array) & (array >= low) & (array <= high))
     if wrong.any():
@@ -43,7 +43,7 @@ def doubles(what: str, values: ArrayLike, low: float = -np.inf, high: float = np
 
 
 def check_counts(counts: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> None:
-    """Each pair is successes of trials: whole numbers, successes from 0 to trials."""
+    """Raise `BadInput` for a pair (successes, trials) that is not whole numbers with 0 <= successes <= trials."""
     for name, (successes, trials) in counts.items():
         events, units = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
         if not ((events >= 0) & (events <= units) & (events == np.rint(events)) & (units == np.rint(units))).all():

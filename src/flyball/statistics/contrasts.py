@@ -1,7 +1,7 @@
-"""A difference of two arms with its standard error, from mergeable sums: means, rates, ratios, adjusted or not.
+"""Differences of two arms with their standard errors, from mergeable sums: means, rates and ratios, adjusted or not.
 
 Sources: the delta method for ratios, Deng, Knoblich and Lu, "Applying the Delta Method in Metric Analytics", KDD 2018;
-the adjustment by covariates from before the start (CUPED), Deng, Xu, Kohavi and Walker, WSDM 2013.
+the adjustment by covariates measured before the start (CUPED), Deng, Xu, Kohavi and Walker, WSDM 2013.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,10 @@ from flyball.statistics.sums import Sums
 
 
 class Contrast(msgspec.Struct, frozen=True):
-    """Arm b against arm a: `effect` with its standard error `se` and degrees of freedom `dof`.
+    """Arm b minus arm a: the `effect` with its standard error `se` and degrees of freedom `dof`.
 
-    `base`: the mean of a, for relative effects of later combinations. `relative`: the effect is a share of |base|.
+    `count_a`, `count_b`: units of each arm. `base`: the mean of a. `relative`: whether `effect` and `se` are divided by
+    |base|.
     """
 
     effect: float
@@ -41,7 +42,7 @@ def _contrast(
     relative: bool,
     base: float | None = None,
 ) -> Contrast:
-    """`means` and `variances` (of one unit) of a and b; `base` where the baseline is not the mean of a (adjusted)."""
+    """The contrast of `means` and unit `variances` of (a, b); `base`: the baseline, if not the mean of a."""
     (mean_a, mean_b), (variance_a, variance_b), (count_a, count_b) = means, variances, counts
     baseline = mean_a if base is None else base
     part_a, part_b = variance_a / count_a, variance_b / count_b
@@ -60,9 +61,9 @@ def _contrast(
 
 
 def mean_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
-    """The difference of means of column 0; relative to |mean of a| by the delta method.
+    """The difference of the means of column 0; with `relative`, divided by |mean of a| (delta method).
 
-    Raises `BadInput` with fewer than two units in an arm, without variance, or for a share of a zero mean.
+    Raises `BadInput` for an arm with fewer than two units, for no variance, or for a relative effect on a mean of 0.
 
     >>> mean_contrast(Sums.of([1.0, 3.0]), Sums.of([2.0, 4.0])).effect
     1.0
@@ -71,7 +72,10 @@ def mean_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
 
 
 def rate_contrast(successes_a: int, trials_a: int, successes_b: int, trials_b: int, relative: bool = False) -> Contrast:
-    """The difference of two rates with the variance p(1 - p) of each arm (not pooled)."""
+    """The difference of two rates with the variance p(1 - p) of each arm (not pooled).
+
+    Raises `BadInput` for an arm with fewer than two trials, successes beyond the trials, or no variance.
+    """
     check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})
     if min(trials_a, trials_b) < 2:
         raise BadInput("units", "two or more in each arm", (trials_a, trials_b))
@@ -81,9 +85,10 @@ def rate_contrast(successes_a: int, trials_a: int, successes_b: int, trials_b: i
 
 
 def adjusted_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
-    """The difference of means of column 0, adjusted by the covariates in columns 1.. (from before the start).
+    """The difference of the means of column 0, adjusted by covariates in columns 1 to k - 1 (CUPED).
 
-    The coefficients are those of `adjustment`. A relative effect keeps the unadjusted mean of a as its baseline.
+    The covariates are measured before the start; their coefficients are those of `adjustment`. A relative effect is
+    divided by the unadjusted mean of a. Raises `BadInput` as `mean_contrast` does, and for sums without a covariate.
     """
     theta = adjustment(a, b)
     shift = float(theta @ (b.means()[1:] - a.means()[1:]))
@@ -97,16 +102,17 @@ def adjusted_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
     if baseline == 0:
         raise BadInput("mean of arm a", "other than 0 for a relative effect; ask for the absolute one", baseline)
     absolute = _contrast(means, variances, counts, False)
-    gradient_a = np.concatenate([[-b.mean() / baseline], theta])  # of the effect in the means of a, times |baseline|
+    gradient_a = np.concatenate([[-b.mean() / baseline], theta])  # |baseline| x d effect / d means of a
     variance_a = float(gradient_a @ a.covariances() @ gradient_a)
     se = np.sqrt(variances[1] / b.count + variance_a / a.count) / abs(baseline)
     return Contrast(difference / abs(baseline), float(se), absolute.dof, a.count, b.count, baseline, True)
 
 
 def adjustment(a: Sums, b: Sums) -> Doubles:
-    """The coefficients of the covariates in columns 1.., shape (k - 1,): Cov(x)^-1 Cov(x, y).
+    """The coefficients of the covariates in columns 1 to k - 1, shape (k - 1,): Cov(x)^-1 Cov(x, y).
 
-    The covariances within each arm are added, so that an effect does not enter them.
+    Covariances are computed within each arm and then added, so that they do not contain the effect. Raises `BadInput`
+    for sums without a covariate.
     """
     if a.width < 2:
         raise BadInput("sums", "of a value and one or more covariates", f"{a.width} column")
@@ -122,7 +128,8 @@ def _variance(sums: Sums, weights: Doubles) -> float:
 def ratio_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
     """The difference of ratios of two totals, such as clicks (column 0) per view (column 1), by the delta method.
 
-    The unit of randomization is the row; views of one user are never taken for independent.
+    Each row is one unit of randomization, so the views of one user are not treated as independent. Raises `BadInput`
+    for fewer than two columns, a denominator with a mean of 0, fewer than two units in an arm, or no variance.
     """
     ratios = (_ratio(a), _ratio(b))
     variances = (_variance(a, _ratio_gradient(a)), _variance(b, _ratio_gradient(b)))
@@ -130,9 +137,10 @@ def ratio_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
 
 
 def adjusted_ratio_contrast(a: Sums, b: Sums, relative: bool = False, theta: float | None = None) -> Contrast:
-    """The difference of ratios (columns 0 per 1), adjusted by the same ratio before the start (columns 2 per 3).
+    """The difference of ratios (column 0 per column 1), adjusted by the ratio before the start (column 2 per column 3).
 
-    `theta`: how much of the ratio before is subtracted, where it was fixed before the start; else the best within arms.
+    `theta`: the coefficient of the ratio before the start, if it was fixed in advance; by default the least-squares
+    coefficient within arms. Raises `BadInput` for sums of other than four columns and as `ratio_contrast` does.
     """
     if a.width != 4:
         raise BadInput("sums", "of four columns: numerator, denominator, and both before the start", a.width)
@@ -170,15 +178,15 @@ def _ratio(sums: Sums, first: int = 0) -> float:
 
 
 def _ratio_gradient(sums: Sums, first: int = 0) -> Doubles:
-    """Of the ratio in its two means; shape (2,)."""
+    """The gradient of the ratio with respect to its two means, shape (2,)."""
     ratio = _ratio(sums, first)
     return np.array([1.0, -ratio]) / sums.mean(first + 1)
 
 
 def stratified_contrast(steps: Sequence[Contrast]) -> Contrast:
-    """One effect from the steps of a ramp, each compared within itself, weighted by its units.
+    """One effect from the steps of a ramp: arms are compared within each step, and steps weighted by their units.
 
-    Pooling the units of steps with different shares compares different times (Simpson's paradox); this does not.
+    If the units of steps with different shares were pooled, the arms would differ in time (Simpson's paradox).
     Raises `BadInput` without steps, or when some are relative and some are not.
 
     >>> step = Contrast(1.0, 0.5, 10.0, 40, 10, 2.0)

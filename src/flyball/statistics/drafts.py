@@ -1,4 +1,4 @@
-"""Team-draft interleaving: one list made from several rankers', and the probability of each item at its position.
+"""Team-draft interleaving: one list made from the lists of several rankers, and the probability of each item in it.
 
 Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008; several
 rankers: Schuth et al., "Multileaved comparisons", CIKM 2014.
@@ -17,16 +17,17 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 class Draft(msgspec.Struct, Generic[Item], frozen=True):
-    """The shown list and the ranker (its index) that each item is of; to be logged with the answer."""
+    """An interleaved list: `items`, and `teams`, the index of the ranker that each item is credited to."""
 
     items: tuple[Item, ...]
     teams: tuple[int, ...]
 
 
 def team_draft(rankings: Sequence[Sequence[Item]], size: int, rng: np.random.Generator) -> Draft[Item]:
-    """Rounds in which each ranker, in random order, adds its best item not yet there, until `size` or nothing is left.
+    """Interleave `rankings` into a list of at most `size` items.
 
-    Raises `BadInput` for fewer than two rankings or a ranking that names an item twice.
+    In each round the rankers, in random order, each add their best item that is not in the list yet. Raises `BadInput`
+    for fewer than two rankings, a ranking with a repeated item, or a size below 1.
 
     >>> draft = team_draft([["a", "b"], ["b", "c"]], 2, np.random.default_rng(0))
     >>> sorted(draft.items), sorted(draft.teams)
@@ -46,10 +47,10 @@ def team_draft(rankings: Sequence[Sequence[Item]], size: int, rng: np.random.Gen
 
 
 def position_probabilities(rankings: Sequence[Sequence[Item]], size: int) -> list[dict[Item, float]]:
-    """Of each position of `team_draft(rankings, size, ...)`, {item: how likely it stands there}, exactly.
+    """{item: its exact probability} at each position of `team_draft(rankings, size, ...)`.
 
-    What whole rounds have shown is the union of a head of each ranking, so that a draft has few states: of two rankings
-    at most as many as it has positions. Raises as `team_draft` does.
+    After each round the list consists of the first items of each ranking, so a draft has few states: for two rankings,
+    at most as many as positions. Raises as `team_draft` does.
 
     >>> position_probabilities([["a", "b"], ["b", "c"]], 2)
     [{'a': 0.5, 'b': 0.5}, {'b': 0.5, 'a': 0.5}]
@@ -84,7 +85,7 @@ def _check(rankings: Sequence[Sequence[Item]], size: int) -> None:
 def _round(
     rankings: Sequence[Sequence[Item]], heads: list[int], order: Sequence[int], shown: set[Item], size: int
 ) -> list[tuple[Item, int]]:
-    """What each ranker adds in turn, with its index; moves `heads` on and adds to `shown`, up to `size` items."""
+    """(item, ranker) that each ranker adds in this round; advances `heads` and adds to `shown`, up to `size` items."""
     added: list[tuple[Item, int]] = []
     for ranker in order:
         ranking = rankings[ranker]
@@ -98,7 +99,7 @@ def _round(
 
 
 def _past(rankings: Sequence[Sequence[Item]], heads: Sequence[int], shown: set[Item]) -> tuple[int, ...]:
-    """The heads moved past what is shown: the same for whatever led to the same items."""
+    """The heads advanced past shown items, so that they depend only on `shown` and not on the order of the rounds."""
     moved = []
     for ranking, head in zip(rankings, heads, strict=True):
         while head < len(ranking) and ranking[head] in shown:

@@ -1,6 +1,6 @@
-"""Tests for one look at a horizon fixed before the start: Welch, two proportions, chi-square for counts.
+"""Tests for one look, at a number of units fixed before the start: Welch's t and two proportions.
 
-Looked at repeatedly they err far more often than alpha: `benchmarks/experiments.py` prints how often.
+With repeated looks their error rate is far above alpha: `benchmarks/experiments.py` prints it.
 Sources: Welch, "The generalization of 'Student's' problem", Biometrika 1947; Newcombe, Statistics in Medicine 1998.
 """
 
@@ -20,10 +20,11 @@ def welch(
     margin: float = 0.0,
     higher_is_better: bool = True,
 ) -> Inference:
-    """Welch's t on a contrast.
+    """Welch's t test of a contrast, valid for one look.
 
     `side`: `two`, or `greater` or `less` for one-sided intervals. `margin`: the acceptable loss, in the units of the
-    effect; above 0 the test is of non-inferiority: p is that of a loss of at least the margin.
+    effect; above 0 the test is one of non-inferiority, and p is the p-value of a loss of the margin or more. Raises
+    `BadInput` for a negative margin, an unknown side, or an alpha outside (0, 1).
 
     >>> welch(Contrast(1.0, 0.5, 1e9, 100, 100, 2.0)).p < 0.05
     True
@@ -67,9 +68,11 @@ def _null(margin: float, higher_is_better: bool) -> float:
 def two_proportions(
     successes_a: int, trials_a: int, successes_b: int, trials_b: int, alpha: float = 0.05, relative: bool = False
 ) -> Inference:
-    """Two rates: the p-value with the pooled variance (chi-square), the interval with each arm's own.
+    """The difference of two rates, valid for one look.
 
-    `relative`: the effect and its interval as shares of the rate of a, which is then taken as known.
+    The p-value is that of the chi-square test (pooled variance); the interval uses the variance of each arm. With
+    `relative`, the effect and its interval are divided by the rate of a, which is treated as known. Raises `BadInput`
+    for an arm without units, successes beyond the trials, or a relative effect with a rate of 0 in a.
     """
     check_alpha(alpha)
     check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})

@@ -11,16 +11,16 @@ WHEN_VALID = {
     "planned looks": "valid at the planned looks",
     "one look": "valid at one planned look",
 }
-"""{validity: what a reader sees}."""
+"""{validity: how it is described in sentences}."""
 
 
 class Inference(msgspec.Struct, frozen=True):
-    """Arm b minus arm a with what is known about it.
+    """The comparison of arm b with arm a: `effect` is b minus a.
 
-    `low`, `high`: the interval, infinite where a side says nothing. `p`: of no effect, or of an effect at the margin.
-    `validity`: a key of `WHEN_VALID`. `margin`: the loss that is still acceptable, above 0 where one was declared.
-    `missing`: what must still happen before anything may be concluded, "" when nothing. `constants`: all that was fixed
-    before the start, to be stored with it.
+    `low`, `high`: the interval of level 1 - `alpha`, infinite on a side without limit. `p`: the p-value of no effect,
+    or with a margin that of a loss of the margin. `validity`: a key of `WHEN_VALID`. `margin`: the loss that is
+    acceptable, 0 if none was declared. `missing`: what must happen before a conclusion is valid, "" for nothing.
+    `constants`: the values fixed before the start, to be stored with the result.
     """
 
     method: str
@@ -55,20 +55,21 @@ class Inference(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """One plain sentence for a reader: effect, interval, when it is valid, and what follows.
+        """The effect, the interval, when it is valid, and the conclusion, in one sentence.
 
         >>> inference = Inference("Welch", "one look", 0.5, 0.1, 0.9, 0.02, 0.05, 80, 80)
         >>> inference.sentence
         'b - a is +0.5 with 95 % interval [+0.1, +0.9] (Welch; valid at one planned look): b is better.'
         """
-        end = "b is "
+        subject = "b is "
         verdict_texts = {
             "too early": f"nothing may be concluded yet: {self.missing}.",
-            "better": f"{end}better.",
-            "worse": f"{end}worse.",
-            "worse than the margin": f"{end}worse by more than the margin of {self._number(self.margin, False)}.",
+            "better": f"{subject}better.",
+            "worse": f"{subject}worse.",
+            "worse than the margin": f"{subject}worse by more than the margin of {self._number(self.margin, False)}.",
             "not worse than the margin": (
-                f"{end}not worse by the margin of {self._number(self.margin, False)}; that it is better is not shown."
+                f"{subject}not worse by the margin of {self._number(self.margin, False)}; "
+                "that it is better is not shown."
             ),
             "undecided": "neither better nor worse may be concluded yet.",
         }
@@ -80,7 +81,7 @@ class Inference(msgspec.Struct, frozen=True):
         )
 
     def document(self) -> dict[str, Any]:
-        """All of it for JSON, with verdict and sentence, None for an end without limit; `inference_of` reads it."""
+        """The fields, verdict and sentence for JSON; None for an infinite end. `inference_of` reads it."""
         ends = {name: value if isfinite(value) else None for name, value in (("low", self.low), ("high", self.high))}
         plain = {name: getattr(self, name) for name in self.__struct_fields__}
         constants = dict(self.constants)
@@ -94,7 +95,7 @@ class Inference(msgspec.Struct, frozen=True):
 
 
 def inference_of(document: Mapping[str, Any]) -> Inference:
-    """The inference that a `document` was made of."""
+    """The inference of a `document`, the inverse of `Inference.document`."""
     ends = {
         name: -sign * inf if document[name] is None else document[name] for name, sign in (("low", 1), ("high", -1))
     }

@@ -1,4 +1,4 @@
-"""Interleaving: compares rankers by the clicks on one list made from theirs.
+"""Interleaving: rankers are compared by the clicks on one list that is made from their lists.
 
 Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008.
 """
@@ -15,7 +15,10 @@ from flyball.statistics.inference import Inference
 
 
 def team_credit(teams: Sequence[int], clicks: Mapping[int, float] | Sequence[int], rankers: int = 2) -> list[float]:
-    """What each ranker earned: clicks (or their values, by position from 0) on its own items.
+    """The credit of each ranker, shape (rankers,): the clicks on its items.
+
+    `teams`: the ranker of each position. `clicks`: the clicked positions from 0, or {position: value of the click}.
+    Raises `BadInput` for a click at a position that the list does not have.
 
     >>> team_credit([0, 1, 1], [1, 2])
     [0.0, 2.0]
@@ -30,9 +33,10 @@ def team_credit(teams: Sequence[int], clicks: Mapping[int, float] | Sequence[int
 
 
 def unit_preference(credit_a: ArrayLike, credit_b: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Of each unit (user), from all its lists together: (b - a) / (a + b), in [-1, 1]; 0 without credit.
+    """The preference of each unit (user): (b - a) / (a + b) in [-1, 1], 0 without credit, shape (units,).
 
-    Users are independent, their queries are not: the test is over users.
+    `credit_a`, `credit_b`: the credit over all lists of the unit, shape (units,). Units are users because the lists of
+    one user are not independent. Raises `BadInput` for a negative credit.
     """
     a, b = doubles("credit of a", credit_a, 0.0), doubles("credit of b", credit_b, 0.0)
     total = a + b
@@ -40,18 +44,18 @@ def unit_preference(credit_a: ArrayLike, credit_b: ArrayLike) -> np.ndarray[tupl
 
 
 def plan_interleaving(n_best: float, sd: float = 0.7, alpha: float = 0.05) -> BettingPlan:
-    """Fix the constants: `n_best` units at which the interval is narrowest, `sd` of a unit's preference as guessed."""
+    """Fix the constants: the interval is narrowest at `n_best` units; `sd`: a guess of the preferences' deviation."""
     fine = np.sinh(np.linspace(-4, 4, 401)) / np.sinh(4)
     return plan_betting(-1.0, 1.0, n_best, sd, alpha, np.unique(np.concatenate([fine, [0.0]])))
 
 
 def interleaving_wealth(plan: BettingPlan, preferences: ArrayLike) -> Wealth:
-    """The state after these units, each entered once; merges."""
+    """The state after these units, shape (units,), each in one call only; it merges with that of other units."""
     return bet(plan, preferences)
 
 
 def infer_interleaving(plan: BettingPlan, wealth: Wealth) -> Inference:
-    """Which ranker users prefer, at this look: the mean of the units' preferences, above 0 for b."""
+    """The mean preference of the units at this look, above 0 if they prefer ranker b; valid at every look."""
     low, high = betting_interval(plan, wealth)
     log_e = betting_log_e(plan, wealth)[int(np.abs(np.array(plan.candidates)).argmin())]
     return Inference(
@@ -72,11 +76,12 @@ def infer_interleaving(plan: BettingPlan, wealth: Wealth) -> Inference:
 def harvest_position_bias(
     positions: ArrayLike, others: ArrayLike, clicks: ArrayLike
 ) -> dict[tuple[int, int], tuple[float, int, int]]:
-    """Relative examination of positions, from items that drafts showed at different places by chance.
+    """The relative examination probabilities of positions, from items whose position was random.
 
-    For each answer's item: `positions` where it was shown, `others` where the other order would have shown it, and
-    whether it was clicked. Returns {(k, k'): (click rate at k over that at k', shown at k, shown at k')} for items that
-    could have been at either (intervention harvesting: Agarwal et al., WSDM 2019). Needs no assumption on relevance.
+    Of each shown item, shape (items,): `positions`, where it was shown; `others`, where the other order of rankers
+    would have shown it; `clicks`, whether it was clicked. Returns {(k, k'): (click rate at k divided by that at k',
+    items shown at k, items shown at k')} over the items that could have been at k or k'. No assumption on relevance is
+    needed. Source: Agarwal et al., "Estimating position bias without intrusive interventions", WSDM 2019.
     """
     at, other = np.asarray(positions, dtype=np.int64), np.asarray(others, dtype=np.int64)
     clicked = doubles("clicks", clicks, 0.0, 1.0)

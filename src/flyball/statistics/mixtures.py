@@ -1,7 +1,8 @@
-"""Boundaries that a random walk crosses at any time with probability alpha at most: mixtures and stitching.
+"""Boundaries that a random walk ever crosses with probability at most alpha: mixtures and stitching.
 
 Each log mixture is the logarithm of a nonnegative supermartingale that starts at 1, as a function of the sum `s` of
-centered values and their variance time `v`: it is 1/alpha or more, ever, with probability alpha at most (Ville).
+centered values and of their intrinsic time `v` (a sum of variances). By Ville's inequality the probability that the
+supermartingale ever reaches 1/alpha is at most alpha.
 Source: Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric, nonasymptotic confidence sequences", Annals
 of Statistics 2021 (arXiv 1810.08240); Howard and Ramdas, "Sequential estimation of quantiles", Bernoulli 2022.
 """
@@ -17,9 +18,9 @@ from flyball.statistics.checks import check_alpha, check_positive
 
 
 def best_rho(v_best: ArrayLike, alpha: float, sides: int = 2) -> Doubles:
-    """The mixture's parameter that makes the normal boundary tightest near variance time `v_best`.
+    """The mixture parameter that makes the normal boundary tightest near intrinsic time `v_best`; shape of `v_best`.
 
-    The closed form of Howard et al. (2021), eq. 3.7's approximation; the exact optimum differs by about 3 %.
+    The closed-form approximation of Howard et al. (2021), eq. 3.7; the exact optimum differs by about 3 %.
     """
     level = check_alpha(alpha if sides == 2 else 2 * alpha)
     log_level = -2 * np.log(level)
@@ -27,7 +28,7 @@ def best_rho(v_best: ArrayLike, alpha: float, sides: int = 2) -> Doubles:
 
 
 def normal_log_mixture(s: ArrayLike, v: ArrayLike, rho: ArrayLike, sides: int = 2) -> Doubles:
-    """The two-sided or one-sided normal mixture; `rho` from `best_rho`."""
+    """The log of the normal mixture for one or two `sides`; `rho` from `best_rho`; shapes broadcast."""
     total, time, own = (np.asarray(value, dtype=np.float64) for value in (s, v, rho))
     log_two_sided = 0.5 * np.log(own / (time + own)) + total**2 / (2 * (time + own))
     if sides == 2:
@@ -36,7 +37,7 @@ def normal_log_mixture(s: ArrayLike, v: ArrayLike, rho: ArrayLike, sides: int = 
 
 
 def normal_mixture_bound(v: ArrayLike, alpha: float, rho: ArrayLike, sides: int = 2) -> Doubles:
-    """The sum at which the normal mixture reaches 1/alpha."""
+    """The sum `s` at which the normal mixture reaches 1/alpha; shapes of `v` and `rho` broadcast."""
     time, own = np.asarray(v, dtype=np.float64), np.asarray(rho, dtype=np.float64)
     if sides == 2:
         return np.asarray(np.sqrt((time + own) * (np.log1p(time / own) - 2 * np.log(check_alpha(alpha)))))
@@ -48,7 +49,10 @@ def normal_mixture_bound(v: ArrayLike, alpha: float, rho: ArrayLike, sides: int 
 
 
 def gamma_exponential_log_mixture(s: float, v: float, rho: float, c: float) -> float:
-    """For values of sub-exponential tail with scale `c`, such as centered bounded ones; one-sided."""
+    """The one-sided log mixture for sub-exponential values of scale `c`, such as bounded values less their mean.
+
+    Raises `BadInput` for a `c`, `rho` or `v` that is not positive.
+    """
     check_positive(c=c, rho=rho, v=v)
     k, shape, rate = rho / c**2, (v + rho) / c**2, (c * s + v + rho) / c**2
     leading = k * np.log(k) - special.gammaln(k) - np.log(special.gammainc(k, k))
@@ -57,7 +61,10 @@ def gamma_exponential_log_mixture(s: float, v: float, rho: float, c: float) -> f
 
 
 def gamma_poisson_log_mixture(s: float, v: float, rho: float, c: float) -> float:
-    """For counts centered by their mean, in steps of `c`; one-sided."""
+    """The one-sided log mixture for sub-Poisson values of scale `c`, such as counts less their mean.
+
+    Raises `BadInput` for a `c`, `rho` or `v` that is not positive.
+    """
     check_positive(c=c, rho=rho, v=v)
     k, rate = rho / c**2, (v + rho) / c**2
     shape = s / c + rate
@@ -67,7 +74,7 @@ def gamma_poisson_log_mixture(s: float, v: float, rho: float, c: float) -> float
 
 
 def beta_binomial_log_mixture(s: ArrayLike, v: ArrayLike, r: ArrayLike, g: float, h: float, sides: int = 2) -> Doubles:
-    """For values between -`g` and `h` with mean 0; `r` from `beta_binomial_r`."""
+    """The log mixture for values in [-`g`, `h`] of mean 0; `r` from `beta_binomial_r`; shapes broadcast."""
     total, time, own = (np.asarray(value, dtype=np.float64) for value in (s, v, r))
     width, share = g + h, h / (g + h)
 
@@ -82,12 +89,12 @@ def beta_binomial_log_mixture(s: ArrayLike, v: ArrayLike, r: ArrayLike, g: float
 
 
 def beta_binomial_r(v_best: ArrayLike, alpha: float, g: float, h: float, sides: int = 2) -> Doubles:
-    """The parameter that makes the beta-binomial boundary tightest near variance time `v_best`."""
+    """The parameter that makes the beta-binomial boundary tightest near intrinsic time `v_best`; shape of `v_best`."""
     return np.maximum(best_rho(v_best, alpha, sides) - g * h, 1e-3 * g * h)
 
 
 def mixture_bound(log_mixture: Callable[[float], float], v: float, alpha: float, largest: float = np.inf) -> float:
-    """The sum `s` at which a mixture at variance time `v` reaches 1/alpha; at most `largest`."""
+    """The sum `s` at which a mixture at intrinsic time `v` reaches 1/alpha, or `largest` if that is smaller."""
     goal = -np.log(check_alpha(alpha))
     high = v if np.isinf(largest) else largest
     for _ in range(60):
@@ -102,7 +109,11 @@ def mixture_bound(log_mixture: Callable[[float], float], v: float, alpha: float,
 def poly_stitching_bound(
     v: float, alpha: float, v_min: float, c: float = 0.0, s: float = 1.4, eta: float = 2.0
 ) -> float:
-    """The stitched boundary, of the rate of the law of the iterated logarithm; one-sided."""
+    """The one-sided polynomial stitched boundary of Howard et al. (2021) at intrinsic time `v`.
+
+    It grows at the rate of the law of the iterated logarithm. `v_min`: the time from which it is tight. `c`: the scale
+    of sub-gamma values, 0 for sub-Gaussian ones.
+    """
     time = max(v, v_min)
     log_level = (
         s * np.log(np.log(eta * time / v_min)) + np.log(special.zeta(s) / np.log(eta) ** s) - np.log(check_alpha(alpha))
@@ -113,7 +124,11 @@ def poly_stitching_bound(
 
 
 def empirical_process_bound(t: int, alpha: float, t_min: int, a: float = 0.85) -> float:
-    """How far an empirical distribution of `t` values is from the true one, at any value and time from t_min."""
+    """The largest distance of an empirical distribution function of `t` values from the true one.
+
+    It holds for all values and at all times from `t_min` on, with probability 1 - alpha; infinite for `t` < `t_min`.
+    Source: Howard and Ramdas (2022).
+    """
     if t < t_min:
         return np.inf
 
@@ -137,7 +152,11 @@ def empirical_process_bound(t: int, alpha: float, t_min: int, a: float = 0.85) -
 def double_stitching_bound(
     quantile: float, t: float, alpha: float, t_best: float, delta: float = 0.5, s: float = 1.4, eta: float = 2.0
 ) -> float:
-    """How far the count of `t` values below their `quantile` is from its mean, at all quantiles and times at once."""
+    """The largest distance of the count of values below their `quantile`, among `t` values, from its mean.
+
+    It holds for all quantiles and times at once, with probability 1 - alpha. Raises `BadInput` for a quantile outside
+    (0, 1). Source: Howard and Ramdas (2022).
+    """
     if not 0 < quantile < 1:
         raise BadInput("quantile", "between 0 and 1", quantile)
     time = max(t, t_best)

@@ -1,4 +1,4 @@
-"""Many comparisons at once: Holm, Benjamini-Hochberg with weights, e-values.
+"""Corrections for multiple comparisons: Holm, Benjamini-Hochberg with weights, and e-values.
 
 Sources: Holm, Scandinavian Journal of Statistics 1979; Benjamini and Hochberg, JRSS B 1995; weights, Genovese, Roeder
 and Wasserman, Biometrika 2006; e-BH, Wang and Ramdas, JRSS B 2022 (arXiv 2009.02824).
@@ -12,9 +12,10 @@ from flyball.statistics.checks import check_alpha, doubles
 
 
 def holm(p_values: ArrayLike) -> Doubles:
-    """Adjusted p-values: those below alpha may be acted on, with at most alpha for a single mistake among them.
+    """Adjusted p-values, shape (tests,): the probability of any false rejection among those below alpha is <= alpha.
 
-    For guardrails that act by themselves. Holds under any dependence.
+    This is the family-wise error rate, under any dependence; use it for guardrails that act automatically. Raises
+    `BadInput` for a p-value outside [0, 1].
 
     >>> holm([0.025, 0.03]).tolist()
     [0.05, 0.05]
@@ -28,10 +29,11 @@ def holm(p_values: ArrayLike) -> Doubles:
 
 
 def benjamini_hochberg(p_values: ArrayLike, weights: ArrayLike | None = None) -> Doubles:
-    """Adjusted p-values: of those below alpha, a share of alpha are mistakes in expectation.
+    """Adjusted p-values, shape (tests,): those below alpha have an expected share of false discoveries <= alpha.
 
-    `weights`: above 0, how much of the rate each may use, fixed before the start; they are scaled to mean 1. Holds for
-    independent or positively dependent p-values; `e_benjamini_hochberg` holds under any dependence.
+    `weights`: the relative budget of each test, above 0 and fixed before the start; they are scaled to a mean of 1.
+    Valid for independent or positively dependent p-values; `e_benjamini_hochberg` is valid under any dependence. Raises
+    `BadInput` for a p-value outside [0, 1] or a weight that is not positive.
     """
     p = doubles("p-values", p_values, 0.0, 1.0)
     if weights is not None:
@@ -47,9 +49,10 @@ def benjamini_hochberg(p_values: ArrayLike, weights: ArrayLike | None = None) ->
 
 
 def e_benjamini_hochberg(e_values: ArrayLike, alpha: float = 0.05) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Which e-values are discoveries: a share of alpha are mistakes in expectation, under any dependence.
+    """Which e-values are discoveries, shape (tests,): the expected share of false ones is at most alpha.
 
-    For e-values of sequences at any look. Shape of `e_values`; infinite ones are allowed.
+    Valid under any dependence, and for e-values of sequences at any look; infinite e-values are allowed. Raises
+    `BadInput` for a negative e-value.
 
     >>> e_benjamini_hochberg([90.0, 5.0, 70.0]).tolist()
     [True, False, True]
@@ -67,6 +70,6 @@ def e_benjamini_hochberg(e_values: ArrayLike, alpha: float = 0.05) -> np.ndarray
 
 
 def p_of_e(log_e: ArrayLike) -> Doubles:
-    """The p-value of the largest of a sequence of log e-values so far, along the last axis; valid at any time."""
+    """The always-valid p-values of a sequence of log e-values, by the running maximum along the last axis."""
     largest = np.maximum.accumulate(np.asarray(log_e, dtype=np.float64), axis=-1)
     return np.asarray(np.minimum(1.0, np.exp(-largest)))

@@ -1,10 +1,10 @@
-"""Off-policy evaluation: the value of a policy, from the log of another one with known propensities.
+"""Off-policy evaluation: the value of a policy, estimated from the log of another policy with known propensities.
 
 Sources: Horvitz and Thompson, JASA 1952 (IPS); Swaminathan and Joachims, NeurIPS 2015 (SNIPS); Dudík, Langford and Li,
 ICML 2011 (DR); Wang, Agarwal and Dudík, ICML 2017 (switch-DR); lists: Li et al., "Offline evaluation of ranking
 policies with click models", KDD 2018; McInerney et al., "Counterfactual evaluation of slate recommendations", KDD 2020;
-Swaminathan et al., "Off-policy evaluation for slate recommendation", NeurIPS 2017; intervals of the mean weight and
-the value: the empirical Bernstein bound of Maurer and Pontil, COLT 2009, or the normal one.
+Swaminathan et al., "Off-policy evaluation for slate recommendation", NeurIPS 2017. Intervals: normal, Hoeffding's
+inequality (JASA 1963), or the empirical Bernstein bound of Maurer and Pontil, COLT 2009.
 """
 
 from typing import Any
@@ -21,15 +21,15 @@ ESTIMATORS = ("ips", "snips", "dr", "switch_dr")
 INTERVALS = ("normal", "bernstein", "hoeffding")
 LIST_FORMS = ("whole", "per_item", "cascade", "additive")
 SMALLEST_SAMPLE = 30
-"""Effective units below which a normal interval is not given."""
+"""The effective sample size below which no normal interval is given."""
 
 
 class Overlap(msgspec.Struct, frozen=True):
-    """How well a log supports a policy.
+    """How well a log supports the evaluation of a policy.
 
-    `effective`: (Σw)² / Σw², the units that the weighted log is worth. `largest`: the largest weight. `unsupported`:
-    the policy's mean probability of what the log could never show. `mean_weight` with its interval contains 1 when the
-    propensities are true; that is free to check, and must hold before a value is shown.
+    `count`: logged rows. `effective`: the effective sample size (Σw)² / Σw². `largest`: the largest weight w.
+    `unsupported`: the policy's mean probability of answers that the logging policy never gives. `mean_weight`: with
+    its interval of level 1 - `alpha`, which contains 1 - `unsupported` if the propensities are true.
     """
 
     count: int
@@ -43,13 +43,13 @@ class Overlap(msgspec.Struct, frozen=True):
 
     @property
     def trusted(self) -> bool:
-        """Whether the mean weight's interval contains what it must be: 1 less the mass without support."""
+        """Whether the interval of the mean weight contains its expected value 1 - `unsupported`."""
         goal = 1.0 - self.unsupported
         return self.mean_weight_low - 1e-9 <= goal <= self.mean_weight_high + 1e-9
 
     @property
     def reason(self) -> str:
-        """Why no value may be shown; "" when one may."""
+        """Why no value can be given; "" if one can."""
         if self.trusted:
             return ""
         interval = f"[{self.mean_weight_low:.4g}, {self.mean_weight_high:.4g}]"
@@ -60,7 +60,10 @@ class Overlap(msgspec.Struct, frozen=True):
 
 
 class PolicyValue(msgspec.Struct, frozen=True):
-    """The estimated mean reward of a policy and what it rests on."""
+    """The estimated mean reward `value` of a policy with its interval of level 1 - `alpha`.
+
+    `estimator`: one of `ESTIMATORS`, or of `LIST_FORMS` for lists. `overlap`: how well the log supports the policy.
+    """
 
     estimator: str
     interval: str
@@ -72,19 +75,19 @@ class PolicyValue(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """The result in a sentence."""
-        o = self.overlap
+        """The value, its interval and the overlap, in one sentence."""
+        support = self.overlap
         return (
             f"the policy would earn {self.value:.4g} [{self.low:.4g}, {self.high:.4g}] a unit ({self.estimator}); "
-            f"{o.count} logged units are worth {o.effective:.0f}, the largest weight is {o.largest:.3g}, "
-            f"{100 * o.unsupported:.2g} % of the policy was never shown."
+            f"{support.count} logged units are worth {support.effective:.0f}, the largest weight is "
+            f"{support.largest:.3g}, {100 * support.unsupported:.2g} % of the policy was never shown."
         )
 
 
 def importance_weights(policy: ArrayLike, logged: ArrayLike) -> Doubles:
-    """Probability of the shown answer under the policy over its logged propensity, shape (n,).
+    """The probability of the shown answer under the policy divided by its logged propensity; shape of `policy`.
 
-    Raises `BadInput` for a propensity of 0 or below: what was shown had one.
+    Raises `BadInput` for a propensity of 0, a number outside [0, 1], or different shapes.
     """
     shown, propensity = doubles("policy probabilities", policy, 0.0, 1.0), doubles("propensities", logged, 0.0, 1.0)
     if not (propensity > 0).all():
@@ -97,7 +100,11 @@ def importance_weights(policy: ArrayLike, logged: ArrayLike) -> Doubles:
 def overlap(
     weights: ArrayLike, unsupported: float = 0.0, alpha: float = 0.001, units: ArrayLike | None = None
 ) -> Overlap:
-    """How well the log supports the policy; `units`: whose rows belong together (their weights are summed)."""
+    """How well the log supports the policy.
+
+    `weights`: importance weights, shape (n,). `units`: the unit of each row, shape (n,), if rows of a unit depend on
+    each other. Raises `BadInput` for no weights, a negative weight, or an `unsupported` or `alpha` out of range.
+    """
     w = doubles("weights", weights, 0.0)
     check_alpha(alpha)
     if not len(w):
@@ -134,7 +141,7 @@ def _normal(terms: Doubles, units: ArrayLike | None, alpha: float) -> tuple[floa
 
 
 class Estimation(msgspec.Struct, frozen=True, kw_only=True):
-    """How a value is estimated; see `policy_value`, which takes the same by name."""
+    """How a value is estimated: the arguments of `policy_value` of the same names."""
 
     estimator: str = "snips"
     predicted_shown: Any = None
@@ -164,13 +171,14 @@ def policy_value(
 ) -> PolicyValue:
     """The mean reward that the policy would have earned.
 
-    `policy`, `logged`: probabilities of what was shown, under the policy and as logged, shape (n,). `rewards`: (n,).
-    `predicted_shown`, `predicted_policy`: for `dr` and `switch_dr`, a model's reward for what was shown, and its mean
-    over what the policy would show; the model must not have been fitted on these rows. `switch_dr` trusts the model
-    alone where the weight is above `threshold`. `units`: whose rows belong together. `interval`: `normal`, or
-    `hoeffding` or `bernstein`, which hold at any sample size but need `reward_range` and `largest_weight`, as known
-    from the policies (not from the log).
-    Raises `Refused` where the mean weight shows that the propensities are wrong: no value is given.
+    `policy`, `logged`: the probability of the shown answer under the policy, and its logged propensity, shape (n,).
+    `rewards`: shape (n,). `predicted_shown`, `predicted_policy`: for `dr` and `switch_dr`, the reward that a model
+    predicts for the shown answer, and its mean under the policy, shape (n,); the model must be fitted on other rows.
+    `switch_dr` uses the model alone in rows with a weight above `threshold`. `units`: the unit of each row, shape (n,).
+    `interval`: `normal`, or `hoeffding` or `bernstein`, which are valid at any sample size but need `reward_range` and
+    `largest_weight`; these must come from the policies and not from the log.
+    Raises `Refused` if the mean weight shows that the propensities are wrong, and `BadInput` for an unknown estimator
+    or interval, wrong shapes, or missing arguments.
 
     >>> round(policy_value([0.2, 0.8] * 50, [0.5, 0.5] * 50, [1.0, 0.0] * 50, "ips").value, 9)
     0.2
@@ -197,7 +205,7 @@ def policy_value(
 
 
 def value_of_weights(weights: Doubles, rewards: Doubles, support: Overlap, how: Estimation) -> PolicyValue:
-    """As `policy_value`, from weights that were made and checked elsewhere."""
+    """As `policy_value`, from importance weights and their overlap, shapes (n,). Raises `BadInput` likewise."""
     check_alpha(how.alpha)
     if how.interval not in INTERVALS:
         raise BadInput("interval", f"one of {', '.join(INTERVALS)}", how.interval)
@@ -213,7 +221,7 @@ def value_of_weights(weights: Doubles, rewards: Doubles, support: Overlap, how: 
 
 
 def _terms(weights: Doubles, rewards: Doubles, how: Estimation) -> Doubles:
-    """One number a row, (n,), whose mean is the estimate."""
+    """The terms whose mean is the estimate, shape (n,)."""
     if how.estimator not in ESTIMATORS:
         raise BadInput("estimator", f"one of {', '.join(ESTIMATORS)}", how.estimator)
     if how.estimator == "ips":
@@ -232,7 +240,7 @@ def _terms(weights: Doubles, rewards: Doubles, how: Estimation) -> Doubles:
 
 
 def _bounded(terms: Doubles, how: Estimation) -> tuple[float, float]:
-    """An interval that holds at any sample size."""
+    """An interval that is valid at any sample size."""
     if how.estimator != "ips" or how.reward_range is None or how.largest_weight is None or how.units is not None:
         must = "for ips of independent rows, with reward_range and largest_weight"
         raise BadInput(f"interval {how.interval}", must, how.estimator)
@@ -242,7 +250,7 @@ def _bounded(terms: Doubles, how: Estimation) -> tuple[float, float]:
 
 
 def _reach(terms: Doubles, reward_range: tuple[float, float], largest: float, alpha: float, interval: str) -> float:
-    """Two-sided, for terms whose range follows from that of rewards and weights."""
+    """Half the width of a two-sided interval of the mean of `terms`, from the range of rewards and weights."""
     check_positive(largest_weight=largest)
     first, last = min(0.0, largest * reward_range[0]), max(0.0, largest * reward_range[1])
     if terms.min() < first or terms.max() > last:
@@ -266,13 +274,15 @@ def list_value(
     alpha: float = 0.05,
     units: ArrayLike | None = None,
 ) -> PolicyValue:
-    """The mean reward of a list, from probabilities of the item shown at each position, shape (n, positions).
+    """The mean reward of a list, the sum over its positions, under a policy.
 
-    `rewards`: of each item, shape (n, positions). `form` is what is assumed of users, from nothing to much:
-    `whole`: a list's reward depends on all its items (the weight is the product over positions); `cascade`: an item's
-    on those above it; `per_item`: on itself and its position alone; `additive`: the reward of the list, the sum over
-    items, is a sum of unknown parts by position (the pseudoinverse estimator for independent positions).
-    Fewer assumptions, wider intervals. Raises `Refused` as `policy_value` does.
+    `policy`, `logged`: the probability of the item shown at each position, under the policy and as logged, shape
+    (n, positions). `rewards`: the reward at each position, same shape. `units`: as in `policy_value`.
+    `form`: what the reward is assumed to depend on. `whole`: the reward of the list on all its items (no assumption;
+    the weight is the product over positions). `cascade`: the reward of an item on it and the items above. `per_item`:
+    the reward of an item on it and its position. `additive`: the reward of the list is a sum of unknown contributions
+    of positions (the pseudoinverse estimator for independent positions). Stronger assumptions give narrower intervals.
+    Raises `BadInput` for an unknown form or wrong shapes, and `Refused` as `policy_value` does.
     """
     if form not in LIST_FORMS:
         raise BadInput("form", f"one of {', '.join(LIST_FORMS)}", form)

@@ -1,7 +1,7 @@
-"""Power: the smallest detectable effect and the duration, for one look, planned looks, and every look.
+"""Power: the smallest detectable effect and the duration of an experiment, for one look, planned looks, or any look.
 
-`variance` is that of one unit, as seen live before the start. Looks are steps of a Brownian motion: power is the
-probability that it crosses the bounds of the method, by the recursion of `spending`.
+`variance` is that of one unit, measured before the start. The statistic at successive looks is a Brownian motion with
+drift; power is the probability that it crosses the bounds of the method, by the recursion of `spending`.
 """
 
 from collections.abc import Callable
@@ -19,11 +19,12 @@ METHODS = ("fixed", "group_sequential", "anytime")
 
 
 class Design(msgspec.Struct, frozen=True):
-    """What is known before the start.
+    """The design of an experiment, before its start.
 
-    `variance`: of one unit in a; `variance_b` where b differs. `share`: of units to b. `looks`: equally spaced ones.
-    `spending`: of the group-sequential plan. `n_best`: units that the anytime sequence is tuned to; those asked about
-    when not given.
+    `variance`: of one unit in a, and in b unless `variance_b` is given. `method`: one of `METHODS`. `power`: the
+    probability to detect the effect. `share`: the share of units that go to b. `looks`: how many, equally spaced.
+    `spending`: a key of `SPENDING`, for `group_sequential`. `n_best`: for `anytime`, the units of both arms at which
+    the interval is narrowest; by default the units of the calculation.
     """
 
     variance: float
@@ -39,7 +40,7 @@ class Design(msgspec.Struct, frozen=True):
 
 
 def _se(design: Design, units: float) -> float:
-    """Of the difference once `units` of both arms are in."""
+    """The standard error of the difference with `units` in both arms together."""
     check_positive(variance=design.variance, units=units)
     if not 0 < design.share < 1:
         raise BadInput("share", "between 0 and 1: the share of units to arm b", design.share)
@@ -47,8 +48,8 @@ def _se(design: Design, units: float) -> float:
     return float(np.sqrt((design.variance / (1 - design.share) + other / design.share) / units))
 
 
-def _chance(design: Design, units: float) -> Callable[[float], float]:
-    """{effect / se at the end: probability to find it}."""
+def _power_curve(design: Design, units: float) -> Callable[[float], float]:
+    """The function from effect / se at the last look to the probability to detect the effect."""
     check_alpha(design.alpha)
     tail = design.alpha / (2 if design.side == "two" else 1)
     if design.method == "fixed":
@@ -66,23 +67,31 @@ def _chance(design: Design, units: float) -> Callable[[float], float]:
 
 
 def power_of(design: Design, effect: float, units: float) -> float:
-    """The probability to find `effect` (in its direction) with `units` of both arms."""
-    return _chance(design, units)(abs(effect) / _se(design, units))
+    """The probability to detect `effect`, in its direction, with `units` in both arms together.
+
+    Raises `BadInput` for an unknown method, a variance or units that are not positive, or a share outside (0, 1).
+    """
+    return _power_curve(design, units)(abs(effect) / _se(design, units))
 
 
 def minimum_detectable_effect(design: Design, units: float) -> float:
-    """The effect found with the design's power with `units` of both arms.
+    """The smallest effect that `units` in both arms together detect with the power of the design.
+
+    Raises `BadInput` as `power_of` does.
 
     >>> round(minimum_detectable_effect(Design(variance=1.0), 6280), 4)
     0.0707
     """
-    chance = _chance(design, units)
-    drift = optimize.brentq(lambda drift: chance(drift) - design.power, 0.0, 30.0, xtol=1e-8)
+    power = _power_curve(design, units)
+    drift = optimize.brentq(lambda drift: power(drift) - design.power, 0.0, 30.0, xtol=1e-8)
     return float(drift * _se(design, units))
 
 
 def units_needed(design: Design, effect: float, margin: float = 0.0) -> int:
-    """Units of both arms at which `effect` (plus `margin`, for non-inferiority) is found with the design's power.
+    """The units in both arms together that detect `effect` with the power of the design.
+
+    `margin`: for non-inferiority, the acceptable loss, added to the effect. Raises `BadInput` as `power_of` does, and
+    for an effect of 0.
 
     >>> units_needed(Design(variance=100.0, power=0.85), 0.3)
     39904
@@ -92,22 +101,26 @@ def units_needed(design: Design, effect: float, margin: float = 0.0) -> int:
     if design.method == "anytime" and design.n_best is not None:
         log_units = optimize.brentq(lambda log: power_of(design, goal, float(np.exp(log))) - design.power, 0.0, 40.0)
         return int(np.ceil(np.exp(log_units)))
-    # the drift at which the power is reached does not depend on the units: a sequence is then tuned to them
+    # without an n_best of its own, the drift that reaches the power does not depend on the units
     reached = minimum_detectable_effect(design, 1e6)
     return int(np.ceil(1e6 * (reached / goal) ** 2))
 
 
 def days_needed(design: Design, effect: float, units_a_day: float, margin: float = 0.0) -> float:
-    """Days until `units_needed` have come, at `units_a_day` into both arms together."""
+    """The days until `units_needed` units have arrived, at `units_a_day` in both arms together.
+
+    Raises `BadInput` as `units_needed` does, and for `units_a_day` that is not positive.
+    """
     check_positive(units_a_day=units_a_day)
     return units_needed(design, effect, margin) / units_a_day
 
 
 def best_shares(arms: int, costs: tuple[float, ...] | None = None, all_pairs: bool = False) -> tuple[float, ...]:
-    """The shares of units that make the comparisons with the first arm (or all pairs) narrowest for their cost.
+    """The shares of units, shape (arms,), that make comparisons with the first arm narrowest for a given cost.
 
-    Equal variances: the control gets sqrt(arms - 1) times the share of a treatment (Dunnett 1955); with costs a unit,
-    each share goes with 1 / sqrt(cost).
+    With equal variances the control gets sqrt(arms - 1) times the share of a treatment (Dunnett, JASA 1955), and all
+    arms get the same if `all_pairs` are compared. `costs`: the cost of a unit in each arm; a share is proportional to
+    1 / sqrt(cost). Raises `BadInput` for fewer than two arms or a cost that is not positive.
 
     >>> [round(share, 4) for share in best_shares(3)]
     [0.4142, 0.2929, 0.2929]

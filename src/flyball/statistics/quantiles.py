@@ -1,4 +1,4 @@
-"""Quantiles such as the 99th percentile of answer times: intervals for one look and for every look.
+"""Quantiles such as the 99th percentile of latencies: intervals for one look and for every look.
 
 Sources: order statistics and the binomial distribution (Conover, "Practical Nonparametric Statistics", 1999, 3.2);
 at every look, Howard and Ramdas, "Sequential estimation of quantiles", Bernoulli 2022 (arXiv 1906.09712).
@@ -27,7 +27,9 @@ def _sorted_sample(values: ArrayLike, quantile: float) -> Doubles:
 
 
 def quantile_interval(values: ArrayLike, quantile: float, alpha: float = 0.05) -> tuple[float, float, float]:
-    """(estimate, low, high) for one look, by order statistics; infinite where too few values say nothing.
+    """(estimate, low, high) of a quantile for one look, by order statistics.
+
+    An end is infinite if there are too few values. Raises `BadInput` for no values or a quantile outside (0, 1).
 
     >>> quantile_interval(range(1, 101), 0.5)
     (50.5, 40.0, 61.0)
@@ -44,7 +46,10 @@ def quantile_interval(values: ArrayLike, quantile: float, alpha: float = 0.05) -
 
 
 def quantile_contrast(a: ArrayLike, b: ArrayLike, quantile: float, alpha: float = 0.05) -> Contrast:
-    """The difference of quantiles for one look; each standard error from the width of its interval."""
+    """The difference of the quantiles of b and a, for one look; a standard error is the width of an interval, scaled.
+
+    Raises `BadInput` for an arm with too few values for an interval.
+    """
     parts = []
     for name, values in (("a", a), ("b", b)):
         estimate, low, high = quantile_interval(values, quantile, alpha)
@@ -60,7 +65,10 @@ def contrast_of_quantiles(
     relative: bool = False,
     alpha: float = 0.05,
 ) -> Contrast:
-    """From (estimate, low, high, units) of each arm, such as computed in a store; the interval's level is 1 - alpha."""
+    """The contrast of two quantiles, each (estimate, low, high, units) with an interval of level 1 - `alpha`.
+
+    Raises `BadInput` for a relative effect on a quantile of 0.
+    """
     width = 2 * stats.norm.isf(check_alpha(alpha) / 2)
     se_a, se_b = ((arm[2] - arm[1]) / width for arm in (a, b))
     effect, se = b[0] - a[0], float(np.hypot(se_a, se_b))
@@ -81,21 +89,28 @@ def _log_e(below: ArrayLike, count: int, quantile: float, r: float) -> Doubles:
 def quantile_sequence(
     values: ArrayLike, quantile: float, n_best: float, alpha: float = 0.05
 ) -> tuple[float, float, float]:
-    """(estimate, low, high) of a quantile, valid at every look; infinite where too few values say nothing."""
+    """(estimate, low, high) of a quantile, valid at every look.
+
+    `n_best`: the number of values at which the interval is narrowest, fixed before the start. An end is infinite if
+    there are too few values. Raises `BadInput` for no values or a quantile outside (0, 1).
+    """
     ordered = _sorted_sample(values, quantile)
     r = float(beta_binomial_r(n_best * quantile * (1 - quantile), check_alpha(alpha), quantile, 1 - quantile))
     log_e = _log_e(np.arange(len(ordered) + 1), len(ordered), quantile, r)
-    kept = np.flatnonzero(log_e < -np.log(alpha))  # how many values may lie below or at the quantile
+    kept = np.flatnonzero(log_e < -np.log(alpha))  # the possible counts of values at or below the quantile
     low = float(ordered[kept[0] - 1]) if kept[0] > 0 else -np.inf
     high = float(ordered[kept[-1]]) if kept[-1] < len(ordered) else np.inf
     return float(np.quantile(ordered, quantile)), low, high
 
 
 def quantile_difference_log_e(a: ArrayLike, b: ArrayLike, quantile: float, n_best: float, alpha: float = 0.05) -> float:
-    """Log e-value against equal quantiles: the least, over every common value, of both arms' product."""
+    """Log e-value against equal quantiles: the smallest product of the e-values of both arms, over common values.
+
+    Raises `BadInput` for an arm without values or a quantile outside (0, 1).
+    """
     first, second = _sorted_sample(a, quantile), _sorted_sample(b, quantile)
     r = float(beta_binomial_r(n_best * quantile * (1 - quantile), check_alpha(alpha), quantile, 1 - quantile))
-    # between neighbors of all values the counts do not change: the values and the gaps are all there is
+    # counts are constant between adjacent values: it is enough to examine each value and each gap
     at = np.unique(np.concatenate([first, second]))
     total = np.zeros(2 * len(at) + 1)
     for ordered in (first, second):
@@ -103,7 +118,7 @@ def quantile_difference_log_e(a: ArrayLike, b: ArrayLike, quantile: float, n_bes
         counts = np.arange(len(ordered) + 1)
         log_e = _log_e(counts, len(ordered), quantile, r)
         best = int(log_e.argmin())
-        # at a value the share below the quantile is anything between "less" and "up to": the least of these
+        # at a value, the count below the quantile is between `less` and `up_to`: the smallest e-value of these
         on = np.where(less > best, log_e[less], np.where(up_to < best, log_e[up_to], log_e[best]))
         total[1::2] += on
         total[0::2] += log_e[np.concatenate([[0], up_to])]
@@ -113,9 +128,10 @@ def quantile_difference_log_e(a: ArrayLike, b: ArrayLike, quantile: float, n_bes
 def quantile_difference(
     a: ArrayLike, b: ArrayLike, quantile: float, n_best: float, alpha: float = 0.05, higher_is_better: bool = False
 ) -> Inference:
-    """Quantile of b minus that of a, valid at every look; `n_best`: values of each arm, fixed before the start.
+    """The quantile of b minus that of a, valid at every look.
 
-    The interval holds every shift of b at which the quantiles could be equal.
+    `n_best`: the values of each arm at which the interval is narrowest, fixed before the start. The interval contains
+    every shift of b at which equal quantiles are not rejected. Raises `BadInput` as `quantile_difference_log_e` does.
     """
     first, second = _sorted_sample(a, quantile), _sorted_sample(b, quantile)
     effect = float(np.quantile(second, quantile) - np.quantile(first, quantile))

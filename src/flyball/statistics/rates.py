@@ -1,10 +1,11 @@
-"""Rates: confidence sequences that hold at every look, from the first unit on, without any approximation.
+"""Rates: confidence sequences that are valid at every look, from the first unit on, and not asymptotic.
 
-One rate p: a mixture of binomial likelihoods over Beta(k p, k (1 - p)) against p itself is a martingale that starts at
-1 (Robbins 1970; Howard et al. 2021), so p leaves {p: mixture < 1/alpha} at any time with probability alpha at most.
-Two rates: a mixture of both arms' likelihoods at rates that differ more or less, against the pair (p, p + difference)
-itself, is such a martingale, too (the arms' likelihoods multiply); a difference is left out when every p is. All of it
-is a function of four counts: looks merge, order does not matter.
+One rate p: the likelihood ratio of a mixture of binomials over Beta(k p, k (1 - p)) and of p is a martingale that
+starts at 1 (Robbins, Annals of Mathematical Statistics 1970; Howard et al. 2021). By Ville's inequality the
+probability that the true p ever leaves {p: ratio < 1/alpha} is at most alpha.
+Two rates: the likelihood ratio of a mixture over pairs of rates and of the pair (p, p + difference) is such a
+martingale too, because the likelihoods of independent arms multiply. A difference is excluded when it is for every p.
+The state consists of four counts: it merges, and the order of units does not matter.
 """
 
 import numpy as np
@@ -19,7 +20,7 @@ from flyball.statistics.inference import Inference
 _EDGE = 1e-12
 _NODES, _WEIGHTS = special.roots_hermitenorm(20)
 _LOG_WEIGHTS = np.log(_WEIGHTS / _WEIGHTS.sum())
-_WIDEST_LOG_ODDS = 0.5  # of one standard deviation of the mixture, where rates near 0 or 1 leave it undefined
+_WIDEST_LOG_ODDS = 0.5  # the limit of the mixture's standard deviation, which is undefined for rates of 0 or 1
 _ON_DIFFERENCE = 0.8
 _GRID = np.linspace(0.0, 1.0, 17)
 _ZOOMS = 5
@@ -27,14 +28,17 @@ _BISECTIONS = 45
 
 
 def concentration(n_best: float, alpha: float) -> float:
-    """The mixture's k that makes the interval narrowest near `n_best` units."""
+    """The parameter k of the beta mixture that makes the interval narrowest near `n_best` units.
+
+    Raises `BadInput` for an `n_best` that is not positive or an alpha outside (0, 1).
+    """
     check_positive(n_best=n_best)
     log_level = -2 * np.log(check_alpha(alpha))
     return float(max(n_best / (log_level + np.log1p(log_level)) - 1, 1e-3))
 
 
 def rate_log_e(successes: ArrayLike, trials: ArrayLike, rate: ArrayLike, k: float) -> Doubles:
-    """Log e-value against `rate`, shapes broadcast; `k` from `concentration`."""
+    """Log e-value against `rate`; shapes broadcast; `k` from `concentration`."""
     events, units, p = (np.asarray(value, dtype=np.float64) for value in (successes, trials, rate))
     p = np.clip(p, _EDGE, 1 - _EDGE)
     q, misses = 1 - p, units - events
@@ -45,7 +49,10 @@ def rate_log_e(successes: ArrayLike, trials: ArrayLike, rate: ArrayLike, k: floa
 def rate_interval(
     successes: ArrayLike, trials: ArrayLike, alpha: float = 0.05, n_best: float = 5_000
 ) -> tuple[Doubles, Doubles]:
-    """The interval of one rate, of the shape of `successes`; [0, 1] where there is nothing yet.
+    """(low, high) of one rate, valid at every look; shapes of `successes` and `trials` broadcast.
+
+    `n_best`: the units at which the interval is narrowest. Without trials it is [0, 1]. Raises `BadInput` for counts
+    that are not whole numbers with 0 <= successes <= trials.
 
     >>> low, high = rate_interval(15, 50, n_best=50)
     >>> f"{low:.4f} {high:.4f}"
@@ -58,11 +65,12 @@ def rate_interval(
 def bounded_mean_interval(
     totals: ArrayLike, counts: ArrayLike, alpha: float = 0.05, n_best: float = 5_000
 ) -> tuple[Doubles, Doubles]:
-    """The interval of the mean of values in [0, 1], from their sums and counts alone; valid at every look.
+    """(low, high) of the mean of values in [0, 1], from their sums and counts, valid at every look; shapes broadcast.
 
-    The likelihood ratio q^x (1 - q)^(1 - x) / (p^x (1 - p)^(1 - x)) lies below its chord in x, so its mean is at most 1
-    when that of x is p: what holds of rates holds of all values in [0, 1], and is as wide as if they were all 0 or 1.
-    For values that vary less `betting_interval` is narrower, but needs more than two sums.
+    The likelihood ratio q^x (1 - q)^(1 - x) / (p^x (1 - p)^(1 - x)) is convex in x and therefore below its chord, so
+    its mean is at most 1 if the mean of x is p. The method for rates is thus valid for all values in [0, 1]; the
+    interval is as wide as for values of 0 and 1. For values that vary less, `betting_interval` is narrower but needs
+    more state than two sums. Raises `BadInput` for a total below 0 or above its count.
 
     >>> low, high = bounded_mean_interval(30.0, 50, n_best=50)
     >>> f"{low:.4f} {high:.4f}"
@@ -102,7 +110,10 @@ def rate_difference_log_e(
     alpha: float = 0.05,
     share: float = 0.5,
 ) -> Doubles:
-    """Log e-value against rate of b - rate of a = `difference`: the least over all rates of a. Shapes broadcast."""
+    """Log e-value against (rate of b - rate of a) = `difference`, the smallest over all rates of a; shapes broadcast.
+
+    `n_best`, `share`: as in `rate_difference`. Raises `BadInput` for a share outside (0, 1).
+    """
     check_positive(n_best=n_best)
     if not 0 < share < 1:
         raise BadInput("share", "between 0 and 1: the share of units to arm b", share)
@@ -132,12 +143,12 @@ def rate_difference_log_e(
 def _pair_log_e(
     counts: tuple[Doubles, ...], rate_a: Doubles, rate_b: Doubles, n_best: float, alpha: float, share: float
 ) -> Doubles:
-    """Log e-value against both rates.
+    """Log e-value against a pair of rates.
 
-    Four fifths of the wealth bet on the difference alone, by a Gaussian mixture over how far b's log odds are above
-    a's: a moves down by `share` of it and b up by the rest, so that the common rate stays. One fifth bets on each rate
-    apart, which rules out common rates that the counts speak against (with many units in few events these would
-    otherwise make any difference look like noise).
+    Four fifths of the initial wealth bet on the difference, by a Gaussian mixture over the difference of log odds: a
+    moves down by `share` of it and b up by `1 - share`, so that the common rate stays. One fifth bets on each rate by
+    itself, which excludes common rates that contradict the counts. Otherwise such rates would keep every difference
+    in the interval when events are rare.
     """
     s_a, n_a, s_b, n_b = counts
     p_a, p_b = np.clip(rate_a, _EDGE, 1 - _EDGE), np.clip(rate_b, _EDGE, 1 - _EDGE)
@@ -170,9 +181,10 @@ def rate_difference_interval(
     n_best: float = 10_000,
     share: float = 0.5,
 ) -> tuple[Doubles, Doubles]:
-    """The interval of rate of b - rate of a, valid at every look.
+    """(low, high) of the rate of b minus the rate of a, valid at every look; shapes broadcast.
 
-    `n_best`: units of both arms at which it is to be narrowest. `share`: of units to b, as declared.
+    `n_best`: the units of both arms at which it is narrowest. `share`: the declared share of units that go to b. Raises
+    `BadInput` for counts that are not whole numbers with 0 <= successes <= trials, or an alpha outside (0, 1).
     """
     check_counts({"a": (successes_a, trials_a), "b": (successes_b, trials_b)})
     goal = -np.log(check_alpha(alpha))
@@ -206,8 +218,9 @@ def rate_difference(
 ) -> Inference:
     """The comparison of two rates at this look.
 
-    Fixed before the start: `n_best`, units of both arms at which the interval is to be narrowest, and `share`, that of
-    units to b. The interval is two-sided, so a non-inferiority verdict errs with less than alpha.
+    Fixed before the start: `n_best`, the units of both arms at which the interval is narrowest, and `share`, the share
+    of units that go to b. The interval is two-sided, so the error rate of a non-inferiority verdict is below alpha.
+    Raises `BadInput` for a negative margin and as `rate_difference_interval` does.
 
     >>> rate_difference(20, 1000, 60, 1000, n_best=2000).verdict
     'better'

@@ -1,4 +1,6 @@
-"""Sample ratio mismatch: whether units went to the arms in the declared shares; if not, no comparison is valid.
+"""Sample ratio mismatch: a test of whether the arms got their declared shares of units.
+
+If they did not, no comparison of the arms is valid.
 
 Source: Lindon and Malek, "Anytime-valid inference for multinomial count data", NeurIPS 2022 (arXiv 2011.03567).
 """
@@ -12,13 +14,17 @@ from flyball.core import BadInput, Doubles
 from flyball.statistics.checks import check_positive
 
 SAMPLE_RATIO_ALPHA = 0.001
-"""The rate of false alarms, over the whole life of an experiment."""
+"""The probability of a false alarm, over all looks of an experiment."""
 CONCENTRATION = 1_000.0
-"""How far off shares are looked for: about one part in sqrt(1,000)."""
+"""Of the Dirichlet prior: deviations of about 1 / sqrt(1,000) of the declared shares are found soonest."""
 
 
 class SampleRatio(msgspec.Struct, frozen=True):
-    """`p`: of the declared shares; `alarm`: at `alpha`, over all looks where `anytime`."""
+    """The result of a sample ratio test.
+
+    `counts`, `expected`: observed and expected units of each arm with a weight above 0. `p`: the p-value of the
+    declared shares. `anytime`: whether `alpha` holds over all looks; otherwise it holds for one.
+    """
 
     counts: tuple[int, ...]
     expected: tuple[float, ...]
@@ -28,12 +34,12 @@ class SampleRatio(msgspec.Struct, frozen=True):
 
     @property
     def alarm(self) -> bool:
-        """Whether the shares are not the declared ones."""
+        """Whether the declared shares are rejected at `alpha`."""
         return self.p < self.alpha
 
     @property
     def sentence(self) -> str:
-        """The result in a sentence."""
+        """The counts, the declared shares and the conclusion, in one sentence."""
         shares = ", ".join(
             f"{count} (declared: {expected:.0f})" for count, expected in zip(self.counts, self.expected, strict=True)
         )
@@ -57,9 +63,11 @@ def _declared(counts: ArrayLike, weights: ArrayLike) -> tuple[Doubles, Doubles]:
 
 
 def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike, concentration: float = CONCENTRATION) -> Doubles:
-    """Log e-value against the declared shares; `counts` shape (..., arms): a Dirichlet mixture around them.
+    """Log e-value against the declared shares, by a Dirichlet mixture around them, shape (...,).
 
-    A function of the counts alone: valid at any look and in any order of units.
+    `counts`: units of each arm, shape (..., arms). `weights`: the declared shares up to a factor, shape (arms,). The
+    e-value depends on the counts alone, so it is valid at any look and in any order of units. Raises `BadInput` for
+    negative counts, more counts than weights, or weights without one above 0.
     """
     check_positive(concentration=concentration)
     observed, shares = _declared(counts, weights)
@@ -76,9 +84,10 @@ def sample_ratio(
     concentration: float = CONCENTRATION,
     largest_before: float = 0.0,
 ) -> SampleRatio:
-    """The sequential check at this look; `counts` shape (arms,).
+    """The sequential test at this look, valid at every look.
 
-    `largest_before`: the largest log e-value of looks before, where they are kept: once an alarm, always one.
+    `counts`, `weights`: shape (arms,). `largest_before`: the largest log e-value of earlier looks, so that an alarm
+    once raised stays. Raises `BadInput` as `sample_ratio_log_e` does.
 
     >>> sample_ratio([10_000, 10_100], [1, 1]).alarm
     False
@@ -90,7 +99,11 @@ def sample_ratio(
 
 
 def sample_ratio_chi_square(counts: ArrayLike, weights: ArrayLike, alpha: float = SAMPLE_RATIO_ALPHA) -> SampleRatio:
-    """The chi-square test for one look; arms of weight 0 count neither as units nor as degrees of freedom."""
+    """Pearson's chi-square test, valid for one look; `counts` and `weights` of shape (arms,).
+
+    An arm of weight 0 is left out, also of the degrees of freedom. Raises `BadInput` as `sample_ratio_log_e` does.
+    Source: Pearson, Philosophical Magazine 1900.
+    """
     observed, shares = _declared(counts, weights)
     expected = observed.sum() * shares
     if len(shares) < 2 or not expected.sum() or np.asarray(counts).shape[-1] < 2:

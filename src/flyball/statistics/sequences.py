@@ -1,9 +1,9 @@
 """Confidence sequences from a contrast and its standard error: valid at every look after a burn-in.
 
 Source: Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
-sequences", Annals of Statistics 2024 (arXiv 2103.06476). Asymptotic: before enough units the normal limit has not set
-in (for a rate of 2 % looked at from the tenth unit on, 83 % false positives instead of 5), hence the burn-in; for rates
-and bounded values `rate_difference` and `BoundedDifference` need none.
+sequences", Annals of Statistics 2024 (arXiv 2103.06476). They are asymptotic: they need a burn-in, because means of few
+units are not normal yet (a rate of 2 % that is examined from the tenth unit on gives 83 % false positives instead of
+5 %). For rates and bounded values, `rate_difference` and `BoundedDifference` need no burn-in.
 """
 
 import numpy as np
@@ -16,18 +16,24 @@ from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 
 BURN_IN = 500
-"""Units in each arm before an asymptotic sequence says anything."""
+"""The units that each arm needs before an asymptotic sequence allows a conclusion."""
 
 
 def sequence_r2(alpha: float, n_best: float, side: str = "two") -> float:
-    """The squared mixture parameter that makes the interval narrowest near `n_best` units of both arms together."""
+    """The squared mixture parameter that makes the interval narrowest near `n_best` units of both arms together.
+
+    Raises `BadInput` for an `n_best` that is not positive, an alpha outside (0, 1) or an unknown side.
+    """
     check_positive(n_best=n_best)
     log_level = -2 * np.log(check_alpha(alpha if check_side(side) == "two" else 2 * alpha))
     return float((log_level + np.log1p(log_level)) / n_best)
 
 
 def sequence_reach(se: ArrayLike, count: ArrayLike, alpha: float, r2: float, side: str = "two") -> Doubles:
-    """Half the interval's width, or the distance to its one end; `se` and `count` of any shape."""
+    """Half the width of the interval, or for one side the distance of its end from the estimate.
+
+    `se`: standard errors, `count`: units of both arms; their shapes broadcast. `r2`: from `sequence_r2`.
+    """
     error, units = np.asarray(se, dtype=np.float64), np.asarray(count, dtype=np.float64)
     grown = units * r2
     if side == "two":
@@ -38,14 +44,17 @@ def sequence_reach(se: ArrayLike, count: ArrayLike, alpha: float, r2: float, sid
 
 
 def sequence_log_e(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float) -> Doubles:
-    """Log e-value against an effect of zero, two-sided: the normal mixture's likelihood ratio."""
+    """Log e-value against an effect of zero, two-sided: the likelihood ratio of a normal mixture; shapes broadcast."""
     z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
     grown = units * r2
     return np.asarray(z**2 * grown / (2 * (grown + 1)) - 0.5 * np.log1p(grown))
 
 
 def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, side: str = "two") -> Doubles:
-    """The always-valid p-value: the smallest alpha whose interval, with this `r2`, leaves zero out."""
+    """The always-valid p-value: the smallest alpha at which the interval with this `r2` excludes zero.
+
+    Shapes broadcast.
+    """
     z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
     if side == "two":
         return np.minimum(1.0, np.exp(-sequence_log_e(effect, se, units, r2)))
@@ -62,8 +71,8 @@ def mean_sequence(
 ) -> tuple[float, float] | None:
     """The asymptotic confidence sequence of one mean at this look; None below `burn_in` values.
 
-    `total`, `squares`: sums of the values and of their squares. `n_best`: how many values the interval is to be
-    narrowest at, fixed before the start.
+    `total`, `squares`: sums of the values and of their squares. `n_best`: the number of values at which the interval
+    is narrowest, fixed before the start.
 
     >>> low, high = mean_sequence(total=1_000.0, squares=2_000.0, count=1_000, n_best=1_000)
     >>> f"{low:.3f} {high:.3f}"
@@ -88,8 +97,9 @@ def anytime(
 ) -> Inference:
     """The asymptotic confidence sequence at this look.
 
-    `n_best`: the units of both arms at which the interval is to be narrowest, fixed before the start. `margin` above 0
-    asks for non-inferiority, one-sided. Below `burn_in` units in an arm the result says so and concludes nothing.
+    `n_best`: the units of both arms at which the interval is narrowest, fixed before the start. A `margin` above 0
+    makes it a one-sided test of non-inferiority. While an arm has fewer than `burn_in` units, the verdict is
+    `too early`. Raises `BadInput` for a negative margin, an unknown side, or an alpha outside (0, 1).
 
     >>> anytime(Contrast(1.0, 0.1, 1e9, 100, 100, 2.0), n_best=5000).verdict
     'too early'

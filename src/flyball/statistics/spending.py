@@ -1,4 +1,4 @@
-"""Group-sequential tests: a declared horizon, planned looks, alpha spent as information comes in.
+"""Group-sequential tests: planned looks up to a declared number of units; alpha is spent as information arrives.
 
 Sources: Lan and DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 1983; the recursion over
 looks, Armitage, McPherson and Rowe, JRSS A 1969; Jennison and Turnbull, "Group Sequential Methods", 2000, chapter 19.
@@ -20,16 +20,16 @@ from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 
 NO_STOP = 8.0
-"""The bound of a look that has almost nothing to spend: crossed once in 10^15."""
+"""The bound of a look with almost no alpha to spend; it is crossed with a probability of 1e-15."""
 
 
 def obrien_fleming(t: Doubles, alpha: float) -> Doubles:
-    """Little early, almost all at the end: 2 - 2 Φ(z(alpha/2) / √t), with the alpha of one side."""
+    """2 - 2 Φ(z(alpha/2) / √t), with the alpha of one side: little at early looks, almost all at the last ones."""
     return np.asarray(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(np.maximum(t, 1e-12))))
 
 
 def pocock(t: Doubles, alpha: float) -> Doubles:
-    """About the same bound at every look: alpha ln(1 + (e - 1) t)."""
+    """alpha ln(1 + (e - 1) t): about the same bound at every look."""
     return np.asarray(alpha * np.log1p((e - 1) * t))
 
 
@@ -43,17 +43,17 @@ SPENDING: dict[str, Callable[[Doubles, float], Doubles]] = {
     "pocock": pocock,
     "quadratic": quadratic,
 }
-"""{name: how much of alpha is spent once a share t of the information is in}; two-sided, each side spends alpha / 2.
+"""{name: function from information fractions t and alpha to the alpha spent by t}; each of two sides spends alpha / 2.
 
-For O'Brien-Fleming it matters: the other convention, 2 - 2 Φ(z(alpha/2) / √t) for both sides together, has 4.383
-instead of 4.877 as the first of five bounds. Ours is that of gsDesign, rpact and ldbounds.
+This convention, also that of gsDesign, rpact and ldbounds, matters for O'Brien-Fleming. With the other one,
+2 - 2 Φ(z(alpha/2) / √t) for both sides together, the first of five bounds is 4.383 instead of 4.877.
 """
 
 
 class GroupSequentialPlan(msgspec.Struct, frozen=True):
-    """Planned looks with their bounds on |z| (or on z, one-sided), fixed before the start.
+    """Planned looks and their bounds on |z| (one-sided: on z), fixed before the start.
 
-    `units`: of both arms at the last look. `fractions`: shares of them at each look, the last 1.
+    `units`: of both arms at the last look. `fractions`: the share of `units` at each look; the last is 1.
     """
 
     units: float
@@ -67,9 +67,9 @@ class GroupSequentialPlan(msgspec.Struct, frozen=True):
 def plan_looks(
     units: float, looks: int | Sequence[float], alpha: float = 0.05, spending: str = "obrien_fleming", side: str = "two"
 ) -> GroupSequentialPlan:
-    """Bounds for `looks` equal steps, or at the given shares of `units`.
+    """A plan of `looks` equally spaced looks, or of looks at the given shares of `units`.
 
-    Raises `BadInput` for shares that do not rise to 1 and for an unknown spending function.
+    Raises `BadInput` for shares that do not rise to 1, an unknown spending function or side, or alpha outside (0, 1).
 
     >>> [round(bound, 3) for bound in plan_looks(10_000, 5).bounds]
     [4.877, 3.357, 2.68, 2.29, 2.031]
@@ -86,7 +86,11 @@ def plan_looks(
 def spending_bounds(
     fractions: Sequence[float] | Doubles, alpha: float = 0.05, spending: str = "obrien_fleming", side: str = "two"
 ) -> Doubles:
-    """The bound on |z| at each information fraction: alpha is spent as the spending function says, alpha / 2 a side."""
+    """The bound on |z| at each information fraction, shape (looks,); two-sided, each side spends alpha / 2.
+
+    Raises `BadInput` for fractions that do not rise within (0, 1], an unknown spending function, or alpha outside
+    (0, 1).
+    """
     check_alpha(alpha)
     if spending not in SPENDING:
         raise BadInput("spending", f"one of {', '.join(SPENDING)}", spending)
@@ -96,7 +100,7 @@ def spending_bounds(
     bounds = np.full(len(t), NO_STOP)
     walk = _Walk(symmetric=side == "two")
     for look, time in enumerate(t):
-        # what a look could not spend below the cap is too little to matter and is not carried on
+        # a look with less alpha than NO_STOP spends leaves it unspent: it is negligible
         if walk.crossing(time, NO_STOP) < spend[look]:
             bounds[look] = _bound_that_spends(walk, time, float(spend[look]))
         walk.go_on(time, bounds[look], t[look + 1] if look + 1 < len(t) else None)
@@ -121,7 +125,7 @@ def _gauss_legendre(count: int) -> tuple[Doubles, Doubles]:
 
 
 def _nodes(fewest: float) -> tuple[Doubles, Doubles]:
-    """Nodes and weights on [-1, 1], of sizes 40, 48, 57, ... so that few are computed."""
+    """At least `fewest` nodes on [-1, 1] and their weights; the sizes 40, 48, 57, ... keep the cache small."""
     count = 40
     while count < min(fewest, 3000):
         count = int(count * 1.2)
@@ -129,7 +133,7 @@ def _nodes(fewest: float) -> tuple[Doubles, Doubles]:
 
 
 class _Walk:
-    """The density of a Brownian motion with `drift` that has not crossed yet, on Gauss-Legendre nodes."""
+    """The density, on Gauss-Legendre nodes, of a Brownian motion with `drift` that has not crossed a bound yet."""
 
     def __init__(self, symmetric: bool, drift: float = 0.0) -> None:
         self.symmetric, self.drift = symmetric, drift
@@ -137,7 +141,7 @@ class _Walk:
         self.nodes, self.mass = np.zeros(1), np.ones(1)
 
     def tails(self, time: float, z: float) -> tuple[float, float]:
-        """The probability to be above z and below -z (0 one-sided) at `time`, not having crossed before."""
+        """The probabilities to cross z first at `time`, and -z (0 if one-sided)."""
         step = np.sqrt(time - self.time)
         at = self.nodes + self.drift * (time - self.time)
         edge = z * np.sqrt(time)
@@ -148,12 +152,12 @@ class _Walk:
         return sum(self.tails(time, z))
 
     def go_on(self, time: float, z: float, following: float | None) -> None:
-        """Past a look at `time` with bound z; `following` is the time of the next one."""
+        """Remove what crosses the bound z at `time`; `following` is the time of the next look, None for no other."""
         if following is None:
             return
         edge = z * np.sqrt(time)
         low = -edge if self.symmetric else min(0.0, self.drift * time) - NO_STOP * np.sqrt(time)
-        # the kernel of the next step is a normal density: 1.8 nodes for each of its widths integrate it to 1e-9
+        # the next step convolves with a normal density: 1.8 nodes per standard deviation are exact to 1e-9
         points, weights = _nodes(1.8 * (edge - low) / np.sqrt(following - time) + 24)
         nodes = low + (points + 1) * (edge - low) / 2
         step = np.sqrt(time - self.time)
@@ -165,14 +169,18 @@ class _Walk:
 def crossing_probabilities(
     fractions: Sequence[float] | Doubles, bounds: Sequence[float] | Doubles, drift: float = 0.0, side: str = "two"
 ) -> tuple[Doubles, Doubles]:
-    """(above, below): the probability to cross first at each look, at `drift` = effect / se at information 1."""
+    """(above, below): the probability to cross each bound first at each look, shape (looks,) each.
+
+    `fractions`, `bounds`: shape (looks,). `drift`: effect / se at information fraction 1. Raises `BadInput` for
+    fractions that do not rise within (0, 1]. Source: Armitage, McPherson and Rowe, JRSS A 1969.
+    """
     t = _checked_fractions(fractions)
     walk = _Walk(side == "two", drift)
-    chances = []
+    probabilities = []
     for look, time in enumerate(t):
-        chances.append(walk.tails(time, float(bounds[look])))
+        probabilities.append(walk.tails(time, float(bounds[look])))
         walk.go_on(time, float(bounds[look]), t[look + 1] if look + 1 < len(t) else None)
-    above, below = np.array(chances).T
+    above, below = np.array(probabilities).T
     return above, below
 
 
@@ -185,11 +193,11 @@ def group_sequential(
 ) -> Inference:
     """The comparison at this look.
 
-    `looks`: the units at which the looks before this one were taken. Units rarely come in the planned portions: this
-    look counts as soon as another planned share is reached, and its bound is that of the share which really is in (Lan
-    and DeMets 1983). When not given, looks were taken exactly as planned. Otherwise `missing` says what to wait for, or
-    that the last look was taken. The interval is the repeated confidence interval: effect ± bound x se. p is that of
-    this look alone. Raises `BadInput` for looks that do not rise below the present units.
+    `looks`: the units at which earlier looks were taken; by default those of the plan. A look is valid when it is the
+    first one at or after a planned share; its bound is computed for the units that have arrived (Lan and DeMets 1983).
+    Between looks and after the last one, `missing` says so. The interval is the repeated confidence interval,
+    effect ± bound x se; p is not corrected for earlier looks. Raises `BadInput` for looks that do not rise below the
+    present units, or for a negative margin.
     """
     null = _null(margin, higher_is_better)
     shares, share = np.array(plan.fractions), min(contrast.count / plan.units, 1.0)

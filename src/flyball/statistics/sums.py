@@ -1,8 +1,8 @@
 """Sums of per-unit values that merge and subtract exactly, in any order: the state of every metric.
 
-A value is kept as a whole number of `scale`s (fixed point), its squares and products as whole numbers of `scale²`,
-without limit of size. Merged in any order and on any machine the state has the same bits, and a variance is one
-rounding of an exact ratio: nothing cancels.
+Values are stored in fixed point, as whole multiples of `scale`, and their squares and products as whole multiples of
+`scale²`, both as integers of unlimited size. The state is therefore the same, bit for bit, for every order of merges
+and on every machine. A variance is an exact ratio that is rounded once, so there is no cancellation.
 """
 
 from fractions import Fraction
@@ -23,8 +23,8 @@ _CHUNK_ROWS = 4096  # 4096 products of two 25-bit halves stay below 2^63
 class Sums(msgspec.Struct, frozen=True):
     """Count, totals and products of `k` columns of per-unit values.
 
-    `totals`: k whole numbers of `scale`. `products`: k(k+1)/2 whole numbers of `scale²`, the upper triangle by rows:
-    for columns y, x these are yy, yx, xx.
+    `totals`: shape (k,), in multiples of `scale`. `products`: shape (k(k+1)/2,), in multiples of `scale²`: the upper
+    triangle by rows, such as yy, yx, xx for columns y and x.
 
     >>> Sums.of([1.0, 2.0, 4.0]).mean()
     2.3333333333333335
@@ -39,9 +39,9 @@ class Sums(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, columns: ArrayLike, scale: float = 1e-6) -> "Sums":
-        """The sums of one value a unit, shape (units,), or several, shape (units, k).
+        """The sums of one value a unit, shape (units,), or of several, shape (units, k).
 
-        Values are rounded to a whole number of `scale`. Raises `BadInput` for what is not finite or too large.
+        Values are rounded to whole multiples of `scale`. Raises `BadInput` for a value that is not finite or too large.
         """
         check_positive(scale=scale)
         values = doubles("values", columns)
@@ -61,7 +61,10 @@ class Sums(msgspec.Struct, frozen=True):
 
     @classmethod
     def of_totals(cls, count: int, totals: ArrayLike, products: ArrayLike, scale: float = 1e-6) -> "Sums":
-        """From sums computed elsewhere: `totals` shape (k,), `products` (k(k+1)/2,), the upper triangle by rows."""
+        """From sums computed elsewhere: `totals` shape (k,), `products` (k(k+1)/2,), the upper triangle by rows.
+
+        Raises `BadInput` for another number of products or a sum that is not finite.
+        """
         check_positive(scale=scale)
         exact = _exact(scale)
         firsts = np.atleast_1d(doubles("totals", totals)).tolist()
@@ -77,15 +80,15 @@ class Sums(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> int:
-        """How many columns."""
+        """The number of columns, k."""
         return len(self.totals)
 
     def merge(self, other: "Sums") -> "Sums":
-        """The sums of both sets of units. Raises `BadInput` for other columns or another scale."""
+        """The sums of both sets of units. Raises `BadInput` for another number of columns or another scale."""
         return self._with(other, 1)
 
     def minus(self, other: "Sums") -> "Sums":
-        """The sums without the units of `other`, which must be among them."""
+        """The sums without the units of `other`, all of which must be included. Raises `BadInput` as `merge` does."""
         return self._with(other, -1)
 
     def _with(self, other: "Sums", sign: int) -> "Sums":
@@ -101,7 +104,7 @@ class Sums(msgspec.Struct, frozen=True):
         )
 
     def mean(self, column: int = 0) -> float:
-        """The mean of a column. Raises `BadInput` without units."""
+        """The mean of a column. Raises `BadInput` if there are no units."""
         if self.count < 1:
             raise BadInput("units", "one or more for a mean", self.count)
         return float(Fraction(self.totals[column], self.count) * _exact(self.scale))
@@ -109,7 +112,7 @@ class Sums(msgspec.Struct, frozen=True):
     def covariance(self, first: int = 0, second: int = 0) -> float:
         """The unbiased covariance of two columns, or the variance of one.
 
-        Raises `BadInput` with fewer than two units, and for sums that no values have (a negative variance).
+        Raises `BadInput` for fewer than two units, and for impossible sums (a negative variance).
         """
         if self.count < 2:
             raise BadInput("units", "two or more for a variance", self.count)
@@ -121,16 +124,16 @@ class Sums(msgspec.Struct, frozen=True):
         return float(Fraction(centered, self.count * (self.count - 1)) * _exact(self.scale) ** 2)
 
     def means(self) -> Doubles:
-        """The mean of each column, shape (k,)."""
+        """The mean of each column, shape (k,). Raises `BadInput` if there are no units."""
         return np.array([self.mean(column) for column in range(self.width)])
 
     def covariances(self) -> Doubles:
-        """The unbiased covariance matrix, shape (k, k)."""
+        """The unbiased covariance matrix, shape (k, k). Raises `BadInput` for fewer than two units."""
         columns = range(self.width)
         return np.array([[self.covariance(i, j) for j in columns] for i in columns])
 
     def column(self, index: int) -> "Sums":
-        """The sums of one column alone."""
+        """The sums of one column."""
         entry = index * self.width - index * (index - 1) // 2
         return Sums(self.count, (self.totals[index],), (self.products[entry],), self.scale)
 
@@ -144,7 +147,7 @@ def _chunk_sums(values: Ints) -> Ints:
 
 
 def _dot(first: Ints, second: Ints) -> int:
-    """The exact sum of products, in halves of 25 bits so that 64-bit sums of 4096 rows cannot overflow."""
+    """The exact sum of products; factors are split into halves of 25 bits, so that 64-bit sums of 4096 rows fit."""
     mask = (1 << _HALF_BITS) - 1
     a, b = first >> _HALF_BITS, first & mask
     c, d = second >> _HALF_BITS, second & mask
@@ -154,10 +157,11 @@ def _dot(first: Ints, second: Ints) -> int:
 
 
 def sum_by_unit(units: ArrayLike, columns: ArrayLike) -> Doubles:
-    """One row a unit: the sums of its rows, in order of the sorted units, shape (distinct units, k + 1).
+    """The sums of the rows of each unit and, in the last column, their number, shape (distinct units, k + 1).
 
-    The last column counts the unit's rows. Rows of one unit are not independent; its sums are, and a mean over rows is
-    then the ratio of two columns (`ratio_contrast`), which makes its interval robust to clusters.
+    Units are sorted. `units`: the unit of each row, shape (n,). `columns`: shape (n,) or (n, k). The rows of one unit
+    are not independent, but the sums of different units are: compare a mean over rows as the ratio of two columns
+    (`ratio_contrast`), with a cluster-robust interval. Raises `BadInput` for different numbers of rows.
 
     >>> sum_by_unit(["b", "a", "b"], [1.0, 2.0, 3.0]).tolist()
     [[2.0, 1.0], [4.0, 2.0]]
@@ -172,9 +176,10 @@ def sum_by_unit(units: ArrayLike, columns: ArrayLike) -> Doubles:
 
 
 def winsorize(values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> Doubles:
-    """Values moved to the nearer of two bounds that were fixed before the start.
+    """Values limited to [low, high], which were fixed before the start; same shape.
 
-    A bound taken from the data under test moves with the effect; take it from before: `np.quantile(before, 0.999)`.
+    A bound computed from the tested data depends on the effect. Compute it from earlier data, such as
+    `np.quantile(before, 0.999)`. Raises `BadInput` for a `low` that is not below `high` or a value that is not finite.
     """
     if not low < high:
         raise BadInput("low", f"below high {high:g}", low)

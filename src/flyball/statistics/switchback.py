@@ -1,7 +1,7 @@
-"""Switchback experiments: the whole market alternates between arms in time, where units affect each other.
+"""Switchback experiments: all units alternate between arms over time, for units that affect each other.
 
 Source: Bojinov, Simchi-Levi and Zhao, "Design and analysis of switchback experiments", Management Science 2023: blocks
-as long as effects carry over, randomization inference over the assignments that could have been.
+longer than effects carry over, and randomization inference over all possible assignments.
 """
 
 import msgspec
@@ -17,9 +17,11 @@ _Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
 class SwitchbackPlan(msgspec.Struct, frozen=True):
-    """Fixed before the start: `periods` in blocks of `block` periods, the first `carry_over` of a block left out.
+    """The constants of a switchback experiment, fixed before the start.
 
-    Blocks come in pairs, one of each arm in random order: a trend over pairs cancels. `seed` makes the assignment.
+    `periods`: their number, in blocks of `block` periods; the first `carry_over` periods of a block are ignored. Blocks
+    form pairs, one block of each arm in random order, so that a trend over pairs cancels. `seed`: of the assignment.
+    `draws`: the number of random assignments that stand for all, with more than 12 pairs.
     """
 
     periods: int
@@ -33,7 +35,10 @@ class SwitchbackPlan(msgspec.Struct, frozen=True):
 def plan_switchback(
     periods: int, block: int, carry_over: int, seed: int, alpha: float = 0.05, draws: int = 4_999
 ) -> SwitchbackPlan:
-    """Raises `BadInput` where blocks are not longer than effects carry over, or too few pairs can show anything."""
+    """A `SwitchbackPlan` of these constants.
+
+    Raises `BadInput` if a block is not longer than the carry-over, or if so few pairs can never give p <= alpha.
+    """
     if not 0 <= carry_over < block:
         raise BadInput("carry_over", f"from 0 to {block - 1} periods: less than a block", carry_over)
     pairs = periods // (2 * block)
@@ -46,7 +51,7 @@ def plan_switchback(
 
 
 def switchback_arms(plan: SwitchbackPlan) -> _Flags:
-    """Whether each period is of arm b, shape (periods,); periods after the last whole pair are of a."""
+    """Whether each period is assigned to arm b, shape (periods,); periods after the last whole pair go to arm a."""
     rng = np.random.default_rng(plan.seed)
     return _arms(plan, rng.random(_pairs(plan)) < 0.5)
 
@@ -63,7 +68,7 @@ def _arms(plan: SwitchbackPlan, b_first: _Flags) -> _Flags:
 
 
 def _pair_differences(plan: SwitchbackPlan, totals: Doubles, counts: Doubles) -> Doubles:
-    """First block minus second of each pair, without the carry-over; shape (pairs,)."""
+    """The mean of the first block of each pair minus that of the second, without carry-over, shape (pairs,)."""
     shape = (_pairs(plan), 2, plan.block)
     used = shape[0] * 2 * plan.block
     sums = totals[:used].reshape(shape)[..., plan.carry_over :].sum(axis=2)
@@ -77,11 +82,12 @@ def _pair_differences(plan: SwitchbackPlan, totals: Doubles, counts: Doubles) ->
 def infer_switchback(
     plan: SwitchbackPlan, totals: ArrayLike, counts: ArrayLike, higher_is_better: bool = True
 ) -> Inference:
-    """The effect of b when all units get it, from the total of the metric and the units of each period, (periods,).
+    """The effect of b if all units get it, valid for one look.
 
-    p is that of the sharp null hypothesis of no effect, over all possible assignments (exact up to 12 pairs, else over
-    `draws` of them and the actual one). The interval contains every constant effect that is not rejected. Valid for one
-    look. Raises `BadInput` for arrays of other shapes.
+    `totals`, `counts`: the total of the metric and the number of units in each period, shape (periods,). p is the
+    p-value of the sharp null hypothesis of no effect: exact over all assignments up to 12 pairs, otherwise over `draws`
+    random ones and the actual one. The interval contains every constant effect that is not rejected. Raises `BadInput`
+    for arrays of other shapes or a block without units.
     """
     sums = doubles("totals", totals)
     sizes = doubles("counts", counts, 0.0)
@@ -122,7 +128,7 @@ def _p_at(observed: Doubles, signs: Doubles, effect: float) -> float:
 
 
 def _interval_end(observed: Doubles, signs: Doubles, estimate: float, limit: float, alpha: float) -> float:
-    """The effect between `estimate` and `limit` from which on effects are rejected; infinite if `limit` is not."""
+    """The smallest rejected effect on the way from `estimate` to `limit`; infinite if `limit` is not rejected."""
     if _p_at(observed, signs, limit) > alpha:
         return float(np.copysign(np.inf, limit - estimate))
     inner, outer = estimate, limit
@@ -133,7 +139,7 @@ def _interval_end(observed: Doubles, signs: Doubles, estimate: float, limit: flo
 
 
 def _signs(plan: SwitchbackPlan, pairs: int) -> Doubles:
-    """Assignments relative to the true one, shape (draws, pairs): all of them, or drawn ones and the true one."""
+    """Signs relative to the actual assignment, shape (assignments, pairs): of all, or of it and random ones."""
     if pairs <= 12:
         bits = (np.arange(2**pairs)[:, None] >> np.arange(pairs)) & 1
         return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
@@ -143,10 +149,11 @@ def _signs(plan: SwitchbackPlan, pairs: int) -> Doubles:
 
 
 def carry_over_length(responses: ArrayLike, alpha: float = 0.05) -> int:
-    """How many periods after a switch still differ from the later ones of their block, from a block design run before.
+    """The number of periods after a switch that still differ from later periods of their block, by an earlier run.
 
-    `responses`: mean of the metric by block and period within the block, shape (blocks, periods in a block), each
-    relative to its block's arm. Holm over the periods of the first half against the mean of the second half.
+    `responses`: the mean of the metric in each block and period, shape (blocks, periods in a block), minus the mean of
+    the arm of the block. Each period of the first half is compared with the mean of the second half by a t test,
+    corrected by Holm's method at level `alpha`. Raises `BadInput` for another shape.
     """
     table = doubles("responses", responses)
     if table.ndim != 2 or min(table.shape) < 2:
