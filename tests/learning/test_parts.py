@@ -108,6 +108,7 @@ def test_without_a_repository_or_git_the_commit_is_unknown(tmp_path: Path, monke
 def test_the_dependencies_are_those_that_flyball_needs() -> None:
     found = [line.split("==")[0] for line in dependencies()]
     assert {"flyball", "numpy", "sqlalchemy", "mako"} <= set(found)
+    assert {"scikit-learn", "skops"} <= set(found)  # an extra, which an estimator answers with
     assert "pytest" not in found
     assert dependencies() == sorted(dependencies())
     assert dependencies_hash() == dependencies_hash()

@@ -48,9 +48,13 @@ def dependencies_hash(package: str = "flyball") -> str:
 
 
 def dependencies(package: str = "flyball") -> list[str]:
-    """`name==version` of `package` and its transitive dependencies, without extras."""
+    """`name==version` of `package`, its extras and its transitive dependencies, as far as they are installed.
+
+    Extras count because a model may answer with them, such as an estimator of scikit-learn.
+    """
     version_of: dict[str, str] = {}
-    waiting = [package]
+    root = _canonical(package)
+    waiting = [root]
     while waiting:
         name = _canonical(waiting.pop())
         if name in version_of:
@@ -63,7 +67,7 @@ def dependencies(package: str = "flyball") -> list[str]:
         for requirement in distribution.requires or []:
             marker = requirement.partition(";")[2]
             match = _NAME.match(requirement)
-            if match and not re.search(r"\bextra\s*==", marker):
+            if match and (name == root or not re.search(r"\bextra\s*==", marker)):
                 waiting.append(match.group())
     return sorted(f"{name}=={version}" for name, version in version_of.items())
 
