@@ -345,7 +345,7 @@ def test_a_world_is_refused_in_a_home_with_real_events(shop: Run) -> None:
     before = events_in(Path(".flyball/shop"))
     got = shop("up", "shop.py", "--world", "--home", ".flyball/shop", "--port", "0")
     assert got.code == 1
-    assert "/.flyball/shop must be new, or have been made by --world" in got.err
+    assert "/.flyball/shop must be new or made by --world" in got.err
     assert "2,712 events" in got.err
     assert "choose another --home" in got.err.lower()
     assert events_in(Path(".flyball/shop")) == before

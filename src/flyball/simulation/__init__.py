@@ -1,8 +1,8 @@
-"""Simulated worlds whose truth is known, which drive an application live or in virtual time.
+"""Simulated worlds with a known ground truth, which drive an application live or in virtual time.
 
-Promises: the same seed gives the same requests, decisions and lines; what was corrupted on the way is counted; the true
-quality of every response is known, so each measured metric can be compared with the true one. The drivers know worlds
-only by the five methods of `World`.
+Promises: the same seed gives the same requests, decisions and lines; corrupted lines are counted; the true quality of
+every response is known, so that measured metrics can be compared with true ones. The drivers use only the five methods
+of `World`.
 """
 
 from flyball.simulation.demo import (

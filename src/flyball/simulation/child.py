@@ -1,5 +1,7 @@
-"""Main of the driving process: `python -m flyball.simulation.child URL`, with its spec on standard input; ends on
-SIGTERM or with its parent."""
+"""Main of the driving process, `python -m flyball.simulation.child URL`.
+
+It reads its specification from standard input and ends on SIGTERM or with its parent.
+"""
 
 import sys
 import threading

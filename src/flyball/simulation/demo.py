@@ -1,7 +1,7 @@
-"""The simulated world of a home: planned once, its past ingested, then driven live.
+"""The simulated world of a home: it is planned once, its past is ingested, and then it is driven live.
 
-The plan in `home/world.json` makes the world the same one each time: a driving process lives through the same past
-again (a second for half a million lines) and continues from there.
+The plan in `home/world.json` reproduces the world: a driving process simulates the same past again (half a million
+lines take a second) and continues from there.
 """
 
 import sys
@@ -29,9 +29,10 @@ PLAN_FORMAT = 2
 
 
 class WorldPlan(msgspec.Struct, frozen=True):
-    """Which world, how long it lived before the service came (until `until_us`), and how fast it continues.
+    """Which world a home has, and how fast it continues.
 
-    `settings`: of the application's world, where they differ from its own.
+    `until_us`: the end of its past, which the service did not answer, microseconds. `settings`: those of the
+    application's world that differ from its defaults. `days`: the length of the past. `lines_per_s`: when driven live.
     """
 
     until_us: int
@@ -47,7 +48,7 @@ class WorldPlan(msgspec.Struct, frozen=True):
 
 
 def read_plan(home: Path) -> WorldPlan | None:
-    """The plan of the world whose past is in `home`; None when there is none yet."""
+    """The plan of the world of `home`; None if it has none. Raises `BadInput` for a plan that cannot be read."""
     return _read(HomeLayout(home).world)
 
 
@@ -68,9 +69,9 @@ def _read(path: Path) -> WorldPlan | None:
 def new_plan(
     app: App, now_us: int, *, days: int | None = None, seed: int = 1, lines_per_s: float = 100.0, **settings: Any
 ) -> WorldPlan:
-    """A plan whose past of `days` (default: the application's world's) ends now.
+    """A plan whose past of `days` days (default: as the application's world says) ends now.
 
-    Raises `BadDeclaration` when `app` has no world, `BadInput` for a wrong setting.
+    Raises `BadDeclaration` if `app` has no world, `BadInput` for a wrong setting.
     """
     if days is None:
         days = app.world.past_days if app.world else 1
@@ -95,26 +96,26 @@ def world_of(app: App, plan: WorldPlan) -> World:
 
 
 def check_made_up(runtime: Runtime) -> None:
-    """Raise `Refused` when the home's log holds events that no world made, since nothing is ever removed from a log."""
+    """Raise `Refused` if the log of the home has events that no world made: events cannot be removed from a log."""
     if runtime.layout.world.exists() or runtime.layout.world_begun.exists() or not log_exists(runtime.settings.events):
         return
     events = sum(runtime.log.ends())
     if events:
         raise Refused(
-            f"home {runtime.home} must be new, or have been made by --world, to take in a world, got one whose log "
-            f"holds {events:,} events: nobody could tell them from made-up ones again. Choose another --home; without "
-            "any, --world has one of its own"
+            f"home {runtime.home} must be new or made by --world for a simulated world, got one whose log holds "
+            f"{events:,} events: they could not be told apart from simulated ones. Choose another --home, or leave it "
+            "out: --world then uses a home of its own"
         )
 
 
 def seed_home(
     runtime: Runtime, plan: WorldPlan, report_progress: Callable[[str], object] | None = None
 ) -> IngestReport:
-    """Ingest the world's past, apply it to the views, then store the plan.
+    """Ingest the past of the world, apply it to the views, then store the plan; reports all lines together.
 
-    So the first answers find a state to answer from. Killed and called again, nothing is lost or doubled: a past that
-    was begun earlier on this home is finished, whatever `plan` says. Raises `BadDeclaration` when the application has
-    no world, and what `check_made_up` raises. The report is of all lines together.
+    The first answers then have a state to use. After an interrupted call, the next one completes the past that was
+    begun, whatever `plan` says; no line is lost or counted twice. Raises `BadDeclaration` if the application has no
+    world, and `Refused` as `check_made_up` does.
     """
     app, begun_path, progress = runtime.app, runtime.layout.world_begun, report_progress or _silent
     check_made_up(runtime)
@@ -141,14 +142,14 @@ def drive_plan(app: App, plan: WorldPlan, url: str, now_us: int, stop: threading
     """Simulate the plan's past again, then drive the service at `url` until `stop` is set."""
     world = world_of(app, plan)
     lines = sum(len(part) for batch in live_past(world, plan.start_us, plan.until_us) for _, part in batch.lines)
-    # What comes next must not repeat what an earlier drive of the same world did.
+    # The random numbers must differ from those of an earlier drive of the same world.
     world.rng = np.random.default_rng([plan.seed, 4, now_us])
     speed = speed_for(plan.lines_per_s, lines, plan.days)
     return drive_http(world, plan.until_us, url, kind=app.task.about.kind, speed=speed, stop=stop, watch=_Watcher())
 
 
 def speed_for(lines_per_s: float, lines: int, days: float) -> float:
-    """The speed-up of a world's time that gives `lines_per_s`, for a world with `lines` in `days` days.
+    """The speed-up of world time that gives `lines_per_s`, for a world with `lines` in `days` days; at least 1.
 
     >>> speed_for(100.0, 864_000, 1.0)
     10.0
@@ -183,7 +184,7 @@ def _together(reports: Sequence[IngestReport]) -> IngestReport:
 
 
 class _Watcher:
-    """Prints a line when something changes; the supervisor keeps what is printed."""
+    """Prints a line when the status changes; the supervisor keeps the output."""
 
     def __init__(self) -> None:
         self._status = ""

@@ -1,8 +1,8 @@
-"""Drills: a version with a known fault is put before simulated users, and what the release does about it is looked at.
+"""Drills: a version with a known fault answers simulated users, to test whether the release stops it.
 
-Everything is that of `simulate`: virtual time, one seed, one digest. The first version that is learned becomes the
-champion; then a twin of it is registered and the declared release is started. The fault strikes the answers of one of
-the two, so that nothing else differs between them.
+A drill runs like `simulate`: in virtual time, with one digest for a seed. The first learned version becomes the
+champion; then a copy of it is registered, and the declared release of the copy is started. The fault strikes answers of
+one of the two versions, which are otherwise equal.
 """
 
 import math
@@ -40,18 +40,21 @@ from flyball.simulation.world import DAY_US, World, drill_scale, open_world
 from flyball.tasks import Pipeline, Request, Response
 
 SHARE, SLOW_BY = 0.3, 100.0
-"""The share of the answers that a fault strikes; how many times as long slow ones take."""
+"""The share of answers that a fault strikes; the factor by which slow answers take longer."""
 STEP_US, DAYS = 3_600_000_000, 10
 _POOL, _DAYS_AFTER = 200, 6
 _BY = "drill"
 UNDECLARED = canary(20, 50, 100, step_time="2h", silence="12h", patience="5d", watch="1d")
-"""The release of an application that declares no canary: steps that a few thousand answers a day can decide."""
+"""The release of an application that declares no canary: its steps can be decided by a few thousand answers a day."""
 
 
 class Drill(msgspec.Struct, frozen=True):
-    """One kind of drill. `words`: what is planted; `fault`: what strikes the answers of the candidate ("" for nothing),
-    or of the champion where `of_champion`. `ends`: the states that pass, `expected`: in words. `most_struck`: how many
-    answers the fault may strike before it is stopped, 0 for no limit."""
+    """One kind of drill.
+
+    `words`: a description of the fault. `fault`: what happens to answers of the candidate, or of the champion with
+    `of_champion`; "" for nothing. `ends`: the states of the release that pass; `expected`: the same in words.
+    `most_struck`: how many answers the fault may strike before the release stops it, 0 for no limit.
+    """
 
     words: str
     fault: str
@@ -63,7 +66,7 @@ class Drill(msgspec.Struct, frozen=True):
 
 STOPPED = ("aborted", "rolled_back")
 LOUD_MOST, SILENT_MOST = 200, 4_000
-"""The answers that a fault may strike: one that answers show by themselves, and one that only outcomes show."""
+"""How many answers may be struck by a fault that is visible in answers, and by one that is visible in outcomes only."""
 DRILLS = {
     "bad-release": Drill(
         "three in ten answers hold nothing or no numbers", "garbage", STOPPED, "stopped", most_struck=LOUD_MOST
@@ -107,10 +110,13 @@ class DrillEvent(msgspec.Struct, frozen=True):
 
 
 class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a drill. `answers`, `units`: those that the new version answered, or was to answer, of
-    `all_answers` since the release began; `struck`, `struck_units`: those that the fault struck, of which `most_struck`
-    are accepted (0: no limit); `lasted_us`: from the release's start to its end, or to that of the drill. `findings`:
-    what may be said at the end, a sentence each."""
+    """The outcome of a drill.
+
+    `answers`, `units`: answers assigned to the new version, and their units, among `all_answers` since the start of the
+    release. `struck`, `struck_units`: those that the fault struck; a drill with more than `most_struck` fails (0: no
+    limit). `lasted_us`: the time from the start of the release to its end, or to the end of the drill. `findings`:
+    sentences on what the metrics show. `seconds`: real time.
+    """
 
     app: str
     drill: str
@@ -132,7 +138,7 @@ class DrillReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
 
     def text(self) -> str:
-        """For a person to read."""
+        """The report as plain text."""
         limit = f", {self.most_struck:,} accepted" if self.most_struck else ""
         return "\n".join(
             [
@@ -162,10 +168,10 @@ def run_drill(
 ) -> DrillReport:
     """Run the drill `name` of `DRILLS` in the application's world; same arguments, same digest.
 
-    The champion is the better one of the first two candidates that are declared, which are quick to learn. `days`: how
-    long the release has at most, of virtual time; by default 10, and longer where labels that take weeks
-    alone show the fault. `settings`: of the world, `past_days` among them. Raises `BadInput` for an unknown drill,
-    `BadDeclaration` for an application without a world, `Refused` when nothing could be learned.
+    The champion is the better one of the first two declared candidates, which learn quickly. `days`: the virtual days
+    after which an undecided release ends; by default 10, or more if the fault is visible only in labels that take
+    longer. `settings`: of the world, including `past_days`. Raises `BadInput` for an unknown drill, `BadDeclaration`
+    for an application without a world, `Refused` if no version could be learned.
     """
     if name not in DRILLS:
         raise BadInput("drill", f"one of {', '.join(DRILLS)}", name)
@@ -188,13 +194,13 @@ def run_drill(
 
 
 def _usual_days(app: App, drill: Drill) -> int:
-    """A fault that only outcomes show needs the days until labels are final, those of a metric, and some of traffic."""
+    """A fault that is visible only in outcomes needs the days until labels are final, and days of traffic."""
     label_us = max((label.within_us for label in app.task.about.labels), default=0)
     return DAYS if drill.fault != "other" else max(DAYS, -(-label_us // DAY_US) + _DAYS_AFTER)
 
 
 def _reduce(app: App) -> None:
-    """Leave the first two candidates, which are quick to learn, and learn once."""
+    """Reduce the application to its first two candidates, which learn quickly, and to one run of learning."""
     names = list(app.candidates)
     app.candidates = {name: app.candidates[name] for name in names[:2]}
     app.retrain, app.gates = (), gates(min_examples=1, max_answer="10s")
@@ -203,7 +209,7 @@ def _reduce(app: App) -> None:
 
 
 class Planted:
-    """A version's pipeline whose answers a fault strikes."""
+    """The pipeline of a version, with a fault in some of its answers."""
 
     def __init__(self, pipeline: Pipeline, fault: str, seed: int) -> None:
         self.pipeline, self._fault = pipeline, fault
@@ -227,7 +233,7 @@ class Planted:
         self.pipeline.warm(at_us)
 
     def _another(self, response: Response) -> Response:
-        """That to another request; a list of items of others' lists: a whole one may suit everybody."""
+        """The response to another request; a list is drawn from items of other lists, as a whole one may suit all."""
         self._pool = [*self._pool[-_POOL:], response]
         if not response.items:
             return self._pool[int(self._rng.integers(len(self._pool)))]
@@ -258,7 +264,7 @@ class _DrillSimulation(Simulation):
         self._struck, self._struck_units = 0, set[str]()
 
     def live(self, days: int) -> None:
-        """Live until the release is over, or has had `days`."""
+        """Simulate until the release is over or `days` days after its start."""
         while not self._over(days):
             self._step(self._clock.now_us() + STEP_US)
             if not self._release and current(self._runtime.registry).champion is not None:
@@ -280,7 +286,7 @@ class _DrillSimulation(Simulation):
         return find_release(registry, current(registry), self._release)
 
     def _start(self) -> None:
-        """Register a twin of the champion and start the declared release of it."""
+        """Register a copy of the champion and start its declared release."""
         runtime, now_us = self._runtime, self._clock.now_us()
         registry, champion = runtime.registry, current(runtime.registry).champion or ""
         twin = msgspec.structs.replace(registry.version(champion), id="", state="candidate")
@@ -292,7 +298,7 @@ class _DrillSimulation(Simulation):
         self._struck_version = champion if self._drill.of_champion else version.id
 
     def _plan(self) -> ReleasePlan:
-        """The declared release; where outcomes alone show the fault, the primary metric must not be worse."""
+        """The declared release; if only outcomes show the fault, also with a limit for the primary metric."""
         app, plan = self._runtime.app, self._runtime.app.release
         if self._drill.fault != "other" or plan.success:
             return plan
@@ -302,7 +308,7 @@ class _DrillSimulation(Simulation):
         return msgspec.structs.replace(plan, success=success)
 
     def _findings(self, release: Release) -> tuple[list[str], list[str]]:
-        """What may be said of the new version at the end, and the metrics by which it is called better."""
+        """Sentences on the new version at the end, and the metrics whose verdict is better."""
         runtime, now_us = self._runtime, self._clock.now_us()
         counted = runtime.exposure_counter, runtime.shadow_counter
         described = describe_now(runtime.registry, release.id, *counted, now_us, ReleaseMetrics(runtime))
@@ -312,7 +318,7 @@ class _DrillSimulation(Simulation):
         return findings, [metric.metric for metric in result.metrics if metric.verdict == "better"]
 
     def prepare(self) -> None:
-        """Plant the fault in what serves now."""
+        """Plant the fault in the pipeline that serves now."""
         serving: Serving = self._service.engine.serving
         if not self._release or self._drill.fault in ("", "slow") or self._struck_version not in serving.pipelines:
             return
@@ -323,7 +329,7 @@ class _DrillSimulation(Simulation):
             self._service.engine.serving = msgspec.structs.replace(serving, pipelines=pipelines)
 
     def delayed(self, answers: Sequence[Prediction], took_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Note who was answered, and strike the answers that are slow."""
+        """Count the answers and their units, and lengthen the answers that a slow fault strikes."""
         slow = np.ones(len(answers), dtype=np.int64)
         for row, answer in enumerate(answers):
             if not self._release:
@@ -341,7 +347,7 @@ class _DrillSimulation(Simulation):
         return took_us * slow
 
     def drill_report(self, name: str) -> DrillReport:
-        """What came out."""
+        """The report at the end of the drill."""
         release, drill = self._released(), self._drill
         steps = self._runtime.registry.release_steps(int(self._release.removeprefix("rel")))
         events = [
@@ -376,7 +382,7 @@ class _DrillSimulation(Simulation):
 
 
 def _resolution(metric: MetricResult) -> str:
-    """The smallest effect that the interval of a metric would have distinguished from none."""
+    """A sentence on the smallest effect that the interval of a metric distinguishes from 0."""
     known = metric.inference
     width = 0.0 if known is None or known.missing or metric.missing else (known.high - known.low) / 2
     if not 0 < width < math.inf:

@@ -1,7 +1,7 @@
 """The live driver: sends a world's requests and then its events to a running service over HTTP.
 
-World time runs faster than real time, so that an evening passes in a minute; what is written into the lines is real
-time. While the service is away the world waits, and continues where it was.
+World time can run faster than real time, so that an evening passes in a minute; timestamps in lines are real time.
+While the service is unavailable the world stops, and it continues from the same time.
 """
 
 import http.client
@@ -24,10 +24,10 @@ _NDJSON = "application/x-ndjson"
 
 
 class ServiceClient(Protocol):
-    """The service as the driver uses it; both methods raise `OSError` or `HTTPException` when it is unavailable."""
+    """The service as the driver uses it; both methods raise `OSError` or `HTTPException` if it is unavailable."""
 
     def ask(self, fields: Mapping[str, Any]) -> Response | None:
-        """The response to a request, None when the service answered with an error."""
+        """The response to a request, None if the service answered with an error."""
         ...
 
     def send(self, format: str, lines: Sequence[bytes]) -> None:
@@ -36,7 +36,7 @@ class ServiceClient(Protocol):
 
 
 class DriveReport(msgspec.Struct):
-    """Counts of a drive so far. `answered`: requests that got a response."""
+    """Counts of a drive so far. `answered`: requests that got a response. `interruptions`: times without a service."""
 
     requests: int = 0
     answered: int = 0
@@ -58,7 +58,10 @@ class _Document(msgspec.Struct):
 
 
 class HttpService:
-    """A service behind `url` with a task of `kind`; keeps a connection for requests and one for events."""
+    """The service at `url` with a task of `kind`, over one connection for requests and one for events.
+
+    `chunk`: the most lines in one POST. Raises `BadInput` for a URL that is not http://host:port.
+    """
 
     def __init__(self, url: str, kind: str, timeout_s: float = 5.0, chunk: int = 500) -> None:
         parts = urlsplit(url)
@@ -91,7 +94,7 @@ class HttpService:
         status, answer = self._call(self._sending, "POST", path, body, kind)
         if status >= 500 or status == 429:
             raise ConnectionError(f"POST {path} answered {status}")
-        if status >= 400 and status != 422:  # 422: all of it was set aside, which corrupted lines deserve
+        if status >= 400 and status != 422:  # 422: all lines are in quarantine, as corrupted lines should be
             raise BadInput(f"answer to POST {path}", "a 2xx status", f"{status}: {answer[:200]!r}")
 
     def _call(
@@ -110,9 +113,10 @@ class HttpService:
 
 
 class Driver:
-    """Drives a world in real time; a loop calls `step`, which does what is due.
+    """Drives a world in real time; a loop calls `step`, which sends everything that is due.
 
-    `now_us`: the time of the world. `speed`: how many times faster than real time it passes.
+    `now_us`: world time, microseconds. `speed`: how many times faster than real time it passes. Raises `BadInput` for a
+    speed that is not positive.
     """
 
     def __init__(
@@ -126,8 +130,10 @@ class Driver:
         self._anchor()
 
     def step(self) -> None:
-        """Simulate up to now: send requests, decide, send events. Raises what the service raises; then call `resume`
-        before the next step."""
+        """Simulate up to now: send requests, decide, send events.
+
+        Raises `OSError` or `HTTPException` if the service is unavailable; call `resume` before the next step then.
+        """
         self._flush()
         timeline, until_us = self._timeline, self._world_now_us()
         if until_us <= self.now_us:
@@ -146,14 +152,14 @@ class Driver:
         self._flush()
 
     def resume(self) -> None:
-        """Continue from now after a pause, as if no time had passed in the world."""
+        """Continue after a pause during which no world time passes."""
         self._anchor()
 
     def _ask(self, fields: Mapping[str, Any]) -> Response | None:
         try:
             return self._service.ask(fields)
         except (OSError, http.client.HTTPException):
-            return None  # nothing came for whoever asked; sending will notice if it lasts
+            return None  # a request without a response; sending events raises if the service stays away
 
     def _flush(self) -> None:
         while self._unsent:
@@ -183,10 +189,10 @@ def drive_http(
     stopwatch: Stopwatch | None = None,
     watch: Callable[[DriveReport], None] | None = None,
 ) -> DriveReport:
-    """Drive the service at `url`, whose task is of `kind`, with `world` from its `now_us` on.
+    """Drive the service at `url`, whose task is of `kind`, with `world` from world time `now_us` on.
 
-    Until `stop` is set or `duration_s` is over. `watch` is called with the report after each step. A service that is
-    away is tried again after growing pauses, 5 s at most.
+    It ends when `stop` is set or after `duration_s` seconds. `watch` is called with the report after each step. An
+    unavailable service is tried again after growing pauses of at most 5 s. Raises `BadInput` for a wrong URL or speed.
     """
     stop, clock, stopwatch = stop or threading.Event(), clock or SystemClock(), stopwatch or SystemStopwatch()
     service = HttpService(url, kind)

@@ -1,4 +1,4 @@
-"""Events and outcomes that a simulated world has decided and not emitted yet."""
+"""Events and outcomes of a simulated world that are decided but not emitted yet."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,22 +10,24 @@ from flyball.simulation.world import Timeline, TrueOutcome, WorldBatch
 
 
 class Outbox:
-    """Lines of JSON and true outcomes to come. Lines leave in order of world time, then of the request's number, then
-    of the step among the events that follow it."""
+    """JSON lines and true outcomes that are to be emitted.
+
+    Lines are ordered by world time, then by the number of the request, then by the step among the events after it.
+    """
 
     def __init__(self) -> None:
         self._lines: list[tuple[int, int, int, str, Mapping[str, Any]]] = []
         self._outcomes: list[TrueOutcome] = []
 
     def add(self, at_us: int, number: int, step: int, type: str, fields: Mapping[str, Any]) -> None:
-        """An event of `type` at `at_us` of world time; the `step`-th of those that follow the `number`-th request."""
+        """Add an event of `type` at world time `at_us`, the `step`-th event after the `number`-th request."""
         self._lines.append((at_us, number, step, type, fields))
 
     def note(self, outcome: TrueOutcome) -> None:
         self._outcomes.append(outcome)
 
     def batch(self, until_us: int, timeline: Timeline) -> WorldBatch:
-        """The lines of before `until_us` as they are written, and all outcomes noted since the last batch."""
+        """The lines before `until_us`, with written timestamps, and all outcomes noted since the last batch."""
         self._lines.sort(key=lambda line: line[:3])
         due = [line for line in self._lines if line[0] < until_us]
         self._lines = self._lines[len(due) :]

@@ -1,4 +1,4 @@
-"""Makes a past for a new application: a world simulated without a service."""
+"""The past of a new application: a world that is simulated without a service."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -16,7 +16,7 @@ _PIECE = 20_000
 def live_past(world: World, start_us: int, until_us: int, step: str = _STEP) -> Iterator[WorldBatch]:
     """Simulate a new world from `start_us` to `until_us` without a service: no request gets a response.
 
-    The first batch holds the profiles of everyone and everything there from the start.
+    The first batch contains the profiles of all users and items that exist at the start. Times in microseconds.
     """
     timeline = Timeline()
     yield world.emit(start_us, timeline)
@@ -29,7 +29,7 @@ def live_past(world: World, start_us: int, until_us: int, step: str = _STEP) -> 
 
 
 def by_format(batches: Sequence[WorldBatch]) -> dict[str, list[bytes]]:
-    """The lines of all batches by format, those of the first batch's first: profiles come before what names them."""
+    """{format: the lines of all batches}, so that profiles, which are in the first batch, precede their events."""
     lines: dict[str, list[bytes]] = {}
     for batch in batches:
         for format, part in batch.lines:
@@ -38,7 +38,7 @@ def by_format(batches: Sequence[WorldBatch]) -> dict[str, list[bytes]]:
 
 
 def pieces_of(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines joined to pieces of thousands, for ingestion."""
+    """The lines, joined into pieces of 20,000 for ingestion."""
     remaining = iter(lines)
     while piece := list(islice(remaining, _PIECE)):
         yield b"\n".join(piece) + b"\n"
@@ -52,7 +52,7 @@ def ingest_pieces(
     mode: Literal["live", "history"],
     progress: Callable[[IngestReport], None] | None = None,
 ) -> IngestReport:
-    """Ingest chunks of lines into the application's log."""
-    # The world writes UTC, whatever zone the home has set.
+    """Ingest `pieces`, each of several lines, into the log of the application."""
+    # A world writes UTC, whatever the time zone of the home is.
     lines = LineSource(source, find_format(format, runtime.app.formats), format, mode)
     return ingest(pieces, lines, runtime.inlet, progress=progress)

@@ -1,4 +1,4 @@
-"""The report of a simulation: measured metrics beside true ones."""
+"""The report of a simulation: measured metrics and true ones."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,11 +6,11 @@ import msgspec
 
 
 class VersionTruth(msgspec.Struct, frozen=True, kw_only=True):
-    """One version ("" for answers that no version made), as measured by the application and as it was.
+    """Measured and true metrics of one version, or of answers without a version ("").
 
-    `measured`: means of outcomes as the application joined them; `outcomes`: the same and others as they were.
-    `true`: true metrics of its responses, and in `references` of other policies' responses to the same requests.
-    `candidate`: what it was made from; `offline`: what its report said of the metric the winner is chosen by.
+    `measured`: mean outcomes as joined by the application; `outcomes`: true mean outcomes. `true`: true metrics of its
+    responses; `references`: {policy: true metrics of its responses to the same requests}. `candidate`: the candidate
+    that it was learned from. `offline`: the reported metric that the winner is chosen by, None if not reported.
     """
 
     version: str
@@ -24,7 +24,7 @@ class VersionTruth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """One day: lines that arrived, answers, the share of them by a version, true outcomes and true metrics."""
+    """One day. `lines`: that arrived. `by_version`: the share of answers that a version made. Others: true means."""
 
     day: int
     lines: int
@@ -37,8 +37,11 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LearnedVersion(msgspec.Struct, frozen=True):
-    """One version as it was registered: what its report said (`offline`) and what its responses to the same recent
-    requests truly are (`true`, empty for one that failed its gates, of which nothing is kept)."""
+    """One registered version.
+
+    `offline`: the reported metric that the winner is chosen by. `true`: the true metrics of its responses to recent
+    requests, the same for all versions; empty for a version that failed its gates, because its model is not stored.
+    """
 
     version: str
     candidate: str
@@ -48,7 +51,7 @@ class LearnedVersion(msgspec.Struct, frozen=True):
 
 
 class LearningRun(msgspec.Struct, frozen=True):
-    """One run of learning: when it was through, on what was known `as_of_us`, and what came out."""
+    """One run of learning on what was known at `as_of_us`; it ended at `at_us`."""
 
     as_of_us: int
     at_us: int
@@ -61,12 +64,12 @@ class LearningRun(msgspec.Struct, frozen=True):
 
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulation of a world with `settings` over `days` days, after `past_days` without a service.
+    """A simulation of a world with `settings` over `days` days, after `past_days` days without a service.
 
-    `digest`: sha256 over all answers in order. `metric`: what the winner is chosen by, and what `offline` is of.
-    `planted`: lines the world sent by kind, "broken" and "duplicate" ones among them; `events`, `quarantined`,
-    `flagged`, `duplicates`: what the application made of them. `seconds`: real time; the only thing besides
-    `stages`, real seconds by part, that differs from run to run.
+    `digest`: sha256 of all answers in order. `metric`: the metric that the winner is chosen by, given as `offline`.
+    `planted`: {kind: lines that the world sent}, including "broken" and "duplicate" ones; `events`, `quarantined`,
+    `flagged`, `duplicates`: how the application counted them. `seconds`: real time; `stages`: {stage: real seconds}.
+    These two are the only fields that differ between runs.
     """
 
     app: str
@@ -91,7 +94,7 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     stages: dict[str, float] = {}
 
     def text(self) -> str:
-        """As text for people."""
+        """The report as plain text."""
         outcomes, true = _names(row.outcomes for row in self.versions), _names(row.true for row in self.versions)
         references = _names(row.references for row in self.versions)
         settings = ", ".join(

@@ -14,7 +14,7 @@ from flyball.tasks import Response
 
 
 class _Answer(msgspec.Struct):
-    """One answer. `true`: {"": true metrics of the answer itself, policy: those of a reference policy's}."""
+    """One answer. `true`: {"": its true metrics, policy: the true metrics of the answer of a reference policy}."""
 
     day: int
     version: str
@@ -23,7 +23,7 @@ class _Answer(msgspec.Struct):
 
 
 class TruthTally:
-    """Answers as they come (`answered`), batches (`arrived`), days from `start_us` on."""
+    """Collects answers (`answered`) and batches (`arrived`) of each day from `start_us` on, microseconds."""
 
     def __init__(self, world: World, start_us: int) -> None:
         self._world, self._start_us = world, start_us
@@ -45,7 +45,7 @@ class TruthTally:
     def answered(
         self, requests: Sequence[WorldRequest], predictions: Sequence[Prediction], responses: Sequence[Response]
     ) -> None:
-        """Note answers, before anybody has acted on them."""
+        """Record answers, before users decide about them."""
         policies = {"": responses, **self._world.reference_policies(requests)}
         true = {name: _rows(self._world.true_quality(requests, answers)) for name, answers in policies.items()}
         for row, (request, prediction) in enumerate(zip(requests, predictions, strict=True)):
@@ -62,7 +62,7 @@ class TruthTally:
     def arrived(
         self, at_us: int, planted: Mapping[str, int], outcomes: Iterable[TrueOutcome], champion: str | None
     ) -> None:
-        """Note the batch of a step that ended at `at_us`."""
+        """Record the batch of a step that ended at `at_us`."""
         day = (at_us - 1 - self._start_us) // DAY_US
         self._lines[day] += sum(planted.values())
         self._champions[day] = champion or ""
@@ -93,7 +93,7 @@ class TruthTally:
     def versions(
         self, measured: Mapping[str, Mapping[str, float]], known: Sequence[Version], metric: str
     ) -> list[VersionTruth]:
-        """One row for each version that answered, in the order in which they first did."""
+        """One row for each version that answered, ordered by its first answer."""
         registered = {version.id: version for version in known}
         rows = []
         for name in dict.fromkeys(answer.version for answer in self._answers.values()):
@@ -114,12 +114,12 @@ class TruthTally:
         return rows
 
     def worth(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> dict[str, float]:
-        """The true metrics of responses to these requests, as things are now."""
+        """The true metrics of responses to these requests in the present state of the world."""
         return _means(_rows(self._world.true_quality(requests, responses)))
 
 
 def _rows(columns: Mapping[str, Iterable[float]]) -> list[dict[str, float]]:
-    """{name: a value for each row} as a {name: value} for each row."""
+    """{name: values} as one {name: value} for each row."""
     names = list(columns)
     return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -139,6 +139,6 @@ def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def offline_of(version: Version, metric: str) -> float | None:
-    """What the report of `version` said."""
+    """The value of `metric` in the report of `version`; None if it is not reported."""
     reported = version.metrics.get(metric)
     return float(reported["value"]) if isinstance(reported, dict) and "value" in reported else None

@@ -1,7 +1,8 @@
-"""The same components in virtual time: lines in, history, learning, answers, outcomes, on a clock moved by hand.
+"""Simulation in virtual time: the components of a service on a manual clock, from lines and learning to outcomes.
 
-A step asks, answers, decides, emits, ingests and lets the consumers come up. How long answers and training take is
-drawn from seeded distributions: nothing real reaches an answer, so a seed gives one digest.
+In a step the world sends requests, the service answers, users decide, the world emits lines, and these are ingested and
+applied by the consumers. The durations of answers and of training are drawn from seeded distributions; no real time
+affects an answer, so a seed gives one digest.
 """
 
 import random
@@ -50,8 +51,8 @@ from flyball.simulation.world import (
 from flyball.tasks import Request, Response, request_of
 
 START_US = parse_timestamp("2026-03-02")
-_SHORTEST_STEP_US = 60_000_000
 """A Monday."""
+_SHORTEST_STEP_US = 60_000_000
 _FLUSH_US = 6 * 3_600_000_000
 _FIRST_EVENTS = 1_000
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
@@ -62,9 +63,10 @@ _TIMELINE = Timeline()
 
 
 class DrawnStopwatch:
-    """A stopwatch whose every reading is a drawn moment later: durations look real and repeat.
+    """A stopwatch that advances by a random time at each reading: durations look real and are reproducible.
 
-    A copy, such as crosses to another process, starts again: what it draws does not depend on when it was made.
+    A pickled copy, such as one in another process, starts at 0: its readings do not depend on when it was copied.
+    `median_s`: the median advance, seconds.
     """
 
     def __init__(self, seeds: Sequence[int], median_s: float) -> None:
@@ -92,15 +94,15 @@ def simulate(
 ) -> SimulationReport:
     """Run `app` through `days` virtual days of its world; same arguments, same digest.
 
-    Before them lie `past_days` without a service (default: as the application's world says); they are ingested as
-    history. `home`: where its state is kept (default: a temporary folder); it must be new. `step`: how often the world
-    is examined, and how late, at most, an event comes to count. `report_progress` is called with a line now and then.
-    `settings`: of the world, before what the application says, such as `users=500`.
+    The days before are `past_days` without a service (default: as the application's world says), ingested as history.
+    `home`: the folder of its state (default: a temporary one); it must be new. `step`: the virtual time of one step,
+    1 minute or more, and the longest delay until an event has an effect. `report_progress` is called with lines of
+    text. `settings`: of the world, which replace those of the application, such as `users=500`.
 
-    Learning starts as soon as there are events for it, then as `app.retrain` says. Training and
-    answering take drawn times, alike for all models, so that costs do not decide between them. Raises `BadDeclaration`
-    for an application without a world, `BadInput` for a setting that its world does not have, `Refused` for a home in
-    use.
+    Learning starts as soon as there are enough events, then as `app.retrain` says. The durations of training and of
+    answers are random and the same for all models, so that they do not decide between candidates. Raises
+    `BadDeclaration` for an application without a world, `BadInput` for an unknown setting or a short step, `Refused`
+    for a home in use.
     """
     stopwatch, step_us = SystemStopwatch(), parse_duration(step)
     began_s = stopwatch.read_s()
@@ -119,7 +121,7 @@ def simulate(
 
 
 class Simulation:
-    """An application in its world, a step at a time; what extends it plants faults in `prepare` and `delayed`."""
+    """An application in its world, simulated step by step; subclasses plant faults in `prepare` and `delayed`."""
 
     def __init__(
         self,
@@ -143,7 +145,7 @@ class Simulation:
         self._stages: dict[str, float] = {}
 
     def begin(self, start_us: int) -> None:
-        """Take the past in, then bring everything up."""
+        """Ingest the past, then start the service, the consumers and the governor."""
         with self._timed("world"):
             batches = list(live_past(self._world, start_us, START_US))
         with self._timed("ingest"):
@@ -164,7 +166,7 @@ class Simulation:
         self._follow()
 
     def run(self, days: int, step_us: int) -> None:
-        """Live `days` days, then until what was begun is over."""
+        """Simulate `days` days, then until no events are pending."""
         end_us = START_US + days * DAY_US
         while self._clock.now_us() < end_us:
             self._step(min(self._clock.now_us() + step_us, end_us))
@@ -199,7 +201,7 @@ class Simulation:
         self._recent.extend(requests)
 
     def _answers(self, requests: Sequence[WorldRequest]) -> list[Prediction]:
-        """Answers with drawn durations; one that would be late comes from the fallback, as it does live."""
+        """Answers with random durations; a late answer is replaced by the fallback, as in live service."""
         event_type = self._runtime.app.task.about.request
         questions: list[Request] = [
             request_of(event_type, new_id(request.at_us, self._ids), request.at_us, request.fields)
@@ -222,7 +224,7 @@ class Simulation:
         """Called before the requests of a step are answered."""
 
     def delayed(self, answers: Sequence[Prediction], took_us: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How long the answers take, microseconds (answers,), of which `took_us` was drawn."""
+        """The durations of the answers, microseconds, shape (answers,), given the random ones in `took_us`."""
         return took_us
 
     def _emit(self, until_us: int) -> None:
@@ -238,7 +240,7 @@ class Simulation:
         self._tally.arrived(until_us, batch.planted, batch.outcomes, champion)
 
     def _ingest(self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live") -> None:
-        # A source's lines differ by position, and each step starts at 1.
+        # Lines of a source are identified by their position, which starts at 1 in each step.
         source = f"world/{format}/{self._clock.now_us()}"
         self._took.append(ingest_pieces(self._runtime, format, pieces, source, mode))
 
@@ -254,7 +256,7 @@ class Simulation:
         return _Training(self, now_us, now_us + int(1e6 * _MEDIAN_TRAIN_S * float(self._rng.lognormal(0.0, 0.3))))
 
     def learn(self, as_of_us: int) -> str:
-        """One run of learning; what came out in one line."""
+        """Do one run of learning; returns its result in one line."""
         with self._timed("learn"):
             report = learn(
                 self._runtime,
@@ -275,7 +277,7 @@ class Simulation:
         return f"{report.status}, champion {champion or 'none'}"
 
     def _learned_versions(self) -> list[LearnedVersion]:
-        """The versions registered since the last run, and what their answers to the same recent requests truly are."""
+        """The versions registered since the last run, with the true metrics of their answers to recent requests."""
         runtime, known = self._runtime, {version.version for run in self._tally.learned for version in run.versions}
         now_us, recent = self._clock.now_us(), self._recent
         chosen = self._sample_rng.choice(len(recent), size=min(_SAMPLED_REQUESTS, len(recent)), replace=False)
@@ -304,10 +306,10 @@ class Simulation:
     def report(
         self, settings: dict[str, int | float | str], days: int, past_days: int, seconds: float
     ) -> SimulationReport:
-        """What came out; `settings`: of the world."""
+        """The report at the end; `settings`: of the world, `seconds`: real time."""
         runtime, tally = self._runtime, self._tally
         by_version = outcomes_by_version(runtime.outcomes_path, runtime.clock.now_us())
-        # By the end of the simulation: the true metrics do not wait for windows to close either.
+        # Outcomes so far, also of open windows: the true metrics do not wait for windows to close either.
         measured = {
             version: {name: label.so_far for name, label in outcomes.labels.items() if label.so_far is not None}
             for version, outcomes in by_version.items()
@@ -348,7 +350,7 @@ class Simulation:
 
 
 class _Training:
-    """A run of learning that begins now and is through at `end_us`."""
+    """A run of learning that begins now and ends at `end_us`."""
 
     def __init__(self, simulation: Simulation, as_of_us: int, end_us: int) -> None:
         self._simulation, self._as_of_us, self._end_us = simulation, as_of_us, end_us

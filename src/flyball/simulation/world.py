@@ -1,8 +1,8 @@
-"""The contract of a simulated world: people and things with a hidden truth, and what they send and do.
+"""The contract of a simulated world: users and items with hidden properties, their requests and events.
 
-A step of a world is: `requests` (what is asked before a timestamp), `decide` (what people do about the responses),
-`emit` (what reaches the log before that timestamp). Nothing happens by itself and no clock is read: the same calls give
-the same lines.
+A step of a world is three calls: `requests` (those before a timestamp), `decide` (what users do with the responses),
+and `emit` (the lines that reach the log before that timestamp). A world changes only in these calls and reads no clock,
+so the same calls give the same lines.
 """
 
 import inspect
@@ -22,14 +22,17 @@ _Time = TypeVar("_Time", int, np.ndarray)
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """How world time is written: `world_us` as `written_us`, from then on `speed` times slower than it passes."""
+    """The map from world time to written time, microseconds.
+
+    `world_us` is written as `written_us`; after it, `speed` microseconds of world time are one of written time.
+    """
 
     world_us: int = 0
     written_us: int = 0
     speed: float = 1.0
 
     def written(self, at_us: _Time) -> _Time:
-        """The timestamp, or int64 array of them, as it is written.
+        """The written time of a timestamp, or of an int64 array of timestamps of any shape.
 
         >>> Timeline(world_us=1_000, written_us=50, speed=10.0).written(1_200)
         70
@@ -43,7 +46,7 @@ class Timeline(msgspec.Struct, frozen=True):
 
 
 class WorldRequest(msgspec.Struct, frozen=True):
-    """Somebody asks: the `number`-th request of this world, at `at_us` of its time, with the request event's fields."""
+    """The `number`-th request of a world, at world time `at_us`, with the fields of the request event."""
 
     number: int
     at_us: int
@@ -51,7 +54,7 @@ class WorldRequest(msgspec.Struct, frozen=True):
 
 
 class TrueOutcome(msgspec.Struct, frozen=True):
-    """What truly came of a request, by the name of its label. A later one of the same name takes its place."""
+    """The true outcome of a request. `name`: its label; a later outcome of the same name replaces it."""
 
     request: int
     name: str
@@ -59,11 +62,11 @@ class TrueOutcome(msgspec.Struct, frozen=True):
 
 
 class WorldBatch(msgspec.Struct, frozen=True):
-    """What reaches the log, in order of arrival.
+    """The lines that reach the log, in order of arrival.
 
-    `lines`: (format, lines) to be ingested one after the other. `planted`: how many lines of each kind these are; of
-    the kind "broken", which must end in quarantine, and "duplicate", which must not count, too. `outcomes`: what became
-    true since the last batch. `pending`: whether something that has begun still leaves lines later.
+    `lines`: (format, lines), to be ingested in this order. `planted`: {kind: number of lines}, including the kinds
+    "broken", which must end in quarantine, and "duplicate", which must not count. `outcomes`: the true outcomes since
+    the last batch. `pending`: whether more lines will follow without further requests.
     """
 
     lines: Sequence[tuple[str, Sequence[bytes]]] = ()
@@ -73,29 +76,29 @@ class WorldBatch(msgspec.Struct, frozen=True):
 
 
 class World(Protocol):
-    """A world, made with `seed` and `start_us`. All chance of its life comes from `rng`, which a driver may replace."""
+    """A world, created with `seed` and `start_us`; all its randomness comes from `rng`, which a driver may replace."""
 
     rng: np.random.Generator
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
-        """What is asked in [now, until_us), in order of time."""
+        """The requests in [now, until_us), ordered by time."""
         ...
 
     def decide(
         self, requests: Sequence[WorldRequest], responses: Sequence[Response | None], took_us: Sequence[int]
     ) -> None:
-        """What people do about the responses. None: nothing came."""
+        """Let users decide about the responses; None for no response. `took_us`: their durations, microseconds."""
         ...
 
     def emit(self, until_us: int, timeline: Timeline) -> WorldBatch:
-        """What reaches the log in [now, until_us); now becomes `until_us`.
+        """The lines that reach the log in [now, until_us); now becomes `until_us`.
 
-        The first call, at the start of the world, gives the profiles of what is there.
+        The first call, at the start of the world, returns the profiles of the users and items that exist then.
         """
         ...
 
     def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Doubles]:
-        """{true metric: float64 (requests,)} of responses that nobody has acted on yet; the first is the main one."""
+        """{true metric: float64, shape (requests,)} of responses before `decide`; the first metric is the main one."""
         ...
 
     def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
@@ -104,10 +107,10 @@ class World(Protocol):
 
 
 class DrillScale(msgspec.Struct, frozen=True):
-    """How a world is made for a drill: small, but with the traffic to decide a release within days.
+    """The settings of a world in a drill: small, but with enough traffic to decide a release within days.
 
-    A world's class may have one as `DRILL`. `settings`: of the world, `past_days` among them. `margin`: by how much the
-    primary metric of an experiment may be worse, in its own unit, where only that shows a fault.
+    The class of a world may have one as `DRILL`. `settings`: of the world, including `past_days`. `margin`: how much
+    worse the primary metric of an experiment may be, in its unit, if only this metric shows the fault.
     """
 
     settings: dict[str, Any] = {}
@@ -115,15 +118,15 @@ class DrillScale(msgspec.Struct, frozen=True):
 
 
 def drill_scale(spec: WorldSpec | None, app: str) -> DrillScale:
-    """The scale that the world of application `app` has for drills, or the default one. Raises `BadDeclaration`."""
+    """The `DrillScale` of the world of application `app`, or the default. Raises `BadDeclaration` for no world."""
     scale: DrillScale = getattr(_maker(spec, app), "DRILL", DrillScale())
     return scale
 
 
 def open_world(spec: WorldSpec | None, app: str, *, seed: int, start_us: int, **settings: Any) -> World:
-    """The world of application `app` at its start; `settings` come before those of `spec`.
+    """The world of application `app` at its start; `settings` replace those of `spec`.
 
-    Raises `BadDeclaration` when `spec` is None, `BadInput` for a setting that the world does not have.
+    Raises `BadDeclaration` if `spec` is None, `BadInput` for a setting that the world does not have.
     """
     chosen = world_settings(spec, app, settings)
     world: World = _maker(spec, app)(seed=seed, start_us=start_us, **chosen)
@@ -131,7 +134,7 @@ def open_world(spec: WorldSpec | None, app: str, *, seed: int, start_us: int, **
 
 
 def world_settings(spec: WorldSpec | None, app: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that differ from the world's own; raises as `open_world` does."""
+    """The settings that differ from the defaults of the world; raises as `open_world` does."""
     parameters = inspect.signature(_maker(spec, app)).parameters
     names = [name for name in parameters if name not in ("seed", "start_us")]
     chosen = {**(spec.settings if spec else {}), **settings}
@@ -142,7 +145,7 @@ def world_settings(spec: WorldSpec | None, app: str, settings: Mapping[str, Any]
 
 
 def shown_settings(spec: WorldSpec | None, app: str, settings: Mapping[str, Any]) -> dict[str, int | float | str]:
-    """What describes the world in a line: its whole numbers, and whatever else differs from its own defaults."""
+    """The settings that describe the world in one line: all whole numbers, and others that differ from defaults."""
     parameters = inspect.signature(_maker(spec, app)).parameters
     sizes = {name: parameter.default for name, parameter in parameters.items() if type(parameter.default) is int}
     known = {**sizes, **world_settings(spec, app, settings)}

@@ -27,7 +27,7 @@ SOURCE = AppSource("flyball.testing.faulty:app")
 DAY_US = 86_400_000_000
 START_US = 1_700_000_000_000_000
 LET_GO = threading.Event()
-"""Set to end every "hold" of this process before its time; whoever sets it clears it."""
+"""Set it to end every "hold" of this process early, and clear it afterwards."""
 
 
 class Watch(fb.Event):
@@ -61,10 +61,10 @@ class Card(fb.Profile):
 
 
 class Faulty(Recommender, frozen=True):
-    """Scores by the number of positives, `sign` times; `mode` says how scoring goes wrong.
+    """Scores an item by `sign` times its number of positives; `mode` is the fault of scoring.
 
-    "ok"; "raise"; "nan"; "shape": too few columns; "hold": keeps the thread `hold_s`; "poison": raises for a batch in
-    which anyone has seen `film-0`.
+    "ok": none; "raise"; "nan"; "shape": too few columns; "hold": blocks the thread for `hold_s` seconds; "poison":
+    raises for a batch in which a user has seen `film-0`.
     """
 
     mode: str = "ok"
@@ -78,7 +78,9 @@ class Faulty(Recommender, frozen=True):
     def score(self, learned: Learned, histories: Histories) -> Floats:
         if self.mode == "raise" or (self.mode == "poison" and (histories.items == 0).any()):
             raise BadInput("mode", "ok", self.mode)
-        if self.mode == "hold" and histories.rows and int(histories.now_us[0]) > 0:  # warming asks at 0
+        if (
+            self.mode == "hold" and histories.rows and int(histories.now_us[0]) > 0
+        ):  # requests that warm a model are at time 0
             LET_GO.wait(self.hold_s)
         scores = np.tile(self.sign * learned["counts"], (histories.rows, 1)).astype(np.float32)
         if self.mode == "nan" and int(histories.now_us[0]) > 0:
@@ -114,7 +116,7 @@ def films(count: int = 40) -> list[str]:
 
 
 def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
-    """Films, users 1 to `users` and what they watched, in log and state; lower film numbers are watched more."""
+    """Add films, users 1 to `users` and their watches to log and state; lower film numbers are watched more."""
     rng, check = random.Random(seed), runtime.schema.check
     records = [
         check(
@@ -136,14 +138,14 @@ def fill(runtime: Runtime, users: int = 30, seed: int = 7) -> None:
 
 
 def follow(runtime: Runtime) -> None:
-    """Apply what the log holds to the state, as the worker does."""
+    """Apply the events of the log to the state, as the worker does."""
     consumer = StateConsumer(runtime.views, runtime.state, partitions=len(runtime.log.ends()))
     while slices := runtime.log.read(consumer.offsets(), 10_000):
         consumer.apply(slices)
 
 
 def training(seed: int = 7) -> Interactions:
-    """Interactions alike to those of `fill`."""
+    """Interactions similar to those of `fill`."""
     rng = random.Random(seed)
     pairs = sorted({(user, min(int(rng.expovariate(0.15)), 39)) for user in range(30) for _ in range(6)})
     count = len(pairs)
@@ -164,7 +166,7 @@ def training(seed: int = 7) -> Interactions:
 def register(
     runtime: Runtime, model: Recommender, now_us: int, data: Interactions | None = None, **more: Any
 ) -> Version:
-    """Fit `model`, save its artifact and register the version; `more` of its fields."""
+    """Fit `model`, save its artifact and register the version; `more`: other fields of the version."""
     data = training() if data is None else data
     run = begin_run(runtime.registry, runtime.app.name, data.as_of_us, now_us)
     arrays: Mapping[str, NDArray[Any]] = {**model.fit(data, 0), **fallback_arrays(data)}

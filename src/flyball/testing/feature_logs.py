@@ -1,4 +1,4 @@
-"""An application with a feature of every kind, and logs that stand on the edges of its windows, drawn by Hypothesis."""
+"""An application with a feature of every kind, and logs with events at window boundaries, drawn by Hypothesis."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,7 +34,7 @@ class Act(fb.Event):
 
 
 class Label(fb.Event):
-    """The result of it, often known late."""
+    """The label of an act, often known late."""
 
     user: User
     tag: str
@@ -42,7 +42,7 @@ class Label(fb.Event):
 
 
 class Card(fb.Profile):
-    """What is known of a shop."""
+    """The profile of a shop."""
 
     shop: Shop
     size: int | None = None
@@ -115,7 +115,7 @@ EVENT_TYPES: tuple[type[fb.Event], ...] = (Act, Label, Card)
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A question: keys, time, and the offsets of a logged prediction or None."""
+    """A query: keys, time, and the offsets of a logged prediction or None."""
 
     keys: dict[str, str]
     at: int
@@ -134,7 +134,7 @@ LATE = st.sampled_from([0, 0, 0, 1, -1, 5, TILE, 3 * TILE + 1, WINDOW, 20 * TILE
 
 @st.composite
 def events(draw: st.DrawFn, start: int) -> fb.Event:
-    """One event near a multiple of the tile; often at a time that others share."""
+    """One event near a multiple of the tile size, often at the same time as others."""
     at = start + draw(st.integers(-4, 9)) * TILE + draw(EDGES)
     person = draw(st.integers(1, 2))
     kind = draw(st.sampled_from(["act"] * 6 + ["label", "card"]))
@@ -156,7 +156,7 @@ def events(draw: st.DrawFn, start: int) -> fb.Event:
 
 @st.composite
 def logs(draw: st.DrawFn, most: int = 12) -> tuple[int, list[Logged]]:
-    """(a time in the middle, a log): late, early, in any order, in several partitions."""
+    """(a start time, a log): events late, early, in any order and in several partitions."""
     start = draw(STARTS)
     log, ends = [], [0] * PARTITIONS
     for event in draw(st.lists(events(start), max_size=most)):
@@ -170,7 +170,7 @@ def logs(draw: st.DrawFn, most: int = 12) -> tuple[int, list[Logged]]:
 
 @st.composite
 def questions(draw: st.DrawFn, start: int, log: Sequence[Logged], most: int = 5) -> list[Row]:
-    """Rows at the edges of windows of what is in the log, and at any offsets."""
+    """Queries at the window boundaries of events in the log, and at any offsets."""
     ats = sorted({logged.event.at for logged in log} | {logged.known_at for logged in log}) or [start]
     rows = []
     for _ in range(draw(st.integers(1, most))):
@@ -190,13 +190,13 @@ def questions(draw: st.DrawFn, start: int, log: Sequence[Logged], most: int = 5)
 
 @st.composite
 def cases(draw: st.DrawFn, most: int = 12) -> tuple[list[Logged], list[Row]]:
-    """A log and questions about it."""
+    """A log and queries on it."""
     start, log = draw(logs(most))
     return log, draw(questions(start, log))
 
 
 def frames_of(log: Sequence[Logged], types: Sequence[type[fb.Event]] = EVENT_TYPES) -> "dict[str, pl.DataFrame]":
-    """The log as history keeps it: a frame for each type that occurs."""
+    """{event type: its events as a frame}, as history stores the log; without types that do not occur."""
     import polars as pl
 
     plain: dict[Any, Any] = {int: pl.Int64, float: pl.Float64, bool: pl.Boolean}
@@ -219,7 +219,7 @@ def frames_of(log: Sequence[Logged], types: Sequence[type[fb.Event]] = EVENT_TYP
 
 
 def rows_frame(rows: Sequence[Row]) -> "pl.DataFrame":
-    """The questions as `point_in_time` takes them."""
+    """The queries as `point_in_time` expects them."""
     import polars as pl
 
     columns: dict[str, Any] = {name: [row.keys[name] for row in rows] for name in ("user", "shop", "tag")}

@@ -1,6 +1,6 @@
 """The oracle of features: a naive implementation of a value as a function of the visible events, the keys and the time.
 
-It shares nothing with the engines: a few obvious lines for each aggregate, over plain Python numbers.
+It shares no code with the engines: each aggregate has a few simple lines, over plain Python numbers.
 """
 
 import enum
@@ -15,7 +15,7 @@ from flyball.features import Aggregate, Definition, Ratio
 
 
 class Logged(msgspec.Struct, frozen=True):
-    """An event as it is in the log."""
+    """An event with its position in the log; `known_at` in microseconds."""
 
     event: Event
     known_at: int
@@ -27,17 +27,17 @@ Sees = Callable[[Logged], bool]
 
 
 def known_by(at_us: int, apply_delay_us: int = 0) -> Sees:
-    """What an example at `at_us` may see: what was known and applied by then."""
+    """The visibility for an example at `at_us`: events that were known and applied by then."""
     return lambda logged: logged.known_at + apply_delay_us <= at_us
 
 
 def before(offsets: Offsets) -> Sees:
-    """What a logged prediction saw: the events before its offsets."""
+    """The visibility for a logged prediction: the events before its offsets."""
     return lambda logged: logged.offset < offsets[logged.partition]
 
 
 def value_of(definition: Definition, log: Sequence[Logged], keys: Mapping[str, str], at_us: int, sees: Sees) -> Any:
-    """The feature's value for `keys` at `at_us`, None where it is missing."""
+    """The value of the feature for `keys` at `at_us`; None if it is missing."""
     feature = definition.feature
     key = [keys[name] for name in definition.keys]
     if isinstance(feature, Ratio):
@@ -50,7 +50,7 @@ def value_of(definition: Definition, log: Sequence[Logged], keys: Mapping[str, s
 def aggregate(
     feature: Aggregate, fields: Sequence[str], log: Sequence[Logged], keys: Sequence[str], at_us: int, sees: Sees
 ) -> Any:
-    """One aggregate over the events that are seen, of these keys, inside the window, and pass the filter."""
+    """One aggregate over the events of these keys that are visible, in the window, and pass the filter."""
     end = at_us - feature.delay_us
     inside = [
         logged
@@ -76,7 +76,7 @@ def aggregate(
 
 
 def in_window(feature: Aggregate, at: int, end: int) -> bool:
-    """Left end inclusive, right end exclusive; tiles are counted from 1970."""
+    """Whether `at` is in the window [start, end); tiles start at multiples of their size from 1970 on."""
     window = feature.window
     if at >= end:
         return False
@@ -89,7 +89,7 @@ def in_window(feature: Aggregate, at: int, end: int) -> bool:
 
 
 def usable(feature: Aggregate, value: Any) -> Any:
-    """Whole units of a number, text as it is; None for missing, NaN, infinite or too large."""
+    """A number in whole units, a text unchanged; None for a missing, nan, infinite or too large number."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and not math.isfinite(value):
@@ -101,7 +101,7 @@ def usable(feature: Aggregate, value: Any) -> Any:
 
 
 def evaluate(expression: Any, event: Event) -> Any:
-    """The expression over one event."""
+    """The value of an expression over one event."""
     op, args = expression.op, expression.args
     if op == "field":
         return _plain(getattr(event, args[0]))
@@ -147,7 +147,7 @@ TimedValues = list[tuple[int, Any]]
 
 
 def _shown(feature: Aggregate, value: Any) -> Any:
-    """A value in the type it was read as."""
+    """A value in the type of its field."""
     if feature.kind == "real":
         return value / feature.per_unit
     return bool(value) if feature.kind == "bool" else value

@@ -1,8 +1,8 @@
-"""A small load generator over keep-alive connections, for where wrk is not installed.
+"""A small load generator over keep-alive connections, for machines without wrk.
 
-One thread with raw sockets. `closed_loop` sends the next request of a connection when the answer to the last one has
-arrived (saturation); `open_loop` sends at times fixed beforehand, and latency counts from the time at which a request
-was due, so that a stalling server is charged for all requests it delays (no coordinated omission).
+It has one thread with raw sockets. `closed_loop` sends the next request of a connection when the answer to the last one
+has arrived (saturation). `open_loop` sends requests at fixed times and measures latency from the time at which a
+request was due, so that a pause of the server counts in all requests that it delays (no coordinated omission).
 """
 
 import selectors
@@ -15,7 +15,7 @@ import msgspec
 
 
 class Load(msgspec.Struct, frozen=True):
-    """The result of it. `times_s`: of each answer, sorted; `headers`: how often each value of a watched header came."""
+    """The result of a load. `times_s`: latencies, ascending. `headers`: {value of the watched header: count}."""
 
     seconds: float
     times_s: list[float]
@@ -28,7 +28,7 @@ class Load(msgspec.Struct, frozen=True):
         return len(self.times_s) / self.seconds
 
     def percentile_ms(self, share: float) -> float:
-        """The time within which `share` of the answers came."""
+        """The latency in milliseconds that a `share` of the answers did not exceed."""
         return self.times_s[min(int(share * len(self.times_s)), len(self.times_s) - 1)] * 1_000
 
 
@@ -45,7 +45,7 @@ class _Connection:
         self.socket.send(b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % path.encode())
 
     def receive(self) -> bytes | None:
-        """The whole answer once it is in; None while it is not. Raises `OSError` when the server hung up."""
+        """The complete answer, None until it has arrived. Raises `OSError` if the server closed the connection."""
         more = self.socket.recv(65_536)
         if not more:
             raise ConnectionResetError("closed by the server")
@@ -93,7 +93,7 @@ class _Run:
                 self.idle.append(connection)
 
     def send(self, path: str, due_s: float) -> None:
-        """Ask over an idle connection."""
+        """Send a request over an idle connection."""
         connection = self.idle.popleft()
         try:
             connection.send(path, due_s)
@@ -101,7 +101,7 @@ class _Run:
             self.lost(connection)
 
     def lost(self, connection: _Connection) -> None:
-        """The server hung up: an error when an answer was due, then another connection."""
+        """Replace a connection that the server closed, and count an error if an answer was due."""
         if connection in self.idle:
             self.idle.remove(connection)
         else:
@@ -127,7 +127,7 @@ class _Run:
 def closed_loop(
     port: int, connections: int, seconds: float, path: Callable[[int], str], watch: str = "x-flyball-level"
 ) -> Load:
-    """As fast as `connections` can; `path(n)` is the n-th request's."""
+    """Send requests as fast as `connections` allow for `seconds`; `path(n)`: of the n-th request, from 0."""
     run, sent = _Run(port, connections, watch), 0
     began_s = perf_counter()
     while perf_counter() - began_s < seconds:
@@ -141,7 +141,7 @@ def closed_loop(
 def open_loop(
     port: int, rate: float, seconds: float, connections: int, path: Callable[[int], str], watch: str = "x-flyball-level"
 ) -> Load:
-    """`rate` requests a second, evenly spaced, over at most `connections`; waits for the last answers."""
+    """Send `rate` evenly spaced requests a second over at most `connections`, and wait for the last answers."""
     run, sent, total = _Run(port, connections, watch), 0, int(rate * seconds)
     began_s = perf_counter()
     while len(run.times_s) + run.errors < total and perf_counter() - began_s < seconds + 5:

@@ -1,6 +1,6 @@
 """The contract of every event log, tested against a log of plain lists and dicts.
 
-Subclass `LogContract`, give `url`, and pytest runs the suite on the backend behind it.
+Subclass `LogContract` and define `url`: pytest then runs the suite on the backend of this URL.
 """
 
 import threading
@@ -33,7 +33,7 @@ _OFFSETS = st.tuples(*[st.integers(0, 12)] * PARTITIONS)
 
 
 class PlainSchemas:
-    """A list of what records were written with."""
+    """The list of the declarations that records were written with."""
 
     def __init__(self) -> None:
         self._rows: list[WrittenType] = []
@@ -60,7 +60,7 @@ class PlainSchemas:
 
 
 class PlainGroups:
-    """What was committed last, by group."""
+    """The last committed offsets of each group."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
@@ -74,7 +74,7 @@ class PlainGroups:
 
 
 class PlainLog:
-    """The oracle: lists and dicts, nothing else."""
+    """The oracle: a log of lists and dicts."""
 
     def __init__(self, partitions: int = PARTITIONS, unique: bool = True) -> None:
         self.unique = unique
@@ -106,25 +106,25 @@ class PlainLog:
 
 
 def record(number: int, key: str | None = None) -> Record:
-    """An event that differs from others by `number` alone."""
+    """An event; different numbers give different events."""
     return Record(
         "thing", str(number % 7) if key is None else key, number * 1_000, number, number.to_bytes(16), b"\x90"
     )
 
 
 def written(name: str, closes: tuple[str, ...] = ()) -> WrittenType:
-    """A declaration that differs from others by `name` alone; it closes those of the names `closes`."""
+    """A declaration with one field `name`; it closes the declarations of the names `closes`."""
     fields = (WrittenField(name, FieldKind("int"), required=True),)
     return WrittenType("thing", fields, closes=tuple(written(close).fingerprint for close in closes))
 
 
 def as_written(record: Record, written: WrittenType) -> Record:
-    """The record as if its body had been written with this declaration."""
+    """The record as if it had been written with this declaration."""
     return msgspec.structs.replace(record, schema=written.fingerprint)
 
 
 def read_all(log: EventLog, after: Offsets, limit: int) -> list[list[Record]]:
-    """Per partition every record from `after` on, read `limit` at a time; slices must join without gap or overlap."""
+    """All records of each partition from `after` on, read `limit` at a time, without gaps or overlaps."""
     records: list[list[Record]] = [[] for _ in after]
     while slices := log.read(after, limit):
         for piece in slices:
@@ -137,7 +137,7 @@ def read_all(log: EventLog, after: Offsets, limit: int) -> list[list[Record]]:
 
 
 class LogContract:
-    """The suite. `url(folder, partitions)` must name a new, empty log that looks for duplicates."""
+    """The suite. `url(folder, partitions)` must return the URL of a new, empty log that detects duplicates."""
 
     def url(self, folder: Path, partitions: int) -> str:
         raise NotImplementedError
@@ -260,7 +260,7 @@ class LogContract:
             log.append([as_written(record(1), wide)])
         assert (log.ends(), log.schemas.stored()) == ((0,) * PARTITIONS, [])
         log.schemas.offer([wide, other])
-        assert log.schemas.stored() == []  # only what has a record
+        assert log.schemas.stored() == []  # only declarations with a record
         log.append([as_written(record(1), wide), record(2)])
         log.append([as_written(record(3), wide)])
         assert log.schemas.stored() == [wide]
@@ -272,7 +272,7 @@ class LogContract:
         with pytest.raises(Refused, match="declaration"):
             log.append([as_written(record(6), wide)])
         log.append([as_written(record(7), other), as_written(record(8), narrow)])
-        log.schemas.offer([wide])  # as a process does that starts now
+        log.schemas.offer([wide])  # as a newly started process does
         log.append([as_written(record(6), wide)])
         assert log.schemas.stored() == [wide, narrow, other, wide]
         again.append([as_written(record(9), wide)])
@@ -312,7 +312,7 @@ class LogContract:
 
 
 class _Plainly:
-    """A log that can do no more than a log must."""
+    """A log with the required methods only."""
 
     def __init__(self, log: EventLog) -> None:
         self.append, self.read, self.ends = log.append, log.read, log.ends
@@ -328,7 +328,7 @@ def _check_search(
     types: dict[str, int] | None,
     at_us: tuple[int, int] | None,
 ) -> None:
-    """The slices are true, in order and within bounds, and hold every record that matches."""
+    """The slices are correct, in order and within bounds, and contain every matching record."""
     offsets: list[int] = []
     for piece in slices:
         assert piece.partition == part

@@ -4,14 +4,14 @@
     def test_my_model(check, tmp_path):
         check(MyModel(), tmp_path)
 
-Each check raises `AssertionError` with what was broken. A check that asks for something optional (ratings,
-explanations, similar items, items that come later) passes a model that does not claim it; `capabilities` says what a
-model claims, so that a test can count who was covered.
+Each check raises `AssertionError` and says what is wrong. A check of an optional capability (ratings, explanations,
+similar items, new items) passes for a model without it; `capabilities` lists those of a model, so that a test can
+count which models a check covers.
 
-What a model must bear: 60 users and 47 items with 900 interactions; 40 users and 20 items, and the reverse; and the
-matrices of `degenerate_interactions`: one user, one item, no rows, no positives, all alike. A wrapper of a library that
-wants more users, items or distinct values than there are clamps its parameters, such as `min(64, items)` components,
-and learns arrays that score -inf from data it cannot use: the pipeline then answers from the lists of everybody.
+A model must accept 60 users and 47 items with 900 interactions, 40 users and 20 items and the reverse, and the matrices
+of `degenerate_interactions`: one user, one item, no rows, no positives, equal rows. If a library needs more users,
+items or distinct values than there are, its wrapper limits its parameters, such as `min(64, items)` components. From
+data that it cannot use, it learns arrays that score -inf; the pipeline then answers from the fallback lists.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ _DAY_US = 86_400_000_000
 
 
 def capabilities(model: Recommender) -> set[str]:
-    """What of the optional the model offers, by name; "personal": lists differ by user."""
+    """The names of the optional capabilities of the model; "personal": lists differ by user."""
     claims = {
         "explain": explains(model),
         "similar": knows_similar(model),
@@ -63,9 +63,9 @@ def capabilities(model: Recommender) -> set[str]:
 
 
 def sample_interactions(users: int = 60, items: int = 47, pairs: int = 900, seed: int = 3) -> Interactions:
-    """Random interactions with popular items, weak positives, seen-only pairs, ratings, groups and untouched items."""
+    """Random interactions with popular items, weak positives, seen-only pairs, ratings, groups and unused items."""
     rng = np.random.default_rng(seed)
-    popularity = 1.0 / np.arange(1, items - 1)  # the last two items: known, but nobody touched them
+    popularity = 1.0 / np.arange(1, items - 1)  # the last two items are known but without interactions
     cells = rng.choice(
         users * (items - 2), size=min(pairs, users * (items - 2)), replace=False, p=_tile(popularity, users)
     )
@@ -89,10 +89,10 @@ def sample_interactions(users: int = 60, items: int = 47, pairs: int = 900, seed
 
 
 def checkerboard(users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
-    """Users and items of two colors; everyone likes every item of their color. One positive is withheld.
+    """Users and items of two colors; every user likes all items of the same color. One positive is withheld.
 
-    Returns the interactions without it, the history of its user, and the withheld item: the one item that this user
-    has not seen and that everyone of the same color likes, which is to be recommended first.
+    Returns the interactions without it, the history of its user, and the withheld item. It is the only item that this
+    user has not seen and that all users of the same color like, so it must be recommended first.
     """
     cells = [(user, item) for user in range(users) for item in range(items) if (user + item) % 2 == 0]
     withheld = (users // 2 * 2 - 2, items // 2 * 2 - 2)
@@ -103,10 +103,10 @@ def checkerboard(users: int = 40, items: int = 20) -> tuple[Interactions, Histor
 
 
 def rated_board(users: int = 40, items: int = 20) -> tuple[Interactions, Histories, int]:
-    """The checkerboard for models of ratings: 5 for items of one's color, 1 for the others.
+    """The checkerboard for models of ratings: a user rates items of the same color 5 and the others 1.
 
-    Withheld is one item of each color from one user; returns the interactions without them, that user's history, and
-    the item of the user's color. The other one is the item before it.
+    One item of each color is withheld from one user. Returns the interactions without them, the history of that user,
+    and the withheld item of the user's color; the other one is the item before it.
     """
     user, withheld = users // 2 * 2 - 2, items // 2 * 2 - 2
     cells = np.array([(u, i) for u in range(users) for i in range(items)], dtype=np.int32)
@@ -119,7 +119,7 @@ def rated_board(users: int = 40, items: int = 20) -> tuple[Interactions, Histori
 
 
 def check_purity(model: Recommender, folder: Path) -> None:
-    """Scoring changes neither what was learned nor the question, and answers the same twice."""
+    """Scoring changes neither the learned arrays nor the histories, and gives the same scores twice."""
     data, learned, histories = _fitted(model)
     frozen = {name: array.copy() for name, array in learned.items()}
     question = msgspec.structs.replace(histories, items=histories.items.copy(), weights=histories.weights.copy())
@@ -134,7 +134,7 @@ def check_purity(model: Recommender, folder: Path) -> None:
 
 
 def check_batches(model: Recommender, folder: Path) -> None:
-    """A row has the same bits alone, in any company and in any place of a batch; predicted ratings too."""
+    """The scores of a row have the same bits alone, in any batch and at any position of it; also predicted ratings."""
     data, learned, histories = _fitted(model)
     together = model.score(learned, histories)
     rng = np.random.default_rng(5)
@@ -171,7 +171,7 @@ def check_permutation(model: Recommender, folder: Path) -> None:
 
 
 def check_artifact(model: Recommender, folder: Path) -> None:
-    """Saved and loaded: the same parameters, the same bits, read-only views of the files, the same scores."""
+    """A saved and loaded model has equal parameters, arrays and scores; its arrays are read-only maps of the files."""
     data, learned, histories = _fitted(model)
     artifact_folder = folder / "artifact"
     hashes = save_artifact(artifact_folder, {"kind": kind_of(model), "params": params_of(model)}, learned, data.items)
@@ -185,7 +185,7 @@ def check_artifact(model: Recommender, folder: Path) -> None:
 
 
 def check_unseen(model: Recommender, folder: Path) -> None:
-    """A user nobody has seen, and one who likes only an item nobody touched, are answered without an error."""
+    """An unknown user, and one who likes only an item without interactions, are answered without an error."""
     data, learned, _ = _fitted(model)
     untouched = len(data.items) - 1
     for items in ([], [untouched]):
@@ -206,9 +206,9 @@ def check_unseen(model: Recommender, folder: Path) -> None:
 
 
 def check_degenerate(model: Recommender, folder: Path) -> None:
-    """One user, one item, no rows, no positives, all positives, one enormous user or item, transposed: answered.
+    """A model learns from each matrix of `degenerate_interactions` and answers, without nan.
 
-    The same holds for an update to each of them, and for explanations and similar items of what came out.
+    So does an update of a model to each of them; explanations and similar items are valid too.
     """
     start = sample_interactions()
     before = model.fit(start, 2)
@@ -238,7 +238,7 @@ def check_degenerate(model: Recommender, folder: Path) -> None:
 
 
 def check_checkerboard(model: Recommender, folder: Path) -> None:
-    """The withheld item of the checkerboard, and of its transpose, comes first, for every model that is personal."""
+    """For every personal model, the withheld item of the checkerboard, and of its transpose, comes first."""
     if not _personal(model):
         return
     for users, items in ((40, 20), (20, 40)):
@@ -255,7 +255,7 @@ def check_checkerboard(model: Recommender, folder: Path) -> None:
 
 
 def check_explanations(model: Recommender, folder: Path) -> None:
-    """Contributions name positions of the history and add up to the score; a model that claims none refuses."""
+    """Contributions are of positions in the history and add up to the score."""
     _, learned, histories = _fitted(model)
     if not explains(model):
         return
@@ -271,7 +271,7 @@ def check_explanations(model: Recommender, folder: Path) -> None:
 
 
 def check_similar(model: Recommender, folder: Path) -> None:
-    """Similar items: float32, never the item itself; same-colored ones first on the checkerboard."""
+    """Similarities are float32 and exclude the item itself; on the checkerboard, the same color comes first."""
     data, learned, _ = _fitted(model)
     if not knows_similar(model):
         return
@@ -285,9 +285,9 @@ def check_similar(model: Recommender, folder: Path) -> None:
 
 
 def check_update(model: Recommender, folder: Path) -> None:
-    """From what was learned without the last quarter of the users and half of the items to all: as good as again.
+    """An update adds the last quarter of the users and half of the items, and recommends as a new fit does.
 
-    The same update gives the same bits, the items may have been in another order, and what was learned stays as it was.
+    The same update gives the same bits, the items may have been in another order, and the earlier arrays do not change.
     """
     data, history, withheld = _board(model)
     if not updates(model):
@@ -311,7 +311,7 @@ def check_update(model: Recommender, folder: Path) -> None:
 
 
 def check_new_items(model: Recommender, folder: Path) -> None:
-    """Items placed behind those known keep the others' scores bit for bit, whatever else is new, and change nothing."""
+    """New items do not change the scores of known ones, do not depend on each other, and leave the arrays unchanged."""
     data, learned, histories = _fitted(model)
     new = data.attributes
     assert new is not None, "the sample must have attributes"
@@ -352,7 +352,7 @@ MODEL_CHECKS: list[Check] = [
 
 
 def degenerate_interactions() -> dict[str, Interactions]:
-    """Matrices at the edges, by name."""
+    """{name: matrix}, of extreme cases."""
     everyone, everything = np.divmod(np.arange(12 * 9, dtype=np.int32), 9)
     enormous = np.concatenate([np.zeros(500, dtype=np.int32), np.array([1, 2], dtype=np.int32)])
     of_enormous = np.concatenate([np.arange(500, dtype=np.int32), np.array([3, 4], dtype=np.int32)])
@@ -436,7 +436,7 @@ def _board(model: Recommender, users: int = 40, items: int = 20) -> tuple[Intera
 
 
 def _personal(model: Recommender) -> bool:
-    """Whether users of the two colors get lists in a different order, and nobody in particular gets none."""
+    """Whether users of the two colors get lists in a different order, and an unknown user gets none."""
     data, history, _ = _board(model)
     learned = model.fit(data, 1)
     other = msgspec.structs.replace(histories_of(data, [1]), now_us=history.now_us)

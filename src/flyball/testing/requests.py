@@ -1,4 +1,4 @@
-"""Requests and the online door over the stores of a runtime, as a serving process has them."""
+"""Requests, and the `Online` of a task over the stores of a runtime, as in a serving process."""
 
 import random
 from typing import Any
@@ -16,7 +16,7 @@ def make_request(runtime: Runtime, key: object, at_us: int, rng: random.Random, 
 
 
 def loader_of(runtime: Runtime) -> VersionLoader:
-    """What opens versions over the state and the catalog as they are now."""
+    """A loader that opens versions over the present state and catalog."""
     items = items_of(runtime.app.task.about)
     catalogs = {} if items is None else {items.name: load_catalog(runtime.state, items)}
     return VersionLoader(
@@ -25,5 +25,5 @@ def loader_of(runtime: Runtime) -> VersionLoader:
 
 
 def online_of(runtime: Runtime) -> Online:
-    """The task's online door over the state and the catalog as they are now."""
+    """The `Online` of the task over the present state and catalog."""
     return loader_of(runtime).online()

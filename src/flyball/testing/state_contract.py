@@ -1,7 +1,7 @@
-"""What every state store must do, and a naive oracle of what the online state must hold.
+"""The contract of every state store, and a naive oracle of the online state.
 
-A backend's test calls each function of `CHECKS` with a function that opens the store; opening again after `close`
-must find what was written, unless the backend is exempt. The oracle is obvious rather than fast: compare with it.
+The test of a backend calls each function of `CHECKS` with a function that opens the store. A store that is opened again
+after `close` must have the written values, unless the backend is exempt. The oracle is simple and slow.
 """
 
 import math
@@ -112,7 +112,7 @@ CHECKS: dict[str, Callable[[Open], None]] = {
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What the oracle says of one (user, item)."""
+    """The state of one (user, item) by the oracle; times in microseconds."""
 
     at_us: int
     weight: float
@@ -130,7 +130,7 @@ Placed = tuple[int, int, Record]
 
 
 def placed(slices: Iterable[Slice]) -> list[Placed]:
-    """The records of slices with their places, each once."""
+    """The records of slices with their partition and offset, each once, in this order."""
     record_at = {
         (piece.partition, piece.first + index): record for piece in slices for index, record in enumerate(piece.records)
     }
@@ -141,7 +141,7 @@ def placed(slices: Iterable[Slice]) -> list[Placed]:
 
 
 def naive_pairs(records: Sequence[Placed], schema: Schema, signals: Signals) -> dict[tuple[str, str], Known]:
-    """Every (user, item) that an event of the task named, by the words of the declaration."""
+    """The state of every (user, item) in events of the task, by the definitions of the declaration."""
     events: list[tuple[Any, int, int]] = [
         (schema.decode(record), partition, offset) for partition, offset, record in records
     ]
@@ -187,7 +187,7 @@ def _naive_pair(placed_events: list[tuple[Any, int, int]], signals: Signals) -> 
 
 
 def naive_hit(events: Sequence[Any], outcome: Outcome | Label) -> int | None:
-    """The first time at which `at_least` qualifying events were in `[time - within, time]`."""
+    """The first time with at least `at_least` qualifying events in `[time - within, time]`; None if there is none."""
     passes: Callable[[Any], Any] = compile_python(outcome.where) if outcome.where else lambda event: True
     times: list[int] = [event.at for event in events if _is(event, outcome.event) and passes(event)]
     for end in sorted(times):
@@ -201,7 +201,7 @@ def _is(event: Any, kind: type) -> bool:
 
 
 def naive_group(records: Sequence[Placed], schema: Schema, signals: Signals, user: str) -> str | None:
-    """The group that the user's latest profile gives."""
+    """The group by the latest profile of the user."""
     profiles = [
         ((record.at, offset, partition), schema.decode(record))
         for partition, offset, record in records
@@ -216,7 +216,7 @@ def naive_group(records: Sequence[Placed], schema: Schema, signals: Signals, use
 def naive_popular(
     records: Sequence[Placed], schema: Schema, signals: Signals, group: str | None, half_life_days: int
 ) -> list[str]:
-    """Items best first: 4 for a positive pair, 1 for a weak one, on the day it became so, halved every half-life."""
+    """Items, best first: a positive pair counts 4 and a weak positive 1, halved every half-life since its day."""
     day_us = 86_400_000_000
     scores: dict[str, Fraction] = {}
     for (user, item), known in naive_pairs(records, schema, signals).items():
@@ -234,7 +234,7 @@ def naive_popular(
 
 
 def _rounded(number: Fraction) -> Fraction:
-    """The positive number with 53 binary digits, as floats have."""
+    """The positive number, rounded to the 53 binary digits of a float."""
     power = Fraction(2) ** (number.numerator.bit_length() - number.denominator.bit_length())
     return Fraction(float(number / power)) * power
 
@@ -256,7 +256,7 @@ def _names(event: Any, signals: Signals) -> tuple[str, str]:
 def naive_history(
     pairs: dict[tuple[str, str], Known], user: str, cap: int
 ) -> tuple[list[tuple[str, float, float | None, int]], set[str]]:
-    """(item, weight, rating, at_us) of the `cap` items with the latest events, by (at_us, item); and all items."""
+    """(item, weight, rating, at_us) of the `cap` items with the latest events, by (at_us, item), and all items."""
     own_pairs = [(item, known) for (name, item), known in pairs.items() if name == user]
     latest = sorted(own_pairs, key=lambda item_pair: (item_pair[1].last_at, item_pair[0]))[
         max(0, len(own_pairs) - cap) :
@@ -266,7 +266,7 @@ def naive_history(
 
 
 def divided(log: Sequence[Sequence[Record]], cuts: Sequence[Sequence[int]]) -> list[list[Slice]]:
-    """A log of partitions as batches: batch i ends at `cuts[i]`; each starts where the one before ended."""
+    """A log of partitions in batches: batch i ends at the offsets `cuts[i]`, where batch i + 1 starts."""
     starts = [[0] * len(log), *cuts]
     return [
         [
@@ -279,7 +279,7 @@ def divided(log: Sequence[Sequence[Record]], cuts: Sequence[Sequence[int]]) -> l
 
 
 def same_float(value: float | None, other: float) -> bool:
-    """Equal as stored in 32 bits; None is NaN."""
+    """Whether two values are equal as 32-bit floats; None stands for nan."""
     import numpy as np
 
     if value is None or math.isnan(value):

@@ -51,7 +51,7 @@ class FilmCard(Profile):
 
 
 class Application:
-    """Watches and ratings; liked by 4 stars, or 3 watched minutes within two hours."""
+    """Watches and ratings; a film is liked with 4 stars, or with 3 watched minutes within two hours."""
 
     def __init__(self) -> None:
         self.schema = Schema([Watch, Rate, Joined, Card, FilmCard])
@@ -70,14 +70,14 @@ class Application:
 
     @property
     def views(self) -> list[View]:
-        """The views of this task, not yet folded."""
+        """The views of this task, without events."""
         return views_of(self.schema, self.signals, self.entities)
 
     def record(self, name: str, at: int, known_at: int | None = None, **fields: Any) -> Record:
         return self.schema.check(name, fields, at, at if known_at is None else known_at)
 
     def partitioned(self, records: Sequence[Record]) -> list[list[Record]]:
-        """The records as they would be in the log: each identity once, by partition of the key."""
+        """The records as in a log: by partition of the key, each id once."""
         log: list[list[Record]] = [[] for _ in range(PARTITIONS)]
         for record in {record.id: record for record in records}.values():
             log[zlib.crc32(record.key.encode()) % PARTITIONS].append(record)
@@ -95,7 +95,7 @@ films = st.sampled_from(["a", "a", "a", "b+2009", "b+2009", "c", "eé"])
 
 @st.composite
 def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
-    """Events in any order of time, as they came in."""
+    """Events in order of arrival, with any order of times."""
     app = APPLICATION
     log_records: list[Record] = []
     rated: set[tuple[int, str, int]] = set()
@@ -133,7 +133,7 @@ def records(draw: st.DrawFn, distinct_ratings: bool = False) -> list[Record]:
 
 @st.composite
 def cuts(draw: st.DrawFn, log: Sequence[Sequence[Record]]) -> list[list[int]]:
-    """Where batches end, partition by partition."""
+    """The offsets at which batches end, for each partition."""
     offsets, at = [], [0] * len(log)
     for _ in range(draw(st.integers(0, 5))):
         at = [draw(st.integers(low, len(part))) for low, part in zip(at, log, strict=True)]

@@ -5,9 +5,9 @@
     def test_my_model(check, kind, tmp_path):
         check(MyModel(), TABULAR_TARGETS[kind], tmp_path)
 
-Each check raises `AssertionError` with what was broken. What a model must bear: a few hundred rows of numbers, some
-missing, and categories, some unknown; and the tables of `degenerate_tables`: one row, one class, a constant or empty
-column, no columns of a kind. The log odds or the values that contributions sum to are finite, too.
+Each check raises `AssertionError` and says what is wrong. A model must accept a few hundred rows of numbers, some
+missing, and of categories, some unknown, and the tables of `degenerate_tables`: one row, one class, a constant or empty
+column. The log odds or values that contributions add up to must be finite too.
 """
 
 from collections.abc import Callable
@@ -56,8 +56,11 @@ _TEXTS = {"shop": 4, "person": 150, "city": 1}
 
 
 def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> TrainingTable:
-    """Rows whose target rises with `x` and is larger in one shop; `flat` and `city` are constant, `nothing` is empty,
-    one value in ten is missing or unknown; weights differ. Of several labels one in five is not known."""
+    """Rows whose target increases with `x` and is larger in one shop.
+
+    `flat` and `city` are constant, `nothing` is empty, and one value in ten is missing or unknown; weights differ. With
+    several labels, one in five is unknown.
+    """
     rng = np.random.default_rng(seed)
     x = rng.normal(size=rows)
     numbers = np.column_stack([x, np.full(rows, 7.0), np.exp(2 * rng.normal(size=rows)), np.full(rows, np.nan)])
@@ -87,7 +90,7 @@ def sample_table(target: TargetKind, rows: int = 400, seed: int = 3) -> Training
 
 
 def degenerate_tables(target: TargetKind) -> dict[str, TrainingTable]:
-    """Tables at the edges, by name; the columns stay."""
+    """{name: table}, of extreme cases with the same columns."""
     table = sample_table(target, rows=60)
     highest = 1.0 if target.kind in ("binary", "multilabel") else 2.0
     outweighed = table.weight.copy()
@@ -108,7 +111,7 @@ def degenerate_tables(target: TargetKind) -> dict[str, TrainingTable]:
 
 
 def check_pure(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """Neither the table nor what was learned nor the rows asked for change; a second answer has the same bits."""
+    """A fit does not change its table, nor a prediction its rows or the arrays; a second one has the same bits."""
     table = sample_table(target)
     before = [table_array.tobytes() for table_array in (table.numbers, table.categories, table.target, table.weight)]
     fitted = model.fit(table, target, 7)
@@ -129,7 +132,7 @@ def check_pure(model: TabularModel, target: TargetKind, folder: Path) -> None:
 
 
 def check_same_bits_in_any_batch(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """A row alone, in parts and turned around has the bits it has among others."""
+    """The answers of a row have the same bits alone and in any batch or order."""
     predictor, unseen = _fitted(model, target), sample_table(target, rows=60, seed=4)
     for answer, what in ((predictor.predict, "predictions"), (predictor.contributions, "contributions")):
         together = answer(unseen.numbers, unseen.categories)
@@ -142,7 +145,7 @@ def check_same_bits_in_any_batch(model: TabularModel, target: TargetKind, folder
 
 
 def check_same_fit(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """The same table and seed: the same bits."""
+    """The same table and seed give the same bits."""
     table = sample_table(target)
     first, second = (model.fit(table, target, 7) for _ in range(2))
     assert first.arrays.keys() == second.arrays.keys(), "a second fit must have the same arrays"
@@ -152,7 +155,7 @@ def check_same_fit(model: TabularModel, target: TargetKind, folder: Path) -> Non
 
 
 def check_kept_in_artifact(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """Saved, loaded and opened by the manifest alone: the same bits."""
+    """A model that is saved and opened from its manifest alone gives the same bits."""
     fitted, unseen = model.fit(sample_table(target), target, 7), sample_table(target, rows=60, seed=4)
     manifest = {"kind": kind_of(model), "params": params_of(model)}
     save_artifact(folder / "artifact", manifest, fitted.arrays, texts=fitted.texts)
@@ -165,13 +168,13 @@ def check_kept_in_artifact(model: TabularModel, target: TargetKind, folder: Path
 
 
 def check_in_range(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """float64 (rows, outputs), finite: probabilities, shares that sum to 1, quantiles that do not cross."""
+    """Predictions are finite float64 (rows, outputs): probabilities, classes that sum to 1, uncrossed quantiles."""
     predictor, unseen = _fitted(model, target), sample_table(target, rows=300, seed=4)
     _check_values(predictor.predict(unseen.numbers, unseen.categories), 300, target, "unseen rows")
 
 
 def check_odd_rows(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """Nothing known, everything unknown, numbers far beyond those of training."""
+    """Rows with missing numbers, unknown categories, and numbers far outside those of training are answered."""
     predictor = _fitted(model, target)
     for number in (np.nan, 0.0, 1e12, -1e12):
         numbers, categories = np.full((3, 4), number), np.full((3, 3), -1, np.int32)
@@ -180,7 +183,7 @@ def check_odd_rows(model: TabularModel, target: TargetKind, folder: Path) -> Non
 
 
 def check_infinite_numbers(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """Infinite numbers are learned from and predicted of: the answers and what explains them are finite."""
+    """With infinite numbers in training and prediction, predictions and contributions are finite."""
     table = sample_table(target)
     numbers = table.numbers.copy()
     numbers[::7, 0], numbers[3::7, 2], numbers[5::7, 2] = np.inf, -np.inf, np.inf
@@ -191,7 +194,7 @@ def check_infinite_numbers(model: TabularModel, target: TargetKind, folder: Path
 
 
 def check_degenerate(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """Tables at the edges are learned from; one or two rows may be refused instead, by `BadInput`."""
+    """A model learns from the tables of extreme cases; it may refuse one or two rows by `BadInput`."""
     unseen = sample_table(target, rows=20, seed=4)
     for name, table in degenerate_tables(target).items():
         try:
@@ -205,7 +208,7 @@ def check_degenerate(model: TabularModel, target: TargetKind, folder: Path) -> N
 
 
 def check_contributions(model: TabularModel, target: TargetKind, folder: Path) -> None:
-    """One for each column and a base; they sum to the prediction, of probabilities before the logistic or softmax."""
+    """The contributions of all columns and a base add up to the prediction, for probabilities to the log odds."""
     _check_contributions(_fitted(model, target), sample_table(target, rows=60, seed=4), target, "unseen rows")
 
 

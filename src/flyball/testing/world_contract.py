@@ -1,10 +1,10 @@
-"""What every simulated world promises, for the worlds that come with Flyball and for your own.
+"""Checks that every simulated world must pass, those of Flyball and your own.
 
     @pytest.mark.parametrize("check", WORLD_CHECKS, ids=lambda check: check.__name__)
     def test_my_world(check):
         check(app)
 
-`app`: an application that names its world, small enough to live for two days in a second or so.
+`app`: an application with a world so small that two days are simulated in about a second.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ _TIMELINE = Timeline()
 
 
 def lived(app: App, seed: int = 1, days: int = 2) -> tuple[World, list[WorldRequest], list[WorldBatch]]:
-    """A world after `days` days in which a reference policy answered every request, until nothing is pending."""
+    """A world after `days` days, with a reference policy for all requests, and until no lines are pending."""
     world = open_world(app.world, app.name, seed=seed, start_us=START_US)
     requests, batches, now_us = [], [world.emit(START_US, _TIMELINE)], START_US
     while now_us < START_US + days * DAY_US or batches[-1].pending:
@@ -43,14 +43,14 @@ def lived(app: App, seed: int = 1, days: int = 2) -> tuple[World, list[WorldRequ
 
 
 def check_a_seed_decides_everything(app: App) -> None:
-    """The same seed gives the same requests and batches, another one others."""
+    """The same seed gives the same requests and batches, another seed gives others."""
     (_, requests, batches), (_, requests_again, batches_again) = lived(app), lived(app)
     assert (requests, batches) == (requests_again, batches_again)
     assert lived(app, seed=2)[2] != batches
 
 
 def check_requests_come_in_order(app: App) -> None:
-    """Numbers count from 0, times rise and are in the steps they were asked for."""
+    """Requests are numbered from 0, their times are ascending, and they are in the requested time range."""
     _, requests, _ = lived(app)
     assert requests, "two days must bring requests"
     assert [request.number for request in requests] == list(range(len(requests)))
@@ -60,7 +60,7 @@ def check_requests_come_in_order(app: App) -> None:
 
 
 def check_the_application_takes_the_lines_in(app: App) -> None:
-    """All lines but the planted broken ones are accepted, and planted duplicates do not count."""
+    """All lines except planted broken ones are accepted, and planted duplicates do not count."""
     _, _, batches = lived(app)
     planted = sum((Counter(batch.planted) for batch in batches), Counter[str]())
     quarantined = duplicates = accepted = 0
@@ -78,7 +78,7 @@ def check_the_application_takes_the_lines_in(app: App) -> None:
 
 
 def check_outcomes_are_of_requests(app: App) -> None:
-    """A true outcome is of a request that was made, a finite number."""
+    """A true outcome belongs to a request of the world and is a finite number."""
     _, requests, batches = lived(app)
     outcomes = [outcome for batch in batches for outcome in batch.outcomes]
     assert outcomes, "two days must bring outcomes"
@@ -87,7 +87,7 @@ def check_outcomes_are_of_requests(app: App) -> None:
 
 
 def check_quality_is_known_of_every_response(app: App) -> None:
-    """Each true metric is finite, one value a response, whatever it holds; the first is best for the first policy."""
+    """True metrics are finite, one value for each response; the first policy is best by the first metric."""
     world, _, _ = lived(app)
     requests = world.requests(START_US + 40 * DAY_US, _TIMELINE)
     policies = world.reference_policies(requests)

@@ -1,7 +1,7 @@
-"""A city that orders food: kitchens with queues, a limited number of couriers, weather, and the time that truly passes.
+"""A city that orders food: kitchens with queues, a limited number of couriers, weather, and true delivery times.
 
-Promises: every order ends once, delivered or cancelled; the same seed gives the same lines however the calls divide the
-time; the distribution of the time to a delivery is known at the moment of the order.
+Promises: every order ends once, delivered or cancelled; the same seed gives the same lines for any division of time
+into steps; the distribution of the time to delivery is known when the order is placed.
 """
 
 from flyball.simulation.worlds.delivery.world import DeliveryWorld

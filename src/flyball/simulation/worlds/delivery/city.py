@@ -1,4 +1,4 @@
-"""Where a city's shops and customers are, and how far it is between them."""
+"""The locations of the shops and customers of a city, and the distances between them."""
 
 import msgspec
 import numpy as np
@@ -11,17 +11,17 @@ _PREPARATION_MIN = np.array((4.0, 8.0, 13.0, 10.0, 12.0))
 ZONES = 12
 _RADIUS_KM = 5.0
 _DETOUR = 1.3
-"""A way through streets is this many times as long as the straight line."""
+"""A route through streets is this many times as long as the straight line."""
 _REACH_KM = 1.5
-"""Customers order from a shop exp(-distance / this) times as often as from one next door."""
+"""Customers order from a shop exp(-distance / this) times as often as from one at distance 0."""
 
 
 class City(msgspec.Struct, frozen=True):
     """Shops and zones, as columns.
 
-    `km`: float64 (ZONES, ZONES), ways between the middles of zones, 0.6 within one. `slow`: float64 (ZONES,), how many
-    times longer a kilometer takes there. `shop_zone`, `cuisine`: int64 (shops,). `stations`: int64 (shops,), orders
-    that a kitchen works on at once. `work_min`: float64 (shops,), median minutes of work for a first item.
+    `km`: float64 (ZONES, ZONES), routes between the middles of zones, 0.6 within one. `slow`: float64 (ZONES,), the
+    factor by which a kilometer takes longer there. `shop_zone`, `cuisine`: int64 (shops,). `stations`: int64 (shops,),
+    orders that a kitchen works on at once. `work_min`: float64 (shops,), median minutes of work for a first item.
     `population`: float64 (ZONES,), cumulative. `choice`: float64 (ZONES, shops), cumulative shares of a zone's orders
     by shop.
     """
@@ -37,7 +37,7 @@ class City(msgspec.Struct, frozen=True):
 
 
 def make_city(rng: np.random.Generator, shops: int, orders_a_day: float) -> City:
-    """Draw a city whose kitchens can just serve its dinner hour. Raises `BadInput` without shops or orders."""
+    """Draw a city whose kitchens can just serve the dinner hour. Raises `BadInput` without shops or orders."""
     if shops < 1 or orders_a_day <= 0:
         raise BadInput("shops and orders_a_day", "1 or more and above 0", (shops, orders_a_day))
     middle = _RADIUS_KM * np.sqrt(rng.random(ZONES)) * np.exp(2j * np.pi * rng.random(ZONES))
@@ -63,6 +63,6 @@ def make_city(rng: np.random.Generator, shops: int, orders_a_day: float) -> City
 
 
 def _stations(orders_a_day: np.ndarray, work_min: np.ndarray) -> np.ndarray:
-    """Enough for four fifths of the time in the dinner hour, an eighth of the day's orders."""
+    """The stations that are busy four fifths of the dinner hour, in which an eighth of the day's orders are placed."""
     busy = orders_a_day / 8.0 * (work_min + 2.0) / 60.0
     return np.maximum(1, np.ceil(busy / 0.8)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What changes by itself: how much is ordered by hour and weekday, rain, traffic, and how well each kitchen works."""
+"""Conditions that change over time: demand by hour and weekday, rain, traffic, and the form of each kitchen."""
 
 import numpy as np
 
@@ -12,9 +12,9 @@ _TRAFFIC[[7, 8, 9]] = 1.3
 _TRAFFIC[[16, 17, 18]] = 1.45
 _TRAFFIC[[23, 0, 1, 2, 3, 4, 5]] = 0.85
 _RAIN_STAYS = 0.5 ** (1.0 / 12.0)
-"""A shower is half gone after three hours."""
+"""Rain is halved in three hours."""
 _FORM_STAYS, _FORM_SD = 0.5 ** (1.0 / (2 * _SLOTS_A_DAY)), 0.25
-"""How well a kitchen works is half forgotten after two days."""
+"""The deviation of a kitchen from average form is halved in two days."""
 
 
 def hour_of(at_us: int) -> int:
@@ -29,14 +29,14 @@ def demand_at(at_us: int, rain_mm: float) -> float:
 
 
 def slowness_at(at_us: int, rain_mm: float) -> float:
-    """How many times longer a way takes than on an empty, dry street."""
+    """The factor by which a route takes longer than on an empty, dry street."""
     return float(_TRAFFIC[hour_of(at_us)] * (1.0 + 0.06 * rain_mm))
 
 
 class Conditions:
-    """Rain in mm/h and the form of each of `shops` kitchens, float64 (shops,): its work takes exp(form) times as long.
+    """Rain in mm/h and the form of each kitchen, float64 (shops,): its work takes exp(form) times as long.
 
-    Both continue from slot to slot of `SLOT_US`; a city starts dry and in average form.
+    Both are autocorrelated over slots of `SLOT_US`; a city starts dry and in average form.
     """
 
     def __init__(self, shops: int) -> None:
@@ -44,11 +44,11 @@ class Conditions:
 
     @property
     def rain_mm(self) -> float:
-        """Rain of the present slot: 0 most of the time."""
+        """The rain of the present slot in mm/h, 0 most of the time."""
         return round(max(0.0, 4.0 * (self._wet - 0.8)), 1)
 
     def step(self, rng: np.random.Generator) -> None:
-        """On to the next slot."""
+        """Advance to the next slot."""
         noise = rng.standard_normal(1 + len(self.form))
         self._wet = _RAIN_STAYS * self._wet + (1.0 - _RAIN_STAYS**2) ** 0.5 * float(noise[0])
         self.form = _FORM_STAYS * self.form + _FORM_SD * np.sqrt(1.0 - _FORM_STAYS**2) * noise[1:]

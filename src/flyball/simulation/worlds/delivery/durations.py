@@ -1,4 +1,4 @@
-"""How long the parts of an order take, and the distribution of the whole that follows from the queues it meets."""
+"""The durations of the parts of an order, and the distribution of the total time given the queues."""
 
 import msgspec
 import numpy as np
@@ -13,13 +13,14 @@ KM_MIN = 2.6
 """Minutes a kilometer on an empty, dry street: 23 km/h."""
 HANDOVER_MIN = 3.0
 _NODES = np.random.default_rng(20).standard_normal((512, 3))
-"""Points of the noise (accepting, work, ride) over which the distribution is summed."""
+"""Points of the noise (accepting, work, ride) over which the distribution is computed."""
 
 
 class Circumstances(msgspec.Struct, frozen=True):
-    """What an order meets, in minutes after it is placed.
+    """The circumstances of an order, in minutes.
 
-    `kitchen`: when a station is free. `courier`: when the first courier can be at the shop. `work`, `ride`: medians.
+    `kitchen`: until a station is free. `courier`: until the first courier can be at the shop, both counted from the
+    order. `work`, `ride`: median durations.
     """
 
     kitchen: float
@@ -29,12 +30,12 @@ class Circumstances(msgspec.Struct, frozen=True):
 
 
 def work_minutes(first_min: float, items: int) -> float:
-    """Median minutes of work."""
+    """The median minutes of work for `items` items."""
     return first_min * (1.0 + ITEM_SHARE * (items - 1))
 
 
 def distribution(met: Circumstances) -> np.ndarray:
-    """float64 (512,), ascending: equally likely minutes from the order to its delivery.
+    """Equally likely minutes from the order to its delivery, float64 (512,), ascending.
 
     >>> times = distribution(Circumstances(kitchen=0.0, courier=60.0, work=5.0, ride=10.0))
     >>> bool(times[0] > 60 + 10 * 0.5), round(float(np.median(times)))

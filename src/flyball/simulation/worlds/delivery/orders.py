@@ -1,4 +1,4 @@
-"""What customers order in a slot of time, with all chance of an order's life."""
+"""The orders of a slot of time, with all random numbers of each order."""
 
 from collections.abc import Iterator
 
@@ -10,11 +10,12 @@ from flyball.simulation.worlds.delivery.conditions import SLOT_US, Conditions
 
 _OUT_OF_STOCK = 0.01
 _PATIENCE_MIN, _MORE_PATIENCE_MIN = 35.0, 60.0
-"""A customer cancels an order that is not on its way after the first plus an exponential time of mean the second."""
+"""A customer cancels an order that was not picked up after `_PATIENCE_MIN` plus an exponential time of mean
+`_MORE_PATIENCE_MIN`."""
 
 
 class OrderDraw(msgspec.Struct, frozen=True):
-    """An order before it meets the city. `form`: of its kitchen; the noises are standard normal."""
+    """An order before it is placed. `form`: of its kitchen; the noises are standard normal."""
 
     at_us: int
     key: int
@@ -35,7 +36,7 @@ class OrderDraw(msgspec.Struct, frozen=True):
 def draw_orders(
     rng: np.random.Generator, city: City, conditions: Conditions, slot_us: int, mean: float
 ) -> Iterator[OrderDraw]:
-    """The orders of the slot that begins at `slot_us`, `mean` on average, in order of time."""
+    """The orders of the slot that begins at `slot_us`, ordered by time; their number is Poisson with mean `mean`."""
     n = int(rng.poisson(mean))
     at_us = slot_us + np.sort(rng.integers(SLOT_US, size=n))
     zone = np.searchsorted(city.population, rng.random(n) * city.population[-1])
@@ -59,6 +60,6 @@ def draw_orders(
 
 
 def _choose_shops(choice: np.ndarray, zone: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """int64 (n,): each customer's shop, by the cumulative shares of the zone."""
+    """The shop of each customer, int64 (n,), by the cumulative shares of the zone."""
     shops = [choice[z].searchsorted(s * choice[z, -1]) for z, s in zip(zone.tolist(), share.tolist(), strict=True)]
     return np.array(shops, dtype=np.int64)

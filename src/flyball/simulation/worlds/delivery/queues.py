@@ -1,4 +1,4 @@
-"""The queues of a city: stations of kitchens, and couriers who are somewhere and busy until some time."""
+"""The queues of a city: stations of kitchens, and couriers, who have a zone and a time until which they are busy."""
 
 from heapq import heapreplace
 
@@ -6,7 +6,10 @@ import numpy as np
 
 
 class Kitchens:
-    """`stations`: int64 (shops,), orders that each works on at once. First come, first served. Times in us."""
+    """The kitchens of shops, first come, first served; times in microseconds.
+
+    `stations`: int64 (shops,), the orders that each kitchen works on at once.
+    """
 
     def __init__(self, stations: np.ndarray, start_us: int) -> None:
         self._free_us = [[start_us] * count for count in stations.tolist()]
@@ -16,7 +19,7 @@ class Kitchens:
         return self._free_us[shop][0]
 
     def book(self, shop: int, until_us: int) -> None:
-        """The next station works on an order until then."""
+        """Book the next free station of `shop` until `until_us`."""
         heapreplace(self._free_us[shop], until_us)
 
 
@@ -29,12 +32,12 @@ class Couriers:
         self._km = np.ascontiguousarray(km.T)
 
     def arrivals_us(self, zone: int, at_us: int, km_us: float) -> np.ndarray:
-        """int64 (couriers,): when each can be in `zone` if called at `at_us`, at `km_us` microseconds a kilometer."""
+        """When each courier can be in `zone` if called at `at_us`, int64 (couriers,), at `km_us` us a kilometer."""
         way_us = (self._km[zone] * km_us).astype(np.int64)
         return np.asarray(np.maximum(self._free_us, at_us) + way_us[self._zone])
 
     def choose(self, arrivals_us: np.ndarray, ready_us: int) -> tuple[int, int]:
-        """Who takes an order, and when: of those who are there in time the last to come, else the first to come."""
+        """The courier of an order and the arrival: the last one who arrives by `ready_us`, otherwise the first one."""
         courier = int(arrivals_us.argmin())
         if arrivals_us[courier] > ready_us:
             return courier, int(arrivals_us[courier])
@@ -42,5 +45,5 @@ class Couriers:
         return int(in_time.argmax()), ready_us
 
     def book(self, courier: int, until_us: int, zone: int) -> None:
-        """Busy until then, then in `zone`."""
+        """Book a courier until `until_us`, who is then in `zone`."""
         self._free_us[courier], self._zone[courier] = until_us, zone

@@ -32,7 +32,7 @@ from flyball.tasks import Response
 CITY = "riverside"
 QUANTILES = (0.1, 0.5, 0.9)
 _FULL_MIN = 60.0
-"""A shop rejects what it could not begin for an hour."""
+"""A shop rejects an order that it could not begin within so many minutes."""
 _RECENT = 200
 
 
@@ -43,7 +43,7 @@ class _Line(msgspec.Struct):
 
 
 class _Order(msgspec.Struct):
-    """An order that has been placed: what it met, and what will become of it."""
+    """A placed order: its circumstances, its lines to come, and its minutes to delivery."""
 
     at_us: int
     met: Circumstances
@@ -52,15 +52,15 @@ class _Order(msgspec.Struct):
 
 
 class DeliveryWorld:
-    """A city that orders food from `shops`, `orders_a_day` in a dry week, brought by `couriers`.
+    """A city that orders food from `shops` shops, delivered by `couriers` couriers, `orders_a_day` in a dry week.
 
     Lines: `order` (the request), `accepted`, `pickedup`, `delivered` or `cancelled` as JSON; profiles: `shopcard`. A
-    response may hold one value, the minutes, or several quantiles of them in ascending order. Nobody minds the answer.
+    response may hold one value, the minutes, or several quantiles of them in ascending order. Answers change nothing.
 
     True outcome: `delivery`, the minutes of an order that was delivered. True metrics: `closeness`, minus the expected
     absolute error of the middle value in minutes; `inside`, the probability that the time is between the first and
-    the last value; `late`, the probability that it takes longer than the last. Where world time is sped up, an order
-    takes as long as ever in written time, and hours and weekdays follow what is written.
+    the last value; `late`, the probability that it takes longer than the last. If world time is sped up, durations of
+    orders, hours and weekdays are those of written time.
     """
 
     DRILL = DrillScale({"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150}, margin=0.5)
@@ -123,7 +123,7 @@ class DeliveryWorld:
         return {"closeness": closeness, "inside": inside, "late": late}
 
     def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
-        """The `oracle` sees all queues; `shop_median` knows the shop's last deliveries, `city_median` all users'."""
+        """`oracle` knows all queues; `shop_median` uses recent deliveries of the shop, `city_median` those of all."""
         everywhere = _quantiles([minutes for recent in self._recent for minutes in recent] or [30.0])
         shops = [_quantiles(recent) if recent else everywhere for recent in self._recent]
         return {
@@ -133,7 +133,7 @@ class DeliveryWorld:
         }
 
     def _draw_slot(self) -> None:
-        """The orders of the next slot."""
+        """Draw the orders of the next slot and place them."""
         self._conditions.step(self.rng)
         written_us = self._timeline.written(self._slot_us)
         mean = self._rate * demand_at(written_us, self._conditions.rain_mm)
@@ -141,7 +141,7 @@ class DeliveryWorld:
         self._slot_us += SLOT_US
 
     def _place_order(self, draw: OrderDraw) -> WorldRequest:
-        """Place an order and book what it takes."""
+        """Place an order and book a station of the kitchen and a courier for it."""
         number, self._numbers = self._numbers, self._numbers + 1
         at_us, shop, zone = draw.at_us, draw.shop, draw.zone
         order = {"order": draw.key, "shop": self._shops[shop], "city": CITY}
@@ -180,7 +180,7 @@ class DeliveryWorld:
     def _circumstances(
         self, at_us: int, shop: int, zone: int, km: float, items: int, rain: float, form: float
     ) -> tuple[Circumstances, np.ndarray]:
-        """What an order meets, and when each courier could be there, int64 (couriers,)."""
+        """The circumstances of an order, and when each courier could be at the shop, int64 (couriers,), us."""
         city = self._city
         shop_zone, slowness = int(city.shop_zone[shop]), slowness_at(self._timeline.written(at_us), rain)
         km_min = KM_MIN * slowness * 0.5 * float(city.slow[shop_zone] + city.slow[zone])
@@ -194,7 +194,7 @@ class DeliveryWorld:
         return met, arrivals_us
 
     def _met(self, request: WorldRequest) -> Circumstances:
-        """The queues when the request was made; a repeated request gets the present ones."""
+        """The circumstances when the request was made; for a repeated request, the present ones."""
         order, fields = self._orders.get(request.number), request.fields
         if order is not None and order.at_us == request.at_us:
             return order.met

@@ -1,7 +1,7 @@
-"""Card payments, some of them fraudulent: large amounts, compromised terminals, stolen cards, criminals who adapt.
+"""Card payments with fraud: large amounts, compromised terminals, stolen cards, and criminals who adapt.
 
-Promises: which payment is fraudulent is known; what was declined brings no chargeback; the same seed and the same
-responses give the same lines. After the simulator of the Fraud Detection Handbook (Le Borgne et al., 2022, chapter 3).
+Promises: it is known which payments are fraudulent; a declined payment has no chargeback; the same seed and responses
+give the same lines. Source: the simulator of the Fraud Detection Handbook (Le Borgne et al., 2022, chapter 3).
 """
 
 from flyball.simulation.worlds.fraud.world import FraudWorld

@@ -1,30 +1,30 @@
-"""Criminals: which cards are stolen and which terminals compromised, until when, and how declines change their ways."""
+"""Criminals: which cards are stolen and which terminals compromised, until when, and how they react to declines."""
 
 import numpy as np
 
 from flyball.simulation.world import DAY_US
 
 LARGE, TERMINAL, STOLEN = 1, 2, 3
-"""How a fraudulent payment came about; 0 is a payment of the customer's own."""
+"""The kind of a fraudulent payment; 0 is a payment by the customer."""
 COMPROMISED_DAYS, STOLEN_DAYS = 28, 14
 _COMPROMISED_A_DAY, _STOLEN_A_DAY = 2 / 10_000, 3 / 5_000
-"""Of the terminals and of the customers, as in the handbook."""
+"""As shares of the terminals and of the customers, as in the handbook."""
 LARGE_SHARE = 0.0005
 TERMINAL_SHARE, STOLEN_SHARE = 0.8, 1 / 3
-"""Of the payments at a compromised terminal, and with a stolen card, these are the criminals'."""
+"""The shares of payments at a compromised terminal, and with a stolen card, that are fraudulent."""
 LARGE_FROM, _LARGE_MEAN = 220.0, 80.0
 _MULTIPLIER, _LEAST_MULTIPLIER = 5.0, 1.1
 _LESS = 0.6
 """After a decline, a criminal tries this share of the amount."""
 _CARD_DECLINES, _TERMINAL_DECLINES = 4, 3
-"""After so many, a card is thrown away, and the skimmer is moved to another terminal."""
+"""After so many declines a stolen card is given up, and a skimmer is moved to another terminal."""
 _LARGE_LESS, _LEAST_LARGE = 0.97, 0.4
 
 
 class Criminals:
-    """State of all campaigns among `customers` and `terminals`; those that began earlier are there at `start_us`.
+    """The state of all campaigns among `customers` and `terminals`, including those that began before `start_us`.
 
-    `rate`: how much more than in the handbook begins each day.
+    `rate`: the factor by which more campaigns begin each day than in the handbook.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Criminals:
                 begin(rng, start_us + int(ends))
 
     def begin(self, rng: np.random.Generator, at_us: int, days: float) -> None:
-        """What begins at `at_us` in place of all that begins within `days` of it."""
+        """Begin, at `at_us`, all campaigns of the `days` days after it."""
         for _ in range(rng.poisson(days * self._stolen_a_day)):
             self._steal(rng, at_us + STOLEN_DAYS * DAY_US)
         for _ in range(rng.poisson(days * self._compromised_a_day)):
@@ -60,7 +60,7 @@ class Criminals:
         terminals: np.ndarray,
         amounts: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Which of n payments are theirs, int8 (n,), and all amounts, float64 (n,), as these are then."""
+        """The kind of each payment, int8 (n,), 0 if it is not fraudulent, and the resulting amounts, float64 (n,)."""
         n, kind = len(at_us), np.zeros(len(at_us), dtype=np.int8)
         (large, terminal, stolen), more = rng.random((3, n)), rng.exponential(_LARGE_MEAN, size=n)
         kind[(self.compromised_until_us[terminals] > at_us) & (terminal < TERMINAL_SHARE)] = TERMINAL
@@ -72,7 +72,7 @@ class Criminals:
     def declined(
         self, rng: np.random.Generator, kind: int, customer: int, terminal: int, amount: float, now_us: int
     ) -> float | None:
-        """They learn that a payment of theirs was declined; the amount that they try next, None when they give up."""
+        """React to a declined fraudulent payment: the amount of the next attempt, None if there is none."""
         if kind == LARGE:
             self._large = max(_LEAST_LARGE, self._large * _LARGE_LESS)
             return None

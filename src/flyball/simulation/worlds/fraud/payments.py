@@ -1,4 +1,4 @@
-"""The payments of a slot of time: who pays, when, where and how much."""
+"""The payments of a slot of time: customers, times, terminals and amounts."""
 
 from collections.abc import Iterator
 
@@ -14,17 +14,17 @@ SLOT_US = 3_600_000_000
 LEAST_AMOUNT = 0.5
 _RETRY_US = (10 * 60_000_000, 60 * 60_000_000)
 _AWAY_SHARE = 0.05
-"""So many payments are made anywhere, not near home."""
+"""The share of payments that are made at any terminal, not near home."""
 _BY_HOUR = np.exp(-0.5 * ((np.arange(24) + 0.5 - 12.0) / (20_000 / 3_600)) ** 2)
-"""Most pay around noon: standard deviation 20,000 s, as in the handbook."""
+"""Payments are normally distributed around noon with a standard deviation of 20,000 s, as in the handbook."""
 _BY_HOUR /= _BY_HOUR.mean()
 
 
 class Payment(msgspec.Struct, frozen=True):
-    """A payment that is about to be asked for. `fraud`: 0, or how it came about.
+    """A payment before its request. `fraud`: its kind, 0 for a genuine payment.
 
-    `back_us`: how long after it a chargeback comes if it goes through, -1 for none; `review_us`, `suspected`: how long
-    a review would take, and what it would find.
+    `back_us`: the time to its chargeback if it is made, microseconds, -1 for none. `review_us`, `suspected`: how long a
+    review would take, and whether its verdict would be fraud.
     """
 
     at_us: int
@@ -41,7 +41,7 @@ class Payment(msgspec.Struct, frozen=True):
 def draw_payments(
     rng: np.random.Generator, people: People, criminals: Criminals, slot_us: int, hour: int
 ) -> Iterator[Payment]:
-    """The payments of the slot that begins at `slot_us`, at that hour of the day, in order of time."""
+    """The payments of the slot that begins at `slot_us`, ordered by time; `hour`: of the day."""
     rates = np.cumsum(people.payments_a_day)
     n = int(rng.poisson(rates[-1] * SLOT_US / DAY_US * _BY_HOUR[hour]))
     at_us = slot_us + np.sort(rng.integers(SLOT_US, size=n))
@@ -61,7 +61,7 @@ def draw_payments(
 
 
 def try_again(rng: np.random.Generator, payment: Payment, amount: float, not_before_us: int) -> Payment:
-    """The same fraudulent payment of another amount, ten minutes to an hour later."""
+    """The same fraudulent payment with another amount, ten minutes to an hour later."""
     (back_us,), fraud = chargebacks_us(rng, np.array([True]), np.array([amount])).tolist(), np.array([True])
     (review_us,), (suspected,) = (column.tolist() for column in verdicts(rng, fraud))
     return msgspec.structs.replace(

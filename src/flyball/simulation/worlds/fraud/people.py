@@ -1,4 +1,4 @@
-"""Who pays where: customers with a home and habits, terminals near them, merchants that own the terminals."""
+"""Customers with a home and habits, the terminals near them, and the merchants that own the terminals."""
 
 import msgspec
 import numpy as np
@@ -11,7 +11,7 @@ _CATEGORY_SHARE = np.array((0.08, 0.15, 0.45, 0.25, 0.07))
 _CATEGORY_AMOUNT = np.array((1.6, 1.1, 0.8, 0.9, 1.7))
 TERMINALS_A_MERCHANT = 4
 _SIDE, _REACH = 100.0, 5.0
-"""Customers and terminals are in a square; a customer pays at terminals within reach."""
+"""The side of the square that contains customers and terminals, and the distance at which a customer pays."""
 _PAYMENTS_A_DAY = 4.0
 _MEAN_AMOUNT = (5.0, 100.0)
 
@@ -19,8 +19,9 @@ _MEAN_AMOUNT = (5.0, 100.0)
 class People(msgspec.Struct, frozen=True):
     """Customers, terminals and merchants, as columns.
 
-    `payments_a_day`, `mean_amount`: float64 (customers,). `first`: int64 (customers + 1,), where each customer's
-    terminals begin in `near`. `merchant`: int64 (terminals,). `category`: int64 (merchants,).
+    `payments_a_day`, `mean_amount`: float64 (customers,). `near`: the terminals near each customer, one after the
+    other; `first`: int64 (customers + 1,), where those of each customer begin. `merchant`: int64 (terminals,).
+    `category`: int64 (merchants,).
     """
 
     payments_a_day: np.ndarray
@@ -32,12 +33,12 @@ class People(msgspec.Struct, frozen=True):
 
     @property
     def amount_factor(self) -> np.ndarray:
-        """float64 (terminals,): how much more than elsewhere is spent there."""
+        """The factor of amounts at each terminal, float64 (terminals,)."""
         return np.asarray(_CATEGORY_AMOUNT[self.category[self.merchant]])
 
 
 def make_people(rng: np.random.Generator, customers: int, terminals: int) -> People:
-    """Draw them as the handbook does: habits uniform, places uniform in the square.
+    """Draw customers, terminals and merchants as the handbook does: uniform habits and locations.
 
     Raises `BadInput` without customers or terminals.
     """
@@ -56,7 +57,7 @@ def make_people(rng: np.random.Generator, customers: int, terminals: int) -> Peo
 
 
 def _terminals_near(homes: np.ndarray, terminals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each home's terminals begin, and the terminals: those within reach, or else the nearest one."""
+    """Where the terminals of each home begin, and the terminals: those within reach, or the nearest one if none is."""
     tree = cKDTree(terminals)
     reached = tree.query_ball_point(homes, _REACH, return_sorted=True)
     nearest = tree.query(homes)[1].tolist()

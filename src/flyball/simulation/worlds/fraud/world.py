@@ -1,4 +1,4 @@
-"""The payments as a `World`: what is asked, what a decision does, how fraud comes out, and what is truly saved."""
+"""The payments as a `World`: requests, the effects of decisions, fraud labels, and the true savings."""
 
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
@@ -17,7 +17,7 @@ from flyball.tasks import Response
 
 APPROVE, REVIEW, DECLINE = "approve", "review", "decline"
 _FRICTION, _FRICTION_SHARE = 1.0, 0.05
-"""What it costs to decline a customer's own payment: this and a share of the amount."""
+"""The cost of declining a genuine payment: a constant plus a share of the amount."""
 _REVIEW_COST = 2.0
 _SECOND_US = 1_000_000
 _CERTAIN = 1e-4
@@ -25,15 +25,16 @@ _BASE_RATE = 0.008
 
 
 class FraudWorld:
-    """Payments of `customers` at `terminals`, about two a customer and day. `fraud`: how much more than the handbook's.
+    """Payments of `customers` at `terminals`, about two a day for each customer.
 
-    Lines as JSON: `payment` (the request), `declined` where the response's decision was "decline", `verdict` hours
-    after a "review", `chargeback` days to weeks after a fraudulent payment that went through; profiles: `merchantcard`.
-    A response holds the probability of fraud and a decision; without one a payment is approved.
+    `fraud`: the factor by which there is more fraud than in the handbook. Lines as JSON: `payment` (the request),
+    `declined` after the decision "decline", `verdict` hours after the decision "review", `chargeback` days to weeks
+    after a fraudulent payment that was made; profiles: `merchantcard`. A response holds the probability of fraud and a
+    decision; without a response, a payment is approved.
 
-    True outcomes: `fraud`, whether it was; `chargeback`, of what was not declined, whether one comes or a verdict finds
-    fraud. True metrics: `closeness`, minus the log loss of the probability, clipped to [0.0001, 0.9999]; `saved`, what
-    the decision saves, in money, against approving.
+    True outcomes: `fraud`, whether the payment is fraudulent; `chargeback`, for one that was not declined, whether a
+    chargeback or a verdict of fraud follows. True metrics: `closeness`, minus the log loss of the probability, which
+    is clipped to [0.0001, 0.9999]; `saved`, the money that the decision saves compared with approving.
     """
 
     DRILL = DrillScale({"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0}, margin=0.1)
@@ -87,7 +88,7 @@ class FraudWorld:
         return {"closeness": np.log(right.clip(_CERTAIN, 1.0 - _CERTAIN)), "saved": saved.astype(np.float64)}
 
     def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
-        """The `oracle` knows; `large_amounts` declines what is above 220; `approve_all` does not look."""
+        """`oracle` knows the truth; `large_amounts` declines amounts above 220; `approve_all` approves all payments."""
         oracle = [
             Response(values=(float(fraud),), decision=DECLINE if fraud else APPROVE)
             for fraud in self._truth(requests).tolist()
@@ -121,7 +122,7 @@ class FraudWorld:
         return WorldRequest(number, payment.at_us, fields)
 
     def _carry_out(self, request: WorldRequest, payment: Payment, decision: str) -> None:
-        """What follows from a decision."""
+        """Add the lines and outcomes that follow from a decision."""
         number, at_us, fraud = request.number, payment.at_us, payment.fraud
         which = {name: request.fields[name] for name in ("payment", "card", "terminal")}
         self._outbox.add(at_us, number, 0, "payment", request.fields)
@@ -150,7 +151,7 @@ class FraudWorld:
             heappush(self._drawn, (again.at_us, again.key, again))
 
     def _truth(self, requests: Sequence[WorldRequest]) -> np.ndarray:
-        """bool (requests,): which are fraudulent."""
+        """Which requests are fraudulent, bool (requests,)."""
         return np.array([self._frauds[request.number] > 0 for request in requests], dtype=bool)
 
     def _cards(self, at_us: int) -> list[bytes]:

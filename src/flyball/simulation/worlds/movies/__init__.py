@@ -1,7 +1,7 @@
-"""A movie streaming service: hidden tastes, seasons, watches and ratings as lines of its log.
+"""A movie streaming service: hidden tastes, daily and weekly rhythms, watches and ratings as lines of its log.
 
-Promises: the same seed gives the same users, films, choices and log lines; what was corrupted on the way is counted;
-the probability that a user likes a film is known, so every measured metric can be compared with the true one.
+Promises: the same seed gives the same users, films, choices and log lines; corrupted lines are counted; the probability
+that a user likes a film is known, so that measured metrics can be compared with true ones.
 """
 
 from flyball.simulation.worlds.movies.life import Habits, MovieBatch, MovieLife, ProfileRow, Sessions, make_life

@@ -1,4 +1,4 @@
-"""Which answers truly led to a film being watched."""
+"""The answers that were adopted: a film of their list was watched."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import msgspec
 from flyball.simulation.world import DAY_US
 
 _COUNTS_FOR_US = DAY_US
-"""How long after an answer a minute of one of its films counts for it, as the application's outcomes count."""
+"""The time after an answer within which a minute of one of its films counts, as in the outcomes of the application."""
 _KEPT_US = 2 * DAY_US
 _MINUTE_US = 60_000_000
 
@@ -25,10 +25,10 @@ class _Watch(msgspec.Struct, frozen=True):
 
 
 class Adoptions:
-    """The lists of each user's last days, and which of them were adopted: by the first minute of a film after them,
-    within a day, unless that minute is the first after an earlier list with the film, too.
+    """The recent lists of each user, and which of them were adopted.
 
-    Lists and films are to be noted before `until` passes their time.
+    A list is adopted by the first minute of one of its films after it, within a day. A minute counts for one list only:
+    the earliest one that it is the first minute for. Lists and films must be noted before `until` passes their time.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Adoptions:
         self._adopted: set[int] = set()
 
     def shown(self, user: int, request: int, at_us: int, films: Sequence[int]) -> None:
-        """Note a list as it is shown."""
+        """Note a list that is shown at `at_us`."""
         shown = _Shown(request, at_us, frozenset(films))
         self._lists.setdefault(user, []).append(shown)
         self._watches[user] = [begun for begun in self._watches.get(user, ()) if begun.last_us >= at_us]
@@ -55,7 +55,7 @@ class Adoptions:
             self._note(user, shown, watch)
 
     def until(self, until_us: int) -> list[int]:
-        """The requests whose lists were adopted before `until_us` and not before the last call."""
+        """The requests whose lists were adopted since the last call and before `until_us`."""
         due = sorted((*first, key) for key, first in self._first_us.items() if first[0] < until_us)
         adopted = []
         for first_us, _, user, (request, film) in due:

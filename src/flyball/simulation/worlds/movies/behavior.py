@@ -1,6 +1,6 @@
-"""What users do: when they come, what they choose, how long they watch, how they rate.
+"""The behavior of users: times of sessions, choices of films, minutes watched, and ratings.
 
-All functions take their generator and are vectorized over sessions; index arrays refer to `Users` and `Films`.
+All functions take a random generator and are vectorized over sessions; index arrays refer to `Users` and `Films`.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,12 +28,12 @@ _BY_WEEKDAY /= _BY_WEEKDAY.mean()
 _CONSIDERED = 64
 _SEARCH_SHARPNESS = 2.5
 LIKED_MINUTES = 32
-"""Who likes a film watches at least so many minutes, who does not at most `DISLIKED_MINUTES`."""
+"""A user who likes a film watches this many minutes or more, one who does not `DISLIKED_MINUTES` or fewer."""
 DISLIKED_MINUTES = 26
 
 
 class _HourlyRate:
-    """Relative rate of sessions at a timestamp for a user whose day runs `shift_h` hours late."""
+    """The relative rate of sessions at a timestamp for a user whose daily rhythm is `shift_h` hours late."""
 
     peak = float(_BY_HOUR.max() * _BY_WEEKDAY.max())
 
@@ -47,9 +47,9 @@ hourly_rate = _HourlyRate()
 
 
 class Viewings(msgspec.Struct, frozen=True):
-    """Films being watched, as columns (m,): who, what, since when, for how many minutes, and the rating that follows.
+    """Films being watched, as columns (m,): the user, film, start, minutes, and the rating that follows.
 
-    `stars` is 0 for no rating, else it comes at `rate_us`.
+    `stars`: 0 for no rating; otherwise the rating is made at `rate_us`.
     """
 
     user: np.ndarray
@@ -67,7 +67,7 @@ class Viewings(msgspec.Struct, frozen=True):
         return Viewings(*(np.concatenate([getattr(self, n), getattr(more, n)]) for n in self.__struct_fields__))
 
     def unfinished(self, now_us: int) -> "Viewings":
-        """Those that still have something to come at or after `now_us`."""
+        """The viewings with a minute or a rating at or after `now_us`."""
         left = (self.start_us + self.minutes * _MINUTE_US > now_us) | ((self.stars > 0) & (self.rate_us >= now_us))
         return Viewings(*(getattr(self, n)[left] for n in self.__struct_fields__))
 
@@ -82,7 +82,7 @@ class Viewings(msgspec.Struct, frozen=True):
         return row, index + 1, self.start_us[row] + index * _MINUTE_US
 
     def ratings_in(self, from_us: int, until_us: int) -> np.ndarray:
-        """Rows whose rating comes in [from_us, until_us)."""
+        """The rows that are rated in [from_us, until_us)."""
         return np.flatnonzero((self.stars > 0) & (self.rate_us >= from_us) & (self.rate_us < until_us))
 
 
@@ -96,15 +96,14 @@ def choose_from_list(
     """The rank from which each user starts a film, int64 (b,), -1 for none.
 
     A cascade: from the top, a rank is examined with `attention_at` and its film started with `accept_probability`;
-    the first started ends it. Films already seen, and -1 in `shown` (b, ranks), are passed over.
+    the user stops at the first one. Films already seen, and -1 in `shown` (b, ranks), are skipped.
     """
-    chance = start_chances(tastes, films, shown, seen)
-    started = rng.random(shown.shape) < chance
+    started = rng.random(shown.shape) < start_chances(tastes, films, shown, seen)
     return np.where(started.any(axis=1), started.argmax(axis=1), -1)
 
 
 def start_chances(tastes: np.ndarray, films: Films, shown: np.ndarray, seen: Sequence[Collection[int]]) -> np.ndarray:
-    """float64 (b, ranks): the chance that the film at each rank is started, given that none above it was."""
+    """The probability that the film at each rank is started if none above it is, float64 (b, ranks)."""
     expected = taste.affinity(tastes, films.tastes[shown], films.quality[shown])
     chance: np.ndarray = taste.attention_at(shown.shape[1]) * taste.accept_probability(taste.like_probability(expected))
     chance = np.where(shown < 0, 0.0, chance)
@@ -122,7 +121,7 @@ def search(
     premiered: np.ndarray,
     seen: Sequence[Collection[int]],
 ) -> np.ndarray:
-    """The film each user finds without help, int64 (b,), -1 for none: popularity brings it up, taste picks it.
+    """The film that each user finds without a list, int64 (b,), -1 for none.
 
     `popularity`: cumulative weights (n,). `premiered`: bool (n,). The chosen one is drawn among 64 with weights
     exp(2.5 * expected enjoyment).
@@ -149,10 +148,10 @@ def plan_viewings(
     asked_us: np.ndarray,
     rating_share: float,
 ) -> Viewings:
-    """How each viewing will go: enjoyment decides, minutes grow with it, and a rating may follow.
+    """Draw the viewings of sessions: the minutes watched increase with enjoyment, and a rating may follow.
 
-    Liking a film (enjoyment above the threshold) means `LIKED_MINUTES` or more, disliking it `DISLIKED_MINUTES` or
-    fewer, so that the log shows the truth whole.
+    A user who likes a film (enjoyment above the threshold) watches `LIKED_MINUTES` or more, another one
+    `DISLIKED_MINUTES` or fewer, so that the log shows without error who liked what.
     """
     expected = taste.affinity(users.tastes[user], films.tastes[film][:, None], films.quality[film][:, None])[:, 0]
     n = len(user)

@@ -1,7 +1,7 @@
-"""The films of a world: what they are, whom they please, how well known they are.
+"""The films of a world: their attributes, hidden vectors and popularity.
 
-Popularity is a power law: the weight of the film at rank r (from 1) is proportional to r ** -exponent. A film's hidden
-vector leans to the directions of its genres, so genre carries information about taste, but not all of it.
+Popularity is a power law: the weight of the film at rank r (from 1) is proportional to r ** -exponent. The hidden
+vector of a film is partly determined by its genres, so genres carry some information about taste.
 """
 
 import msgspec
@@ -41,10 +41,10 @@ _LAST_YEAR = 2024
 class Films(msgspec.Struct, frozen=True):
     """A catalog of n films, as columns; index i is the same film in all of them.
 
-    `tastes`: float32 (n, dims), unit variance per dimension. `quality`: float32 (n,), what everybody sees in it.
+    `tastes`: float32 (n, dims), unit variance per dimension. `quality`: float32 (n,), the appeal common to all users.
     `weight`: float64 (n,), popularity, sums to 1. `minutes`: int16 (n,), running time, 45 or more. `genres`: bool
     (n, len(GENRES)), one to three each. `year`: int16 (n,), 0 unknown. `premiere_day`: float64 (n,), days after the
-    start of the world; 0 or less for films that were there.
+    start of the world; 0 or less for films of the start.
     """
 
     slugs: list[str]
@@ -61,13 +61,13 @@ class Films(msgspec.Struct, frozen=True):
         return len(self.slugs)
 
     def nbytes(self) -> int:
-        """Memory of the numeric columns; the slugs take about 80 bytes each beside it."""
+        """The memory of the numeric columns; slugs take about 80 bytes each in addition."""
         columns = (getattr(self, name) for name in self.__struct_fields__)
         return sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
 
 
 def genre_directions(rng: np.random.Generator, dims: int) -> np.ndarray:
-    """float32 (len(GENRES), dims): the hidden direction of each genre, length sqrt(dims)."""
+    """The hidden direction of each genre, of length sqrt(dims), float32 (len(GENRES), dims)."""
     directions = rng.normal(size=(len(GENRES), dims))
     directions *= np.sqrt(dims) / np.linalg.norm(directions, axis=1, keepdims=True)
     return directions.astype(np.float32)
@@ -89,7 +89,7 @@ def make_films(
     return Films(
         slugs=make_titles(rng, year),
         tastes=_draw_tastes(rng, genres, directions),
-        # Better films are a little better known: the most popular decile is about half a deviation above the mean.
+        # Better films are slightly more popular: the most popular decile is about half a deviation above the mean.
         quality=(0.9 * rng.normal(size=n) - 0.35 * (np.log(rank) - np.log(n) + 1.0)).astype(np.float32),
         weight=weight / weight.sum(),
         minutes=np.clip(rng.normal(104.0, 20.0, size=n), 45.0, 240.0).astype(np.int16),

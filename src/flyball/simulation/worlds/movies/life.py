@@ -1,8 +1,8 @@
-"""The life of a movie service: users with hidden tastes who live through days, and the log lines they leave.
+"""The life of a movie service: users with hidden tastes, day by day, and the log lines of their sessions.
 
-A step is three calls: `sessions` (which begin before a timestamp), `decide` (what users do about the list they are
-shown), `emit` (the lines and profiles that reach the log before that timestamp). Nothing happens by itself, no clock is
-read, all randomness comes from one generator: the same calls give the same lines.
+A step is three calls: `sessions` (those that begin before a timestamp), `decide` (what users do with the list they are
+shown), and `emit` (the lines and profiles that reach the log before that timestamp). State changes only in these calls,
+no clock is read, and all randomness comes from one generator, so the same calls give the same lines.
 """
 
 import zlib
@@ -42,7 +42,7 @@ ProfileRow = tuple[str, dict[str, Any], int]
 
 
 class Sessions(msgspec.Struct, frozen=True):
-    """Sessions that begin, in time order: `users` int64 (b,) indices, `at_us` int64 (b,) world time."""
+    """Sessions that begin, ordered by time: `users` int64 (b,) indices, `at_us` int64 (b,) world time."""
 
     users: np.ndarray
     at_us: np.ndarray
@@ -52,8 +52,11 @@ class Sessions(msgspec.Struct, frozen=True):
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """The result of each session, int64 (b,): `film` -1 for none; its `rank` in the list, -1 when not from it; from
-    `start_us` on it is watched for `minutes`, 0 for none."""
+    """The result of each session, int64 (b,) each.
+
+    `film`: its index, -1 for none. `rank`: of the film in the list, -1 if it is not from the list. `start_us`,
+    `minutes`: when and how long it is watched, 0 minutes for none.
+    """
 
     film: np.ndarray
     rank: np.ndarray
@@ -62,7 +65,7 @@ class Choices(msgspec.Struct, frozen=True):
 
 
 class MovieBatch(msgspec.Struct, frozen=True):
-    """Lines in order of arrival, new profiles, and how many lines of each of `KINDS` these are (the planted truth)."""
+    """Lines in order of arrival, new profiles, and the true number of lines of each of `KINDS` (`planted`)."""
 
     lines: list[bytes]
     profiles: list[ProfileRow]
@@ -70,7 +73,7 @@ class MovieBatch(msgspec.Struct, frozen=True):
 
 
 class Habits(msgspec.Struct, frozen=True):
-    """How much a world does: sessions a user and day (by hour and weekday or evenly), shares of lines or viewings."""
+    """Rates of a world: sessions a day of one user (`by_hour`: by hour and weekday, otherwise evenly), and shares."""
 
     sessions_a_day: float = 0.5
     search_share: float = 0.75
@@ -81,7 +84,7 @@ class Habits(msgspec.Struct, frozen=True):
 
 
 class MovieLife:
-    """Users, films and what is going on between them; `make_life` draws one."""
+    """Users, films and the sessions in progress; `make_life` draws one."""
 
     def __init__(
         self, users: Users, films: Films, rng: np.random.Generator, start_us: int, habits: Habits | None = None
@@ -103,7 +106,7 @@ class MovieLife:
     # --- sessions -------------------------------------------------------------------------------------------------
 
     def sessions(self, until_us: int) -> Sessions:
-        """Sessions that begin in [now, until_us): a Poisson stream by hour and weekday, thinned per user."""
+        """Sessions that begin in [now, until_us): a Poisson process by hour and weekday, thinned for each user."""
         if until_us <= self.now_us:
             raise BadInput("until_us", f"after {self.now_us}", until_us)
         rng, users = self.rng, self.users
@@ -127,7 +130,7 @@ class MovieLife:
         return Sessions(who[free], at_us[free])
 
     def decide(self, sessions: Sessions, lists: Sequence[Sequence[str] | None]) -> Choices:
-        """Each user looks at the list (None: nothing came), starts a film, searches for one, or leaves."""
+        """Each user looks at the list (None for no response) and starts a film, searches for one, or leaves."""
         if len(lists) != len(sessions):
             raise BadInput("lists", f"one for each of {len(sessions)} sessions", len(lists))
         rng, films = self.rng, self.films
@@ -147,7 +150,7 @@ class MovieLife:
         return Choices(film, rank, *self._begin(sessions, film))
 
     def note_requests(self, sessions: Sessions, lists: Sequence[Sequence[str] | None], took_ms: Sequence[int]) -> None:
-        """Have the sessions leave their recommendation request lines."""
+        """Add the recommendation request lines of the sessions."""
         stamped = self.timeline.written(sessions.at_us).tolist()
         for user, at_us, stamp, shown, took in zip(
             sessions.users.tolist(), sessions.at_us.tolist(), stamped, lists, took_ms, strict=True
@@ -176,7 +179,7 @@ class MovieLife:
     # --- what reaches the log -------------------------------------------------------------------------------------
 
     def emit(self, until_us: int) -> MovieBatch:
-        """The lines that arrive in [now, until_us) and the profiles that appear then; now becomes `until_us`."""
+        """The lines that arrive and the profiles that appear in [now, until_us); now becomes `until_us`."""
         if until_us <= self.now_us:
             raise BadInput("until_us", f"after {self.now_us}", until_us)
         for kind, users, at_us, lines in self._written(until_us):
@@ -229,7 +232,7 @@ class MovieLife:
         yield "request", users, at_us, [line for _, _, line in requests]
 
     def _send(self, kind: str, users: np.ndarray, at_us: np.ndarray, lines: list[str]) -> None:
-        """Corrupt and repeat some lines and put all on the wire."""
+        """Corrupt and repeat some lines and put all into transit."""
         rng, n = self.rng, len(lines)
         kinds = np.full(n, _KIND[kind], dtype=np.int8)
         arrival_us = at_us + _lag_us(users, at_us)
@@ -245,7 +248,7 @@ class MovieLife:
     # --- profiles -------------------------------------------------------------------------------------------------
 
     def profiles(self) -> Iterator[ProfileRow]:
-        """The users and films that are there from the start, films first."""
+        """The profiles of the users and films of the start, films first."""
         yield from self._film_rows(np.flatnonzero(self.films.premiere_day <= 0))
         yield from self._user_rows(np.flatnonzero(self.users.joins_day <= 0))
 
@@ -282,24 +285,24 @@ class MovieLife:
 
     @property
     def watching(self) -> bool:
-        """Whether lines are still to come from sessions that have begun."""
+        """Whether sessions that have begun will leave more lines."""
         return len(self._viewings.user) > 0 or len(self._requests) > 0 or self._wire.holds_any
 
     def premiered(self, now_us: int | None = None) -> np.ndarray:
-        """Which films there are at `now_us` (default: now), bool (films,)."""
+        """Which films exist at `now_us` (default: now), bool (films,)."""
         now_us = self.now_us if now_us is None else now_us
         return np.asarray(self.start_us + self.films.premiere_day * DAY_US <= now_us)
 
     def joined(self) -> np.ndarray:
-        """Which users there are now, bool (users,)."""
+        """Which users exist now, bool (users,)."""
         return np.asarray(self.start_us + self.users.joins_day.astype(np.float64) * DAY_US <= self.now_us)
 
     def watched(self, user: int) -> set[int]:
-        """The films user index `user` has started."""
+        """The films that user index `user` has started."""
         return self._watched.get(user, set())
 
     def like_probability(self, user: int, films: Sequence[int]) -> np.ndarray:
-        """The true probability that user index `user` likes each film index, if they started it; float64."""
+        """The true probability that user index `user` likes each film index after starting it, float64 (films,)."""
         chosen = np.asarray(films, dtype=np.int64)
         expected = taste.affinity(
             self.users.tastes[[user]], self.films.tastes[chosen][None], self.films.quality[chosen][None]
@@ -316,7 +319,7 @@ class MovieLife:
         )
 
     def _indices(self, lists: Sequence[Iterable[str] | None]) -> np.ndarray:
-        """int64 (b, longest), -1 for padding and for films this world does not know."""
+        """The indices of the films of lists, int64 (b, longest); -1 for padding and for unknown films."""
         indices = [[self.film_index.get(slug, -1) for slug in shown or ()] for shown in lists]
         rows = np.full((len(indices), max(1, *map(len, indices)) if indices else 1), -1, dtype=np.int64)
         for row, films in zip(rows, indices, strict=True):
@@ -347,7 +350,7 @@ class MovieLife:
 
 
 class _Wire:
-    """Lines between the users and the log, by time of arrival."""
+    """Lines in transit from users to the log, by time of arrival."""
 
     def __init__(self) -> None:
         self._arrival_us: list[np.ndarray] = []
@@ -387,7 +390,7 @@ def _corrupt(rng: np.random.Generator, line: str) -> tuple[str, int]:
 
 
 def _lag_us(users: np.ndarray, at_us: np.ndarray) -> np.ndarray:
-    """Lines travel by two partitions, in order within each; the second runs late by 0 to 6 s, slowly varying."""
+    """The transit time of each line: order is kept within each of two partitions, and the second is 0 to 6 s late."""
     late = np.array([zlib.crc32(b"%d" % (user + 1)) % 2 for user in users.tolist()], dtype=np.float64)
     swing = 1.0 + np.sin(at_us % DAY_US / (600.0 * SECOND_US))
     return np.asarray((late * 3.0 * swing * SECOND_US).astype(np.int64))
@@ -404,9 +407,9 @@ def make_life(
     premieres_a_day: float = 3.0,
     life: int = 0,
 ) -> MovieLife:
-    """Draw a service of `users` users who are there at `start_us` (a fifth more join later) and `films` films.
+    """Draw a service with `films` films and `users` users at `start_us`; a fifth more join later.
 
-    `joins_a_day`: by default 1 % of the users. `life`: another number gives the same users and films another life.
+    `joins_a_day`: by default 1 % of the users. `life`: another number gives other sessions of the same users and films.
     """
     rng_world, rng_users, rng_films = (np.random.default_rng([seed, part]) for part in range(3))
     directions = genre_directions(rng_world, DIMS)

@@ -1,4 +1,4 @@
-"""How good lists truly are, by the law of taste that no component can see."""
+"""The true quality of lists, by the hidden tastes."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,7 +13,7 @@ _CHUNK = 64
 
 
 class ListQuality(msgspec.Struct, frozen=True):
-    """Per list, float64 (b,).
+    """Metrics of each list, float64 (b,).
 
     `quality`: mean probability that the user likes a film of the list, if started; 0 for a film of no life.
     `ndcg`: the probabilities as gains, discounted by rank, against the best possible list of unseen films.
@@ -26,7 +26,7 @@ class ListQuality(msgspec.Struct, frozen=True):
 
 
 class Best(msgspec.Struct, frozen=True):
-    """The unseen films each user would like best, best first: indices int64 (b, k) and probabilities (b, k)."""
+    """The best unseen films of each user, best first: indices int64 (b, k) and probabilities of liking (b, k)."""
 
     films: np.ndarray
     likes: np.ndarray
@@ -40,7 +40,7 @@ def list_quality(
     k: int,
     best: Best | None = None,
 ) -> ListQuality:
-    """How good lists of `k` are: film indices (b, ranks), -1 for nothing there, shown to `users` who have seen `seen`.
+    """The quality of lists of `k` films, `shown` (b, ranks), -1 for none, to `users` (b,) who have seen `seen`.
 
     `best`: of `best_lists` for the same users, when it is at hand (default: of the films that there are now).
     """
@@ -58,7 +58,7 @@ def list_quality(
 def best_lists(
     life: MovieLife, users: np.ndarray, seen: Sequence[Collection[int]], k: int, now_us: int | None = None
 ) -> Best:
-    """What an oracle would show: the `k` unseen films that each user likes with the highest probability.
+    """The lists of an oracle: the `k` unseen films that each user likes with the highest probability.
 
     `now_us`: of the films that there were then.
     """
@@ -81,7 +81,7 @@ def rankings(
     best: Best | None = None,
     now_us: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """{name: int64 (b, k)}: the lists that an oracle, true popularity and chance would show these users.
+    """{name: int64 (b, k)}: the lists of an oracle, of true popularity and of random choice for these users.
 
     `best` and `now_us` as in `list_quality` and `best_lists`.
     """

@@ -1,7 +1,7 @@
-"""The movielog line: how it is written, and how it gets corrupted on the way.
+"""The movielog line: how it is written, and how it is corrupted in transit.
 
-Measured on a real stream of 50,000 lines: 0.1 % are corrupted, three in five by one character inserted somewhere, the
-others by a random film id; seconds are left out when 00; two partitions do not keep order between them.
+As measured in a real stream of 50,000 lines: 0.1 % are corrupted, three in five by one inserted character, the others
+by a random film id; seconds of 00 are omitted; there is no order between two partitions.
 """
 
 import re
@@ -15,7 +15,7 @@ from flyball.core import format_timestamp
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-# Blanks are a third of the characters seen inserted.
+# A third of the inserted characters of the real stream are blanks.
 _INSERTED = _LETTERS + " " * 31
 _WELL_FORMED = re.compile(
     r"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?,(?P<user>\d+),GET /"
@@ -34,7 +34,7 @@ def _clock_texts() -> list[str]:
 
 
 def write_times(at_us: np.ndarray) -> list[str]:
-    """The time of each timestamp in int64 (n,), to the second, rounded down; `:00` is not printed.
+    """The texts of timestamps, int64 (n,) microseconds, rounded down to seconds; `:00` is omitted.
 
     >>> write_times(np.array([0, 61_500_000]))
     ['1970-01-01T00:00', '1970-01-01T00:01:01']
@@ -46,7 +46,7 @@ def write_times(at_us: np.ndarray) -> list[str]:
 
 
 def write_time_ms(at_us: int) -> str:
-    """The time with three digits of fraction, as request lines carry it; a whole minute has neither.
+    """The text of a timestamp in request lines: with milliseconds, or for a whole minute without seconds.
 
     >>> write_time_ms(61_500_000), write_time_ms(60_000_000)
     ('1970-01-01T00:01:01.500', '1970-01-01T00:01')
@@ -80,16 +80,16 @@ def failed_request_line(time: str, user: str, server: str, took_ms: int) -> str:
 
 
 def with_random_film(line: str, rng: np.random.Generator) -> str:
-    """The line with its film id replaced by 10 to 60 random letters and digits: still well-formed."""
+    """The line with its film id replaced by 10 to 60 random letters and digits; it stays well-formed."""
     letters = rng.integers(len(_LETTERS), size=int(rng.integers(10, 61))).tolist()
     return _FILM.sub("".join(_LETTERS[i] for i in letters), line, count=1)
 
 
 def with_inserted_character(line: str, rng: np.random.Generator) -> tuple[str, bool]:
-    """The line with one character inserted somewhere inside, and whether that broke its form.
+    """The line with one character inserted, and whether it is malformed now.
 
-    Insertions on which reasonable parsers differ (leading zeros, a minute of 1,000 or more, ten stars) are redrawn, so
-    that what was broken is known exactly.
+    Insertions that some parsers accept and others refuse (leading zeros, a minute of 1,000 or more, ten stars) are
+    drawn again, so that the number of malformed lines is exact.
     """
     while True:
         position = int(rng.integers(1, len(line)))

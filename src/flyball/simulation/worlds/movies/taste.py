@@ -1,7 +1,7 @@
-"""The law of taste: how much a user enjoys a film, and what follows from it. This is the ground truth.
+"""The ground truth of taste: how much a user enjoys a film, and the probability of liking it.
 
 enjoyment = LEAN * (user . film) / dims + QUALITY * quality + noise,  noise ~ N(0, NOISE)
-The user *likes* the film when enjoyment passes `THRESHOLD`; the probability of it is known in closed form.
+The user *likes* the film if the enjoyment is above `THRESHOLD`; the probability of this has a closed form.
 """
 
 import numpy as np
@@ -11,15 +11,15 @@ ATTENTION, ATTENTION_DECAY, APPETITE = 0.6, 0.82, 0.25
 
 
 def affinity(user_tastes: np.ndarray, film_tastes: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Expected enjoyment, float32: of users (b, dims) for their own films (b, m, dims) -> (b, m)."""
+    """Expected enjoyment, float32 (b, m), of users (b, dims) for m films each (b, m, dims)."""
     dot = np.einsum("bd,bmd->bm", user_tastes, film_tastes) / user_tastes.shape[-1]
     return np.asarray(LEAN * dot + QUALITY * quality, dtype=np.float32)
 
 
 def affinity_to_all(user_tastes: np.ndarray, film_tastes: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Expected enjoyment of users (b, dims) for all films (n, dims) -> float32 (b, n).
+    """Expected enjoyment, float32 (b, n), of users (b, dims) for all films (n, dims).
 
-    Without BLAS, which takes as long but leaves its threads spinning: eight times the CPU.
+    It does not use BLAS, which takes as long but uses eight times the CPU because its threads keep spinning.
     """
     dot = np.einsum("bd,nd->bn", user_tastes, film_tastes) / np.float32(user_tastes.shape[1])
     return np.asarray(LEAN * dot + QUALITY * quality, dtype=np.float32)
@@ -50,5 +50,5 @@ def attention_at(ranks: int) -> np.ndarray:
 
 
 def accept_probability(likes: np.ndarray) -> np.ndarray:
-    """The probability that a user who looks at a film starts it, given that they would like it with `likes`."""
+    """The probability that a user who looks at a film starts it; `likes`: the probability of liking it, same shape."""
     return APPETITE * likes

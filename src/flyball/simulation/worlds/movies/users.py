@@ -1,7 +1,7 @@
-"""The users of a world: hidden tastes, the groups they can be distinguished by, how much they watch.
+"""The users of a world: hidden tastes, visible attributes, and how much they watch.
 
 Every user belongs to one of `TRIBES` hidden taste groups. Age band, gender and occupation are drawn given the tribe, so
-they say something about taste, but no more than in life. Nothing here knows a film.
+they carry some information about taste. This module does not know films.
 """
 
 import msgspec
@@ -43,8 +43,8 @@ class Users(msgspec.Struct, frozen=True):
 
     `tastes`: float32 (n, dims), about unit variance. `activity`: float32 (n,), sessions a day relative to the mean.
     `mildness`: float32 (n,), stars added to every rating. `joins_day`: float32 (n,), days after the start of the world;
-    0 or less for those who were there. The others: int8 (n,), indices into `TRIBES`, `AGE_BANDS`, "FM", `OCCUPATIONS`;
-    `age` in years; `shift_h`: hours by which their day runs late.
+    0 or less for users who are there at the start. The others: int8 (n,), indices into `TRIBES`, `AGE_BANDS`, "FM",
+    `OCCUPATIONS`; `age` in years; `shift_h`: hours by which the daily rhythm of the user is shifted.
     """
 
     tastes: np.ndarray
@@ -66,7 +66,7 @@ class Users(msgspec.Struct, frozen=True):
 
 
 def tribe_centers(rng: np.random.Generator, dims: int, directions: np.ndarray) -> np.ndarray:
-    """float32 (TRIBES, dims), unit variance: each tribe leans to three genres and away from one."""
+    """The mean taste of each tribe, float32 (TRIBES, dims), unit variance: it likes three genres and dislikes one."""
     centers = np.zeros((TRIBES, dims), dtype=np.float32)
     for tribe in range(TRIBES):
         liked = rng.permutation(len(directions))[:4]
@@ -78,9 +78,9 @@ def tribe_centers(rng: np.random.Generator, dims: int, directions: np.ndarray) -
 def make_users(
     rng: np.random.Generator, n: int, centers: np.ndarray, *, joins_a_day: float = 0.0, joining: int = 0
 ) -> Users:
-    """Draw `n` users who are there from the start and `joining` more who come one by one, `joins_a_day` on average.
+    """Draw `n` users of the start and `joining` users who join later one by one, `joins_a_day` on average.
 
-    `centers`: float32 (TRIBES, dims). Memory: about 80 bytes a user with 16 dimensions.
+    `centers`: float32 (TRIBES, dims). Memory: about 80 bytes a user with 16 dimensions. Raises `BadInput` for no users.
     """
     if n < 1 or joining < 0 or (joining and joins_a_day <= 0):
         raise BadInput("users", "1 or more, with joins_a_day above 0 when some join later", (n, joining, joins_a_day))
@@ -98,7 +98,7 @@ def make_users(
         age=_draw_age(rng, band),
         gender=gender,
         occupation=np.where(band == 0, OCCUPATIONS.index("K-12 student"), occupation).astype(np.int8),
-        # The young watch late, the old early.
+        # Young users watch later in the day than old ones.
         shift_h=np.array((0, 2, 1, 0, 0, -1, -2), dtype=np.int8)[band],
         activity=rng.gamma(1.5, 1.0 / 1.5, size=total).astype(np.float32),
         mildness=rng.normal(0.0, 0.4, size=total).astype(np.float32),

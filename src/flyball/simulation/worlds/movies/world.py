@@ -14,15 +14,16 @@ from flyball.tasks import RankedItem, Response
 
 
 class MovieWorld:
-    """Users of a movie service. Its lines are movielog, its profiles viewers and film cards as JSON lines.
+    """Users of a movie service. Its lines are in movielog format; profiles (viewer, film card) are JSON lines.
 
-    `users`: there from the start, a fifth more join later; `items`: films. `k`: items of a list. The rest: sessions a
-    user and day, of which `search_share` without a list's help end in a film of one's own; `rating_share` of the films
-    are rated; shares of the lines that are corrupted and sent twice; films that come out a day.
+    `users`: at the start; a fifth more join later. `items`: films. `k`: items of a list. `sessions_a_day`: of one user.
+    `search_share`: of the sessions in which the list was not used, those in which the user searches a film.
+    `rating_share`: of the films that are rated. `corrupt_share`, `duplicate_share`: of lines that are corrupted, and of
+    those that are sent twice. `premieres_a_day`: new films a day.
 
     True outcome: `adopted`, a film of the list was watched within a day. True metrics: `quality`, the mean probability
-    that the user likes an item of the list, if started; `ndcg`, those probabilities as gains against the best possible
-    list; `taken`, the probability that an item is started from the list.
+    that the user likes an item of the list after starting it; `ndcg`, with these probabilities as gains; `taken`, the
+    probability that an item is started from the list.
     """
 
     DRILL = DrillScale(
@@ -65,7 +66,7 @@ class MovieWorld:
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
         life = self._life
-        # Where a day passes in minutes, hours and weekdays mean nothing, and nights would only stop the show.
+        # If a day passes in minutes, hours and weekdays have no meaning, and nights would only stop the lines.
         life.habits = msgspec.structs.replace(life.habits, by_hour=timeline.speed == 1.0)
         sessions = life.sessions(until_us)
         first, self._numbers = self._numbers, self._numbers + len(sessions)
@@ -122,7 +123,7 @@ class MovieWorld:
         return {name: [self._response(row) for row in rows.tolist()] for name, rows in lists.items()}
 
     def _best_of(self, requests: Sequence[WorldRequest]) -> Best:
-        """The best lists for these requests, kept while the next call is about the same ones."""
+        """The best lists for these requests, cached until a call with other requests."""
         if self._best is None or self._best[0] is not requests:
             users, seen = self._users_seen(requests)
             self._best = requests, best_lists(self._life, users, seen, self._k, _time_of(requests))

@@ -1,4 +1,4 @@
-"""A small shop for an application's first days: visitors with hidden tastes view items and buy some."""
+"""A small shop for the first days of an application: visitors with hidden tastes view items and buy some."""
 
 from flyball.simulation.worlds.shop.world import ShopWorld
 

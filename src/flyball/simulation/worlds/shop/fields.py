@@ -1,4 +1,4 @@
-"""Lines of the declared event types: who and what where the fields refer to them, something plausible elsewhere."""
+"""Lines of declared event types: visitors and items in fields with a Ref, plausible values in the others."""
 
 from typing import Any
 
@@ -22,8 +22,8 @@ class Thing(msgspec.Struct, frozen=True):
 class LineWriter:
     """Writes one event type as JSON lines: the first Ref is the visitor, the second the item.
 
-    Numbers are the item's price, within the declared range, texts its category; fields with a default that are
-    neither are left out.
+    A number is the price of the item, moved into the declared range, and a text its category; a field of another type
+    is omitted if it has a default. Raises an error for a field that cannot be filled.
     """
 
     def __init__(self, event: type[Event], schema: Schema, people: str | None, items: str) -> None:

@@ -1,4 +1,4 @@
-"""Visitors of a small shop: each is fond of one or two categories, looks at items and buys some."""
+"""Visitors of a small shop: each has one or two favorite categories, looks at items and buys some."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,24 +15,24 @@ CATEGORIES = ("garden", "kitchen", "music", "sport", "toys")
 FAVORITE, OTHER = 0.6, 0.04
 """The probability that a visitor wants an item of a favorite category, or of another, times the item's own appeal."""
 BUY_SHARE = 0.5
-"""How often who looks at an item and wants it buys it."""
+"""The probability that a visitor who examines an item and wants it buys it."""
 IDLE_VIEWS = 0.1
-"""How often who looks at an item without wanting it opens it all the same."""
+"""The probability that a visitor who examines an item and does not want it views it."""
 ATTENTION_DECAY = 0.85
-"""The item at rank r (from 0) of a list is examined with this to the power r."""
+"""The item at rank r (from 0) of a list is examined with a probability of this to the power of r."""
 SEARCH_VIEWS = 2
-"""Items that a visitor finds alone in a visit: the better known ones first, more of the wanted than of others."""
+"""Items that a visitor finds without the list in a visit: rather popular and wanted ones."""
 
 
 class ShopWorld:
-    """Visitors of a shop who ask for items, look at some and buy some.
+    """Visitors of a shop who request lists, view some items and buy some.
 
-    `view`, `buy`: the application's event types; their Refs name the visitor (the first) and the item (the second).
-    `card`: the profile of an item. `users`, `items`: how many. `k`: items of a list. `within`: how long after an answer
-    a purchase counts for it, as `positive` of the task declares it.
+    `view`, `buy`: event types of the application; their first Ref is the visitor, the second the item. `card`: the
+    profile of an item. `users`, `items`: how many. `k`: items of a list. `within`: the time after an answer within
+    which a purchase counts, as `positive` of the task declares it.
 
     True outcome: `positive`, an item of the list was bought. True metrics: `wanted`, the mean probability that the
-    visitor wants an item of the list; `bought`, the probability that one or more of it is bought on this visit.
+    visitor wants an item of the list; `bought`, the probability that an item of the list is bought in this visit.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class ShopWorld:
         }
 
     def _visit(self, request: WorldRequest, looked: list[int]) -> None:
-        """What one visitor looks at and buys: some of the list, and some found alone."""
+        """Let one visitor view and buy items of the list, and items found without it."""
         user, rng = request.fields["user"], self.rng
         wants = self._wants[user - 1]
         alone = rng.choice(len(wants), size=SEARCH_VIEWS, p=self._known * wants / (self._known * wants).sum())
@@ -143,7 +143,7 @@ class ShopWorld:
                 self._acts.append((at_us, self._buy, user, item))
 
     def _count(self, user: int, item: int, at_us: int) -> None:
-        """A purchase counts for the first answer of those after which it is the first, within their time."""
+        """Count a purchase for the earliest answer, within its time, after which it is the first one of the item."""
         shown = self._shown.get((user, item), [])
         followed = [request for request in shown if 0 <= at_us - request.at_us <= self._within_us]
         if followed:
