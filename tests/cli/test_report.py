@@ -33,7 +33,15 @@ def test_it_shows_metrics_calibration_decisions_costs_and_slices(home: str) -> N
     assert ran.code == 0, ran.err
     for words in ("average_precision", "Reliability of the predicted", "Decisions at the chosen", "chosen *"):
         assert words in ran.out
-    for words in ("at most 8 reviews a day", "By hour", "By weekday", "constant", "Fri"):
+    for words in (
+        " a day on the test window",
+        "reviews_per_day=8 is the most",
+        "not a limit",
+        "By hour",
+        "By weekday",
+        "constant",
+        "Fri",
+    ):
         assert words in ran.out
 
 

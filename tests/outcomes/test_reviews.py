@@ -9,7 +9,15 @@ import pytest
 import flyball as fb
 from flyball.core import BadInput, Refused, new_id
 from flyball.events import DeclaredLog, Schema, open_log
-from flyball.outcomes import Prediction, adds_to, prediction_record, read_reviews, verdict_fields, verdicts_on
+from flyball.outcomes import (
+    Prediction,
+    adds_to,
+    prediction_record,
+    read_reviews,
+    review_load,
+    verdict_fields,
+    verdicts_on,
+)
 from flyball.tasks import Reviews
 
 START_US, HOUR_US = 1_700_000_000_000_000, 3_600_000_000
@@ -81,6 +89,21 @@ def test_the_queue_holds_what_was_sent_to_review_with_its_latest_verdict(logs: A
     later = read_reviews(predictions, events, schema, PLAN, START_US + 3 * HOUR_US, START_US + 5 * HOUR_US)
     assert [one.key for one in later] == ["2"]
     assert read_reviews(predictions, events, schema, PLAN, START_US + 50 * HOUR_US) == []
+
+
+def test_the_load_is_counted_by_day_until_now(logs: Any) -> None:
+    schema, predictions, events = logs
+    midnight = -(START_US // HOUR_US) % 24 + 1  # hours from the start until a day has begun
+    hours = [midnight, midnight + 24, midnight + 25, midnight + 26, midnight + 47, midnight + 48]
+    predictions.append([prediction_record(paid(number, hour)) for number, hour in enumerate(hours, 1)])
+    queue = read_reviews(predictions, events, schema, PLAN)
+    load = review_load(queue, queue[0].at_us + 3 * DAY_US)
+    assert load is not None
+    assert (load.per_day, load.most) == (2.0, 3), "the hour 47 is of the day after"
+    assert load.busiest_us == (queue[1].at_us // DAY_US) * DAY_US
+    soon = review_load(queue[:1], queue[0].at_us)
+    assert soon is not None
+    assert (soon.per_day, soon.most) == (1.0, 1)
 
 
 def test_a_verdict_has_what_it_shares_with_the_request() -> None:

@@ -101,6 +101,8 @@ def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
     for table in report.evaluation.get("evaluated", {}).get(winner, {}).get("tables", []):
         if table["summary"]:
             say(f"{winner}: {table['summary']}")
+        for note in table["notes"]:
+            say(f"{winner}: {note}")
     for note in report.notes:
         say(f"note: {note}")
 

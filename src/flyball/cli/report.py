@@ -135,8 +135,8 @@ def _show(report: "Report", evaluated: "Evaluated", version: "Version", sliced: 
     for table in evaluated.tables:
         say(f"\n{table.title}{f' ({table.summary})' if table.summary else ''}")
         show_table(list(table.columns), table_cells(table), list(table.columns[1:]), wide=wide)
-        for column, limit in table.limits.items():
-            say(f"at most {limit:g} {column}")
+        for note in table.notes:
+            say(note)
     for by in dict.fromkeys(part.by for part in evaluated.slices):
         own = [part for part in evaluated.slices if part.by == by]
         own.sort(key=lambda part: (not part.name.isdigit(), int(part.name) if part.name.isdigit() else 0))

@@ -10,7 +10,7 @@ from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, format_timestamp, parse_duration
 
 if TYPE_CHECKING:
-    from flyball.outcomes import Review
+    from flyball.outcomes import Review, ReviewLoad
     from flyball.runtime import Runtime
     from flyball.tasks import Reviews
 
@@ -31,15 +31,16 @@ def list_reviews(
     json: Json = False,
 ) -> None:
     """List the open reviews, the oldest first."""
-    from flyball.outcomes import read_reviews
+    from flyball.outcomes import read_reviews, review_load
 
     runtime = open_home(app, home)
-    plan, from_us = _plan(runtime), now_in(runtime) - parse_duration(since)
+    plan, now_us = _plan(runtime), now_in(runtime)
+    from_us = now_us - parse_duration(since)
     reviews = read_reviews(runtime.predictions, runtime.log, runtime.schema, plan, from_us)
     waiting = [review for review in reviews if review.verdict is None]
-    shown = (reviews if all_ else waiting)[:limit]
+    shown, load = (reviews if all_ else waiting)[:limit], review_load(reviews, now_us)
     if json:
-        show_json({"open": len(waiting), "reviews": shown})
+        show_json({"open": len(waiting), "reviews": shown, "load": load, "reviews_per_day": plan.per_day})
         return
     names = runtime.app.task.about.values
     rows = [
@@ -55,6 +56,8 @@ def list_reviews(
     if rows:
         show_table(["prediction", "asked", "request", "answer", "verdict"], rows)
     say(f"{len(waiting)} open of {len(reviews)} sent to review in the last {since}")
+    if load is not None:
+        say(_load_words(load, plan))
 
 
 @commands.command("verdict")
@@ -103,6 +106,16 @@ def verdict(
         show_json({"prediction": prediction, "verdict": result.verdict, "event": {"type": name, **fields}})
         return
     say(f"{name} entered: {_words(fields)}" if result.verdict == "accepted" else f"{name} was there already")
+
+
+def _load_words(load: "ReviewLoad", plan: "Reviews") -> str:
+    """How many came a day, beside the declared number."""
+    busiest = format_timestamp(load.busiest_us).partition("T")[0]
+    words = f"{load.per_day:.3g} a day on average, {load.most} on the busiest, {busiest}"
+    aim = (
+        "" if plan.per_day is None else f"; reviews_per_day={plan.per_day:g} is aimed at on average, no day is limited"
+    )
+    return words + aim
 
 
 def _plan(runtime: "Runtime") -> "Reviews":

@@ -28,7 +28,7 @@ from flyball.outcomes.prediction import (
     response_of,
 )
 from flyball.outcomes.prediction_history import prediction_consumer, read_predictions
-from flyball.outcomes.reviews import Review, adds_to, read_reviews, verdict_fields, verdicts_on
+from flyball.outcomes.reviews import Review, ReviewLoad, adds_to, read_reviews, review_load, verdict_fields, verdicts_on
 from flyball.outcomes.views import Followed, followed, outcomes_by_version
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "OutcomeConsumer",
     "Prediction",
     "Review",
+    "ReviewLoad",
     "Team",
     "VersionOutcomes",
     "adds_to",
@@ -67,6 +68,7 @@ __all__ = [
     "records_between",
     "request_of_prediction",
     "response_of",
+    "review_load",
     "shown_items",
     "verdict_fields",
     "verdicts_on",

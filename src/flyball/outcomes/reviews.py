@@ -1,5 +1,6 @@
 """The review queue: responses that await a person's verdict. Verdicts are ordinary events."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ from flyball.core import BadInput, Refused, format_duration, format_timestamp
 from flyball.events import EventLog, Schema, read_where
 from flyball.outcomes.prediction import LAST_US, Prediction, prediction_of, records_between
 from flyball.tasks import Reviews, fields_of_event, references
+
+_DAY_US = 86_400_000_000
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +34,15 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     disagree: bool = False
 
 
+class ReviewLoad(msgspec.Struct, frozen=True):
+    """How many responses were sent to review. `per_day`: on average, since the first of them; `most`: on the busiest
+    day (UTC), which began at `busiest_us`."""
+
+    per_day: float
+    most: int
+    busiest_us: int
+
+
 Verdicts = Sequence[tuple[int, dict[str, Any]]]
 """When each came, and its fields."""
 
@@ -47,6 +59,20 @@ def read_reviews(
     verdicts = _verdicts(log, schema, plan, from_us) if to_review else {}
     reviews = [_review(prediction, plan, verdicts) for prediction in to_review]
     return sorted(reviews, key=lambda review: (review.at_us, review.prediction))
+
+
+def review_load(reviews: Sequence[Review], now_us: int) -> ReviewLoad | None:
+    """The load of these reviews until `now_us`; None without any. Less than a day since the first counts as one.
+
+    >>> review_load([], now_us=0) is None
+    True
+    """
+    if not reviews:
+        return None
+    by_day = Counter(review.at_us // _DAY_US for review in reviews)
+    busiest, most = max(by_day.items(), key=lambda day: (day[1], -day[0]))
+    days = max(1.0, (now_us - min(review.at_us for review in reviews)) / _DAY_US)
+    return ReviewLoad(len(reviews) / days, most, busiest * _DAY_US)
 
 
 def verdict_fields(plan: Reviews, prediction: Prediction, verdict: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def decide(
 
     `false_approve`: the cost of approving a request where the predicted event happens, such as `lambda p: p.amount`.
     `false_decline`: the cost of declining a request where it does not happen. `review`: the cost of a review by a
-    person, who finds the truth; `reviews_per_day`: how many reviews are possible. `abstain`: (low, high), an interval
+    person, who finds the truth; `reviews_per_day`: how many an average day should ask for, an aim of the
+    thresholds and no limit: a day with more to find has more. `abstain`: (low, high), an interval
     of probabilities for which the decision is "abstain", so that your own rule decides. `control`: the share of
     requests to decline that is approved instead. `verdict`: the event type that records a reviewer's finding.
     `otherwise`: the action for a request that no version answers, one of `ACTIONS`; if it is "decline", the control

@@ -276,8 +276,8 @@ class MetricFamily(msgspec.Struct, frozen=True):
 
 class ReportTable(msgspec.Struct, frozen=True):
     """A table of a report about one candidate. `name`: what it is drawn by. `rows`: a value, or None, for each of
-    `columns`. `marked`: the row that stands for what the candidate does. `limits`: {column: what it must not exceed on
-    average}. `summary`: it in half a sentence, "" where it is no short matter.
+    `columns`. `marked`: the row that stands for what the candidate does. `limits`: {column: what it should not exceed
+    on average}. `summary`: it in half a sentence, "" where it is no short matter. `notes`: sentences below the table.
     """
 
     name: str
@@ -287,6 +287,7 @@ class ReportTable(msgspec.Struct, frozen=True):
     marked: int | None = None
     limits: dict[str, float] = {}
     summary: str = ""
+    notes: tuple[str, ...] = ()
 
 
 EstimateAll = Callable[[Mapping[str, Resampled]], Mapping[str, tuple[float, float | None, float | None]]]

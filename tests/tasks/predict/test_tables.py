@@ -119,5 +119,23 @@ def test_the_chosen_point_costs_what_the_decisions_came_to(asked: Asked, tables:
     assert table.limits == {"reviews a day": 8.0}
 
 
+def test_the_reviews_of_the_test_window_stand_beside_the_declared_ones(
+    asked: Asked, tables: dict[str, ReportTable]
+) -> None:
+    table = tables["cost_curve"]
+    assert table.marked is not None
+    a_day = table.rows[table.marked][table.columns.index("reviews a day")]
+    (note,) = table.notes
+    measured, low, high = (float(text) for text in re.findall(r"[\d.]+", note)[:3])
+    share = np.average([action == "review" for action in asked.actions], weights=asked.weight)
+    error = np.sqrt((asked.weight**2 * (np.array([a == "review" for a in asked.actions]) - share) ** 2).sum())
+    error *= 4 * ROWS / DAYS / asked.weight.sum()
+    assert measured == pytest.approx(a_day, rel=0.01)
+    assert (low, high) == pytest.approx((a_day - 1.96 * error, a_day + 1.96 * error), abs=error)
+    assert ("more than declared" in note) == (low > 8)
+    assert "reviews_per_day=8 is the most that an average day of the examples came to" in note
+    assert note.endswith("not a limit for each day")
+
+
 def test_a_number_has_no_tables(asked: Asked) -> None:
     assert report_tables(city.app.task, asked.answers, asked.evaluation, estimates) == []  # type: ignore[arg-type]

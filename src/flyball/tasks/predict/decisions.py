@@ -74,7 +74,8 @@ def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str, within_
     if not isinstance(policy, Decide) or policy.verdict is None:
         return None
     keys = (key_field, key_field_of(policy.verdict, by))
-    return Reviews(REVIEW, on, policy.verdict, keys, _finding_field(policy.verdict), within_us)
+    finding = _finding_field(policy.verdict)
+    return Reviews(REVIEW, on, policy.verdict, keys, finding, within_us, policy.reviews_per_day)
 
 
 def plain_decide(policy: Policy) -> dict[str, Any] | None:

@@ -105,6 +105,8 @@ def _cost_curve(
         measured["chosen"] = metrics.request_mean(paid, evaluation.unit_of, units, truth.weight)
         accepted = costs_of_decisions(np.zeros(len(actions), np.int8), truth.target, costs)
         measured["saved"] = metrics.money_saved(paid, accepted, evaluation.unit_of, units, truth.weight)
+        reviewed = actions == ACTIONS.index("review")
+        measured["reviewed"] = metrics.request_mean(reviewed, evaluation.unit_of, units, truth.weight)
         counted = np.bincount(actions, truth.weight, len(ACTIONS)) / truth.weight.sum()
         labels.insert(marked, ("chosen", thresholds.odds, dict(zip(ACTIONS, counted.tolist(), strict=True))))
     values = estimates(measured)
@@ -112,7 +114,10 @@ def _cost_curve(
     limits = {} if policy.reviews_per_day is None else {"reviews a day": policy.reviews_per_day}
     title = "Mean cost by threshold, without the control group"
     summary = "" if marked is None else _saved(values["saved"], values["approve all"][0])
-    return ReportTable("cost_curve", title, _CURVE_COLUMNS, rows, marked=marked, limits=limits, summary=summary)
+    notes: tuple[str, ...] = ()
+    if marked is not None and policy.reviews_per_day is not None:
+        notes = (_reviews_beside_declared(values["reviewed"], a_day, policy.reviews_per_day),)
+    return ReportTable("cost_curve", title, _CURVE_COLUMNS, rows, marked, limits, summary, notes)
 
 
 _CURVE_COLUMNS = (
@@ -159,6 +164,17 @@ def _saved(saved: tuple[float, float | None, float | None], approving: float) ->
     within = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
     share = f" of {approving:.4g}" if approving else ""
     return f"saves {value:.4g}{within}{share} a request against approving all"
+
+
+def _reviews_beside_declared(share: tuple[float, float | None, float | None], a_day: float, declared: float) -> str:
+    """The measured reviews a day with their interval, beside the declared ones. `a_day`: requests of a day."""
+    value, low, high = share
+    within = "" if low is None or high is None else f" [{low * a_day:.3g}, {high * a_day:.3g}]"
+    beyond = ", more than declared" if low is not None and low * a_day > declared else ""
+    return (
+        f"reviews: {value * a_day:.3g}{within} a day on the test window{beyond}; reviews_per_day={declared:g} is the "
+        f"most that an average day of the examples came to by which thresholds were chosen, not a limit for each day"
+    )
 
 
 def _threshold(costs: CostColumns, odds: float) -> float:
