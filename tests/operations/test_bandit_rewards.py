@@ -44,3 +44,18 @@ def test_they_are_those_of_final_labels_counted_naively(tmp_path: Path) -> None:
     assert back == rewards
     assert BanditRewards(runtime)(bandit, runtime.clock.now_us())[0] == rewards
     assert {one.effective for one in rewards} == {float(one.answers) for one in rewards}
+
+
+def test_what_was_computed_is_left_for_whoever_shows_it(tmp_path: Path) -> None:
+    runtime = market(tmp_path, users=100)
+    catch_up(runtime)
+    bandit = msgspec.structs.replace(release("bandit", success={"positive": 0.0}), state="bandit")
+    kept = runtime.known_metrics
+    read = BanditRewards(runtime, kept)
+    assert read(bandit, START_US)[0] == []
+    assert kept.rewards(bandit, START_US) == ((), True)
+    rewards, binary = read(bandit, runtime.clock.now_us())
+    assert rewards
+    assert kept.rewards(bandit, START_US) == (tuple(rewards), binary)
+    assert read(bandit, runtime.clock.now_us())[0] == rewards
+    assert kept.rewards(bandit, START_US) == (tuple(rewards), binary)

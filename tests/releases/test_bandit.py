@@ -177,11 +177,31 @@ def test_what_arms_brought_in_is_shown_with_their_shares(tmp_path: Path) -> None
     world = World(tmp_path, bandit(THREE, reward="liked", group="country"), by_country)
     world.live(3)
     evidence = Evidence(rewards=tuple(world.rewards(world.release)))
-    shown = describe_release(world.home.registry, world.release, evidence, START_US + 3 * HOUR_US).metrics
-    assert len(shown) == 9
+    described = describe_release(world.home.registry, world.release, evidence, START_US + 3 * HOUR_US)
+    shown = described.metrics
+    assert len(shown) == len(described.rewards) == 9
+    for group in ("", "BE", "NL"):
+        of_group = [row for row in described.rewards if row.group == group]
+        assert [row.arm for row in of_group] == list(THREE)
+        assert sum(row.share for row in of_group) == pytest.approx(1.0)
+        assert {row.arm: (row.answers, row.mean) for row in of_group} == {
+            reward.arm: (reward.answers, reward.mean) for reward in evidence.rewards if reward.group == group
+        }
     share = world.release.weights["BE"]["green"]
     (line,) = (line for line in shown if line.startswith("green where country is BE: liked "))
     assert line.endswith(f" answers, share {share:.2%}")
+
+
+def test_an_arm_without_a_final_label_is_shown_too(tmp_path: Path) -> None:
+    world = World(tmp_path, bandit(THREE, reward="liked"), constant)
+    evidence = Evidence(rewards=(ArmReward("green", "", 3, 3.0, 0.5, 0.5),))
+    described = describe_release(world.home.registry, world.release, evidence, START_US)
+    assert [(row.arm, row.answers, row.mean) for row in described.rewards] == [
+        ("control", 0, None),
+        ("blue", 0, None),
+        ("green", 3, 0.5),
+    ]
+    assert described.metrics[1] == "blue: no answer with a final label yet, share 33.33%"
 
 
 def test_it_is_held_when_its_time_is_over_and_aborts_for_no_reward(tmp_path: Path) -> None:

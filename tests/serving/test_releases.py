@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from flyball import ItemKNN
-from flyball.policy import canary
+from flyball.policy import bandit, canary
 from flyball.registry import add_versions
-from flyball.releases import MetricEvidence, current
+from flyball.releases import ArmReward, MetricEvidence, current
 from flyball.runtime import Runtime
 from flyball.testing import faulty
 
@@ -119,3 +119,21 @@ async def test_what_the_controller_measured_is_shown(caller: Any) -> None:
         release, NOW_US, [MetricEvidence("positive", "candidate", "success", sentence=sentence)], ""
     )
     assert (await caller.get("/v1/releases/rel2")).json()["metrics"] == [sentence]
+
+
+async def test_a_bandit_shows_what_its_arms_brought_in(caller: Any) -> None:
+    runtime = caller.service.runtime
+    runtime.app.release = bandit({"control": 3, "candidate": 1}, reward="positive")
+    await post(caller, "/v1/releases", {"versions": ["v2"]})
+    (release,) = current(runtime.registry).under_way
+    rewards = [ArmReward("control", "", 40, 40.0, 0.25, 0.25), ArmReward("candidate", "", 12, 12.0, 0.5, 0.5)]
+    runtime.known_metrics.note_rewards(release, rewards, True)
+    shown = (await caller.get("/v1/releases/rel2")).json()
+    assert shown["rewards"] == [
+        {"arm": "control", "group": "", "share": 0.75, "answers": 40, "effective": 40.0, "mean": 0.25},
+        {"arm": "candidate", "group": "", "share": 0.25, "answers": 12, "effective": 12.0, "mean": 0.5},
+    ]
+    assert shown["metrics"] == [
+        "control: positive 0.25 over 40 answers, share 75.00%",
+        "candidate: positive 0.5 over 12 answers, share 25.00%",
+    ]

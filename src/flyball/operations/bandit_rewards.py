@@ -5,7 +5,7 @@ import msgspec
 from flyball.experiments import NOTHING, PredictionRows
 from flyball.outcomes import prediction_of, records_between
 from flyball.policy import metric
-from flyball.releases import ArmReward, Release
+from flyball.releases import ArmReward, KnownMetrics, Release
 from flyball.runtime import Runtime
 
 SLACK_US = 60_000_000
@@ -46,11 +46,11 @@ class BanditRewards:
     """Reads rewards of bandits, each time from where the last look ended; a clock that was set back adds nothing.
 
     Called with a release and the time, it gives the rewards of each arm, in all ("") and for each value of the
-    release's group field, and whether each is 0 or 1.
+    release's group field, and whether each is 0 or 1. What was computed is left in `kept` for whoever shows it.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, kept: KnownMetrics | None = None) -> None:
+        self._runtime, self._kept = runtime, kept
         self._known: dict[str, _Known] = {}
 
     def __call__(self, release: Release, now_us: int) -> tuple[list[ArmReward], bool]:
@@ -59,12 +59,16 @@ class BanditRewards:
         rows = PredictionRows(self._runtime.predictions, self._runtime.outcomes_path, about, reward)
         until_us = now_us - rows.label.within_us - SLACK_US
         known = self._known.setdefault(release.id, _Known(release.started_us, {}))
-        if until_us > known.until_us:
-            self._read(release, rows, known, until_us)
+        added = until_us > known.until_us and self._read(release, rows, known, until_us)
         rewards = [total.shown(arm, group) for (group, arm), total in sorted(known.totals.items())]
-        return rewards, rows.label.value is None and not about.items
+        binary = rows.label.value is None and not about.items
+        if added and self._kept is not None:
+            self._kept.note_rewards(release, rewards, binary)
+        return rewards, binary
 
-    def _read(self, release: Release, rows: PredictionRows, known: _Known, until_us: int) -> None:
+    def _read(self, release: Release, rows: PredictionRows, known: _Known, until_us: int) -> bool:
+        """Whether any reward was added."""
+        added = False
         followed = rows.followed(known.until_us)
         for record in records_between(self._runtime.predictions, known.until_us, until_us):
             prediction = prediction_of(record)
@@ -75,4 +79,6 @@ class BanditRewards:
             value = str(prediction.request.get(release.group, "") or "") if release.group else ""
             for group in {"", value}:
                 known.totals.setdefault((group, taken.arm), _Total()).add(taken.propensity, number)
+            added = True
         known.until_us = until_us
+        return added

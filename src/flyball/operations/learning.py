@@ -115,7 +115,7 @@ class ReleaseControl:
             lambda now_us, reason: runtime.actor(self._by, reason, now_us),
             ReleaseMetrics(runtime, runtime.known_metrics),
             runtime.shadow_counter,
-            BanditRewards(runtime),
+            BanditRewards(runtime, runtime.known_metrics),
         )
 
     def step(self, now_us: int) -> list[str]:

@@ -18,11 +18,27 @@ from flyball.releases.shadow_described import ShadowDescription, describe_shadow
 from flyball.releases.state import current
 
 
+class RewardDescription(msgspec.Struct, frozen=True):
+    """What an arm of a bandit brought in, where the request's group field has the value `group` ("" for all).
+
+    `share`: of the units, from 0 to 1. `answers`: those with a final label; `effective`: their effective sample size.
+    `mean`: of their rewards, each weighted by the inverse of its propensity; None without answers.
+    """
+
+    arm: str
+    group: str
+    share: float
+    answers: int
+    effective: float
+    mean: float | None
+
+
 class ReleaseDescription(msgspec.Struct, frozen=True):
     """A release for a reader.
 
     `next`: the next transition. `missing`: sentences on the evidence that is missing before the candidate gets more
-    users. `shadow`: how the responses of the shadow differ, None if the release never was a shadow.
+    users. `shadow`: how the responses of the shadow differ, None if the release never was a
+    shadow. `rewards`: of a bandit, each arm in all and in each group; else empty.
     """
 
     release: Release
@@ -34,6 +50,7 @@ class ReleaseDescription(msgspec.Struct, frozen=True):
     next: str
     steps: list[ReleaseStep]
     shadow: ShadowDescription | None = None
+    rewards: list[RewardDescription] = []
 
 
 def describe_release(
@@ -41,6 +58,7 @@ def describe_release(
 ) -> ReleaseDescription:
     """The description of `release` with `evidence`. `shadow`: the counts of its responses as a shadow."""
     split = release.state in UNDER_WAY
+    rewards = _rewards(release, evidence)
     decision = advance(release, evidence, now_us)
     following = "nothing"
     if decision is not None:
@@ -54,12 +72,13 @@ def describe_release(
         guardrails=verdicts(release, evidence) if split else [],
         metrics=[
             *(metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics),
-            *(_reward(release, reward) for reward in evidence.rewards),
+            *(_reward(release, reward) for reward in rewards),
         ],
         missing=not_shown(release, evidence, next_share(release)) if split and _goes_on(release) else [],
         next=following,
         steps=registry.release_steps(number_of(release)),
         shadow=describe_shadow(release, shadow) if shadow is not None and (shadow.sums or shadow.left_out) else None,
+        rewards=rewards,
     )
 
 
@@ -78,14 +97,31 @@ def describe_now(
     return describe_release(registry, release, evidence, now_us, shadows.result(release_id))
 
 
-def _reward(release: Release, reward: ArmReward) -> str:
+def _rewards(release: Release, evidence: Evidence) -> list[RewardDescription]:
+    """Every arm of a bandit, in all and in each group that has rewards or a share of its own."""
+    if release.kind != "bandit":
+        return []
+    known = {(reward.group, reward.arm): reward for reward in evidence.rewards}
+    groups = sorted({"", *release.weights, *(reward.group for reward in evidence.rewards)})
+    return [_rewarded(release, group, arm.name, known) for group in groups for arm in release.arms]
+
+
+def _rewarded(release: Release, group: str, arm: str, known: Mapping[tuple[str, str], ArmReward]) -> RewardDescription:
+    share = (release.weights.get(group) or release.shares()).get(arm, 0.0)
+    reward = known.get((group, arm))
+    if reward is None:
+        return RewardDescription(arm, group, share, 0, 0.0, None)
+    return RewardDescription(arm, group, share, reward.answers, reward.effective, reward.mean)
+
+
+def _reward(release: Release, reward: RewardDescription) -> str:
     """A sentence on the reward and the share of an arm of a bandit."""
-    weights = release.weights.get(reward.group) or release.shares()
     where = f" where {release.group} is {reward.group}" if reward.group else ""
-    return (
-        f"{reward.arm}{where}: {next(iter(release.success), 'reward')} {reward.mean:.4g} over {reward.answers:,} "
-        f"answers, share {weights.get(reward.arm, 0.0):.2%}"
-    )
+    share = f"share {reward.share:.2%}"
+    if reward.mean is None:
+        return f"{reward.arm}{where}: no answer with a final label yet, {share}"
+    name = next(iter(release.success), "reward")
+    return f"{reward.arm}{where}: {name} {reward.mean:.4g} over {reward.answers:,} answers, {share}"
 
 
 def _goes_on(release: Release) -> bool:

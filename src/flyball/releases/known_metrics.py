@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from flyball.core import write_atomic
-from flyball.releases.evidence import MetricEvidence
+from flyball.releases.evidence import ArmReward, MetricEvidence
 from flyball.releases.release import Release
 
 
@@ -14,8 +15,11 @@ class _Measured(msgspec.Struct, frozen=True):
     at_us: int
     metrics: tuple[MetricEvidence, ...]
     blocked: str
+    rewards: tuple[ArmReward, ...] = ()
+    binary: bool = True
 
 
+_NOTHING = _Measured(0, (), "")
 _encode, _decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(dict[str, _Measured]).decode
 
 
@@ -26,12 +30,26 @@ class KnownMetrics:
         self._path = path
 
     def note(self, release: Release, now_us: int, metrics: Sequence[MetricEvidence], blocked: str) -> None:
-        """Store the measurements of a release, replacing earlier ones."""
-        write_atomic(self._path, _encode({**self._read(), release.id: _Measured(now_us, tuple(metrics), blocked)}))
+        """Store the metrics of a release, replacing earlier ones."""
+        self._replace(release, at_us=now_us, metrics=tuple(metrics), blocked=blocked)
+
+    def note_rewards(self, release: Release, rewards: Sequence[ArmReward], binary: bool) -> None:
+        """Store the rewards of the arms of a bandit, replacing earlier ones."""
+        self._replace(release, rewards=tuple(rewards), binary=binary)
 
     def __call__(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
-        known = self._read().get(release.id)
-        return ((), "") if known is None else (known.metrics, known.blocked)
+        known = self._read().get(release.id, _NOTHING)
+        return known.metrics, known.blocked
+
+    def rewards(self, release: Release, now_us: int) -> tuple[Sequence[ArmReward], bool]:
+        """The last rewards stored, and whether each reward is 0 or 1: a `ReadRewards`."""
+        known = self._read().get(release.id, _NOTHING)
+        return known.rewards, known.binary
+
+    def _replace(self, release: Release, **fields: Any) -> None:
+        known = self._read()
+        measured = msgspec.structs.replace(known.get(release.id, _NOTHING), **fields)
+        write_atomic(self._path, _encode({**known, release.id: measured}))
 
     def _read(self) -> dict[str, _Measured]:
         try:

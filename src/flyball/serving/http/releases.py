@@ -75,7 +75,8 @@ class _Releases:
         def described() -> Any:
             runtime, now_us = self._runtime, self._runtime.clock.now_us()
             counters = runtime.exposure_counter, runtime.shadow_counter
-            return describe_now(runtime.registry, name, *counters, now_us, runtime.known_metrics)
+            known = runtime.known_metrics
+            return describe_now(runtime.registry, name, *counters, now_us, known, rewards=known.rewards)
 
         return _answered(await self._service.aside(described))
 
