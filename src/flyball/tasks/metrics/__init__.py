@@ -1,7 +1,7 @@
 """Metrics that any task can use, as functions of unit weights.
 
-Promises: a metric is its value at weights 1; a unit (user, day, document) counts as a whole, with all its requests; an
-example of weight 2 counts as two examples.
+Promises: the value of a metric is its value at unit weights of 1; a weight applies to a unit (user, day, document) with
+all its requests; an example of weight 2 counts as two examples.
 """
 
 from flyball.tasks.metrics.binary import (

@@ -1,12 +1,12 @@
-"""Metrics of predicted probabilities against what happened (0 or 1).
+"""Metrics of predicted probabilities against outcomes (0 or 1).
 
 Every function takes `predicted`, float64 (rows,), probabilities (for `auc` and `average_precision` any scores),
-`actual`, 0 or 1, each row's unit (`unit_of`, of `units`) and what each example counts (`weight`, (rows,), 1 by
-default). No metric depends on the order of rows with equal scores. Sources: AUC with ties as half: Hanley and McNeil,
-"The meaning and use of the area under a ROC curve", Radiology 1982; average precision: Manning, Raghavan and Schütze,
-"Introduction to Information Retrieval", 2008, chapter 8, thresholds at distinct scores; recall at a false-positive
-rate: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006; log loss and Brier score: Gneiting
-and Raftery, JASA 2007.
+`actual`, (rows,), 0 or 1, the unit of each row (`unit_of`, (rows,), below `units`) and the weight of each example
+(`weight`, (rows,), 1 by default). No metric depends on the order of rows with equal scores. Sources: AUC with ties as
+half: Hanley and McNeil, "The meaning and use of the area under a ROC curve", Radiology 1982; average precision:
+Manning, Raghavan and Schütze, "Introduction to Information Retrieval", 2008, chapter 8, thresholds at distinct scores;
+recall at a false-positive rate: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006; log loss
+and Brier score: Gneiting and Raftery, JASA 2007.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ _SMALLEST = 1e-15
 
 
 def one_class(actual: NDArray[Any], metric: str) -> Undefined | None:
-    """Why a metric that compares both classes is undefined for `actual`; None when it is defined.
+    """Why a metric that compares both classes is undefined for `actual`; None if it is defined.
 
     >>> one_class(np.array([0, 0, 0]), "auc").reason
     'auc needs examples of both classes, all 3 are 0'
@@ -60,15 +60,17 @@ def brier(
 def calibration_ratio(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Calibration ratio: the sum of probabilities by the number of positives, which should be 1; nan without any."""
+    """Calibration ratio: the sum of probabilities divided by the number of positives, ideally 1; nan without any."""
     return defined_ratio(predicted, actual, unit_of, units, weight)
 
 
 def auc(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Area under the ROC curve: the probability that a positive scores above a negative, ties as half; nan without
-    both."""
+    """Area under the ROC curve: the probability that a positive scores above a negative, ties as half.
+
+    nan without both classes.
+    """
     ascending = _Ranked(-np.asarray(predicted, np.float64), actual, unit_of, weight)
 
     def of_rows(rows: Doubles) -> Doubles:
@@ -83,8 +85,10 @@ def auc(
 def average_precision(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Average precision: the sum over distinct scores, best first, of the gain in recall times the precision; nan
-    without positives."""
+    """Average precision: the sum over distinct scores, best first, of the gain in recall times the precision.
+
+    nan without positives.
+    """
     descending = _Ranked(predicted, actual, unit_of, weight)
 
     def of_rows(rows: Doubles) -> Doubles:
@@ -103,15 +107,17 @@ def recall_at_fpr(
     units: int,
     weight: ExampleWeight = None,
 ) -> Resampled:
-    """The highest recall of a threshold whose false-positive rate is at most `most`, in [0, 1]; nan without both
-    classes."""
+    """The highest recall of a threshold whose false-positive rate is at most `most`, in [0, 1].
+
+    nan without both classes.
+    """
     if not 0 <= most <= 1:
         raise BadInput("false-positive rate", "from 0 to 1", most)
     descending = _Ranked(predicted, actual, unit_of, weight)
 
     def of_rows(rows: Doubles) -> Doubles:
         above, below = descending.at_thresholds(rows)
-        allowed = below <= most * below[:, -1:] * (1 + 1e-12)  # a rate of exactly `most` is within it
+        allowed = below <= most * below[:, -1:] * (1 + 1e-12)  # includes a rate of exactly `most`
         recall = divided(np.where(allowed, above, 0.0).max(axis=1), above[:, -1])
         return np.where(below[:, -1] > 0, recall, np.nan)
 
@@ -119,7 +125,7 @@ def recall_at_fpr(
 
 
 class _Ranked:
-    """Rows by descending score, those of equal scores as one threshold."""
+    """Rows by descending score; rows with equal scores have one threshold."""
 
     def __init__(self, scores: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, weight: ExampleWeight) -> None:
         order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
@@ -130,7 +136,7 @@ class _Ranked:
         self._weight = None if weight is None else np.asarray(weight, np.float64)[order]
 
     def at_thresholds(self, rows: Doubles) -> tuple[Doubles, Doubles]:
-        """The weight of rows at or above each distinct score: where it happened, where not; (resamples, scores)."""
+        """The weight of positive and of negative rows at or above each distinct score, (resamples, scores) each."""
         above = np.cumsum(np.where(self._happened, rows, 0.0), axis=1)[:, self._last_of_ties]
         below = np.cumsum(np.where(self._happened, 0.0, rows), axis=1)[:, self._last_of_ties]
         return above, below

@@ -1,7 +1,7 @@
-"""Metrics of predicted classes: one of several, or several labels at once.
+"""Metrics of predicted classes.
 
-`probabilities`, float64 (rows, classes); `actual`: int64 (rows,), the class of each row, -1 for one that is none of
-them. `weight`: (rows,), what each example counts. Sources: log loss: Gneiting and Raftery, JASA 2007; macro-averaged
+`probabilities`: float64 (rows, classes). `actual`: int64 (rows,), the class of each row, -1 for none of the classes.
+`weight`: (rows,), the weight of each example. Sources: log loss: Gneiting and Raftery, JASA 2007; macro-averaged
 F1: Opitz and Burst, "Macro F1 and Macro F1", 2019, the mean of the classes' F1; balanced accuracy: Brodersen et al.,
 ICPR 2010.
 """
@@ -34,7 +34,7 @@ def accuracy(
 def macro_f1(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Macro-averaged F1: the mean over classes of 2 hits / (chosen + actual). Classes that never occur are left out."""
+    """Macro-averaged F1: the mean over classes of 2 hits / (chosen + actual), without classes that never occur."""
     classes, chosen_of, actual_of, hits_of = _counts(chosen, actual, unit_of, units, weight)
 
     def value(weights: Doubles) -> Doubles:
@@ -47,7 +47,7 @@ def macro_f1(
 def balanced_accuracy(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Balanced accuracy: the mean over classes of their recall, of the classes that occur."""
+    """Balanced accuracy: the mean recall of the classes that occur."""
     classes, _, actual_of, hits_of = _counts(chosen, actual, unit_of, units, weight)
 
     def value(weights: Doubles) -> Doubles:
@@ -59,7 +59,7 @@ def balanced_accuracy(
 def _counts(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight
 ) -> tuple[int, Doubles, Doubles, Doubles]:
-    """The number of classes; how much of each was chosen, actual and both: (units, classes)."""
+    """The number of classes, and the weights of chosen, actual and both, (units, classes) each."""
     chosen, actual = np.asarray(chosen), np.asarray(actual)
     counted = np.ones(len(actual)) if weight is None else np.asarray(weight, np.float64)
     classes = np.unique(np.concatenate([chosen, actual]))

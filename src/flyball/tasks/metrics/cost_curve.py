@@ -1,6 +1,6 @@
-"""The cost curve: what decisions cost as their thresholds move, beside approving all and declining all.
+"""The cost curve: the cost of decisions as a function of their thresholds, and of approving all and declining all.
 
-Source: Drummond and Holte, "Cost curves", Machine Learning 2006, with the costs of each example.
+Source: Drummond and Holte, "Cost curves", Machine Learning 2006, here with a cost for each example.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ class CostPoint(msgspec.Struct, frozen=True):
 
 
 class CostCurve(msgspec.Struct, frozen=True):
-    """`points`: by ascending odds. `approve_all`, `decline_all`: what doing the same with every example costs."""
+    """`points`: by ascending odds. `approve_all`, `decline_all`: the mean cost of the same action for all examples."""
 
     points: tuple[CostPoint, ...]
     approve_all: Resampled
@@ -49,7 +49,7 @@ def cost_curve(
     units: int,
     weight: ExampleWeight = None,
 ) -> CostCurve:
-    """The curve over `policy.ODDS`; every point keeps to the capacity of reviews. Columns are (rows,)."""
+    """The curve over `policy.ODDS`; every point observes the capacity of reviews. Columns are (rows,)."""
     points = []
     for odds in ODDS:
         thresholds = within_capacity(policy, odds, probability, costs, day_of, weight)

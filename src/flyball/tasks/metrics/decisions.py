@@ -1,9 +1,9 @@
 """Metrics of decisions made from probabilities: confusion, precision within a day's review capacity, and costs.
 
-`flagged`, bool (rows,): acted upon. `value`, (rows,), such as the amount of a payment: what each example counts then.
-`cost`, (rows,): what the decision on each example cost, see `policy.costs_of_decisions`. Sources: Fawcett, "An
-introduction to ROC analysis", Pattern Recognition Letters 2006; card precision at k a day: Le Borgne et al.,
-"Reproducible Machine Learning for Credit Card Fraud Detection", 2022, chapter 4; savings: Correa Bahnsen et al.,
+`flagged`, bool (rows,): declined or reviewed. `value`, (rows,): a factor of the weight of each example, such as the
+amount of a payment. `cost`, (rows,): of the decision on each example, see `policy.costs_of_decisions`. Sources:
+Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 2006; card precision at k a day: Le Borgne et
+al., "Reproducible Machine Learning for Credit Card Fraud Detection", 2022, chapter 4; savings: Correa Bahnsen et al.,
 "Example-dependent cost-sensitive decision trees", Expert Systems with Applications 2015.
 """
 
@@ -26,8 +26,10 @@ from flyball.tasks.unit_weights import (
 def confusion(
     flagged: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> dict[str, Resampled]:
-    """The table of decision and truth: the share of all examples in "true_positive", "false_positive",
-    "false_negative" and "true_negative", which sum to 1."""
+    """One cell of the confusion matrix, as a share of all examples.
+
+    The cells "true_positive", "false_positive", "false_negative" and "true_negative" sum to 1.
+    """
     acted, happened = np.asarray(flagged, bool), np.asarray(actual) > 0
     cells = {
         "true_positive": acted & happened,
@@ -41,7 +43,7 @@ def confusion(
 def precision_of_flagged(
     flagged: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Precision: the share of flagged examples that are positive; nan when none is flagged."""
+    """Precision: the share of flagged examples that are positive; nan if none is flagged."""
     return defined_ratio(np.asarray(flagged, bool) & (np.asarray(actual) > 0), flagged, unit_of, units, weight)
 
 
@@ -53,7 +55,7 @@ def recall_of_flagged(
     weight: ExampleWeight = None,
     value: NDArray[Any] | None = None,
 ) -> Resampled:
-    """Recall: the share of positives that were flagged, weighted by `value` where given; nan without positives."""
+    """Recall: the share of positives that were flagged, weighted by `value` if given; nan without positives."""
     happened = (np.asarray(actual) > 0) * (1.0 if value is None else np.asarray(value, np.float64))
     return defined_ratio(happened * np.asarray(flagged, bool), happened, unit_of, units, weight)
 
@@ -76,8 +78,10 @@ def money_saved(
 def savings(
     cost: NDArray[Any], cost_accepted: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Money saved as a share of what accepting all would have cost: 1 when nothing is lost, below 0 when the decisions
-    cost more than they save; nan where accepting all costs nothing."""
+    """Savings as a share of the cost of accepting all.
+
+    It is 1 if the decisions cost nothing, below 0 if they cost more than accepting all, and nan if that costs nothing.
+    """
     return defined_ratio(np.asarray(cost_accepted, np.float64) - cost, cost_accepted, unit_of, units, weight)
 
 
@@ -91,12 +95,12 @@ def precision_a_day(
     weight: ExampleWeight = None,
     entity_of: SignedInts | None = None,
 ) -> Resampled:
-    """Mean over days of the share of the day's `k` highest scores where it happened.
+    """Precision at k a day: the mean over days of the share of positives among the `k` highest scores of the day.
 
-    `day_of`: int64 (rows,). `entity_of`: such as the card of each payment; then a day ranks entities by their highest
-    score, and it happened to one when it did in any of its rows ("card precision"). Equal scores at the cutoff count
-    by their share of it. A day of fewer than `k` is measured by those it has. Of a sample of a day's rows, `k` may be a
-    fraction: as many fewer. Raises `BadInput`.
+    `day_of`: int64 (rows,). `entity_of`: (rows,), such as the card of each payment. With it a day ranks entities by
+    their highest score, and an entity is positive if any of its rows is ("card precision"). Equal scores at the cutoff
+    count in part. A day with fewer than `k` rows uses all of them. For a sample of the rows of a day, reduce `k` in
+    proportion; it may be a fraction. Raises `BadInput` for a `k` that is not positive.
     """
     return _TopADay(scores, actual, k, day_of, unit_of, units, weight, entity_of, None).precision
 
@@ -111,8 +115,10 @@ def recall_a_day(
     weight: ExampleWeight = None,
     value: NDArray[Any] | None = None,
 ) -> Resampled:
-    """Share of what happened that reviewing the `k` highest scores of every day finds, by `value` where it is given;
-    nan where nothing happened. Raises `BadInput`."""
+    """Recall at k a day: the share of positives that are among the `k` highest scores of their day.
+
+    It is weighted by `value` if given, and nan without positives. Raises `BadInput` for a `k` that is not positive.
+    """
     return _TopADay(scores, actual, k, day_of, unit_of, units, weight, None, value).recall
 
 
@@ -150,13 +156,12 @@ class _TopADay:
         self._first_of_day = np.searchsorted(self._day_of, np.arange(self._days))
 
     def _unit_is_a_day(self) -> bool:
-        """Whether every day is one unit: then a unit drawn twice is two days, not one day of double length."""
+        """Whether every day is one unit: a unit that is drawn twice is then two days, not one day of double length."""
         pairs = np.unique(np.stack([self._day_of, self._unit_of]), axis=1)
         return bool(pairs.shape[1] == self._days)
 
     def _taken(self, rows: Doubles) -> Doubles:
-        """The share of each row that is within the first `k` of its day: (resamples, rows). `rows`: how often each
-        is there."""
+        """The share of each row that is among the first `k` of its day, (resamples, rows); `rows`: their counts."""
         cells = np.add.reduceat(rows, self._first_of_ties, axis=1)
         total = np.cumsum(cells, axis=1)
         tie_day = self._day_of[self._first_of_ties]
@@ -208,7 +213,7 @@ class _TopADay:
 def _by_entity(
     scores: Doubles, happened: Doubles, day_of: SignedInts, unit_of: SignedInts, counted: Doubles, entity_of: SignedInts
 ) -> tuple[Doubles, Doubles, SignedInts, SignedInts, Doubles]:
-    """A row for each entity of each day."""
+    """One row for each entity and day."""
     pairs, group = np.unique(np.stack([day_of, entity_of]), axis=1, return_inverse=True)
     group = group.reshape(-1)
     best, any_happened = np.full(pairs.shape[1], -np.inf), np.zeros(pairs.shape[1])

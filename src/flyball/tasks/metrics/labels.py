@@ -1,7 +1,7 @@
 """Metrics of the probabilities of several labels at once.
 
-`probabilities`, `actual`, `weight`: float64 (rows, labels); `actual` 0 or 1; cells of weight 0 are not known and count
-nowhere. A macro average is the mean over labels, each alike however rare; a micro average is over all cells. Sources:
+`probabilities`, `actual`, `weight`: float64 (rows, labels); `actual` is 0 or 1; a cell of weight 0 is unknown and never
+counts. A macro average is the mean over labels, with equal weights; a micro average is over all cells. Sources:
 Tsoumakas, Katakis and Vlahavas, "Mining Multi-label Data", Data Mining and Knowledge Discovery Handbook, 2010, section
 7; subset accuracy: Boutell et al., "Learning multi-label scene classification", Pattern Recognition 2004.
 """
@@ -19,7 +19,7 @@ from flyball.tasks.unit_weights import ExampleWeight, Resampled, defined_ratio, 
 def f1(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """2 hits / (chosen + happened) of decisions, bool (rows,); nan where nothing was chosen and nothing happened.
+    """F1: 2 hits / (chosen + happened) of decisions, bool (rows,); nan if nothing was chosen and nothing happened.
 
     Source: van Rijsbergen, "Information Retrieval", 1979.
     """
@@ -36,7 +36,7 @@ def macro(
     units: int,
     weight: Doubles,
 ) -> Resampled:
-    """Mean over labels of a `measure` of one of them; labels for which it is nan are left out."""
+    """Macro average: the mean over labels of the `measure` of one label; labels for which it is nan are left out."""
     measured = []
     for label in range(weight.shape[1]):
         own, label_actual, unit, counted = label_cells(values, actual, unit_of, weight, label)
@@ -59,7 +59,7 @@ def micro(
     units: int,
     weight: Doubles,
 ) -> Resampled:
-    """A `measure` of all cells, as if each were a row of its own."""
+    """Micro average: a `measure` of all cells, each treated as one row."""
     rows, labels = np.nonzero(weight > 0)
     cells = values[rows, labels], actual[rows, labels], unit_of[rows]
     return measure(*cells, units, weight[rows, labels])
@@ -68,7 +68,7 @@ def micro(
 def label_cells(
     values: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, weight: Doubles, label: int
 ) -> tuple[NDArray[Any], NDArray[Any], SignedInts, Doubles]:
-    """The rows where one label is known: values, actual, unit and weight of each."""
+    """The values, actual outcomes, units and weights of the rows with one known label."""
     rows = np.flatnonzero(weight[:, label] > 0)
     return values[rows, label], actual[rows, label], unit_of[rows], weight[rows, label]
 
@@ -76,7 +76,7 @@ def label_cells(
 def hamming_loss(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: Doubles
 ) -> Resampled:
-    """Share of known cells whose decision, bool (rows, labels), is wrong."""
+    """Hamming loss: the share of known cells whose decision, bool (rows, labels), is wrong."""
 
     def wrong(chosen: NDArray[Any], actual: NDArray[Any], *weighting: Any) -> Resampled:
         return request_mean(chosen != (actual > 0), *weighting)
@@ -87,7 +87,7 @@ def hamming_loss(
 def subset_accuracy(
     chosen: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: Doubles
 ) -> Resampled:
-    """Share of the rows of which every label is known where every decision is right."""
+    """Subset accuracy: the share of rows with correct decisions on all labels, among rows with only known labels."""
     rows = np.flatnonzero((weight > 0).all(axis=1))
     right = (chosen[rows] == (actual[rows] > 0)).all(axis=1)
     return defined_ratio(right, np.ones(len(rows)), unit_of[rows], units, weight[rows].mean(axis=1))

@@ -1,10 +1,10 @@
-"""Metrics of predicted numbers against what was measured.
+"""Metrics of predicted numbers against actual ones.
 
-Every function takes `predicted` and `actual`, float64 (rows,), each row's unit (`unit_of`, of `units`) and what each
-example counts (`weight`, (rows,), 1 by default). Sources: mean absolute and root mean squared error: Hyndman and
-Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 2006; pinball loss:
-Koenker and Bassett, "Regression Quantiles", Econometrica 1978; coverage and width of intervals: Gneiting and Raftery,
-"Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 2007.
+Every function takes `predicted` and `actual`, float64 (rows,), the unit of each row (`unit_of`, (rows,), below `units`)
+and the weight of each example (`weight`, (rows,), 1 by default). Sources: mean absolute and root mean squared error:
+Hyndman and Koehler, "Another look at measures of forecast accuracy", International Journal of Forecasting 2006; pinball
+loss: Koenker and Bassett, "Regression Quantiles", Econometrica 1978; coverage and width of intervals: Gneiting and
+Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", JASA 2007.
 """
 
 from typing import Any
@@ -34,21 +34,21 @@ def rmse(
 def rmsle(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Root mean squared error of log(1 + x), for numbers from 0; a prediction below 0 counts as 0."""
+    """Root mean squared error of log(1 + x), for numbers of 0 or more; a prediction below 0 counts as 0."""
     return rmse(np.log1p(np.maximum(predicted, 0.0)), np.log1p(actual), unit_of, units, weight)
 
 
 def bias(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean of predicted minus actual; it should be 0."""
+    """Bias: the mean of predicted minus actual numbers, ideally 0."""
     return request_mean(predicted - actual, unit_of, units, weight)
 
 
 def late_share(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Share of rows whose actual number is above the predicted one: of promised times, how many were broken."""
+    """Share of rows whose actual number is above the predicted one, such as broken delivery promises."""
     return request_mean(np.asarray(actual) > predicted, unit_of, units, weight)
 
 
@@ -80,5 +80,5 @@ def interval_coverage(
 def interval_width(
     low: NDArray[Any], high: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
-    """Mean of high minus low: of two intervals that cover the same share, the narrower says more."""
+    """Mean of high minus low; of two intervals with equal coverage, the narrower one is better."""
     return defined_ratio(high - low, np.ones(len(high)), unit_of, units, weight)

@@ -2,7 +2,7 @@
 
 Sources: reliability diagrams: Murphy and Winkler, Applied Statistics 1977; calibration error in equally filled bins:
 Nixon et al., "Measuring Calibration in Deep Learning", CVPR Workshops 2019; bin edges as scikit-learn's
-`calibration_curve` has them. Bins are made from all examples and stay as they are in every resample.
+`calibration_curve` has them. Bins are computed from all examples and are the same in every resample.
 """
 
 from typing import Any, Literal
@@ -21,8 +21,8 @@ BINS = 10
 class ReliabilityBin(msgspec.Struct, frozen=True):
     """The examples whose probability is in `(low, high]`, the first bin with `low` itself.
 
-    `rows`: how many. `predicted`: their mean probability; `observed`: the share of them that happened, both functions
-    of unit weights, so that the bootstrap of every other metric gives their intervals.
+    `rows`: how many. `predicted`: their mean probability. `observed`: the share of positives. The latter two are
+    functions of unit weights, so that the bootstrap gives their intervals as for other metrics.
     """
 
     low: float
@@ -33,9 +33,9 @@ class ReliabilityBin(msgspec.Struct, frozen=True):
 
 
 def bin_edges(predicted: NDArray[Any], bins: int = BINS, strategy: Strategy = "quantile") -> Doubles:
-    """The edges, (bins + 1,) at most: of equally many examples ("quantile") or of equal width ("uniform").
+    """The edges of bins, at most (bins + 1,): of equal numbers of examples ("quantile") or equal width ("uniform").
 
-    Equal probabilities share a bin, so heavily tied ones give fewer. Raises `BadInput`.
+    Equal probabilities are in the same bin, so many ties give fewer bins. Raises `BadInput` without bins.
     """
     if bins < 1:
         raise BadInput("bins", "one or more", bins)
@@ -84,9 +84,9 @@ def calibration_error(
     bins: int = BINS,
     strategy: Strategy = "quantile",
 ) -> Resampled:
-    """Mean over rows of |mean probability - share that happened| of the row's bin.
+    """Expected calibration error: the mean over rows of |mean probability - share of positives| of the row's bin.
 
-    Of few rows it is above 0 even when probabilities are right, and above itself in every resample: report it centered.
+    For few rows it is above 0 even for correct probabilities, and larger in resamples, so its bootstrap is centered.
     """
     bin_of = _bin_of(predicted, bin_edges(predicted, bins, strategy))
     counted = np.ones(len(bin_of)) if weight is None else np.asarray(weight, np.float64)

@@ -1,4 +1,4 @@
-"""The row of a request: fields of the event, hour and weekday, declared features of every key that the event names."""
+"""The row of a request: fields of the event, hour and weekday, and declared features of the keys in the event."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 
 BASELINE = "baseline_values"
-"""The name of the artifact's array with the response for when version or features are unavailable."""
+"""The name of the artifact's array with the response that is used if the version or features are unavailable."""
 
 
 def columns_of(on: type[Event], features: "FeatureSet", ignored: Sequence[str]) -> tuple[TableColumn, ...]:
-    """The columns that candidates see: fields of the event, times, and features in order, without those `ignored`.
+    """The columns for candidates: fields of the event, times, and features, in this order, without `ignored` ones.
 
     Raises `BadDeclaration` for features of a key that the event does not name.
     """
@@ -66,7 +66,7 @@ def number_fields(on: type[Event]) -> list[str]:
 
 
 def group_fields(on: type[Event], group: "Group") -> tuple[str, ...]:
-    """The field of the event that names each key of the group; raises `BadDeclaration` where none does."""
+    """The field of the event for each key of the group. Raises `BadDeclaration` for a key without a field."""
     refs = references(on)
     fields = []
     for key, entity in zip(group.keys, group.entity_keys, strict=True):
@@ -78,7 +78,7 @@ def group_fields(on: type[Event], group: "Group") -> tuple[str, ...]:
 
 
 class EventColumns(Columns):
-    """How features are read for the keys that a request's event names."""
+    """Reads features for the keys in the event of a request."""
 
     def __init__(self, task: Predict, names: Sequence[str]) -> None:
         super().__init__(task, names)
@@ -86,7 +86,7 @@ class EventColumns(Columns):
         self._fields = {group.name: attrgetter(*group_fields(task.on, group)) for group in self.groups}
 
     def keys_of_request(self, request: Request, items: Sequence[str] = ()) -> GroupKeys:
-        """The key of each group; empty where the event has no value for it."""
+        """The key of each group, empty if the event has no value for it."""
         keys_of = {}
         for name, read in self._fields.items():
             named = read(request.event)
@@ -96,7 +96,7 @@ class EventColumns(Columns):
         return keys_of
 
     def of_request(self, reading: "Reading", request: Request) -> FeatureRead:
-        """The features read for a response, as its record stores them."""
+        """The features that were read for a response, as stored in its record."""
         read = self.of_items(reading, range(1))
         vectors = {}
         if sampled(request.key):
@@ -104,7 +104,7 @@ class EventColumns(Columns):
         return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
 
     def values(self, readings: "Sequence[Reading]", requests: Sequence[Request]) -> dict[str, Sequence[Any]]:
-        """{feature: its plain value for each request}, derived ones too."""
+        """{feature: its plain value for each request}, including derived features."""
         feature_values: dict[str, Sequence[Any]] = {}
         rows = [{name: vectors.row(0) for name, vectors in reading.groups.items()} for reading in readings]
         for name, (group, position) in self._placed.items():
@@ -122,14 +122,14 @@ class EventColumns(Columns):
         return feature_values
 
     def _plain(self, name: str, requests: Sequence[Request]) -> list[Any]:
-        """A field of the event, or a key: keys are texts, as in a frame of rows."""
+        """A field of the event, or a key as a text, as in a frame of rows."""
         field, key = self._inputs[name]
         values = [getattr(request.event, field) for request in requests]
         return [None if value is None else str(value) for value in values] if key else values
 
 
 def input_fields(on: type[Event], features: "FeatureSet") -> dict[str, tuple[str, bool]]:
-    """{input of a derived feature: (field of the event, whether it is a key and so text)}."""
+    """{input of a derived feature: (field of the event, whether it is a key, that is, a text)}."""
     keys = {
         key: (field, True)
         for group in features.groups
@@ -193,7 +193,7 @@ class Encoder:
         return numbers
 
     def texts(self, codes: NDArray[np.int32]) -> dict[str, str]:
-        """{category column: its text in one row}, "unknown" for -1."""
+        """{category column: its text in one row}, "unknown" for code -1."""
         return {
             name: self._vocabularies[name][code] if code >= 0 else "unknown"
             for name, code in zip(self.category_names, codes.tolist(), strict=True)
@@ -211,7 +211,7 @@ def _values(field: str, requests: Sequence[Request]) -> list[Any]:
 
 
 def time_columns(at_us: Sequence[int], zone: tzinfo) -> dict[str, list[str]]:
-    """Hour and weekday of each time.
+    """{"hour": texts, "weekday": texts} of times in microseconds, in a time zone; weekday 0 is Monday.
 
     >>> time_columns([1_767_225_600_000_000], find_zone("UTC"))  # Thursday, 1 January 2026
     {'hour': ['0'], 'weekday': ['3']}
@@ -224,7 +224,7 @@ def time_columns(at_us: Sequence[int], zone: tzinfo) -> dict[str, list[str]]:
 
 
 def columns_in(texts: Any) -> tuple[TableColumn, ...]:
-    """The columns that data or an artifact was made with."""
+    """The columns of training data or of an artifact."""
     return tuple(TableColumn(name, kind) for name, kind in zip(texts["columns"], texts["column_kinds"], strict=True))
 
 
@@ -235,7 +235,7 @@ def vocabularies_in(texts: Any, columns: Sequence[TableColumn]) -> dict[str, lis
 
 
 def number_of(value: Any) -> float:
-    """A value as a number; NaN for missing and infinite.
+    """A value as a number; NaN for a missing or infinite one.
 
     >>> number_of(True), number_of(None), number_of(float("inf"))
     (1.0, nan, nan)
@@ -245,7 +245,7 @@ def number_of(value: Any) -> float:
 
 
 def text_of(value: Any) -> str | None:
-    """A value as a category; None for missing.
+    """A value as the text of a category; None for a missing one.
 
     >>> text_of(7), text_of(None)
     ('7', None)

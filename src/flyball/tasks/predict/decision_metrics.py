@@ -1,4 +1,4 @@
-"""Metrics of decisions and quotes: costs, positives caught, and the cost of quotes."""
+"""Metrics of decisions and quotes: the costs of decisions, the recall of positives, and the costs of quotes."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -17,8 +17,10 @@ from flyball.tasks.task import EvaluationSet, MetricFamily
 
 
 class Decided(msgspec.Struct, frozen=True):
-    """Decisions with their outcomes: `actions`, int8 (n,), indexes into `policy.ACTIONS`; `actual`, `weight`, float64
-    (n,); `unit_of`, int64 (n,), of `units`."""
+    """Decisions with their outcomes.
+
+    `actions`: int8 (n,), indexes into `policy.ACTIONS`. `actual`, `weight`: float64 (n,). `unit_of`: int64 (n,), the
+    unit of each request, below `units`."""
 
     actions: NDArray[np.int8]
     actual: Doubles
@@ -29,23 +31,23 @@ class Decided(msgspec.Struct, frozen=True):
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
-        """Which requests were declined or sent to review."""
+        """Which requests were declined or sent to review, bool (n,)."""
         flagged: NDArray[np.bool_] = np.isin(self.actions, (ACTIONS.index("decline"), ACTIONS.index("review")))
         return flagged
 
     @property
     def paid(self) -> Doubles:
-        """The cost of each decision."""
+        """The cost of each decision, float64 (n,)."""
         return costs_of_decisions(self.actions, self.actual, self.costs)
 
     @property
     def paid_by_accepting(self) -> Doubles:
-        """The cost of approving each request."""
+        """The cost of approving each request, float64 (n,)."""
         return costs_of_decisions(np.zeros(len(self.actions), np.int8), self.actual, self.costs)
 
 
 class DecisionMetric(msgspec.Struct, frozen=True):
-    """A metric of the decisions of responses. `happened`: it needs requests where it happened."""
+    """A metric of the decisions of responses. `happened`: the metric needs requests where the event happened."""
 
     measure: Callable[[Decided], Resampled]
     better: Literal["high", "low"] | float = "low"
@@ -73,7 +75,7 @@ class DecisionMetric(msgspec.Struct, frozen=True):
 
 
 class DailyPrecision(msgspec.Struct, frozen=True):
-    """Precision of the `k` highest probabilities of a day; of the entities that are the units where `by_unit`.
+    """Precision of the `k` highest probabilities of a day; with `by_unit`, of the `k` highest units of a day.
 
     Of a sample of the requests, as many fewer are examined.
     """
@@ -98,7 +100,7 @@ class DailyPrecision(msgspec.Struct, frozen=True):
 
 
 def decision_families() -> dict[str, MetricFamily]:
-    """Metrics of decisions by costs; flagged is what was declined or sent to review."""
+    """Metrics of decisions by costs; a request is flagged if it was declined or sent to review."""
 
     def share(action: str) -> Callable[[Decided], Resampled]:
         code = ACTIONS.index(action)
@@ -149,7 +151,7 @@ _CELLS: dict[str, Literal["high", "low"]] = {
 
 
 def quote_cost(quote: Quote, column: int) -> Callable[..., Resampled]:
-    """The mean cost of being late or early with the promise; `column`: the index of the promise among the values."""
+    """The mean cost of late and early quotes; `column`: the index of the quoted number among the values."""
 
     def measured(values: Any, actual: Any, unit_of: Any, units: int, weight: Any = None) -> Resampled:
         gap = actual - values[:, column]

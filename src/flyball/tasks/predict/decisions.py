@@ -1,4 +1,4 @@
-"""What a prediction task derives from its predictions: a decision by costs, or a quoted number."""
+"""Decisions by costs and quoted numbers, derived from predictions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,14 +27,14 @@ from flyball.tasks.request import Request
 from flyball.tasks.response import FeatureRead, IntervalShift, Response
 
 QUOTE = "quote"
-"""The name of the promised number among the values of a response."""
+"""The name of the quoted number among the values of a response."""
 
 
 Policy = Decide | Quote | None
 
 
 def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Sequence[str]) -> None:
-    """Raise `BadDeclaration` where the decision or quote does not fit the target. `fields`: of the request's event."""
+    """Raise `BadDeclaration` if the decision or quote does not fit the target. `fields`: of the request's event."""
     if isinstance(policy, Quote):
         if target.kind != "quantiles":
             must = f"for quantiles: a quote is the {policy.level:.0%} quantile of what may happen"
@@ -53,7 +53,7 @@ def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Se
 
 
 def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, ...]:
-    """The label, impossible after a decline; with a verdict, it also holds when the latest one found it. `by`: what the
+    """The label: impossible after a decline, and also true if the latest verdict says so. `by`: what the
     target joins by."""
     if not isinstance(policy, Decide):
         return (label,)
@@ -70,7 +70,7 @@ def labels_with_verdict(policy: Policy, label: Label, by: str) -> tuple[Label, .
 
 
 def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str, within_us: int) -> Reviews | None:
-    """The reviews of the task; None without a type of verdicts."""
+    """The reviews of the task; None if no event type of verdicts is declared."""
     if not isinstance(policy, Decide) or policy.verdict is None:
         return None
     keys = (key_field, key_field_of(policy.verdict, by))
@@ -79,14 +79,14 @@ def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str, within_
 
 
 def plain_decide(policy: Policy) -> dict[str, Any] | None:
-    """As plain values, for the declaration that a version keeps."""
+    """The policy as plain values, for the declaration that is stored with a version."""
     if isinstance(policy, Quote):
         return {"late": policy.late, "early": policy.early}
     return None if policy is None else policy.plain()
 
 
 def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy, on: type[Event]) -> Policy:
-    """The decision that a version was declared with, with the present type of verdicts and present names of fields."""
+    """The decision in the declaration of a version, with the present event type of verdicts and names of fields."""
     if plain is None:
         return None
     if "late" in plain:
@@ -109,7 +109,7 @@ def _cost_now(plain: Sequence[Any], on: type[Event]) -> Expression:
 
 
 class Decider:
-    """Makes a response from predicted values; it depends on the request alone."""
+    """Makes the response from predicted values; it depends on no other request."""
 
     def __init__(self, policy: Policy, quantiles: Sequence[float], thresholds: Thresholds) -> None:
         self._policy, self._quantiles, self._thresholds = policy, tuple(quantiles), thresholds
@@ -122,7 +122,7 @@ class Decider:
         reads: tuple[FeatureRead, ...] = (),
         interval: IntervalShift | None = None,
     ) -> Response:
-        """With the decision or the quote; "abstain" where the costs of the request cannot be computed."""
+        """The response with its decision or quote; "abstain" if the costs of the request cannot be computed."""
         if isinstance(self._policy, Quote):
             values = (*values, self._policy.of(self._quantiles, values))
         if not isinstance(self._policy, Decide) or self._costs is None:

@@ -41,10 +41,10 @@ _DOORS = {
 """Modules that are imported by name when needed, since they import this one."""
 
 TIMES = ("hour", "weekday")
-"""Columns made of the request's time in the task's zone, as categories: "0" to "23", "0" (Monday) to "6"."""
+"""Columns computed from the request's time in the zone of the task, as categories: "0" to "23", "0" (Monday) to "6"."""
 
 DAY = "day"
-"""The unit that is a day (UTC) of requests."""
+"""The unit of all requests of one day (UTC)."""
 
 _SOURCES = {"feature": "a feature", "field": "a field of the request", "time": "made of the request's time"}
 
@@ -55,20 +55,19 @@ _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("
 class Predict(msgspec.Struct, frozen=True, dict=True):
     """Predict a target of an event from what is known when it happens.
 
-    `on`: the request's event type; the service keeps each request as such an event, and training learns from them.
-    `target`: made by `fb.elapsed`, `fb.occurs` or `fb.target_value`; or several of `fb.occurs` at once, {label:
-    target}, each with a span of its own. `kind`: "number", "quantiles" (with `quantiles`, ascending), "binary",
-    "multiclass" or "multilabel"; by default what the target says. `open_examples`: requests younger than the
-    target's span are left out ("exclude"), answered ones too, since those that are answered early are not like the
-    others; or those that are answered count by the inverse probability that their answer could have come by now
-    ("weight"). `weight`: what an example counts. `features`: entities, `fb.Features` and `fb.FeatureSet`s, kept for
-    keys that the event names. `ignore`: fields of the event, hour and weekday, and features that models do not see,
-    such as what others are derived from. `slices`: fields by which metrics are reported. `unit`: the field whose values
-    are resampled for intervals, or "day"; each request by default. `zone`: of the columns hour and weekday. `decide`:
-    made by `fb.decide`, of a probability, or `fb.quote`, of quantiles. `deadline`: time within which an answer must
-    leave. `adapt`: of quantiles, how fast outcomes move the interval between the outer two until it covers as often as
-    it says (adaptive conformal inference): an outcome that was missed raises the share of misses that the next interval
-    is made against by so much of it; 0 leaves the interval as the version predicts it.
+    `on`: the event type of requests; the service stores each request as such an event, and training learns from them.
+    `target`: made by `fb.elapsed`, `fb.occurs` or `fb.target_value`; or several labels, {label: `fb.occurs(...)`}, each
+    with its own span. `kind`: "number", "quantiles" (with `quantiles`, ascending), "binary", "multiclass" or
+    "multilabel"; by default that of the target. `open_examples`: with "exclude", requests younger than the span of the
+    target are omitted, also labeled ones, because early labels are biased; with "weight", labeled ones are weighted by
+    the inverse probability that their label is known by now. `weight`: a function of the event, the weight of an
+    example. `features`: entities, `fb.Features` and `fb.FeatureSet`s for keys in the event. `ignore`: fields of the
+    event, hour and weekday, and features that models do not see, such as the inputs of derived features. `slices`:
+    fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, or "day"; by
+    default each request. `zone`: the time zone of the columns hour and weekday. `decide`: made by `fb.decide`, for a
+    probability, or `fb.quote`, for quantiles. `deadline`: the time within which a request must be answered. `adapt`:
+    for quantiles, the step of adaptive conformal inference, by which outcomes widen or narrow the interval between the
+    outer two quantiles until it covers its declared share; 0 leaves the interval as the version predicts it.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -94,7 +93,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def target_kind(self) -> TargetKind:
-        """The target as models see it."""
+        """The kind of target that models are fitted to."""
         target = self.target
         kind: Any = self.kind or _able(target)[0]
         return TargetKind(
@@ -110,12 +109,12 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def within_us(self) -> int:
-        """How long after a request its label is final, in microseconds."""
+        """The time after a request when its label is final, in microseconds."""
         return max(target.within_us for target in self.targets.values())
 
     @cached_property
     def key_field(self) -> str:
-        """The field of the request that names its outcome."""
+        """The field of the request that joins it with its outcome."""
         return key_field_of(self.on, next(iter(self.targets.values())).by)
 
     @cached_property
@@ -184,7 +183,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def interval_level(self) -> float | None:
-        """The share that should lie between the outer two quantiles, whether outcomes keep it there or not."""
+        """The share of outcomes that should lie between the outer two quantiles, adapted or not."""
         quantiles = self.target_kind.quantiles
         return round(quantiles[-1] - quantiles[0], 9) if len(quantiles) > 1 else None
 
@@ -220,13 +219,13 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         }
 
     def _source(self, column: str) -> str:
-        """What a column is made of: a feature, a field of the event, or the request's time."""
+        """The source of a column: a feature, a field of the event, or the time of the request."""
         if column in self.feature_set.names:
             return "feature"
         return "field" if column in self.on.__struct_fields__ else "time"
 
     def bind(self, candidates: Mapping[str, Any]) -> "tuple[Predict, Mapping[str, Any]]":
-        """The candidates, of several labels each a `OneVsRest` of it.
+        """The candidates; with several labels, each wrapped by `OneVsRest`.
 
         Raises `BadDeclaration` for what is no model of tables, or none of this kind of target.
         """
@@ -307,7 +306,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         return {now.get(name, name) for name, _ in declaration["columns"]}
 
     def _ignoring_all_but(self, columns: set[str]) -> tuple[str, ...]:
-        """What `ignore` must be for models to see these columns; as it is where they do, perhaps with further ones."""
+        """The `ignore` with which models see these columns; the present one if they already do."""
         if columns <= {column.name for column in self.columns}:
             return self.ignore
         every: tuple[TableColumn, ...] = _door("columns_of")(self.on, self.feature_set, ())
@@ -351,22 +350,22 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             raise Refused(f"{error}: {must}") from None
 
     def feature_hashes_of(self, candidate: Any) -> dict[str, str]:
-        """{feature: hash} of what a version of `candidate` reads: all columns that are features."""
+        """{feature: hash} of the features that a version of `candidate` reads: all columns that are features."""
         names = {column.name for column in self.columns}
         return {name: hash for name, hash in self.feature_set.hashes.items() if name in names}
 
     def feature_columns(self, names: Sequence[str]) -> "Columns":
-        """How these features are read for a request."""
+        """The reader of these features for requests."""
         columns: Columns = _door("EventColumns")(self, names)
         return columns
 
     def offline(self) -> "Offline":
-        """The offline door."""
+        """The offline interface."""
         offline: Offline = _door("PredictOffline")(self)
         return offline
 
     def online(self, stores: "Stores") -> "Online":
-        """The online door; loads no polars."""
+        """The online interface; it does not load polars."""
         online: Online = _door("PredictOnline")(self, stores)
         return online
 
@@ -376,7 +375,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
         return fallback
 
     def onnx_file(self, model: Any, artifact: "Artifact", about: Mapping[str, str]) -> bytes:
-        """A version's prediction from the columns of its row, as one ONNX file."""
+        """The prediction of a version from the columns of its row, as one ONNX file."""
         file: bytes = _door("onnx_file")(self, model, artifact, about)
         return file
 
@@ -391,7 +390,7 @@ def _sides(event: type[Event]) -> tuple[type[Event], ...]:
 
 
 def _entities(features: Any) -> "tuple[Entity, ...]":
-    """The entities among the features, also within a `FeatureSet`, whose profiles belong to the task."""
+    """The entities among the features, including those in a `FeatureSet`; their profiles belong to the task."""
     from flyball.features import Entity, FeatureSet
 
     entities: list[Entity] = []
@@ -404,7 +403,7 @@ def _entities(features: Any) -> "tuple[Entity, ...]":
 
 
 def _unable(model: TabularModel, kind: str) -> TabularModel | None:
-    """The first of a model and its parts that cannot predict such targets."""
+    """The model, or the first of its parts, that cannot predict targets of this kind; None if all can."""
     if kind not in model.predicts:
         return model
     of_parts = "binary" if isinstance(model, OneVsRest) else kind
@@ -412,7 +411,7 @@ def _unable(model: TabularModel, kind: str) -> TabularModel | None:
 
 
 def _able(target: Target | Mapping[str, Target]) -> tuple[str, ...]:
-    """The kinds that a target can be predicted as, the usual one first."""
+    """The kinds that a target can be predicted as; the default is first."""
     if not isinstance(target, Target):
         return ("multilabel",)
     return ("multiclass",) if target.classes else _KINDS[target.kind]

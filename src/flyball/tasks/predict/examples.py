@@ -34,12 +34,14 @@ from flyball.tasks.task import TrainingData
 ORDER = ("at", "partition", "offset")
 OFFSET = "_request"
 SMALLEST_SHARE = 0.02
-"""The least probability, so that no example is weighted more than fifty times, at the price of some bias."""
+"""The smallest probability: it limits weights to fifty and introduces a small bias."""
 
 
 class Labeled(msgspec.Struct, frozen=True):
-    """`rows`: of the requests that count, int64; `target`, `weight`, `final_weight`: float64, of each of them, as in a
-    training table.
+    """The labeled requests.
+
+    `rows`: their indexes, int64 (n,). `target`, `weight`, `final_weight`: float64 (n,), or (n, labels) for several
+    labels, as in a training table.
 
     `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held
     for late"; `young`: how many of them are younger than the target's span, of several labels the longest;
@@ -59,7 +61,7 @@ class Labeled(msgspec.Struct, frozen=True):
 
 
 class RequestHistory:
-    """The requests of the past in order of time, `frame`, and what is known of them."""
+    """The requests of the past, ordered by time (`frame`), with their labels and decisions."""
 
     def __init__(self, task: Predict, past: Past) -> None:
         self.task, self.past = task, past
@@ -79,7 +81,7 @@ class RequestHistory:
 
     @cached_property
     def decided(self) -> tuple[NDArray[np.bool_], Doubles]:
-        """For each request whether its decision makes a label impossible, and the propensity of the decision."""
+        """Whether the decision on each request makes a label impossible, and the propensity of the decision."""
         impossible = np.zeros(self.frame.height, bool)
         propensity = np.ones(self.frame.height)
         if not isinstance(self.task.decide, Decide):
@@ -95,18 +97,18 @@ class RequestHistory:
         )
 
     def labels(self, as_of_us: int, name: str = "") -> pl.DataFrame:
-        """The label of each request as known then, see `label_requests`. `name`: which of several."""
+        """The label of each request as known at `as_of_us`, see `label_requests`. `name`: of one of several labels."""
         labels = [label for label in self.task.about.labels if not name or label.name == name]
         requests = self.frame.select("at", **_joining(self.task, self.schema))
         return label_requests(requests, labels, self.frames, self.schema, as_of_us)
 
     def known(self, as_of_us: int) -> NDArray[np.bool_]:
-        """Which requests were known then."""
+        """Which requests were known at `as_of_us`, bool (requests,)."""
         known: NDArray[np.bool_] = (self.frame["known_at"] <= as_of_us).to_numpy()
         return known
 
     def mature(self, as_of_us: int, within_us: int | None = None) -> NDArray[np.bool_]:
-        """Which requests are so old that nothing can change their label; of several labels, any of them."""
+        """Which requests are so old that their label cannot change; with several labels, none of them can."""
         span_us = self.task.within_us if within_us is None else within_us
         mature: NDArray[np.bool_] = self.at_us + span_us < as_of_us
         return mature
@@ -167,7 +169,7 @@ class RequestHistory:
         as_of_us: int,
         within_us: int,
     ) -> Doubles:
-        """1 / G(d) of each request whose label took d; a negative took the whole span, `within_us`."""
+        """1 / G(d) of each request whose label took a time of d; d is `within_us` for a negative."""
         held_us, ended = (labels[name].fill_null(-1).to_numpy() for name in ("held_at", "ended_at"))
         observed = np.minimum(as_of_us - self.at_us, within_us + 1)
         took = np.where(held_us >= 0, held_us - self.at_us, within_us)
@@ -181,7 +183,7 @@ class RequestHistory:
 
     @cached_property
     def table(self) -> pl.DataFrame:
-        """A row for each request with every column of the task, each as serving would have seen it."""
+        """One row for each request with all columns of the task, each with the value at the time of the request."""
         task = self.task
         frame: pl.DataFrame = feature_frame(task, self.frame, self.frames, self.past.lag.features_us)
         times = time_columns(self.at_us.tolist(), find_zone(task.zone))
@@ -230,7 +232,7 @@ def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) 
 
 
 def _joining(task: Predict, schema: Schema) -> dict[str, Any]:
-    """The columns that labels join requests by."""
+    """The columns that join labels with requests."""
     from flyball.tasks.labels import joining_names
 
     names = dict.fromkeys(name for label in task.about.labels for name in joining_names(label))
@@ -238,8 +240,10 @@ def _joining(task: Predict, schema: Schema) -> dict[str, Any]:
 
 
 def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
-    """The costs of errors on each row, float64 (rows, 2 or 3): false approve, false decline and review; NaN where not
-    computable."""
+    """The costs of errors on each row, float64 (rows, 2 or 3): false approve, false decline and review.
+
+    A cost is NaN if it cannot be computed.
+    """
     costs = [cost for cost in (policy.false_approve, policy.false_decline, policy.review) if cost is not None]
     matrix = np.empty((frame.height, len(costs)))
     for index, cost in enumerate(costs):
@@ -253,7 +257,7 @@ def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
 
 
 def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: Ints) -> TrainingData:
-    """The rows of `examples` as arrays, and the vocabularies that they have."""
+    """The rows of `examples` as arrays, with the vocabularies of these rows."""
     chosen = table[examples.rows.tolist()] if len(examples.rows) < table.height else table
     numbers = [column.name for column in task.columns if column.kind == "number"]
     categories = [column.name for column in task.columns if column.kind == "category"]

@@ -1,4 +1,4 @@
-"""Metrics of a target of several labels: averages over labels, and each label's own, such as "late:auc"."""
+"""Metrics of a target of several labels: averages over labels, and metrics of one label, such as "late:auc"."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,11 +16,11 @@ from flyball.tasks.task import EvaluationSet, Metric, MetricFamily
 Measure = Callable[..., Resampled]
 
 THRESHOLD = 0.5
-"""From which a probability counts as chosen in the metrics that every report has."""
+"""The probability from which a label is predicted, in the metrics that every report has."""
 
 
 class LabelsMetric(msgspec.Struct, frozen=True):
-    """A metric of probabilities (requests, labels) against what came, `weight` 0 where a label is not known.
+    """A metric of probabilities (requests, labels) against the outcomes; `weight` is 0 for an unknown label.
 
     `threshold`: the measure gets whether each probability reaches it.
     """
@@ -37,7 +37,7 @@ class LabelsMetric(msgspec.Struct, frozen=True):
 
 
 class OneLabelMetric(msgspec.Struct, frozen=True):
-    """A metric of the probability of one label, of the requests where it is known."""
+    """A metric of the probability of one label, over the requests whose label is known."""
 
     name: str
     label: int
@@ -62,7 +62,7 @@ class OneLabelMetric(msgspec.Struct, frozen=True):
 
 
 def label_families(labels: Sequence[str]) -> tuple[dict[str, MetricFamily], tuple[str, ...]]:
-    """{name: family}, and the full names that every report has; the first decides."""
+    """{name: family}, and the full names of the metrics in every report; the first one decides."""
     plain = {
         f"{average}_{name}": LabelsMetric(partial(over, measure), better)
         for name, measure, better in _MEASURES

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from flyball.tasks.task import TrainingData
 
 SUSPICIOUS = 0.999
-"""The area under the ROC curve, or the concordance with a number, from which on a single column is too good."""
+"""The area under the ROC curve, or the concordance with a number, from which a single column is suspicious."""
 FEWEST, MOST = 30, 20_000
 FEWEST_OF_A_CLASS = 5
-"""Of fewer examples of a class a column of noise is too often right: a single one is on top in 1 of 500 columns."""
+"""The fewest examples of a class: with fewer, noise ranks too well. One example is on top in 1 of 500 columns."""
 
 
 def leaking_columns(data: TrainingData, kind: str) -> list[str]:
-    """A sentence for each column that by itself predicts the outcome, a class or a label. `kind`: of the target.
+    """A sentence for each column that alone predicts the outcome, a class or a label. `kind`: of the target.
 
-    Texts are ranked by the mean outcome of the examples with the same text in the other half of the examples, so a text
-    that no two examples share says nothing.
+    Texts are ranked by the mean outcome of the examples with the same text in the other half of the examples, so texts
+    that occur only once have no effect.
     """
     outcomes = list(_outcomes(data, kind))
     kinds = data.texts["column_kinds"]
@@ -43,7 +43,7 @@ def leaking_columns(data: TrainingData, kind: str) -> list[str]:
 
 
 def _outcomes(data: TrainingData, kind: str) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """The outcomes to compare with: their name in a sentence, and the value for each example."""
+    """The outcomes to compare with: (their name in a sentence, the value of each example)."""
     target, classes = np.asarray(data.arrays["target"][-MOST:], np.float64), data.texts.get("classes", [])
     if len(target) < FEWEST:
         return
@@ -62,7 +62,7 @@ def _outcomes(data: TrainingData, kind: str) -> Iterator[tuple[str, NDArray[np.f
 
 
 def _certainty(column: NDArray[np.generic], target: NDArray[np.float64], column_kind: str) -> tuple[float, str]:
-    """How well the column orders the outcome, and by which property of the column."""
+    """The concordance of the column with the outcome, and the property of the column that gives it."""
     labeled = ~np.isnan(target)
     column, target = column[labeled], target[labeled]
     present = column >= 0 if column_kind == "category" else ~np.isnan(column.astype(np.float64))  # type: ignore[operator]
@@ -78,7 +78,7 @@ def _certainty(column: NDArray[np.generic], target: NDArray[np.float64], column_
 
 
 def _by_text(codes: NDArray[np.int64], target: NDArray[np.float64]) -> float:
-    """The worse concordance of two halves, each ordered by the mean outcomes of the same texts in the other."""
+    """The smaller concordance of two halves, each ranked by the mean outcomes of the same texts in the other half."""
     half = np.random.default_rng(0).permutation(len(codes)) % 2 == 0
     shares = []
     for ranked in (half, ~half):
@@ -91,7 +91,7 @@ def _by_text(codes: NDArray[np.int64], target: NDArray[np.float64]) -> float:
 
 
 def concordance(column: NDArray[np.generic], target: NDArray[np.float64]) -> float:
-    """Of pairs of examples with different targets the share that the column orders, one way or the other, ties as half.
+    """The share of pairs with different targets that the column orders, in either direction; ties count as half.
 
     Pairs are those of neighbors among random orders of the examples, some 16 for each; 0.5 is what chance gives.
 
@@ -103,7 +103,7 @@ def concordance(column: NDArray[np.generic], target: NDArray[np.float64]) -> flo
 
 
 def _share_ordered(column: NDArray[np.float64], target: NDArray[np.float64]) -> float:
-    """Of pairs of examples with different targets the share in which the column is larger where the target is."""
+    """The share of pairs with different targets in which the larger target has the larger value of the column."""
     rng, right, pairs = np.random.default_rng(0), 0.0, 0
     for first, second in _rounds(target, rng):
         differ = target[first] != target[second]
@@ -114,7 +114,7 @@ def _share_ordered(column: NDArray[np.float64], target: NDArray[np.float64]) -> 
 
 
 def _rounds(target: NDArray[np.float64], rng: np.random.Generator) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Pairs of examples: of a rare outcome each against many others."""
+    """Pairs of examples; each example of a rare outcome is paired with many others."""
     values, counts = np.unique(target, return_counts=True)
     rows = np.arange(len(target))
     if len(values) == 2:

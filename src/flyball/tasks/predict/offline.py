@@ -50,7 +50,7 @@ class PredictOffline:
         self._history: RequestHistory | None = None
 
     def plan(self) -> EvaluationPlan:
-        """Metrics by kind, baselines."""
+        """The evaluation plan: metrics by kind of target, and baselines."""
         return evaluation_plan(self._task)
 
     def examples(
@@ -61,8 +61,9 @@ class PredictOffline:
         metrics: Sequence[str] = (),
         window_us: tuple[int, int] | None = None,
     ) -> Examples | str:
-        """The last fifth of the requests whose labels are final, or those in the window, are what candidates are
-        evaluated on.
+        """The training examples and the evaluation set.
+
+        Candidates are evaluated on the last fifth of the requests with a final label, or on those in the window.
 
         What is learned from was known just before the first of them, so between the last example and the first
         evaluated request lies as much time as a label needs.
@@ -105,7 +106,7 @@ class PredictOffline:
         return Examples(train, now, evaluation, Holdout(start_us, end_us, pool / len(final.rows), pool, rule), summary)
 
     def _history_of(self, past: Past) -> "RequestHistory":
-        """Made once for the windows of one past."""
+        """The request history of `past`, created once for all windows."""
         from flyball.tasks.predict.examples import RequestHistory
 
         if self._history is None or self._history.past is not past:
@@ -154,7 +155,7 @@ class PredictOffline:
         )
 
     def train(self, candidate: Any, data: TrainingData, past: Past, seed: int) -> Trained:
-        """Fit one; raises whatever it raises, and `BadInput` where there is nothing to fit on."""
+        """Fit one candidate. Raises what its `fit` raises, and `BadInput` if there are no examples."""
         if not len(data.arrays["target"]):
             raise BadInput("examples", "one or more", NOTHING)
         target, table = self._task.target_kind, self._table_of(data)
@@ -175,7 +176,7 @@ class PredictOffline:
         return Trained(arrays, {**own, **fitted.texts}, "; ".join(note for note in notes if note))
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
-        """A random share of the examples, in order of time; a smaller share is within a larger one."""
+        """A random share of the examples, ordered by time; a larger share contains a smaller one."""
         count = len(data.arrays["target"])
         rows = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(share * count))])
         return msgspec.structs.replace(data, arrays={name: array[rows] for name, array in data.arrays.items()})
@@ -185,7 +186,7 @@ class PredictOffline:
 
 
 def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTable:
-    """The table that models are fitted on."""
+    """The training table of models."""
     columns = columns_in(data.texts)
     return TrainingTable(
         columns=columns,
@@ -208,7 +209,7 @@ def _warnings(task: Predict, train: TrainingData, tested: Doubles) -> tuple[str,
 
 
 def undeclared_classes(task: Predict, frames: "Mapping[str, pl.DataFrame]") -> list[str]:
-    """A warning for each target whose events hold texts that are none of its classes: they are labels of no request."""
+    """A warning for each target whose events have texts other than its classes; such events label no request."""
     from flyball.features import texts_of
 
     notes = []
@@ -226,7 +227,7 @@ def undeclared_classes(task: Predict, frames: "Mapping[str, pl.DataFrame]") -> l
 
 
 def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[str, ...]:
-    """A warning for each set of examples, by what it is for, that are all of one class.
+    """A warning for each set of examples of one class only. `targets`: {use of the examples: their targets}.
 
     >>> one_class_notes(TargetKind(kind="binary"), {"learn from": np.zeros(3)})
     ('warning: the 3 examples to learn from are all of one class (it never happened): nothing tells them apart',)
@@ -246,7 +247,7 @@ def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[s
 
 
 def _tested(at_us: Ints, window_us: tuple[int, int] | None) -> Ints:
-    """Which of the requests with a final label, of these times, are tested: the last fifth, or those in the window."""
+    """Which of the requests with a final label, at these times, are tested: the last fifth, or those in the window."""
     if window_us is None:
         return np.arange(int((1 - TEST_SHARE) * len(at_us)), len(at_us))
     return np.flatnonzero((at_us >= window_us[0]) & (at_us < window_us[1]))
@@ -277,8 +278,10 @@ def _too_few(task: Predict, final: "Labeled", least: int, rows: int, window_us: 
 
 
 def _needed_past(task: Predict, final: "Labeled") -> str:
-    """The length of past that is needed: the test window is the last fifth of the final labels, and before it some
-    label must have been final to learn from."""
+    """A clause on how far requests must reach back, or "" if they do.
+
+    The test window is the last fifth of the final labels, and some labels must be final before it.
+    """
     within_us = task.within_us
     needed_us = within_us + int(within_us / (1 - TEST_SHARE))
     return (

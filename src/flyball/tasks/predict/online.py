@@ -25,18 +25,20 @@ if TYPE_CHECKING:
     from flyball.tasks.predict.declaration import Predict
 
 ROUNDING = 1e-9
-"""By how much a probability may lie outside 0 to 1, as sums of doubles do."""
+"""The largest distance of a probability outside [0, 1], a rounding error of sums."""
 
 
 class PredictOnline:
-    """Responses of one task from `stores`, live or rebuilt. The context of a request is the shift of the interval:
-    features are read as asked."""
+    """Responses of one task from `stores`, live or rebuilt.
+
+    The context of a request is the shift of its interval; features are read when the request is answered.
+    """
 
     def __init__(self, task: "Predict", stores: Stores) -> None:
         self._task, self._stores = task, stores
 
     def contexts(self, requests: Sequence[Request]) -> tuple[list[IntervalShift | None], Offsets]:
-        """By how much outcomes have moved the interval, the same for every request.
+        """The shift of the interval by past outcomes, the same for every request.
 
         The stores say so, whether the file lets outcomes move it today or not: a replay moves what was moved then.
         """
@@ -45,11 +47,11 @@ class PredictOnline:
         return [shift] * len(requests), self._stores.state.offsets()
 
     def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> "PredictPipeline":
-        """A version as it was learned, which decides by `arrangement`."""
+        """The pipeline of a version, which decides by `arrangement`."""
         return PredictPipeline(self._task, artifact, candidate, self._stores.features, arrangement)
 
     def fallback(self, best: Pipeline | None) -> "BaselineFallback":
-        """The baseline response, precomputed by the best version."""
+        """The fallback: the baseline response that the best version stored."""
         if not isinstance(best, PredictPipeline):
             return fallback_without_version(self._task, {})
         return BaselineFallback(best.baseline, decider=Decider(best.policy, best.target.quantiles, Thresholds()))
@@ -62,8 +64,10 @@ def fallback_without_version(task: "Predict", arrangement: Mapping[str, Any]) ->
 
 
 class BaselineFallback(msgspec.Struct, frozen=True):
-    """The same for every request: a mean, quantiles, a share, computed with the best version; decided by the declared
-    costs of each, or as declared for requests that no version answers."""
+    """The same prediction for every request, stored with the best version: a mean, quantiles, or a share.
+
+    The decision uses the declared costs of each request, or the declared default for requests without a version.
+    """
 
     values: tuple[float, ...] | None = None
     offsets: Offsets = ()
@@ -85,7 +89,7 @@ class BaselineFallback(msgspec.Struct, frozen=True):
 
 
 class PredictPipeline:
-    """One version: read features, make the row, predict. A request gets the same bits in any batch.
+    """One version: reads features, makes the row, and predicts. A request gets the same bits in any batch.
 
     Raises `Refused` where the version needs features and there is no store to read them from.
     """
@@ -117,12 +121,14 @@ class PredictPipeline:
         self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
-        """The values of each request, named by the task's target; quantiles ascend."""
+        """The responses with the values of the target; quantiles are ascending."""
         if not requests:
             return []
         readings = self._read(requests)
         numbers, categories = self._arrays(requests, readings)
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is left to the next level
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a request with a value that is not finite goes to the next fallback level
             values = self._checked(self._predictor.predict(numbers, categories), len(requests))
         if self.target.kind == "quantiles":
             values = shifted_interval(np.sort(values, axis=1), contexts)
@@ -140,7 +146,7 @@ class PredictPipeline:
         ]
 
     def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
-        """For each value (column = what the row had, contribution) and what the base added."""
+        """For each value, (column and its value, contribution) for all columns and the base."""
         readings = self._read([request])
         numbers, categories = self._arrays([request], readings)
         added = self._predictor.contributions(numbers, categories)[0]
@@ -155,17 +161,17 @@ class PredictPipeline:
         return reasons
 
     def warm(self, at_us: int) -> None:
-        """Read the features of keys that nobody has; predict two made-up rows, alone and together, and explain them."""
+        """Read features of unknown keys, and predict and explain two artificial rows, alone and together."""
         if self._reads is not None and self._features is not None:
             keys = {group.name: [("",) * len(group.keys)] for group in self._reads.groups}
-            # compiling takes longer than an answer may; a store that cannot be read now is reported by the answers
+            # compiling takes longer than a deadline; a store that cannot be read is reported by later answers
             with contextlib.suppress(FlyballError):
                 self._features.read([keys], [at_us])
         for rows in (1, 2):
             numbers = np.full((rows, len(self._encoder.number_names)), np.nan)
             categories = np.full((rows, len(self._encoder.category_names)), -1, np.int32)
             self._predictor.predict(numbers, categories)
-        with contextlib.suppress(Refused):  # a model that explains nothing
+        with contextlib.suppress(Refused):  # a model without contributions
             self._predictor.contributions(numbers, categories)
 
     def _read(self, requests: Sequence[Request]) -> "list[Reading]":
@@ -205,8 +211,9 @@ class PredictPipeline:
 
 
 def shifted_interval(quantiles: Doubles, shifts: Sequence[IntervalShift | None]) -> Doubles:
-    """The quantiles (rows, quantiles), ascending, with the outer two moved outward by each row's margin; where they
-    move inward past each other both are in their middle, and the others stay between them.
+    """The quantiles (rows, quantiles), ascending, with the outer two moved outward by the margin of each row.
+
+    If they would cross, both are set to their middle; the others stay between them.
 
     >>> shifted_interval(np.array([[2.0, 5.0, 6.0]]), [IntervalShift(7, -1.5)])
     array([[3.5, 4.5, 4.5]])

@@ -9,7 +9,7 @@ from flyball.tasks.predict.declaration import Predict
 
 
 def onnx_file(task: Predict, model: Any, artifact: Artifact, about: Mapping[str, str]) -> bytes:
-    """The version's prediction from the columns of its row, as ONNX; see `onnx_of` of models.
+    """The prediction of a version from the columns of its row, as ONNX; see `onnx_of` of models.
 
     Reading features, adapting intervals and deciding are not part of the file. Raises `Refused` for a
     model without an ONNX form.

@@ -1,4 +1,4 @@
-"""The evaluation plan of predictions: metrics by kind of target, and baselines."""
+"""The evaluation plan of prediction tasks: metrics by kind of target, and baselines."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -22,7 +22,7 @@ from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFami
 
 
 class TargetMetric(msgspec.Struct, frozen=True):
-    """A metric of predicted values (requests, outputs) against what came.
+    """A metric of predicted values (requests, outputs) against the outcomes.
 
     `measure(values, actual, unit_of, units, weight)`; `both_classes`: whether it needs positives and negatives.
     """
@@ -124,7 +124,7 @@ def _recall_at_fpr(most: float) -> Metric:
 
 
 def _at_a_bound(by_unit: bool) -> dict[str, MetricFamily]:
-    """Metrics of a probability with a bound in their name."""
+    """Metrics of a probability with a number in their name, such as recall_at_fpr@0.01."""
 
     def precision_a_day(k: float) -> Metric:
         if k < 1 or k != int(k):
@@ -138,17 +138,17 @@ def _at_a_bound(by_unit: bool) -> dict[str, MetricFamily]:
 
 
 COVERAGE_SLACK = 0.05
-"""How far the coverage of an interval may be below its level at first."""
+"""How far the coverage of the interval of a new version may be below its level."""
 
 _SLICED = ("coverage", "width", "bias", "late_share", "auc", "calibration", "cost", "saved", "quote_late_share")
-"""Reported by slice beside the first metric."""
+"""Metrics that are reported by slice, in addition to the first one."""
 
 _DETAILS = ("true_positive", "false_positive", "false_negative", "true_negative", "declined", "reviewed", "flagged_fpr")
-"""Reported, but not shown in tables."""
+"""Metrics that are reported but not shown in tables."""
 
 
 def evaluation_plan(task: Predict) -> EvaluationPlan:
-    """The plan of a task: the first of its kind's metrics decides unless the application says otherwise."""
+    """The plan of a task; the first metric of its kind decides unless the application chooses another one."""
     target = task.target_kind
     if target.kind == "multilabel":
         families, names = label_families(target.classes)
@@ -197,7 +197,9 @@ def _thresholds(pipeline: Any, evaluation: EvaluationSet) -> Mapping[str, NDArra
 
 
 def _covers(task: Predict) -> MetricGate:
-    """The interval may miss its level by no more than outcomes can correct soon; what a version misses by chance is
-    compared with nobody."""
+    """A requirement: the interval may miss its level only by as much as outcomes soon correct.
+
+    It is compared with the level and not with another version.
+    """
     level = task.interval.level if task.interval else 0.0
     return MetricGate("covers", "coverage", at_least=round(level - COVERAGE_SLACK, 9), refuted=True)

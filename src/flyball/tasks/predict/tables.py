@@ -15,13 +15,13 @@ from flyball.tasks.predict.thresholds import DAY_US, as_columns, usable_costs
 from flyball.tasks.task import EstimateAll, EvaluationSet, ReportTable
 
 CHOSEN = "chosen_thresholds"
-"""The name under which the answers of a candidate hold the odds and the review margin of its thresholds."""
+"""The name in the answers of a candidate for the odds and the review margin of its thresholds."""
 
 
 def report_tables(
     task: Predict, answers: Answers, evaluation: EvaluationSet, estimates: EstimateAll
 ) -> list[ReportTable]:
-    """The tables of one candidate; none of what its answers do not give."""
+    """The tables of one candidate, as far as its answers have the needed columns."""
     tables = []
     if task.target_kind.kind == "binary" and answers.values.shape[1]:
         tables.append(_reliability(answers, evaluation, estimates))
@@ -140,7 +140,7 @@ def _curve_rows(
     costs: CostColumns,
     a_day: float,
 ) -> list[list[Any]]:
-    """A row for each threshold, then what deciding all alike would cost. `a_day`: examples of a day."""
+    """One row for each threshold, then the costs of approving and of declining all. `a_day`: examples a day."""
     approving = values["approve all"][0]
     rows: list[list[Any]] = []
     point_number = 0
@@ -159,7 +159,7 @@ def _curve_rows(
 
 
 def _saved(saved: tuple[float, float | None, float | None], approving: float) -> str:
-    """What the chosen thresholds save a request against approving all, with its interval."""
+    """A sentence on the savings of the chosen thresholds against approving all, for each request, with an interval."""
     value, low, high = saved
     within = "" if low is None or high is None else f" [{low:.4g}, {high:.4g}]"
     share = f" of {approving:.4g}" if approving else ""
@@ -178,7 +178,7 @@ def _reviews_beside_declared(share: tuple[float, float | None, float | None], a_
 
 
 def _threshold(costs: CostColumns, odds: float) -> float:
-    """The probability from which an example of mean costs is declined rather than approved."""
+    """The probability from which an example with mean costs is declined."""
     declined = float(costs.false_decline.mean())
     return declined / max(float(costs.false_approve.mean()) * odds + declined, 1e-300)
 

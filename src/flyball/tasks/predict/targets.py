@@ -36,11 +36,11 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The name of its label: that of the event it is declared with."""
+        """The name of the label: that of the event type in the declaration."""
         return self.event.__name__.lower()
 
     def plain(self) -> dict[str, Any]:
-        """As plain values, for the declaration that a version stores."""
+        """The target as plain values, for the declaration that is stored with a version."""
         return {
             "kind": self.kind,
             "event": self.event.__name__,
@@ -134,7 +134,7 @@ def target_value(
 
 
 def label_of(target: Target, on: type[Event]) -> Label:
-    """The label behind a target of `on`; raises `BadDeclaration` where its events do not fit."""
+    """The label of a target of `on`. Raises `BadDeclaration` if its events do not fit."""
     event = outcome_type(target, on)
     value, where = target.value, target.where
     if target.classes and value is not None:
@@ -161,7 +161,7 @@ def label_of(target: Target, on: type[Event]) -> Label:
 
 
 def outcome_type(target: Target, on: type[Event]) -> type[Event]:
-    """The event type that the label reads, a joined one when it is complete."""
+    """The event type that the label reads; a joined event counts when it is complete."""
     join = join_of(target.event)
     if target.event is on:
         raise BadDeclaration("target of Predict", "about a later event, not the request itself", on)
@@ -171,7 +171,10 @@ def outcome_type(target: Target, on: type[Event]) -> type[Event]:
 
 
 def key_field_of(event: type[Event], by: str) -> str:
-    """The field of `event` named `by`, else its first one that refers to the entity `by`; raises `BadDeclaration`."""
+    """The field of `event` named `by`, or its first field that refers to the entity `by`.
+
+    Raises `BadDeclaration` if there is neither.
+    """
     if by in event.__struct_fields__:
         return by
     named = [field for field, entity in references(event).items() if entity == by]

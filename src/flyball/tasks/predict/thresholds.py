@@ -1,4 +1,4 @@
-"""Thresholds of a version: chosen on the newest examples, as a model predicts them that has not seen them."""
+"""Thresholds of a version, chosen on predictions of the newest examples by a model that was not trained on them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
 
 THRESHOLDS, COSTS = "decide_thresholds", "decide_costs"
 VALIDATION, COST_FIELDS = "decide_validation", "decide_fields"
-"""What thresholds were chosen on: probability, what happened, day and weight of each; numbers of its request."""
+"""The names of the arrays that thresholds are chosen on: probabilities, outcomes, days, weights, and numbers of the
+requests."""
 KEPT = (THRESHOLDS, VALIDATION, COST_FIELDS)
 MOST_KEPT = 20_000
-"""Of the newest examples that thresholds were chosen on."""
+"""The largest number of the newest examples that thresholds are chosen on."""
 
 NEWEST, FEWEST = 0.2, 100
-"""The share of the examples that thresholds are chosen on, and the fewest of them: below that none are chosen."""
+"""The share of the examples that thresholds are chosen on, and the fewest examples: with fewer, none are chosen."""
 
 DAY_US = 86_400_000_000
 
 
 def usable_costs(costs: Doubles) -> NDArray[np.bool_]:
-    """Which rows of `cost_matrix` are numbers from 0."""
+    """Which rows of `cost_matrix` have only finite numbers of 0 or more."""
     return np.asarray((np.isfinite(costs) & (costs >= 0)).all(axis=1))
 
 
 def as_columns(costs: Doubles) -> CostColumns:
-    """The columns of `cost_matrix`: false approve, false decline and, where there is one, review."""
+    """The columns of `cost_matrix`: false approve, false decline and, if it has one, review."""
     return CostColumns(costs[:, 0], costs[:, 1], costs[:, 2] if costs.shape[1] == 3 else None)
 
 
@@ -101,7 +102,7 @@ def thresholds_of(
     """
     if not isinstance(declared, Decide) or policy.plain() == declared.plain():
         return Thresholds(*arrays[THRESHOLDS].tolist()) if THRESHOLDS in arrays else Thresholds()
-    if VALIDATION not in arrays:  # too few examples for thresholds: the costs alone decide, then as now
+    if VALIDATION not in arrays:  # too few examples for thresholds: the costs alone decide
         return Thresholds()
     names = [renamed.get(name, name) for name in texts[COST_FIELDS]]
     strange = sorted(policy.fields - set(names))

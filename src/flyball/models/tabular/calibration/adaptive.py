@@ -1,8 +1,7 @@
-"""Adaptive conformal inference: an interval that misses too often grows, one that never misses shrinks, online.
+"""Adaptive conformal inference: online, an interval that misses too often grows, and one that rarely misses shrinks.
 
-Source: Gibbs and Candès, "Adaptive Conformal Inference Under Distribution Shift", NeurIPS 2021. Whatever the world
-does, the share of misses over T outcomes differs from the declared one by (max(alpha, 1 - alpha) + gamma) / (gamma T)
-at most.
+Source: Gibbs and Candès, "Adaptive Conformal Inference Under Distribution Shift", NeurIPS 2021. For any sequence of T
+outcomes, the share of misses differs from the target alpha by at most (max(alpha, 1 - alpha) + gamma) / (gamma T).
 """
 
 from math import ceil
@@ -17,22 +16,27 @@ from flyball.models.tabular.calibration.conformal import conformal_margin
 
 
 class AdaptiveLevel(msgspec.Struct, frozen=True):
-    """`target`: the share of misses that is declared; `alpha`: the one the next interval is made for, now below 0
-    (everything is covered), now above 1 (nothing is). `gamma`: how fast it moves."""
+    """The state of adaptive conformal inference.
+
+    `target`: the declared share of misses. `alpha`: the share of misses of the next interval; if it is 0 or less, the
+    interval covers everything, and if it is 1 or more, nothing. `gamma`: the step of `alpha` after an outcome.
+    """
 
     target: float
     alpha: float
     gamma: float = 0.005
 
     def after(self, covered: bool) -> "AdaptiveLevel":
-        """The state after an outcome; outcomes may come late, and in any order."""
+        """The state after an outcome; outcomes may be late and in any order."""
         missed = 0.0 if covered else 1.0
         return msgspec.structs.replace(self, alpha=self.alpha + self.gamma * (self.target - missed))
 
     def margin(self, scores: NDArray[Any]) -> float:
-        """The margin of the next interval from the conformity scores (n,) of past examples: inf covers everything,
-        -inf nothing."""
-        level = 1 - self.alpha  # 1, too, where alpha is above 0 but lost in rounding
+        """The margin of the next interval from the conformity scores of past examples, shape (n,).
+
+        inf covers everything, -inf nothing.
+        """
+        level = 1 - self.alpha  # rounding also gives 1 for a tiny alpha above 0
         if level >= 1:
             return float("inf")
         if level <= 0:
@@ -41,10 +45,10 @@ class AdaptiveLevel(msgspec.Struct, frozen=True):
 
 
 def adapted_margin(scores: NDArray[Any], level: float, gamma: float) -> float:
-    """The margin after going through `scores` (n,) in order of time, each interval made from those before it.
+    """The margin after processing `scores`, shape (n,), in order of time; each interval uses the scores before it.
 
-    The first half only fills the past. Where everything or nothing should be covered, it is the largest or the smallest
-    score. Raises `BadInput`.
+    The first half of the scores is used as past scores only. If everything or nothing should be covered, the margin is
+    the largest or the smallest score. Raises `BadInput` for a level outside (0, 1) or a gamma that is not positive.
     """
     state, past = adaptive_level(level, gamma), np.sort(np.asarray(scores, np.float64)[: len(scores) // 2])
     for score in np.asarray(scores, np.float64)[len(scores) // 2 :]:
@@ -55,7 +59,7 @@ def adapted_margin(scores: NDArray[Any], level: float, gamma: float) -> float:
 
 
 def _from_sorted(past: NDArray[np.float64], alpha: float, finite: bool = False) -> float:
-    """`AdaptiveLevel.margin` of scores that ascend."""
+    """`AdaptiveLevel.margin` for ascending scores."""
     rank = ceil((len(past) + 1) * (1 - alpha) - 1e-9)
     if not finite and (alpha <= 0 or rank > len(past)):
         return float("inf")
@@ -65,7 +69,7 @@ def _from_sorted(past: NDArray[np.float64], alpha: float, finite: bool = False) 
 
 
 def adaptive_level(level: float, gamma: float = 0.005) -> AdaptiveLevel:
-    """The state at the beginning, for intervals that cover `level`. Raises `BadInput`.
+    """The initial state, for intervals that cover `level`. Raises `BadInput` for a level or gamma out of range.
 
     >>> round(adaptive_level(0.8, gamma=0.1).after(covered=False).alpha, 6)
     0.12

@@ -1,8 +1,8 @@
-"""Beta calibration: two slopes and an offset in log probabilities; unlike Platt's, it can be the identity.
+"""Beta calibration: two slopes and an offset in log probabilities; unlike Platt scaling, it can be the identity.
 
 Source: Kull, Silva Filho and Flach, "Beta calibration: a well-founded and easily implemented improvement on logistic
-calibration for binary classifiers", AISTATS 2017; targets are smoothed as Platt's are, so that what can be separated
-gets no infinite coefficients, and what few examples leave open is decided for the map that changes nothing.
+calibration for binary classifiers", AISTATS 2017. Targets are smoothed like Platt's, so that coefficients stay finite
+for separable examples, and a small penalty prefers the identity if few examples leave coefficients undetermined.
 """
 
 from typing import Any
@@ -17,11 +17,11 @@ from flyball.models.tabular.calibration.logistic import fit_logistic, smoothed_t
 
 _SMALLEST = 1e-15
 _STRENGTH = 1e-3
-"""Of the pull toward the map that changes nothing: a thousandth of an example's worth."""
+"""The strength of the penalty toward the identity, relative to the loss of one example."""
 
 
 class BetaMap(msgspec.Struct, frozen=True):
-    """probability = sigmoid(c + a log p - b log(1 - p)); `a`, `b` from 0, (1, 1, 0) changes nothing."""
+    """probability = sigmoid(c + a log p - b log(1 - p)), with `a`, `b` >= 0; (1, 1, 0) is the identity."""
 
     a: float
     b: float
@@ -42,8 +42,11 @@ class BetaMap(msgspec.Struct, frozen=True):
 
 
 def fit_beta(probabilities: NDArray[Any], actual: NDArray[Any], weight: NDArray[Any] | None = None) -> BetaMap:
-    """Fit on `probabilities` (n,) and `actual`, from 0 to 1. A coefficient below 0, which would turn the order of
-    examples around, is left out and the rest fitted again, as the authors do. Raises `BadInput`."""
+    """Fit on `probabilities`, `actual` and `weight`, shape (n,), the first two from 0 to 1.
+
+    A coefficient below 0, which would reverse the order of examples, is set to 0 and the others are fitted again, as
+    the authors do. Raises `BadInput` for different shapes, numbers out of range or not finite, or no weight above 0.
+    """
     probabilities, actual, weight = checked_examples(probabilities, actual, weight)
     if probabilities[0] < 0 or probabilities[-1] > 1:
         outside = probabilities[0] if probabilities[0] < 0 else probabilities[-1]

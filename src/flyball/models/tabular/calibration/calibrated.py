@@ -1,4 +1,4 @@
-"""A model whose probabilities are calibrated on a window newer than what it was trained on."""
+"""A model whose probabilities are calibrated on a newer window than its training data."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -28,12 +28,12 @@ CalibrationMap = IsotonicMap | PlattMap | BetaMap
 class Calibrated(TabularModel, frozen=True):
     """The probabilities of `model`, calibrated.
 
-    `method`: "isotonic" (any rising map; wants thousands of examples), "platt" (a line over the log-odds, for few) or
-    "beta" (a bend on either side; leaves right ones alone). The map is fitted on the newest `share` of the examples by
-    time, the model on the older ones; with `refit`, the model is fitted again on all of them afterwards, and the map
-    stays: newer knowledge, at the price of a map that was made for another fit. Several classes are calibrated one by
-    one and scaled to sum to 1. Isotonic probabilities stay 1 / (n + 2) away from 0 and 1, where n examples were seen:
-    nothing is certain.
+    `method`: "isotonic" (any increasing map; needs thousands of examples), "platt" (linear in the log odds; for few
+    examples) or "beta" (bends the ends separately; keeps probabilities that are correct). The map is fitted on the
+    newest `share` of the examples by time, and the model on the older ones. With `refit`, the model is then fitted
+    again on all examples: it knows the newest ones, but the map was fitted for another fit. Several classes are
+    calibrated one by one and scaled to sum to 1. Isotonic probabilities stay 1 / (n + 2) away from 0 and 1, where n is
+    the effective number of examples of the map.
     """
 
     kind: ClassVar[str] = "calibrated"
@@ -51,7 +51,7 @@ class Calibrated(TabularModel, frozen=True):
             raise BadDeclaration("method of calibrated(...)", '"isotonic", "platt" or "beta"', self.method)
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """`knots_0`, `heights_0` of each output ("isotonic") or `coefficients` (outputs, 3), and the model's own."""
+        """The arrays of the model, and `knots_0`, `heights_0`, ... ("isotonic") or `coefficients` (outputs, 3)."""
         older, newest = split_newest(table, self.share)
         base = self.model.fit(older, target, seed)
         predictor = self.model.open(base.arrays, base.texts, table.columns, target)
@@ -85,7 +85,7 @@ class Calibrated(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "CalibratedPredictor":
-        """Raises what the model's own `open` raises."""
+        """The calibrated predictor. Raises what `open` of the model raises."""
         maps: list[CalibrationMap] = []
         for output in range(len(target.outputs)):
             if self.method == "isotonic":
@@ -99,7 +99,7 @@ class Calibrated(TabularModel, frozen=True):
 
 
 class CalibratedPredictor:
-    """`edge`: how far every probability stays from 0 and 1."""
+    """Predicts calibrated probabilities. `edge`: their smallest distance from 0 and 1."""
 
     def __init__(self, base: TabularPredictor, maps: list[CalibrationMap], edge: float, target: TargetKind) -> None:
         self._base, self._maps, self._edge, self._target = base, maps, edge, target
@@ -114,12 +114,12 @@ class CalibratedPredictor:
         if self._target.kind != "multiclass":
             return calibrated
         total = calibrated[:, 0].copy()
-        for output in range(1, calibrated.shape[1]):  # added up in one order, whatever the batch
+        for output in range(1, calibrated.shape[1]):  # added in the same order for every batch
             total += calibrated[:, output]
         return np.where(total[:, None] > 0, calibrated / np.where(total > 0, total, 1.0)[:, None], predicted)
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """Those of the model; what calibration changes is part of the base."""
+        """The contributions of the model; the change by calibration is added to the base."""
         added = self._base.contributions(numbers, categories).copy()
         calibrated = self.predict(numbers, categories)
         for output in range(added.shape[1]):
@@ -144,7 +144,7 @@ def calibrated(
 
 
 def _happened(actual: Doubles, target: TargetKind) -> list[Doubles]:
-    """For each output whether it happened, float64 (rows,)."""
+    """Whether each output happened, float64 (rows,) for each."""
     if target.kind == "multiclass":
         return [(actual == number).astype(np.float64) for number in range(len(target.classes))]
     return [actual]

@@ -1,8 +1,8 @@
 """Intervals with the declared coverage: conformalized quantile regression, for all rows or for each group.
 
-Sources: Romano, Patterson and Candès, "Conformalized Quantile Regression", NeurIPS 2019; per group: Vovk, Lindsay,
+Sources: Romano, Patterson and Candès, "Conformalized Quantile Regression", NeurIPS 2019; groups: Vovk, Lindsay,
 Nouretdinov and Gammerman, "Mondrian Confidence Machine", 2003; weighted examples: Tibshirani et al., "Conformal
-Prediction Under Covariate Shift", NeurIPS 2019, with the weight of an average example for the one to come.
+Prediction Under Covariate Shift", NeurIPS 2019, where the predicted example gets the average weight.
 """
 
 from math import ceil
@@ -17,7 +17,7 @@ _SLACK = 1e-9  # (n + 1) * level is computed in floating point
 
 
 def conformity_scores(low: NDArray[Any], high: NDArray[Any], actual: NDArray[Any]) -> Doubles:
-    """How far each actual number is outside [low, high], (n,); below 0 for how far inside."""
+    """The distance of each actual number from [low, high], shape (n,); negative inside the interval."""
     return np.asarray(np.maximum(np.asarray(low, np.float64) - actual, np.asarray(actual, np.float64) - high))
 
 
@@ -53,8 +53,12 @@ def fewest_examples(level: float) -> int:
 def group_margins(
     scores: NDArray[Any], group_of: SignedInts, groups: int, level: float, weight: NDArray[Any] | None = None
 ) -> Doubles:
-    """The margin of each group, (groups + 1,): the last is that of all examples, and stands for groups that are too
-    small or unknown. `group_of`: int64 (n,), from 0, -1 for none."""
+    """The margin of each group, shape (groups + 1,).
+
+    The last margin is that of all examples; it is used for unknown groups and for groups with too few examples.
+    `scores`, `weight`: shape (n,). `group_of`: int64 (n,), from 0, -1 for none. Raises `BadInput` for a level outside
+    (0, 1).
+    """
     margins = np.full(groups + 1, conformal_margin(scores, level, weight))
     order = np.argsort(group_of, kind="stable")
     ends = np.searchsorted(np.asarray(group_of)[order], np.arange(groups + 1))

@@ -22,14 +22,15 @@ from flyball.models.tabular.table import (
 
 
 class Conformal(TabularModel, frozen=True):
-    """Conformalized quantile regression (Romano et al. 2019): `model`'s interval covers `level` of what comes.
+    """Conformalized quantile regression (Romano et al. 2019): the interval of `model` covers `level` of the outcomes.
 
-    The quantiles (1 - level) / 2 and (1 + level) / 2 must be among those predicted. By how much they move, outward or
-    inward, is found on the newest `share` of the examples by time; with `groups`, columns of categories such as
-    ("shop",), for each combination by itself; one of too few examples, or never seen, moves as all do. The guarantee
-    holds where what comes is like this window; `refit` fits the model again on everything, and gives it up. In a world
-    that shifts, `adapt`, such as 0.02, goes through the window in order of time and widens intervals that missed
-    too often of late, narrows those that missed too rarely (adaptive conformal inference, Gibbs and Candès 2021).
+    The quantiles (1 - level) / 2 and (1 + level) / 2 must be among the predicted ones. They are moved outward or inward
+    by a margin that is computed on the newest `share` of the examples by time. With `groups`, columns of categories
+    such as ("shop",), each combination has its own margin; unknown combinations and those with too few examples use
+    the margin of all examples. The coverage is guaranteed for outcomes distributed like those of this window; `refit`,
+    which fits the model again on all examples, gives up the guarantee. For distributions that shift, `adapt`, such as
+    0.02, processes the window in order of time, and widens or narrows intervals that recently missed too often or too
+    rarely (adaptive conformal inference, Gibbs and Candès 2021).
     """
 
     kind: ClassVar[str] = "conformal"
@@ -52,8 +53,10 @@ class Conformal(TabularModel, frozen=True):
             raise BadDeclaration("groups of conformal(...)", 'names of columns, such as ("shop",)', self.groups)
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """`margins` float64 (groups + 1,), the last of all examples; `codes` int32 (groups, columns), ascending, and
-        the model's own. Raises `BadInput` for a column that there is not and too few examples."""
+        """The arrays of the model, `margins` float64 (groups + 1,) and `codes` int32 (groups, columns), ascending.
+
+        The last margin is that of all examples. Raises `BadInput` for an unknown column or too few examples.
+        """
         low, high = ends_of(target.quantiles, self.level)
         group_columns = _columns_of(table.category_names, self.groups)
         older, newest = split_newest(table, self.share)
@@ -77,7 +80,7 @@ class Conformal(TabularModel, frozen=True):
         return with_base(arrays, {}, base, f"conformalized on the newest {len(newest)} of {len(table)} examples")
 
     def _adapt(self, margins: Doubles, scores: Doubles, group_of: NDArray[np.int64]) -> None:
-        """Put the adapted margin of each group that is large enough, and of all, in the place of the fixed one."""
+        """Replace the margin of all examples, and of each group with enough examples, by the adapted one."""
         fewest = 2 * fewest_examples(self.level)
         if len(scores) >= fewest:
             margins[-1] = adapted_margin(scores, self.level, self.adapt)
@@ -88,7 +91,7 @@ class Conformal(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "ConformalPredictor":
-        """Raises what the model's own `open` raises."""
+        """The conformalized predictor. Raises what `open` of the model raises."""
         names = [column.name for column in columns if column.kind == "category"]
         return ConformalPredictor(
             open_base(self.model, arrays, texts, columns, target),
@@ -100,7 +103,11 @@ class Conformal(TabularModel, frozen=True):
 
 
 class ConformalPredictor:
-    """`ends`: which outputs are the two that move; `places`: the columns of categories that make a group."""
+    """Predicts conformalized quantiles.
+
+    `ends`: the indexes of the two outputs that are moved. `group_columns`: the category columns that form a group.
+    `groups`: {category codes: index of the group}. `margins`: float64 (groups + 1,).
+    """
 
     def __init__(
         self,
@@ -114,7 +121,7 @@ class ConformalPredictor:
         self._groups, self._margins = groups, margins
 
     def predict(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """The quantiles, ascending: those between the two that move stay between them, those beyond beyond."""
+        """The quantiles, ascending: inner ones stay between the two moved ones, outer ones outside of them."""
         adjusted = np.sort(self._base.predict(numbers, categories), axis=1)
         margins = self._margins_of(categories, len(adjusted))
         left, right = self._ends
@@ -133,7 +140,7 @@ class ConformalPredictor:
         return adjusted
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """Those of the model; by how much a quantile was moved is part of the base."""
+        """The contributions of the model; the margin of a moved quantile is added to the base."""
         added = self._base.contributions(numbers, categories).copy()
         added[:, :, -1] += self.predict(numbers, categories) - added.sum(axis=2)
         return added
@@ -163,7 +170,7 @@ def conformal(
 
 
 def ends_of(quantiles: tuple[float, ...], level: float) -> tuple[int, int]:
-    """Which of the quantiles bound an interval of `level`. Raises `BadDeclaration` where they are not predicted."""
+    """The indexes of the quantiles that bound an interval of `level`. Raises `BadDeclaration` for a missing one."""
     ends = []
     for end in ((1 - level) / 2, (1 + level) / 2):
         near = [index for index, quantile in enumerate(quantiles) if abs(quantile - end) < 1e-9]

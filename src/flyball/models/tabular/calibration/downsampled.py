@@ -1,4 +1,4 @@
-"""A model that is trained on a share of the negatives, its probabilities corrected for those left out."""
+"""A model that is trained on a share of the negatives, with probabilities corrected for the omitted ones."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -24,9 +24,8 @@ from flyball.models.tabular.table import (
 class Downsampled(TabularModel, frozen=True):
     """`model` trained on all positives and the share `rate` of the negatives, drawn by the seed of the fit.
 
-    Its probabilities are corrected by the prior (Dal Pozzolo et al. 2015): they mean what they would have meant without
-    leaving out any. Examples are left out within the fit alone, so a calibration around it, thresholds and every
-    evaluation see all of them.
+    Its probabilities are corrected for the changed prior (Dal Pozzolo et al. 2015), so that they refer to all examples.
+    Negatives are omitted only in the fit of `model`: an enclosing calibration, thresholds and evaluation use all.
     """
 
     kind: ClassVar[str] = "downsampled"
@@ -49,7 +48,7 @@ class Downsampled(TabularModel, frozen=True):
             )
 
     def fit(self, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
-        """The model's own arrays."""
+        """The arrays of the model."""
         draws = np.random.default_rng(seed).random(len(table))
         rows = np.flatnonzero((table.target > 0) | (draws < self.rate))
         base = self.model.fit(rows_of(table, rows) if len(rows) else table, target, seed)
@@ -58,7 +57,7 @@ class Downsampled(TabularModel, frozen=True):
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "DownsampledPredictor":
-        """Raises what the model's own `open` raises."""
+        """The corrected predictor. Raises what `open` of the model raises."""
         return DownsampledPredictor(open_base(self.model, arrays, texts, columns, target), self.rate)
 
 
@@ -70,7 +69,7 @@ class DownsampledPredictor:
         return corrected_prior(self._base.predict(numbers, categories), self._rate)
 
     def contributions(self, numbers: Doubles, categories: NDArray[np.int32]) -> Doubles:
-        """Those of the model; the correction is the same for every row, and part of the base."""
+        """The contributions of the model; the correction, the same for every row, is added to the base."""
         added = self._base.contributions(numbers, categories).copy()
         added[:, :, -1] += np.log(self._rate)
         return added

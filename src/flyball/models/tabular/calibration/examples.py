@@ -11,7 +11,10 @@ from flyball.core import BadInput, Doubles
 def checked_examples(
     scores: NDArray[Any], actual: NDArray[Any], weight: NDArray[Any] | None
 ) -> tuple[Doubles, Doubles, Doubles]:
-    """As float64 (n,) in one order whatever theirs was, without those of weight 0. Raises `BadInput`."""
+    """The examples with a weight above 0 as float64 (n,), in an order that does not depend on the original one.
+
+    Raises `BadInput` for different shapes, numbers out of range or not finite, or no weight above 0.
+    """
     columns = [np.asarray(column, np.float64) for column in (scores, actual)]
     columns.append(np.ones(len(columns[0])) if weight is None else np.asarray(weight, np.float64))
     for name, column in zip(("scores", "actual", "weight"), columns, strict=True):

@@ -1,4 +1,4 @@
-"""Isotonic calibration: the rising step function nearest to what happened, a line between its steps.
+"""Isotonic calibration: the increasing step function that fits the outcomes best, interpolated between its steps.
 
 Sources: pool-adjacent-violators: Barlow et al., "Statistical Inference under Order Restrictions", 1972; for
 probabilities: Zadrozny and Elkan, "Transforming Classifier Scores into Accurate Multiclass Probability Estimates", KDD
@@ -16,13 +16,13 @@ from flyball.models.tabular.calibration.examples import checked_examples, pooled
 
 
 class IsotonicMap(msgspec.Struct, frozen=True):
-    """`knots`, `heights`: float64 (steps,), both ascending."""
+    """The map from scores to probabilities by linear interpolation; `knots`, `heights`: float64 (steps,), ascending."""
 
     knots: NDArray[np.float64]
     heights: NDArray[np.float64]
 
     def apply(self, scores: NDArray[Any]) -> Doubles:
-        """The calibrated probabilities, (n,); beyond the knots they stay at the ends."""
+        """The calibrated probabilities, shape (n,); outside the knots, the first or last height."""
         from flyball.models.kernels.calibration import interpolate
 
         out = np.empty(len(scores))
@@ -31,10 +31,11 @@ class IsotonicMap(msgspec.Struct, frozen=True):
 
 
 def fit_isotonic(scores: NDArray[Any], actual: NDArray[Any], weight: NDArray[Any] | None = None) -> IsotonicMap:
-    """Fit on `scores` (n,), any numbers that rise with the probability, and `actual`, from 0 to 1.
+    """Fit on `scores`, numbers that increase with the probability, and `actual`, from 0 to 1, shape (n,) each.
 
-    Examples of equal scores count as one with their mean; those of `weight` 0 do not count. The order of examples
-    changes no bit. Raises `BadInput`.
+    Examples with equal scores are merged into one with their mean; a `weight` of 0 omits an example. The result is the
+    same, bit for bit, for any order of examples. Raises `BadInput` for different shapes, numbers out of range or not
+    finite, or no weight above 0.
 
     >>> fit_isotonic(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 1, 0, 1])).heights
     array([0. , 0.5, 0.5, 1. ])

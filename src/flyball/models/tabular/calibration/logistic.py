@@ -11,8 +11,11 @@ _STEPS, _GRADIENT, _RIDGE = 100, 1e-10, 1e-12
 
 
 def fit_logistic(features: Doubles, target: Doubles, weight: Doubles, start: Doubles, strength: float = 0.0) -> Doubles:
-    """The coefficients (columns,) of least weighted log loss, plus strength / 2 times their squared distance to
-    `start`, which decides where examples do not. `features`: (n, columns); `target`: (n,), from 0 to 1."""
+    """The coefficients, shape (columns,), that minimize the weighted log loss plus a quadratic penalty.
+
+    The penalty, strength / 2 times the squared distance from `start`, decides what examples do not determine.
+    `features`: shape (n, columns). `target`, from 0 to 1, and `weight`: shape (n,). `start`: shape (columns,).
+    """
     from flyball.models.kernels.calibration import logistic_terms
 
     matrix, scale, columns = np.ascontiguousarray(features), float(weight.sum()), features.shape[1]
@@ -38,11 +41,11 @@ def fit_logistic(features: Doubles, target: Doubles, weight: Doubles, start: Dou
                 break
             length /= 2
         else:
-            break  # no shorter step lowers the loss: as near as numbers allow
+            break  # no shorter step decreases the loss: the minimum in floating point
     return theta
 
 
 def smoothed_targets(actual: Doubles, weight: Doubles) -> Doubles:
-    """Platt's targets, (n+ + 1) / (n+ + 2) and 1 / (n- + 2) for 1 and 0: what is certain in a sample is not certain."""
+    """Platt's smoothed targets, shape (n,): (n+ + 1) / (n+ + 2) for 1 and 1 / (n- + 2) for 0."""
     happened, not_ = float((weight * actual).sum()), float((weight * (1 - actual)).sum())
     return actual * ((happened + 1) / (happened + 2)) + (1 - actual) * (1 / (not_ + 2))

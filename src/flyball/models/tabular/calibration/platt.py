@@ -1,7 +1,7 @@
 """Platt scaling: a logistic regression on the score.
 
 Source: Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin Classifiers 1999, with his
-smoothed targets, fitted as Lin, Lin and Weng 2007 do.
+smoothed targets and the fit of Lin, Lin and Weng, Machine Learning 2007.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ class PlattMap(msgspec.Struct, frozen=True):
 
     @property
     def coefficients(self) -> tuple[float, float, float]:
-        """As those of a `BetaMap` of probabilities, where the scores are their log-odds."""
+        """The coefficients of the equal `BetaMap` of probabilities, if the scores are their log odds."""
         return self.slope, self.slope, self.intercept
 
     def apply(self, scores: NDArray[Any]) -> Doubles:
@@ -36,7 +36,10 @@ class PlattMap(msgspec.Struct, frozen=True):
 
 
 def fit_platt(scores: NDArray[Any], actual: NDArray[Any], weight: NDArray[Any] | None = None) -> PlattMap:
-    """Fit on `scores` (n,), such as log-odds, and `actual`, from 0 to 1. Raises `BadInput`."""
+    """Fit on `scores`, such as log odds, and `actual`, from 0 to 1, shape (n,) each.
+
+    Raises `BadInput` for different shapes, numbers out of range or not finite, or no weight above 0.
+    """
     scores, actual, weight = checked_examples(scores, actual, weight)
     features = np.stack([scores, np.ones(len(scores))], axis=1)
     slope, intercept = fit_logistic(features, smoothed_targets(actual, weight), weight, np.zeros(2))
@@ -44,7 +47,7 @@ def fit_platt(scores: NDArray[Any], actual: NDArray[Any], weight: NDArray[Any] |
 
 
 def log_odds_of(probabilities: NDArray[Any]) -> Doubles:
-    """log(p / (1 - p)) of each, (n,), as far as 1e-15 from 0 and 1."""
+    """log(p / (1 - p)), shape (n,), of probabilities that are clipped to 1e-15 from 0 and 1."""
     from flyball.models.kernels.calibration import log_odds
 
     out = np.empty(len(probabilities))

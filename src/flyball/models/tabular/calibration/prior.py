@@ -1,4 +1,4 @@
-"""Correction of probabilities that were learned after leaving out a share of the negatives.
+"""Correction of probabilities that were learned from a share of the negatives.
 
 Source: Dal Pozzolo et al., "Calibrating Probability with Undersampling for Unbalanced Classification", IEEE SSCI 2015.
 """
@@ -12,9 +12,10 @@ from flyball.core import BadInput, Doubles
 
 
 def corrected_prior(probabilities: NDArray[Any], rate: float) -> Doubles:
-    """What they are among all examples, where training kept the share `rate` of the negatives, above 0 to 1.
+    """The probabilities among all examples, same shape, if training used the share `rate` of the negatives.
 
-    Leaving out negatives divides the odds of every example by `rate`; this multiplies them by it again.
+    Omitting negatives divides all odds by `rate`; this multiplies them by `rate`. Raises `BadInput` for a rate that is
+    not above 0 and at most 1. Source: Dal Pozzolo et al., IEEE SSCI 2015.
 
     >>> corrected_prior(np.array([0.5, 0.9]), rate=0.1)
     array([0.09090909, 0.47368421])

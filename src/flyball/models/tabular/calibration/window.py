@@ -1,4 +1,4 @@
-"""The window that a calibration is fitted on: the newest share of a table, which the base model does not see."""
+"""The window that a calibration is fitted on: the newest share of a table, which the base model is not trained on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,11 +18,11 @@ from flyball.models.tabular.table import (
 )
 
 BASE = "base_"
-"""What the base model learned lies under its own names behind this."""
+"""The prefix of the names of the base model's arrays and texts."""
 
 
 def rows_of(table: TrainingTable, rows: NDArray[Any]) -> TrainingTable:
-    """Some rows of the table, in ascending order."""
+    """The rows of the table with these ascending indexes, int64 (n,)."""
     return msgspec.structs.replace(
         table,
         numbers=table.numbers[rows],
@@ -35,10 +35,10 @@ def rows_of(table: TrainingTable, rows: NDArray[Any]) -> TrainingTable:
 
 
 def final_rows(table: TrainingTable) -> TrainingTable:
-    """The rows whose label is final, weighted as among themselves: what any part of a table, taken by time, must be of.
+    """The rows whose label is final, with the weights that they have without the others.
 
-    Of the newest rows only the quick labels are known. Where a table holds such, they stand for others: a window of
-    them alone would have hardly any negatives, or none of the slow.
+    Take parts of a table by time from these rows only. Of the newest rows only quick labels are known; in the whole
+    table they are weighted to represent others, but a window of them alone would have too few negatives.
     """
     if table.final_weight is None:
         return table
@@ -47,8 +47,7 @@ def final_rows(table: TrainingTable) -> TrainingTable:
 
 
 def split_newest(table: TrainingTable, share: float) -> tuple[TrainingTable, TrainingTable]:
-    """The older rows whose label is final, and the newest `share` of these. Raises `BadInput` where either would be
-    empty."""
+    """(older rows, the newest `share` of rows), both of rows with a final label. Raises `BadInput` if one is empty."""
     table = final_rows(table)
     newest = round(len(table) * share)
     if not 0 < newest < len(table):
@@ -58,7 +57,7 @@ def split_newest(table: TrainingTable, share: float) -> tuple[TrainingTable, Tra
 
 
 def check_wrapped(owner: str, model: Any, share: float | None = None) -> None:
-    """Raise `BadDeclaration` unless `model` is one of tables, and `share` leaves something on either side."""
+    """Raise `BadDeclaration` unless `model` is a model of tables and `share` is between 0 and 1."""
     if not isinstance(model, TabularModel):
         raise BadDeclaration(f"model of {owner}", "a model of tables, such as fb.LightGBM()", model)
     if share is not None and not 0 < share < 1:
@@ -66,7 +65,7 @@ def check_wrapped(owner: str, model: Any, share: float | None = None) -> None:
 
 
 def with_base(arrays: Arrays, texts: Mapping[str, list[str]], base: TabularFit, note: str = "") -> TabularFit:
-    """What a wrapper learned together with what its base did."""
+    """The fit of a wrapper together with that of its base model."""
     return TabularFit(
         {**arrays, **{f"{BASE}{name}": array for name, array in base.arrays.items()}},
         {**texts, **{f"{BASE}{name}": names for name, names in base.texts.items()}},
@@ -81,7 +80,7 @@ def open_base(
     columns: tuple[TableColumn, ...],
     target: TargetKind,
 ) -> TabularPredictor:
-    """The base model, given what it learned under its own names."""
+    """The predictor of the base model, from the arrays and texts of its wrapper."""
 
     def own(named: Mapping[str, Any]) -> dict[str, Any]:
         return {name.removeprefix(BASE): value for name, value in named.items() if name.startswith(BASE)}

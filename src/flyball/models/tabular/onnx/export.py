@@ -23,7 +23,7 @@ from flyball.models.tabular.stacking import Stacking
 from flyball.models.tabular.table import TableColumn, TabularModel, TargetKind
 
 ONNX_TOLERANCE = 1e-9
-"""How far a number of the file may lie from Flyball's own, of numbers beyond 1 in proportion."""
+"""The largest difference of a prediction of the file from Flyball's, relative for numbers above 1 in size."""
 
 _MODELS: dict[type[TabularModel], Callable[..., str]] = {
     Constant: models.constant,
@@ -51,7 +51,7 @@ def onnx_of(
     target: TargetKind,
     about: Mapping[str, str] | None = None,
 ) -> bytes:
-    """What `model` learned as an ONNX file; the same bytes for the same arguments.
+    """A fitted `model` as an ONNX file; the same bytes for the same arguments.
 
     Inputs have the names of the columns: a number is float64 (rows, 1), NaN for missing; a category is a text (rows,
     1), any unknown one for missing. The output `prediction` is float64 (rows, outputs), within `ONNX_TOLERANCE` of

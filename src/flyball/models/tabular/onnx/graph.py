@@ -16,11 +16,11 @@ from flyball.models.tabular.table import TableColumn
 OPSET, ML_OPSET, IR = 18, 5, 10
 _ML = "ai.onnx.ml"
 _AT_MOST, _AMONG = 0, 6
-"""Codes of the ways that a node of `TreeEnsemble` splits."""
+"""Codes of the split modes of a `TreeEnsemble` node."""
 
 
 class Walk(NamedTuple):
-    """Trees of which each row gets the sum of its leaves: nodes of all trees, a leaf's children are itself.
+    """Trees whose prediction is the sum of the leaves that a row reaches; the children of a leaf are itself.
 
     `members`: of a node that splits by categories those that go left, else None. Numbers go left up to `threshold`,
     missing ones where `missing_left` says so. Tree t belongs to output t % `outputs`.
@@ -37,7 +37,7 @@ class Walk(NamedTuple):
 
 
 class Graph:
-    """Nodes and constants; a value is known by its name, one value a row is of shape (rows, 1)."""
+    """Nodes and constants; a value is identified by its name, and one value for each row has shape (rows, 1)."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -46,7 +46,7 @@ class Graph:
         self.helper, self._arrays = need("onnx.helper", "onnx"), need("onnx.numpy_helper", "onnx")
 
     def constant(self, values: Any, dtype: Any = np.float64) -> str:
-        """An array; equal ones are kept once."""
+        """The name of a constant array; equal arrays are stored once."""
         array = np.ascontiguousarray(values, dtype).reshape(np.shape(values))
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
@@ -55,13 +55,13 @@ class Graph:
         return self._known[key]
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """The one output of an operator."""
+        """Add an operator with one output; returns its name."""
         output = f"#{len(self.nodes)}"
         self.nodes.append(self.helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
     def ml(self, kind: str, value: str, **attributes: Any) -> str:
-        """The same of an operator of `ai.onnx.ml`; arrays among the attributes become tensors."""
+        """Add an operator of `ai.onnx.ml`; arrays among the attributes become tensors."""
         tensors = {
             name: self._arrays.from_array(attribute, name) if isinstance(attribute, np.ndarray) else attribute
             for name, attribute in attributes.items()
@@ -90,7 +90,7 @@ class Graph:
         return self.op("Min", value, most)
 
     def joined(self, values: Sequence[str]) -> str:
-        """Columns side by side."""
+        """Columns concatenated side by side."""
         return values[0] if len(values) == 1 else self.op("Concat", *values, axis=1)
 
     def column(self, value: str, index: int) -> str:
@@ -98,7 +98,7 @@ class Graph:
         return self.op("Gather", value, self.constant([index], np.int64), axis=1)
 
     def row_of(self, table: Any, codes: str) -> str:
-        """The row of `table` (texts, columns) of each code (rows,); code -1 finds the last."""
+        """The row of `table` (texts, columns) for each code (rows,); code -1 gives the last row."""
         return self.op("Gather", self.constant(table), codes, axis=0)
 
     def total(self, value: str) -> str:
@@ -123,7 +123,7 @@ class Graph:
         return self.divided(self.where(high, unit, small), self.add(unit, small))
 
     def shares(self, values: str) -> str:
-        """Each row by its sum."""
+        """Each row divided by its sum."""
         return self.divided(values, self.at_least(self.total(values), self.constant(1e-300)))
 
     def softmax(self, margin: str) -> str:
@@ -132,7 +132,7 @@ class Graph:
         return self.divided(powers, self.total(powers))
 
     def logs(self, probability: str, edge: float) -> tuple[str, str]:
-        """log p and log(1 - p), the probability kept `edge` away from 0 and 1."""
+        """log p and log(1 - p), with the probability clipped to `edge` from 0 and 1."""
         inside = self.at_most(self.at_least(probability, self.constant(edge)), self.constant(1.0 - edge))
         return self.op("Log", inside), self.op("Log", self.minus(self.constant(1.0), inside))
 
@@ -141,8 +141,10 @@ class Graph:
         return self.minus(happens, not_)
 
     def index_among(self, values: str, known: Any) -> str:
-        """int64 (rows,): which of `known` each is, -1 for none. `values`: texts or int64 (rows,), or float64 (rows,
-        1)."""
+        """The index of each value in `known`, int64 (rows,), -1 for none.
+
+        `values`: texts or int64 (rows,), or float64 (rows, 1).
+        """
         indexes = np.arange(len(known))
         if not len(known):
             return self.op("Expand", self.constant([-1], np.int64), self.op("Shape", values, end=1))
@@ -173,7 +175,7 @@ class Graph:
         return self.standing(self.op("Cast", codes, to=double))
 
     def rank_among(self, value: str, ascending: Doubles) -> str:
-        """float64 (rows, 1): how many of `ascending` lie below each value, at most all but one: a binary search."""
+        """How many of `ascending` are below each value, at most all but one, float64 (rows, 1): a binary search."""
         nodes = max(2 * len(ascending) - 1, 1)
         feature, threshold = np.zeros(nodes, np.int64), np.zeros(nodes)
         children, value_of = np.tile(np.arange(nodes)[:, None], (1, 2)), np.zeros(nodes)
@@ -192,13 +194,16 @@ class Graph:
         return self.walk(value, walk)
 
     def walk(self, matrix: str, trees: Walk) -> str:
-        """The sums of the leaves, (rows, outputs)."""
+        """The sums of the leaves that each row reaches, float64 (rows, outputs)."""
         return self.ml("TreeEnsemble", matrix, **_tree_attributes(trees))
 
 
 class Rows(NamedTuple):
-    """The columns that a model sees: `numbers` float64 (rows, 1) each, NaN for missing; `codes` int64 (rows,) each,
-    -1 for unknown; `texts`: how many texts each category has; `row_count`: int64 (1,)."""
+    """The input columns of a model.
+
+    `numbers`: float64 (rows, 1) each, NaN for missing. `codes`: int64 (rows,) each, -1 for unknown. `texts`: the number
+    of texts of each category. `row_count`: int64 (1,).
+    """
 
     graph: Graph
     columns: tuple[TableColumn, ...]
@@ -213,14 +218,16 @@ class Rows(NamedTuple):
         return self.graph.op("Expand", self.graph.constant(values.reshape(1, -1)), shape)
 
     def in_order(self) -> list[tuple[str, int]]:
-        """(kind, place among the columns of its kind) of each column."""
+        """(kind, index among the columns of its kind) of each column."""
         kinds = [column.kind for column in self.columns]
         return [(kind, kinds[:index].count(kind)) for index, kind in enumerate(kinds)]
 
 
 def _tree_attributes(trees: Walk) -> dict[str, Any]:
-    """`TreeEnsemble` numbers inner nodes and leaves each by themselves; a tree of one leaf becomes a split with that
-    leaf on either side, twice."""
+    """The attributes of a `TreeEnsemble`, which numbers inner nodes and leaves separately.
+
+    A tree of one leaf becomes a split with a copy of this leaf on each side.
+    """
     own = np.arange(len(trees.feature))
     leaf = trees.children[:, 0] == own
     inner = ~leaf | np.isin(own, trees.roots)
@@ -260,10 +267,10 @@ def _tree_attributes(trees: Walk) -> dict[str, Any]:
 def _numbered_apart(
     numbers: NDArray[Any], ends: NDArray[np.bool_], leaves: int
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """(numbers, order of the leaves): leaves turned around until no node has a leaf and a node of one number.
+    """(numbers, order of the leaves): leaves are rotated until no node has a leaf and an inner node of equal number.
 
-    onnxruntime before 1.24 takes two such for the same child and gives wrong sums. Some turn will do: each node with a
-    leaf and a node rules out one of them at most, and a tree has fewer such nodes than leaves.
+    onnxruntime before 1.24 treats two such children as one and returns wrong sums. A suitable rotation exists: each
+    node with a leaf and an inner node excludes at most one, and a tree has fewer such nodes than leaves.
     """
     mixed = ends[:, 0] != ends[:, 1]
 

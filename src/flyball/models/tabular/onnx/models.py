@@ -1,4 +1,4 @@
-"""Each model as ONNX operators, made from the arrays of its artifact."""
+"""Each model as ONNX operators, from the arrays of its artifact."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def linear(model: Linear, arrays: Arrays, rows: Rows, target: TargetKind) -> str
 
 
 def line(arrays: Arrays, rows: Rows, target: TargetKind) -> str:
-    """Column by column, in the order in which `LinearPredictor` adds."""
+    """A linear model, column by column in the order of `LinearPredictor`."""
     graph, coefficients, first = rows.graph, arrays["coefficients"], len(arrays["mean"])
     values = rows.every(arrays["base"])
     for kind, index in rows.in_order():
@@ -46,7 +46,7 @@ def line(arrays: Arrays, rows: Rows, target: TargetKind) -> str:
 
 
 def ftrl(model: FTRL, arrays: Arrays, rows: Rows, target: TargetKind) -> str:
-    """The coefficients of each column's slots, the base first, as `FTRLPredictor` adds."""
+    """The base, then the coefficients of each column's slots, in the order of `FTRLPredictor`."""
     graph, coefficients, (mean, scale) = rows.graph, model.coefficients(arrays), mean_and_scale(arrays)
     values = rows.every(coefficients[:, -1])
     for column, (kind, index) in enumerate(rows.in_order()):
@@ -82,7 +82,7 @@ def lightgbm(model: LightGBM, arrays: Arrays, rows: Rows, target: TargetKind) ->
 
 
 def group_median(model: GroupMedian, arrays: Arrays, rows: Rows, target: TargetKind) -> str:
-    """From no column to all of them, each level where its group is known."""
+    """The median of the most specific known group, from no column to all of them."""
     graph = rows.graph
     names = {kind: [column.name for column in rows.columns if column.kind == kind] for kind in ("number", "category")}
     values, key = rows.every(arrays["all"]), ""
@@ -134,7 +134,7 @@ def nearest_neighbor(model: NearestNeighborAnomaly, arrays: Arrays, rows: Rows, 
 
 
 def _trees(trees: Trees, matrix: str, rows: Rows) -> str:
-    """The scores of LightGBM's trees."""
+    """The scores of LightGBM trees. Raises `Refused` for trees that treat 0 as missing."""
     from flyball.models.kernels.trees import CATEGORY, NAN_LEFT, ZERO_MISSING
 
     if not len(trees.roots):
@@ -170,12 +170,12 @@ def _one_against_rest(graph: Graph, margin: str, target: TargetKind) -> str:
 
 
 def _and_unknown(of_text: Doubles) -> Doubles:
-    """With a last row of zeros for what is unknown."""
+    """The rows of known texts and a last row of zeros for unknown ones."""
     return np.vstack([of_text, np.zeros((1, of_text.shape[1]))])
 
 
 def _ordinary(arrays: Mapping[str, NDArray[Any]], rows: Rows) -> list[str]:
-    """The columns as the anomaly models see them: nothing is missing, each at most 1e150 away from 0."""
+    """The input columns of the anomaly models: missing values are replaced, and all are clipped to ±1e150."""
     graph = rows.graph
     columns = [
         graph.where(graph.op("IsNaN", number), graph.constant(arrays["medians"][index]), number)

@@ -17,7 +17,7 @@ from flyball.models.tabular.stacking import EDGE, Stacking, inputs_of
 from flyball.models.tabular.table import TargetKind
 
 Write = Callable[[Any, Arrays, Rows, TargetKind], str]
-"""What a model predicts: (model, what it learned, rows, target) to the name of float64 (rows, outputs)."""
+"""Writes a model: (model, arrays, rows, target) to the name of its predictions, float64 (rows, outputs)."""
 
 
 def calibrated(model: Calibrated, arrays: Arrays, rows: Rows, target: TargetKind, write: Write) -> str:
@@ -84,12 +84,12 @@ def stacking(model: Stacking, arrays: Arrays, rows: Rows, target: TargetKind, wr
 
 
 def _under(start: str, arrays: Arrays) -> Arrays:
-    """What an inner model learned, under its own names."""
+    """The arrays of an inner model, with the prefix `start` removed."""
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 def _interpolated(graph: Graph, value: str, knots: Doubles, heights: Doubles) -> str:
-    """As the kernel `interpolate`."""
+    """Linear interpolation, as by the kernel `interpolate`."""
     if len(knots) == 1:
         return graph.add(graph.times(value, graph.constant(0.0)), graph.constant(heights[0]))
     inside = graph.at_most(graph.at_least(value, graph.constant(knots[0])), graph.constant(knots[-1]))
@@ -103,7 +103,7 @@ def _interpolated(graph: Graph, value: str, knots: Doubles, heights: Doubles) ->
 
 
 def _margins(model: Conformal, arrays: Arrays, rows: Rows) -> str:
-    """By how much the interval of each row's group moves, (rows, 1)."""
+    """The margin of the group of each row, (rows, 1)."""
     graph, margins, codes = rows.graph, arrays["margins"], arrays["codes"]
     if not len(codes):
         return rows.every(margins[-1:])
