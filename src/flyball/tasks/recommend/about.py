@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
 
 OUTCOMES = ("positive", "weak_positive", "negative")
-"""The fields of `Recommend` that are outcomes; also the names of their labels."""
+"""The fields of `Recommend` that are outcomes; the names of their labels are the same."""
 
 ARRANGEMENT = ("max_per", "cold_start_slots")
-"""The fields of `Recommend` that re-rank what a version scored: they may change without training."""
+"""The fields of `Recommend` that re-rank the scores of a version: they may change without training."""
 
 
 SOURCES = {
@@ -35,12 +35,12 @@ SOURCES = {
     "cold_start": "new in the catalog, shown to learn about it",
     "catalog": "from the catalog, nothing better was known",
 }
-"""{source of an item: why it is in a list}."""
+"""{source of an item: the reason for its place in a list}."""
 
 
 @lru_cache(maxsize=128)
 def about_of(task: "Recommend") -> About:
-    """The task as inert values."""
+    """The task as plain values."""
     return About(
         kind="recommend",
         request=request_type(task),
@@ -93,10 +93,9 @@ def restored(
 
 
 def arranged(task: "Recommend", arrangement: Mapping[str, Any]) -> "Recommend":
-    """`task` that re-ranks by `arrangement`; by its own where that names nothing.
+    """`task` that re-ranks by `arrangement`, and by its own settings where `arrangement` has none.
 
-    An attribute that was renamed since is found by its former name. Raises `Refused` for one that is no longer
-    declared.
+    A renamed attribute is found by its former name. Raises `Refused` for an attribute that is no longer declared.
     """
     changed = {field: arrangement[field] for field in ARRANGEMENT if field in arrangement}
     if not changed:
@@ -125,8 +124,7 @@ def _listed(value: Any) -> Any:
 
 
 def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: FormerNames) -> None:
-    """Raise `Refused` for another grouping of users or another catalog than the declaration's: answers depend on
-    both."""
+    """Raise `Refused` if the grouping of users or the catalog differs from the declaration: answers depend on both."""
     grouped = declaration.get("groups")
     if grouped is not None:
         grouped = {**grouped, "profile": _name_now(grouped["profile"], names)}
@@ -162,7 +160,7 @@ def _check_same(task: "Recommend", declaration: Mapping[str, Any], names: Former
 
 
 def _without_source(groups: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What groups depend on, without the text for people."""
+    """The part of the description that groups depend on, without its text."""
     return None if groups is None else {key: value for key, value in groups.items() if key != "source"}
 
 
@@ -175,7 +173,7 @@ def _source_of_group(groups: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _name_now(name: str, names: FormerNames) -> str:
-    """The present name of an event type; the old name where it is no longer declared."""
+    """The present name of an event type; the old name if it is no longer declared."""
     try:
         return names.type_of(name).__name__
     except Refused:
@@ -183,7 +181,7 @@ def _name_now(name: str, names: FormerNames) -> str:
 
 
 def _groups(task: "Recommend") -> dict[str, Any] | None:
-    """What the groups of users depend on besides profiles."""
+    """The definitions that the groups of users depend on, besides profiles."""
     user = task.user
     if user.group is None or user.profile is None:
         return None
@@ -200,7 +198,7 @@ def _groups(task: "Recommend") -> dict[str, Any] | None:
 
 
 def _catalog(task: "Recommend") -> dict[str, Any]:
-    """What the catalog of items depends on besides events."""
+    """The definitions that the catalog of items depends on, besides events."""
     item = task.item
     return {
         "profile": None if item.profile is None else item.profile.__name__,
@@ -224,7 +222,7 @@ def _declaration(task: "Recommend") -> dict[str, Any]:
 
 
 def _read_types(task: "Recommend") -> list[type[Event]]:
-    """The event types that the outcomes and the rating are about."""
+    """The event types of the outcomes and of the rating."""
     declared = [declared_outcome for field in OUTCOMES if (declared_outcome := getattr(task, field)) is not None]
     events = [outcome.event for declared_outcome in declared for outcome in outcomes_of(declared_outcome)]
     return list(dict.fromkeys(events if task.rating is None else [*events, task.rating.event]))

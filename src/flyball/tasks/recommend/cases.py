@@ -1,6 +1,6 @@
-"""Examples that a ranker learns from: a split in time, seen from just before it.
+"""Examples that a ranker learns from: users and their later positives, as known just before a split in time.
 
-What candidates are evaluated on is another thing: requests at the times at which users come, see `evaluation_set`."""
+Candidates are evaluated on other examples: requests at the times at which users come, see `evaluation_set`."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class Cases(msgspec.Struct, frozen=True):
     """Users to answer at `split_us`, and the items that became positive in `[split_us, end_us)`.
 
-    `histories`: per user, as known and applied just before the split (`known_at + apply_delay < split_us`). `truth`:
-    per user the items that became positive in the window and that the user had not touched before, one or more.
-    `groups`: each user's group or None. `pool`: how many users qualified before sampling.
+    `histories`: of each user, as known and applied just before the split (`known_at + apply_delay < split_us`).
+    `truth`: for each user, the items that became positive in the window and were new to the user, one or more.
+    `groups`: the group of each user or None. `pool`: how many users there were before sampling.
     """
 
     split_us: int
@@ -51,10 +51,10 @@ def evaluation_cases(
 ) -> Cases:
     """The cases of a snapshot for the window `[split_us, end_us)`.
 
-    Users without truth are left out; of more than `limit` a sample by `seed` is taken. Items and users that no
-    catalog knows at the end of the snapshot are left out of the truth. `apply_delay_us`: how long after it was known
-    an event came to be seen by serving, so that what users are asked with is what an answer would have been made from;
-    what counts as touched before, and so is no truth, is what was known.
+    Users without truth are left out; of more than `limit` users a sample is drawn by `seed`. The truth has no users and
+    items that are not in a catalog at the end of the snapshot. `apply_delay_us`: the time from an event being known to
+    its being visible in serving, so that histories are those that an answer would have used. An item that was touched
+    in any event known before the split is not part of the truth.
     """
     if split_us >= end_us:
         raise BadInput("split_us", f"before end_us ({end_us})", split_us)
@@ -91,8 +91,10 @@ def evaluation_cases(
 def histories_from(
     pairs: "polars.DataFrame", users: list[str], groups: list[str | None], names: Sequence[str] | None = None
 ) -> "list[UserHistory]":
-    """The users' histories from a frame of pairs, as the online store would give them. `names`: what they are called,
-    where `users` are numbered questions, in ascending order."""
+    """The users' histories from a frame of pairs, as in the online store.
+
+    `names`: the names of users if `users` are numbered questions, in ascending order.
+    """
     import polars as pl
 
     from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory

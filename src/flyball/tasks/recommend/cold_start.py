@@ -1,9 +1,9 @@
-"""Cold-start slots: positions for items that no model can know yet, so that new items can be reached.
+"""Cold-start slots: positions for items that no model can know yet, so that new items are shown.
 
-A list of `k` gives up to `task.cold_start_slots` positions, at most one per five, to items drawn uniformly without
-replacement from the cold items, and they stand in the middle of the list (from position k // 2 on, counted from 0):
-seen, but not at the position of the best. The draw depends on nothing but the request's seed and the cold items, and
-the propensity of each item is known exactly, as learning from what was shown needs.
+A list of `k` has up to `task.cold_start_slots` such positions, at most one in five. Their items are drawn uniformly
+without replacement from the cold items and are placed in the middle of the list (from position k // 2 on, counted from
+0), where they are seen but do not replace the best items. The draw depends only on the seed of the request and on the
+cold items. The propensity of each item is known exactly, which learning from shown items needs.
 """
 
 from collections.abc import Iterator
@@ -29,8 +29,8 @@ def first_slot(k: int) -> int:
 def draw(cold: ItemIndexes, forbidden: set[int], allowed: ItemMask | None, seed: int) -> Iterator[int]:
     """Every item of `cold` that is not `forbidden` and is `allowed`, one by one, uniformly at random by `seed`.
 
-    A draw that hits another item is drawn again, so an item costs little while most are allowed; after 16 vain draws
-    the rest is listed and drawn from.
+    If a draw hits another item, it is repeated; this is fast if most items are allowed. After 16 such draws the
+    remaining items are listed and drawn from.
     """
     unavailable, state = set(forbidden), seed & _MASK
     while True:
@@ -50,7 +50,10 @@ def draw(cold: ItemIndexes, forbidden: set[int], allowed: ItemMask | None, seed:
 
 
 def _next(state: int) -> tuple[int, int]:
-    """SplitMix64: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014."""
+    """A random 64-bit number by SplitMix64.
+
+    Source: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014.
+    """
     state = (state + 0x9E3779B97F4A7C15) & _MASK
     number = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) & _MASK

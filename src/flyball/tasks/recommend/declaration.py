@@ -36,13 +36,13 @@ _DOORS = {
 class Recommend(msgspec.Struct, frozen=True):
     """Recommend items to users.
 
-    `positive`, `weak_positive`, `negative`: outcomes per (user, item) that weigh 1, 0.25 and 0 in learning;
-    `positive` is what evaluation asks for. `rating`: the number a rating model predicts. `k`: length of a list.
-    `deadline`: time within which an answer must leave. `max_per`: (attribute of the item's profile, at most so many
-    items of one value in a list), relaxed when the list cannot be filled otherwise. `cold_start_slots`: places of a
-    list given to items that no model can know yet (one place per five at most, so lists shorter than five have
-    none). `features`: those kept for several keys together, such as user and item, or an `fb.FeatureSet` with these
-    and derived features; those of the entities are included.
+    `positive`, `weak_positive`, `negative`: outcomes of a (user, item) with weights of 1, 0.25 and 0 in learning;
+    evaluation uses `positive`. `rating`: the number that a rating model predicts. `k`: the length of a list.
+    `deadline`: the time within which a request must be answered. `max_per`: (attribute of the item's profile, the most
+    items with the same value in a list), relaxed if the list cannot be filled otherwise. `cold_start_slots`: positions
+    of a list for items that no model can know yet (at most one in five, so lists shorter than five have none).
+    `features`: features of several keys together, such as user and item, or an `fb.FeatureSet` with these and derived
+    features; the features of the entities are included.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -91,7 +91,7 @@ class Recommend(msgspec.Struct, frozen=True):
         event_types: Sequence[type[Event]] = (),
         written: Sequence[WrittenType] = (),
     ) -> "Recommend":
-        """The task as declared when a version was made; see `restored`."""
+        """The task as it was declared when a version was learned; see `restored`."""
         task: Recommend = _door("restored")(self, declaration, event_types, written)
         return task
 
@@ -118,7 +118,7 @@ class Recommend(msgspec.Struct, frozen=True):
         return self.feature_set.hashes
 
     def with_features(self, more: "FeatureSet") -> "Recommend":
-        """The same task with further features; raises `BadDeclaration` where names would mean two things."""
+        """The same task with further features. Raises `BadDeclaration` for a name with two meanings."""
         from flyball.features import FeatureSet
 
         feature_set = self.feature_set
@@ -155,7 +155,7 @@ class Recommend(msgspec.Struct, frozen=True):
         return parse_duration(self.deadline)
 
     def offline(self) -> "Offline":
-        """The offline door."""
+        """The offline interface."""
         offline: Offline = _door("RecommendOffline")(self)
         return offline
 
@@ -166,7 +166,7 @@ class Recommend(msgspec.Struct, frozen=True):
         return lookups
 
     def online(self, stores: "Stores") -> "Online":
-        """The online door; loads no polars."""
+        """The online interface; it does not load polars."""
         online: Online = _door("RecommendOnline")(self, stores)
         return online
 
@@ -230,7 +230,7 @@ def _meaning(group: "Group") -> list[tuple[str, str]]:
 
 
 def _groups(groups: "Sequence[Group]") -> "list[Group]":
-    """Each once, without those that have no features."""
+    """Each group once, without groups that have no features."""
     group_of: dict[str, Group] = {}
     for group in groups:
         if group.definitions:
@@ -271,7 +271,7 @@ def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -
 
 
 def _check_compared(where: str, expression: Expression, hints: dict[str, Any]) -> None:
-    """A field in an order with a constant of another kind would fail at the first event."""
+    """Raise `BadDeclaration` for an order of a field and a constant of another kind, which would fail at an event."""
     parts = [arg for arg in expression.args if isinstance(arg, Expression)]
     for part in parts:
         _check_compared(where, part, hints)

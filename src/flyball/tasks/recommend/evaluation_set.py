@@ -32,7 +32,7 @@ _LATEST = 2**62
 
 ItemExposure = tuple[Positions, Mapping[str, Sequence[int]]]
 ReadExposure = Callable[[Collection[str]], ItemExposure]
-"""Returns what the service showed some users in the window and just before it, and when it answered them."""
+"""Returns the items that the service showed some users in and just before the window, with the times of answers."""
 
 
 def evaluation_set(
@@ -52,16 +52,16 @@ def evaluation_set(
 ) -> EvaluationSet:
     """The evaluation set of the window `[start, end)`.
 
-    A request is asked when its user came (`request_times`): logged requests where the service has answered the user in
-    the window, else the visits that the events show. Its context is the history as known and applied before it
-    (`known_at + apply_delay_us < at`); its targets are the items that became positive from then on, within the label's
-    window, that the user had not touched before and that a catalog knows at the end. Requests without a target are
-    left out; of the others at most `MAX_PER_USER` of a user and `MAX_REQUESTS` of `max_users` users in all, drawn by
+    The times of requests are those at which users come (`request_times`): logged requests if the service answered the
+    user in the window, otherwise visits in the events. The context of a request is the history as known and applied
+    before it (`known_at + apply_delay_us < at`). Its targets are the items that became positive after it, within the
+    window of the label, that were new to the user and that are in a catalog at the end. Requests without a target are
+    left out; of the others at most `MAX_PER_USER` of a user and `MAX_REQUESTS` of `max_users` users in all are drawn by
     `seed`. Catalogs are those known at eight times spread over the requests, never later than the request. Ratings are
-    the first ones the sampled users gave an item, predicted with the history before each.
+    the first ones that sampled users gave an item, predicted with the history before each.
 
-    `train`: what candidates learn from; it numbers the items. `ips`: weigh targets by inverse propensities, for which
-    `exposure` says what was shown. `cutoff`: how many items are asked for if more than `task.k`.
+    `train`: the training data, which numbers the items. `ips`: whether targets are weighted by inverse propensities,
+    from the shown items that `exposure` returns. `cutoff`: the length of lists if more than `task.k`.
     """
     start_us, end_us = window_us
     if start_us >= end_us:
@@ -108,7 +108,7 @@ def evaluation_set(
 def _truth(
     train: Interactions, targets: "polars.DataFrame", numbers: Mapping[str, int], catalog_size: int, rated: RatedItems
 ) -> RecommendTruth:
-    """What became positive after each request. `numbers`: of the items, those of the catalogs first."""
+    """The targets of each request. `numbers`: {item: number}, items of the catalogs first."""
     return RecommendTruth(
         request_of=targets["request"].to_numpy().astype(np.int64),
         item_of=np.array([numbers[item] for item in targets["item"].to_list()], np.int64),
@@ -122,7 +122,7 @@ def _truth(
 
 
 def history_length(items: int) -> str:
-    """The slice of a request by the length of its user's history.
+    """The slice of a request by the number of items in the user's history.
 
     >>> [history_length(items) for items in (0, 1, 4, 5, 19, 20)]
     ['0', '1-4', '1-4', '5-19', '5-19', '20+']
@@ -136,7 +136,7 @@ def _notes(truth: RecommendTruth) -> tuple[str, ...]:
 
 
 class _Past:
-    """The events behind the set: what users touched, what became positive in the window."""
+    """The events that the set is made from: the items that users touched, and the positives in the window."""
 
     def __init__(self, frames: Frames, task: Recommend, schema: Schema, start_us: int, end_us: int) -> None:
         from flyball.tasks.recommend.state.interactions import observed_frame
@@ -149,11 +149,11 @@ class _Past:
 
     @property
     def horizon_us(self) -> int:
-        """How long after a request a positive still counts: the longest window of its labels."""
+        """The time after a request within which a positive counts: the longest window of its labels."""
         return max(self.signals.outcomes[slot].within_us for slot in self.signals.slots_of[POSITIVE])
 
     def _positives(self) -> "polars.DataFrame":
-        """(user, item, positive_us, first_known_us) of what became positive in the window."""
+        """(user, item, positive_us, first_known_us) of the pairs that became positive in the window."""
         import polars as pl
 
         until = {name: frame.filter(pl.col("at") < self.end_us) for name, frame in self.frames.items()}
@@ -168,7 +168,7 @@ class _Past:
         return liked.join(first, on=["user", "item"], how="left")
 
     def users(self, most: int, seed: int) -> tuple[list[str], int]:
-        """At most `most` users with a positive that was new to them in the window, in random order; how many in all."""
+        """(at most `most` users with a new positive in the window, in random order; the number of all such users)."""
         import polars as pl
 
         new = self.positives.filter(pl.col("first_known_us") >= self.start_us)
@@ -201,7 +201,7 @@ class _Past:
 
 
 class _Builder:
-    """What is known at each of the sampled `requests` (`user`, `at_us`, in order of time)."""
+    """The data known at each of the sampled `requests` (`user`, `at_us`, ordered by time)."""
 
     def __init__(self, past: _Past, requests: "polars.DataFrame", apply_delay_us: int) -> None:
         self._past, self._requests, self._delay_us = past, requests, apply_delay_us
@@ -211,7 +211,7 @@ class _Builder:
         self._number = number
 
     def contexts(self, users: Sequence[str], at_us: Sequence[int]) -> "list[UserHistory]":
-        """The history of each user as known and applied before its time."""
+        """The history of the user of each request, as known and applied before its time."""
         import polars as pl
 
         from flyball.tasks.recommend.state.interactions import interactions_at
@@ -265,7 +265,7 @@ class _Builder:
         )
 
     def catalogs(self) -> "list[tuple[int, FrameCatalog | None]]":
-        """(first request, the catalog known just before it), equal ones together."""
+        """(first request, the catalog known just before it), once for each different catalog."""
         past, rows = self._past, self._requests.height
         at_us = self._requests["at_us"].to_list()
         parts: list[tuple[int, FrameCatalog | None]] = []
@@ -286,7 +286,7 @@ def _ips(
     numbers: Mapping[str, int],
     min_pairs: int,
 ) -> IpsWeights:
-    """The weights of the targets, from what was shown to the users of the set."""
+    """The weights of the targets, from the items shown to the users of the set."""
     users = builder.unit_of[truth.request_of]
     positions = np.array(
         [

@@ -1,9 +1,9 @@
-"""Fallback lists for users without a history: by group, then by popularity; kept in every artifact.
+"""Fallback lists for users without a history, by group and by popularity; every artifact contains them.
 
-Popularity is the decayed number of positive interactions, each halved every `half_life_us`. A group's list ranks by
-the group's shares smoothed toward everyone's with `prior` pseudo-interactions (Dirichlet smoothing: Zhai and
-Lafferty, "A Study of Smoothing Methods for Language Models", SIGIR 2001), so a small group gets nearly the popular
-list and not noise.
+Popularity is the decayed number of positive interactions, each halved every `half_life_us`. The list of a group ranks
+by the shares of the group, smoothed toward those of all users with `prior` pseudo-interactions (Dirichlet smoothing:
+Zhai and Lafferty, "A Study of Smoothing Methods for Language Models", SIGIR 2001), so that the list of a small group is
+close to the popular list.
 """
 
 from typing import Any
@@ -22,12 +22,12 @@ _HALF_LIFE_US = 30 * 86_400_000_000
 def fallback_arrays(
     data: Interactions, half_life_us: int = _HALF_LIFE_US, prior: float = 200.0, group_length: int = 500
 ) -> dict[str, NDArray[Any]]:
-    """The arrays that `Pipeline` answers from when the model cannot; merge them into the learned ones.
+    """The arrays that `Pipeline` uses if the model cannot answer; merge them into the learned arrays.
 
     `fallback_popular`: every item's index, most popular first, ties by index (shape (items,), int32);
-    `fallback_share`: each item's share of the decayed interactions (items,); `fallback_support`: how many users have
-    any interaction with it (items,); `fallback_groups`: names; `fallback_group_items`, `fallback_group_share`: a
-    group's items and their shares (groups, up to `group_length`).
+    `fallback_share`: the share of each item in the decayed interactions (items,); `fallback_support`: the number of
+    users with an interaction (items,); `fallback_groups`: names of groups; `fallback_group_items`,
+    `fallback_group_share`: the items of each group and their shares (groups, up to `group_length`).
     """
     count = len(data.items)
     weight = _decayed(data, half_life_us)
@@ -51,7 +51,7 @@ def fallback_arrays(
 def fallback_of(arrays: Arrays) -> dict[str, NDArray[Any]]:
     """The fallback arrays of an artifact by short name, with `popular_share` along `popular`.
 
-    Raises `BadInput` when one is missing.
+    Raises `BadInput` for a missing array.
     """
     missing = [_PREFIX + name for name in _NAMES if _PREFIX + name not in arrays]
     if missing:
@@ -61,7 +61,7 @@ def fallback_of(arrays: Arrays) -> dict[str, NDArray[Any]]:
 
 
 def _decayed(data: Interactions, half_life_us: int) -> NDArray[np.float64]:
-    """Weight of each row: positive ones as they are, rows of a task with ratings only as 1, halved with age."""
+    """The weight of each row, halved with age: the weight of positives, or 1 in a task with ratings only."""
     base = data.weights.astype(np.float64)
     if not (base > 0).any():
         base = np.ones(len(base))

@@ -1,4 +1,4 @@
-"""The fallback of recommendations: lists kept in memory, so that a response needs neither a version nor a store."""
+"""The fallback of recommendations: lists in memory, so that a response needs neither a version nor a store."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from flyball.tasks.recommend.state.user_history import UserHistory
 
 EVERYONE = ""
-"""The name of the list for users of no known group."""
+"""The name of the list for users without a known group."""
 
 LENGTH = 200
-"""Of the lists kept in memory: enough that filters and seen items leave a full one."""
+"""The length of lists in memory: enough for a full list after filters and without seen items."""
 
 Passes = Callable[[str], bool]
 
 
 class FallbackLists(msgspec.Struct, frozen=True):
-    """Lists made beforehand.
+    """Lists that are prepared before a request.
 
-    `groups`: {group: list of the best version}, `EVERYONE` among them. `popular`: (item, weight), most popular now
-    first. `catalog`: the items there are, for filters and as the last resort. `offsets`: the events behind `popular`,
-    () when it changed while it was read.
+    `groups`: {group: list of the best version}, including `EVERYONE`. `popular`: (item, weight), the currently most
+    popular first. `catalog`: all items, for filters and as the last level. `offsets`: the end of the events that
+    `popular` is made from, () if it changed while it was read.
     """
 
     groups: Mapping[str, list[RankedItem]] = {}
@@ -37,7 +37,7 @@ class FallbackLists(msgspec.Struct, frozen=True):
     catalog: ItemCatalog | None = None
     offsets: Offsets = ()
     texts: dict[str, dict[str, tuple[str, ...]]] = msgspec.field(default_factory=dict)
-    """{attribute: {item: its values as text}} of the catalog, each computed when a filter first needs it."""
+    """{attribute: {item: its values as text}} of the catalog; an attribute is computed when a filter first needs it."""
 
     @property
     def ready(self) -> bool:
@@ -45,7 +45,7 @@ class FallbackLists(msgspec.Struct, frozen=True):
         return bool(any(self.groups.values()) or self.popular or (self.catalog is not None and self.catalog.ids))
 
     def answer(self, request: Request, context: "UserHistory | None") -> tuple[str, Response]:
-        """Up to k items the user has not seen, from the best level that has any, filled up from those below."""
+        """Up to k unseen items, from the best level that has any, then from lower levels."""
         event = fields_of(request)
         hidden = {str(item) for item in event.without}
         if context is not None:

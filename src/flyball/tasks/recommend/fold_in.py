@@ -1,4 +1,4 @@
-"""Fold-in: scores items that arrived after a model was fitted by their attributes in the catalog."""
+"""Fold-in: items that are newer than a fitted model are scored by their attributes in the catalog."""
 
 import msgspec
 import numpy as np
@@ -10,9 +10,9 @@ from flyball.tasks.recommend.item_index import ItemCatalog
 
 
 def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catalog: ItemCatalog | None) -> Artifact:
-    """The artifact with the catalog's further items behind its own; as it is where the model cannot fold them in.
+    """The artifact with newer items of the catalog after its own; unchanged if the model cannot fold items in.
 
-    What nobody has touched yet has `fallback_support` 0 and so stays among the cold items.
+    Items without interactions have a `fallback_support` of 0 and so remain cold items.
     """
     if catalog is None or not places_new(model):
         return artifact
@@ -21,7 +21,7 @@ def fold_in_items(task: Recommend, artifact: Artifact, model: Recommender, catal
         return artifact
     columns = {}
     names = {field: field for field in fields_of(task.item)} | former_attributes(task.item)
-    for name, field in names.items():  # an artifact knows an attribute by the name that it had when it was learned
+    for name, field in names.items():  # an artifact uses the names of attributes at the time of learning
         values = catalog.attributes(field)
         columns[name] = [values[row] for row in unfitted]
     arrays = model.place_new(artifact.arrays, attributes_of(len(unfitted), columns, least=1))

@@ -1,4 +1,4 @@
-"""Which part of the past is held back to evaluate candidates on (temporal holdout split)."""
+"""The part of the past on which candidates are evaluated (temporal holdout split)."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ RULE = (
 
 
 def holdouts(data: Interactions) -> list[Holdout]:
-    """The windows to try in turn for `data`, everything known now; none when no positive would be before a split."""
+    """The windows to try, in order, for `data` known now; none if there is no positive before any split."""
     at_us = np.sort(data.at_us[data.weights >= 1])
     windows: list[Holdout] = []
     for share in SHARES:
@@ -27,7 +27,7 @@ def holdouts(data: Interactions) -> list[Holdout]:
 
 
 def holdout_in(data: Interactions, window_us: tuple[int, int]) -> Holdout:
-    """The window `[start, end)` of a request."""
+    """The window `[start, end)` of a request to evaluate."""
     at_us = data.at_us[data.weights >= 1]
     count = int(((at_us >= window_us[0]) & (at_us < window_us[1])).sum())
     return Holdout(*window_us, count / max(len(at_us), 1), count, "as requested")

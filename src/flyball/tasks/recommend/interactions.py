@@ -1,4 +1,4 @@
-"""Training data: who did what, as it was known at a time."""
+"""Training data: the interactions of users and items, as known at a time."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def pairs_at(frames: Frames, task: Recommend, schema: Schema, as_of_us: int) -> "polars.DataFrame":
-    """What is known of each (user, item) at `as_of_us`, as text, whether or not a catalog knows them."""
+    """The state of each (user, item) as known at `as_of_us`, with ids as text, in a catalog or not."""
     from flyball.tasks.recommend.state.interactions import interactions_frame
 
     return interactions_frame(frames, task.signals(schema), as_of_us)
@@ -26,9 +26,9 @@ def build_interactions(
 ) -> Interactions:
     """The training data of `task` from a snapshot's frames, with what was known at `as_of_us` (inclusive).
 
-    An event about a user or item that no catalog knew by then stays out; a kind of entity without any catalog is
-    not checked. `items` holds every item known, also those without interactions; users without any are left out.
-    Both are in order of their text, rows in order of (user, item). `attributes`: with those of the items.
+    Events of users or items that were not in a catalog by then are left out; an entity without a catalog is not
+    checked. `items` contains every known item, also without interactions; users without interactions are left out. Both
+    are ordered by their text, and rows by (user, item). `attributes`: whether to add those of the items.
     """
     import polars as pl
 
@@ -62,7 +62,7 @@ def build_interactions(
 
 
 def _index(keys: "polars.Series", ordered: list[str]) -> "np.typing.NDArray[np.int32]":
-    """Each key's place in `ordered`, which holds them all."""
+    """The index of each key in `ordered`, which contains all keys."""
     import polars as pl
 
     index_of_key = pl.DataFrame(

@@ -1,5 +1,4 @@
-"""The item index of an artifact over a catalog: the model's items first, then those that arrived after it was
-fitted."""
+"""The item index of an artifact over a catalog: first the items of the model, then the newer ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -13,7 +12,7 @@ ItemMask = NDArray[np.bool_]
 
 
 class ItemCatalog(Protocol):
-    """The items there are. `attributes(field)`: each one's value along `ids`, None where there is none."""
+    """All items. `attributes(field)`: the value of each item, in the order of `ids`, None if it has none."""
 
     @property
     def ids(self) -> Sequence[str]: ...
@@ -22,10 +21,10 @@ class ItemCatalog(Protocol):
 
 
 class ItemIndex:
-    """Items by index. ItemIndexes below `n_fitted` are the model's own. `of`: {item: index}.
+    """Items by index. Indexes below `n_fitted` are items of the model. `of`: {item: index}.
 
-    `cold`: indexes of the items that cold-start slots are filled from: those that no interaction spoke about when the
-    model was fitted (`support` 0) or that came later.
+    `cold`: indexes of the items for cold-start slots, those without interactions when the model was fitted (`support`
+    0) and newer ones.
     """
 
     def __init__(self, fitted: list[str], support: NDArray[np.int32], catalog: ItemCatalog | None) -> None:
@@ -46,7 +45,7 @@ class ItemIndex:
         return frozenset(self.cold.tolist())
 
     def values_of(self, attribute: str) -> list[tuple[str, ...]]:
-        """Per item the values of `attribute` as text; computed when an attribute is first needed."""
+        """The values of `attribute` of each item, as text; computed when an attribute is first needed."""
         texts = self._texts.get(attribute)
         if texts is None:
             texts = [()] * len(self.items)
@@ -57,11 +56,11 @@ class ItemIndex:
         return texts
 
     def codes_of(self, attribute: str) -> tuple[list[tuple[int, ...]], int]:
-        """`values_of` with each distinct value as a number, and how many numbers there are."""
+        """`values_of` with a number for each distinct value, and the count of numbers."""
         coded = self._codes.get(attribute)
         if coded is None:
             numbers: dict[str, int] = {}
-            code_rows: dict[tuple[str, ...], tuple[int, ...]] = {}  # few, beside the items that share them
+            code_rows: dict[tuple[str, ...], tuple[int, ...]] = {}  # few, since many items share them
             texts = self.values_of(attribute)
             for values in texts:
                 if values not in code_rows:
@@ -70,7 +69,7 @@ class ItemIndex:
         return coded
 
     def passing(self, include: Mapping[str, list[str]], exclude: Mapping[str, list[str]]) -> ItemMask | None:
-        """Which items pass the filters; None when there are none."""
+        """Which items pass the filters, bool (items,); None without filters."""
         if not include and not exclude:
             return None
         mask = np.ones(len(self.items), bool)
@@ -89,7 +88,7 @@ class ItemIndex:
         return mask
 
     def _items_having(self, attribute: str) -> dict[str, ItemIndexes]:
-        """{value as text: indexes of the items that have it}."""
+        """{value as text: indexes of the items with this value}."""
         having = self._having.get(attribute)
         if having is None:
             gathered: dict[str, list[int]] = {}
@@ -102,7 +101,7 @@ class ItemIndex:
 
 
 def as_texts(value: Any) -> tuple[str, ...]:
-    """An attribute's values as distinct texts: none for None, each element of a list once.
+    """The values of an attribute as distinct texts: none for None, each element of a list once.
 
     >>> as_texts(["a", "b", "a"]), as_texts(1999), as_texts(None)
     (('a', 'b'), ('1999',), ())

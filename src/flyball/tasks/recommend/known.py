@@ -25,7 +25,7 @@ def frames_at(frames: Frames, as_of_us: int) -> "dict[str, polars.DataFrame]":
 
 
 def known_keys(frames: Frames, entity: "Entity", schema: Schema) -> list[str] | None:
-    """The keys of `entity` that any profile or `known_by` event names, sorted; None when there is no catalog."""
+    """The keys of `entity` in any profile or `known_by` event, sorted; None if there is no catalog."""
     import polars as pl
 
     declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)
@@ -40,7 +40,7 @@ def known_keys(frames: Frames, entity: "Entity", schema: Schema) -> list[str] | 
 
 
 def latest_profiles(frames: Frames, entity: "Entity", schema: Schema) -> "polars.DataFrame | None":
-    """Each entity's latest profile by `at`, then offset, with its key as text in the column `_key`."""
+    """The latest profile of each entity, by `at`, then offset, with the key as text in the column `_key`."""
     import polars as pl
 
     if entity.profile is None:
@@ -58,7 +58,7 @@ def latest_profiles(frames: Frames, entity: "Entity", schema: Schema) -> "polars
 
 
 def groups_of(frames: Frames, entity: "Entity", schema: Schema) -> dict[str, str]:
-    """{key: group} of the entities whose latest profile gives one (None and "" give none)."""
+    """{key: group} of the entities whose latest profile has a group; None and "" are no group."""
     profiles = latest_profiles(frames, entity, schema)
     if profiles is None or entity.group is None or entity.profile is None:
         return {}
@@ -74,7 +74,7 @@ def groups_of(frames: Frames, entity: "Entity", schema: Schema) -> dict[str, str
 
 
 def groups_at(frames: Frames, entity: "Entity", schema: Schema, questions: "polars.DataFrame") -> list[str | None]:
-    """The group of each question's user as known before its `before_us`: `groups_of` for many times at once.
+    """The group of the user of each question, as known before its `before_us`: `groups_of` for many times at once.
 
     `questions`: `question` (text, ascending), `user`, `before_us`.
     """
@@ -110,12 +110,12 @@ class FrameCatalog(msgspec.Struct, frozen=True):
     columns: dict[str, list[Any]]
 
     def attributes(self, field: str) -> list[Any]:
-        """The field of each item's profile along `ids`, None without one."""
+        """The field of the profile of each item, in the order of `ids`; None without a profile."""
         return self.columns[field]
 
 
 def catalog_at(frames: Frames, entity: "Entity", schema: Schema, as_of_us: int) -> FrameCatalog | None:
-    """The catalog as known at `as_of_us`; None when there is none."""
+    """The catalog as known at `as_of_us`; None if there is none."""
     known = frames_at(frames, as_of_us)
     ids = known_keys(known, entity, schema)
     if ids is None:
@@ -136,7 +136,7 @@ def catalog_at(frames: Frames, entity: "Entity", schema: Schema, as_of_us: int) 
 
 
 def catalogs_at(frames: Frames, entity: "Entity", schema: Schema, times_us: Sequence[int]) -> list[FrameCatalog | None]:
-    """The catalog as known at each of the times, ascending; the same object where nothing became known in between."""
+    """The catalog as known at each of the ascending times; the same object if it did not change in between."""
     import polars as pl
 
     declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)

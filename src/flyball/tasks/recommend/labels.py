@@ -1,4 +1,4 @@
-"""The labels of a recommendation: what its declaration counts about a user and an item."""
+"""The labels of a recommendation task: the outcomes of a user and an item in its declaration."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from flyball.tasks.labels import references
 DAY_US = 86_400_000_000
 
 POSITIVE, WEAK_POSITIVE, NEGATIVE, RATING, ADOPTED = "positive", "weak_positive", "negative", "rating", "adopted"
-"""Names of labels. An item is adopted once any event that counts toward a positive or a weak positive is about it."""
+"""Names of labels. An item is adopted at the first event that counts toward a positive or a weak positive of it."""
 
 
 def recommend_labels(
@@ -21,9 +21,9 @@ def recommend_labels(
     negative: Outcome | AnyOf | None = None,
     rating: Value | None = None,
 ) -> tuple[Label, ...]:
-    """The labels by user and item; several of one name hold when any of them does.
+    """The labels by user and item; a name with several labels holds if any of them does.
 
-    A rating counts as long as the longest declared `within`, a day when there is none.
+    A rating counts within the longest declared `within`, or within a day if there is none.
     """
     entities = (user.name, item.name)
     declared = ((POSITIVE, positive), (WEAK_POSITIVE, weak_positive), (NEGATIVE, negative))
@@ -44,7 +44,7 @@ def recommend_labels(
 
 
 def _adopted(outcomes: Sequence[Outcome], entities: tuple[str, str]) -> list[Label]:
-    """A label for each event and filter, with the longest window that names it."""
+    """One label for each event and filter, with the longest of its windows."""
     longest: dict[tuple[type, str | None], Outcome] = {}
     for outcome in outcomes:
         key = (outcome.event, None if outcome.where is None else outcome.where.text())
@@ -65,6 +65,6 @@ def _label(name: str, outcome: Outcome, entities: tuple[str, str], at_least: int
 
 
 def _fields(event: type, entities: Sequence[str]) -> tuple[str, ...]:
-    """The first field of the event that refers to each entity; the entity's name where none does."""
+    """The first field of the event that refers to each entity, or the name of the entity if no field does."""
     fields = {entity: field for field, entity in reversed(references(event).items())}
     return tuple(fields.get(entity, entity) for entity in entities)

@@ -19,14 +19,14 @@ MAX_SIMILAR = 1_000
 
 
 class SimilarItem(msgspec.Struct, frozen=True):
-    """One item, and how similar it is."""
+    """One item and its similarity."""
 
     item: str
     score: float
 
 
 class SimilarItems(msgspec.Struct, frozen=True):
-    """Items like one item, most alike first, by `version`."""
+    """The items most similar to one item, best first, by `version`."""
 
     item: str
     version: str
@@ -34,7 +34,7 @@ class SimilarItems(msgspec.Struct, frozen=True):
 
 
 class PredictedRating(msgspec.Struct, frozen=True):
-    """The rating `user` would give `item`, by `version`."""
+    """The rating of `item` by `user` that `version` predicts."""
 
     user: str
     item: str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PROBED = 3
 _SHOWN_BEFORE_US = 86_400_000_000
-"""What was shown a day before something was liked may have led to it, as outcomes count."""
+"""An item that was shown up to a day before it was liked may have been liked because of it."""
 
 
 class RecommendOffline:
@@ -49,7 +49,7 @@ class RecommendOffline:
         metrics: Sequence[str],
         window_us: tuple[int, int] | None = None,
     ) -> Examples | str:
-        """Interactions known before the holdout and now, and requests of users who came in it."""
+        """The interactions known before the holdout and now, and the requests of users in the holdout."""
         from flyball.tasks.recommend.evaluation_set import evaluation_set  # an application is declared without them
         from flyball.tasks.recommend.holdout import holdout_in, holdouts
         from flyball.tasks.recommend.interactions import build_interactions
@@ -93,10 +93,13 @@ class RecommendOffline:
         return Examples(training_data(train), training_data(full), evaluation, window, summary)
 
     def train(self, candidate: Recommender, data: TrainingData, past: Past, seed: int) -> Trained:
-        """Fit one; raises `BadInput` for what no artifact can hold, `BadScores` for scores that cannot be repeated."""
+        """Fit one candidate.
+
+        Raises `BadInput` for arrays that an artifact cannot contain, `BadScores` for scores that are not repeatable.
+        """
         interactions = interactions_of(data)
         learned = self._fit(candidate, interactions, past, seed)
-        if isinstance(learned, Mapping) and not candidate.feature_hashes:  # those are asked through the pipeline only
+        if isinstance(learned, Mapping) and not candidate.feature_hashes:  # these score only within a pipeline
             check_scores(candidate, learned, interactions)
         extended = {**fallback_arrays(interactions), **learned} if isinstance(learned, Mapping) else learned
         return Trained(extended, {"items": interactions.items}, candidate.note(interactions))
@@ -133,7 +136,7 @@ def _summary(train: Interactions, evaluation: EvaluationSet, start_us: int) -> s
 
 
 def _exposure(past: Past, window: Holdout) -> Any:
-    """The items shown in the window and a day before, which may have led to positives, with their times."""
+    """The items shown in the window and a day before it, which may have led to positives, with their times."""
 
     def read(users: Collection[str]) -> "ItemExposure":
         exposure: ItemExposure = past.shown(users, window.start_us - _SHOWN_BEFORE_US, window.end_us)
@@ -143,19 +146,19 @@ def _exposure(past: Past, window: Holdout) -> Any:
 
 
 def check_scores(model: Recommender, learned: Learned, data: Interactions) -> None:
-    """Score a few users together and each alone: the bits must be the same, or no answer could be replayed.
+    """Score a few users together and each alone; the bits must be the same, or answers could not be replayed.
 
-    A model that crashes its process crashes this one, not the evaluating one. Raises `BadScores`.
+    A model that crashes its process crashes this one and not the evaluation. Raises `BadScores` for different bits.
     """
     if not all(isinstance(array, np.ndarray) for array in learned.values()):
-        return  # whoever saves it says what it must be
+        return  # saving the artifact raises the error
     frozen = {name: array.view() for name, array in learned.items()}
     for array in frozen.values():
         array.flags.writeable = False
     batch = histories_of(data, np.unique(data.user_index)[:_PROBED])
     together = model.score(frozen, batch)
     if not isinstance(together, np.ndarray) or together.shape != (batch.rows, len(data.items)):
-        return  # the pipeline says what it must be
+        return  # the pipeline raises the error
     for row in range(batch.rows):
         alone = model.score(frozen, take(batch, [row]))
         if not isinstance(alone, np.ndarray) or alone.tobytes() != together[row : row + 1].tobytes():

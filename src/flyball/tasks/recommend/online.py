@@ -32,30 +32,30 @@ class RecommendOnline:
         self._texts: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def contexts(self, requests: Sequence[Request]) -> tuple[list[UserHistory], Offsets]:
-        """The histories of the requests' users, from one consistent view of the state."""
+        """The histories of the users of the requests, from one consistent view of the state."""
         return read_histories(self._stores.state, self._signals, [request.key for request in requests])
 
     def describe(self, context: UserHistory) -> str:
-        """Such as "12 items of history, group F30+"."""
+        """The context as text, such as "12 items of history, group F30+"."""
         history = f"{len(context.items):,} items of history" if context.items else "no history"
         return f"{history}, group {context.group}" if context.group else history
 
     def open(self, candidate: Recommender, artifact: Artifact, arrangement: Mapping[str, Any]) -> RecommendPipeline:
-        """A version over the catalog, re-ranked by `arrangement`."""
+        """The pipeline of a version over the catalog, re-ranked by `arrangement`."""
         return RecommendPipeline(
             arranged(self._task, arrangement), artifact, candidate, self._catalog, self._stores.features
         )
 
     def fallback(self, best: Pipeline | None) -> FallbackLists:
-        """The lists of `best` by group, what is popular now, and the catalog."""
+        """The fallback from the lists of `best` by group, the present popular list, and the catalog."""
         groups = best.group_lists if isinstance(best, RecommendPipeline) else {}
-        with suppress(FlyballError, OSError):  # without the store, what was popular when it could still be read
+        with suppress(FlyballError, OSError):  # if the store cannot be read, the last popular list remains
             self._popular = self._read_popular()
         popular, offsets = self._popular
         return FallbackLists(groups, popular, self._catalog, offsets, self._texts)
 
     def _read_popular(self) -> tuple[list[tuple[str, float]], Offsets]:
-        """The popular list and the offsets behind it, () when it changed while it was read."""
+        """The popular list and its offsets, () if it changed while it was read."""
         state, events = self._stores.state, self._stores.events
         if events is not None:
             from flyball.tasks.recommend.state.popularity_offline import popular_of

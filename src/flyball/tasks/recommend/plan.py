@@ -61,7 +61,7 @@ _NO_SCORES = (
 
 
 def evaluation_plan(task: "Recommend") -> EvaluationPlan:
-    """The plan of a task: lists at its `k`, ratings where candidates predict them."""
+    """The plan of a task: metrics of lists at its `k`, and of ratings if candidates predict them."""
     k = task.k
     return EvaluationPlan(
         families=FAMILIES,

@@ -1,4 +1,4 @@
-"""The second stage of a version whose candidate has `Stages`: pool, features, scores."""
+"""The second stage of a version whose candidate has `Stages`: a pool of items, their features and scores."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Ranked(msgspec.Struct, frozen=True):
-    """Scores of a batch, float32 (rows, items). `readings`: by row; `pools`: each row's items in the order read."""
+    """Scores of a batch, float32 (rows, items). `readings`: of each row; `pools`: the items of each row, as read."""
 
     scores: NDArray[np.float32]
     pools: list[NDArray[np.int32]]
@@ -29,8 +29,11 @@ class Ranked(msgspec.Struct, frozen=True):
 
 
 class Ranking:
-    """Scores by stages. Raises `Refused` where it needs features and has no `features` to read them from, or where
-    the features declared now are not those it learned from."""
+    """Scores by stages.
+
+    Raises `Refused` if it needs features and there is no store to read them from, or if the declared features differ
+    from those that it learned from.
+    """
 
     def __init__(self, task: Recommend, artifact: Artifact, model: Stages, features: ReadFeatures | None) -> None:
         self.model, self.artifact, self._features = model, artifact, features
@@ -43,7 +46,7 @@ class Ranking:
             self.columns = Columns(task, model.feature_names)
 
     def scores(self, batch: Histories, rows: Sequence[RequestRow]) -> Ranked:
-        """The scores of each row's pool, -inf for all other items."""
+        """The scores of the pool of each row, -inf for all other items."""
         ranked = Ranked(
             unscored(len(rows), len(self.artifact.items)),
             [np.empty(0, np.int32)] * len(rows),
@@ -62,7 +65,7 @@ class Ranking:
     def feature_reads(
         self, items: Sequence[RankedItem], ranked: Ranked, row: int, request_key: str
     ) -> tuple[FeatureRead, ...]:
-        """The features that were read for those of the items that the scores placed, in their order; () for none."""
+        """The features that were read for the items that the scores placed, in their order; () for none."""
         reading, index = ranked.readings[row], self.artifact.index
         if reading is None or self.columns is None:
             return ()
@@ -71,7 +74,7 @@ class Ranking:
         return (self.columns.feature_read(reading, scored, request_key),) if scored else ()
 
     def reasons(self, ranked: Ranked, row: int, items: Sequence[str]) -> dict[str, list[tuple[str, float]]]:
-        """{item: each column with its value, such as "film.views = 3", and what it added to the score}."""
+        """{item: (column and value, such as "film.views = 3", contribution to the score) for each column}."""
         if self.trees is None:
             return {}
         position = {self.artifact.items[item]: index for index, item in enumerate(ranked.pools[row].tolist())}
@@ -116,14 +119,14 @@ class Ranking:
 
 
 def check_features(task: Recommend, model: Stages) -> None:
-    """Raise `Refused` where a definition the model learned from is not the one declared now."""
+    """Raise `Refused` if a feature that the model learned from is declared differently now."""
     check_hashes(task.feature_hashes, model.hashes)
 
 
 def bind_candidates(task: Recommend, candidates: Mapping[str, Any]) -> tuple[Recommend, dict[str, Recommender]]:
-    """The task with the features that stages bring, and the candidates with the hashes of those they read.
+    """The task with the features of its stages, and the candidates with the hashes of the features that they read.
 
-    Raises `BadDeclaration` for what is no candidate of the task.
+    Raises `BadDeclaration` for an object that is not a candidate of the task.
     """
     for label, model in candidates.items():
         if not isinstance(model, Recommender):
@@ -138,16 +141,17 @@ def bind_candidates(task: Recommend, candidates: Mapping[str, Any]) -> tuple[Rec
 
 
 def bind_features(task: Recommend, model: Stages) -> Stages:
-    """The stages with the hashes of the features it names, as they are declared now; raises `BadDeclaration`.
+    """The stages with the hashes of their features as declared now. Raises `BadDeclaration` for an unknown feature.
 
-    Of a `FeatureSet` the names stay: what a version keeps must be readable without the application's functions.
+    A `FeatureSet` is replaced by its names, because a stored version must be readable without the application's
+    functions.
     """
     feature_names = names_in(task, model.features)
     return msgspec.structs.replace(model, features=feature_names, hashes=chosen_features(task, feature_names))
 
 
 def names_in(task: Recommend, features: "tuple[str, ...] | FeatureSet") -> tuple[str, ...]:
-    """The names that stages' `features` stand for; of a set's lists, which no tree can see, none."""
+    """The names of the features of stages, without the lists of a set, which trees cannot use."""
     if isinstance(features, tuple):
         return features
     lists = {

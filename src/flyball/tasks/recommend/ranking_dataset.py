@@ -1,4 +1,4 @@
-"""The training data of `Stages`: past times, each with only what serving could see just before it."""
+"""The training data of `Stages`: past times, each with the data that serving could see just before it."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
@@ -28,10 +28,9 @@ from flyball.tasks.recommend.known import frames_at
 class RankingDataset:
     """The past of a log as it was known at `as_of_us`: a `RankingPast` for `stages`.
 
-    Retrievers are fitted on what was known before a time, as a version learned then would have been. Histories and
-    features hold what had been applied besides, so far `behind` what was known.
-    `users`: learn from what these alone did, None: from everybody. Features are as they were for everybody: how often a
-    film was watched does not depend on who is learned from.
+    Retrievers are fitted on the data known before a time, like a version learned then. Histories and features contain
+    the events that had also been applied, which is `behind` later than known. `users`: the users to learn from, None
+    for all. Features always use the events of all users.
     """
 
     def __init__(
@@ -55,7 +54,7 @@ class RankingDataset:
         return self._now
 
     def cuts(self, cuts: int, users: int, seed: int) -> Iterator[TrainingCut]:
-        """The latest positives in `cuts` windows; see `evaluation_cases` for who is asked."""
+        """The latest positives in `cuts` windows; see `evaluation_cases` for the users."""
         for start_us, end_us in cut_windows(self._now, cuts):
             data = self._of_users(
                 build_interactions(self._frames, self._task, self._schema, start_us - 1, reads_attributes(self._stages))
@@ -87,14 +86,14 @@ class RankingDataset:
             )
 
     def features(self, users: Sequence[str], items: Sequence[str], at_us: int) -> NDArray[np.float64]:
-        """The stages' features of each (user, item) as known and applied at `at_us`."""
+        """The features of the stages for each (user, item), as known and applied at `at_us`."""
         return self._offline.matrix(self._columns, users, items, at_us)
 
     def _learns_from(self, user: str) -> bool:
         return self._users is None or user in self._users
 
     def _of_users(self, data: Interactions) -> Interactions:
-        """The rows of those who are learned from."""
+        """The rows of the users to learn from."""
         if self._users is None:
             return data
         return select_rows(data, np.array([user in self._users for user in data.users], bool)[data.user_index])
@@ -109,7 +108,7 @@ class RankingDataset:
 
 
 def _among(data: Interactions, earlier: Interactions) -> Interactions:
-    """What was known `earlier` of the users and items of `data`; a catalog may have begun only after it."""
+    """The `earlier` data about users and items of `data`; a catalog may have started after it."""
     user_row = {user: row for row, user in enumerate(data.users)}
     item_row = {item: row for row, item in enumerate(data.items)}
     number = {group: index for index, group in enumerate(data.groups)}

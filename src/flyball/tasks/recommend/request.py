@@ -1,4 +1,4 @@
-"""The request type of a recommendation task, made for its users and items."""
+"""The request type of a recommendation task, for its types of users and items."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from flyball.features import Entity
 
 MODEL, GENERAL, GROUP, POPULAR, COLD_START, CATALOG = "model", "general", "group", "popular", "cold_start", "catalog"
-"""The sources of a ranked item: a model's scores for the user, those of a model that is not personal, the list of the
-user's group, the popular list, a cold-start slot, the catalog's order."""
+"""The sources of a ranked item: the scores of a personal model, those of a model that is not personal, the list of the
+user's group, the popular list, a cold-start slot, and the order of the catalog."""
 
 
 class RecommendRequest(Event, kw_only=True, forbid_unknown_fields=True):
     """A request for `k` items for `user`. `request_type` makes the class for the id types of a task.
 
-    `include`, `exclude`: {attribute: values as text}. An item passes `include` when every attribute named there has
-    one of its values, and `exclude` when none has; an attribute that is a list has each of its elements, a missing
-    one has no value. An attribute may be named as it was called before. `without`: items not to show.
+    `include`, `exclude`: {attribute: values as text}. An item passes `include` if each of these attributes has one of
+    its values, and `exclude` if none has. An attribute that is a list has all its elements as values; a missing
+    attribute has no value. A renamed attribute may have its former name. `without`: items not to show.
     """
 
     user: Any
@@ -36,12 +36,12 @@ class RecommendRequest(Event, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def filtered(self) -> bool:
-        """Whether a list may rightly be short or empty."""
+        """Whether a short or empty list is correct."""
         return bool(self.include or self.exclude or self.without)
 
 
 class BadScores(FlyballError):
-    """A model gave scores that cannot be ranked: answer with another version."""
+    """A model returned scores that cannot be ranked: answer with another version."""
 
     def __init__(self, model: str, must: str, got: object) -> None:
         self.model, self.must, self.got = model, must, got
@@ -49,20 +49,20 @@ class BadScores(FlyballError):
 
 
 def request_type(task: Recommend) -> type[RecommendRequest]:
-    """The class of the task's requests, the same one for equal declarations; `k` is the task's unless given."""
+    """The class of the requests of a task, the same one for equal declarations; by default `k` is that of the task."""
     user, item = _id_type(task, task.user), _id_type(task, task.item)
     return _request_class(user, item, task.k, attributes_of(task.item), tuple(former_attributes(task.item).items()))
 
 
 def fields_of(request: Request) -> RecommendRequest:
-    """The request's event; raises `TypeError` for a request of another task."""
+    """The event of a request. Raises `TypeError` for a request of another task."""
     if not isinstance(request.event, RecommendRequest):
         raise TypeError(f"event of a request must be a RecommendRequest, got {type(request.event).__name__}")
     return request.event
 
 
 def _id_type(task: Recommend, entity: "Entity") -> Any:
-    """The annotation of the first declared reference to `entity`; text without one."""
+    """The annotation of the first declared reference to `entity`; text if there is none."""
     profiles = [entity_declared.profile for entity_declared in task.entities if entity_declared.profile is not None]
     for event in (*task.event_types, *profiles):
         for annotation in get_type_hints(event, include_extras=True).values():

@@ -1,8 +1,8 @@
-"""When users come: the timestamps at which they asked or, without a record of it, would have been asked.
+"""The times at which users send requests: logged ones, or without a log, the times at which they would have.
 
-Serving answers when a user comes, with what the user had done by then, not at the start of a test window. A visit
-begins with the first event after half an hour without any, as web analytics has it; within one, users ask again after
-1, 2, 5, 10, 20... events, so that a first long sitting counts as well.
+Serving answers when a user comes, with the history at that time, and not at the start of a test window. As in web
+analytics, a visit begins with the first event after half an hour without events. Within a visit there are further
+requests after 1, 2, 5, 10, 20... events, so that a long first visit counts as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ AFTER_EVENTS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 def visit_times(touches: "polars.DataFrame", start_us: int, end_us: int) -> "polars.DataFrame":
-    """(`user`, `at_us`) in [start, end), distinct: before the first event of each visit, and after so many of it.
+    """(`user`, `at_us`) in [start, end), distinct: before the first event of each visit, and after some later ones.
 
-    `touches`: `user` and `at` of all events before `end_us`, those before the window too: what began before it is no
-    new visit. A request at the time of an event comes before it.
+    `touches`: `user` and `at` of all events before `end_us`, also of those before the window, so that a visit that
+    began before it is not new. A request at the time of an event precedes the event.
     """
     import polars as pl
 
@@ -51,9 +51,9 @@ def logged_times(times: Mapping[str, Sequence[int]], start_us: int, end_us: int)
 
 
 def sampled(requests: "polars.DataFrame", most: int, per_user: int, seed: int) -> "polars.DataFrame":
-    """At most `most` of the requests (`user`, `at_us`) and `per_user` of each user, in order of time.
+    """At most `most` of the requests (`user`, `at_us`) and `per_user` of each user, ordered by time.
 
-    One of every user comes before a second of any.
+    A second request of a user is chosen only after one request of every user.
     """
     import polars as pl
 

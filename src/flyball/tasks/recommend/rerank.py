@@ -1,4 +1,4 @@
-"""Re-rank: the last stage, from scores to the lists that are shown."""
+"""Re-ranking: the last stage, from scores to the shown lists."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ from flyball.tasks.request import Request
 from flyball.tasks.response import RankedItem
 
 DEPTH = 5
-"""How many times `k` candidates of a source the diversity constraint looks through before it is relaxed."""
+"""The diversity constraint is applied to the first `DEPTH * k` candidates of a source before it is relaxed."""
 
 Scores = NDArray[np.float32]
 
@@ -33,11 +33,11 @@ def rerank(
     """Lists of up to k items, none twice, none seen, best first.
 
     `scores`: float32 (rows, fitted items), -inf for "cannot recommend"; None answers from the fallback lists alone.
-    `source`: of the items that the scores place. `groups`: per row an index into the fallback's groups, -1 for none.
-    `seen`: the items each user has seen, by index, -1 for an item that is not in the index.
-    A list is filled from the model's ranking, then the group's list, then the popular list, then cold items. Within a
-    source, items that would break the diversity constraint are passed over, looking `DEPTH * k` deep, and used only to
-    fill the list up. A filter that asks for values of the constraint's attribute lifts it.
+    `source`: of the items that the scores place. `groups`: the index of each row's fallback group, -1 for none. `seen`:
+    the items that each user has seen, by index, -1 for an item that is not in the index.
+    A list is filled from the ranking of the model, then the list of the group, then the popular list, then cold items.
+    Within a source, the first `DEPTH * k` items are searched; items that violate the diversity constraint are skipped,
+    and used only if the list would be too short. A filter on the attribute of the constraint removes the constraint.
     """
     rows = [RequestRow(index, request, items) for request, items in zip(requests, seen, strict=True)]
     drawn = [row.cold_start(slots(task.cold_start_slots, row.k)) for row in rows]
@@ -70,9 +70,9 @@ class _List:
         return len(self.items) >= self.size
 
     def take(self, scored: Scored, source: str, last: bool = True) -> None:
-        """Append what is missing from `scored`, keeping to the diversity constraint.
+        """Fill the list from `scored`, observing the diversity constraint.
 
-        With `last`, what was passed over fills the list up; without, a list that would need it takes nothing.
+        With `last`, skipped items complete a short list; without it, nothing is added to a list that would need them.
         """
         indexes, scores = scored
         kept, over = self._sift(indexes) if self.at_most else (list(range(min(len(indexes), self._missing))), [])
@@ -88,7 +88,7 @@ class _List:
                     self._counts[value] += 1
 
     def insert_cold(self, indexes: list[int], propensity: float) -> None:
-        """Put the cold items in the middle; should the list still be short, further ones at its end."""
+        """Insert the cold items in the middle; if the list is still short, append further ones."""
         row, names = self.row, self.row.index.items
         position = min(first_slot(row.k), len(self.items))
         self.items[position:position] = [RankedItem(names[item], 0.0, COLD_START, propensity) for item in indexes]
@@ -101,7 +101,7 @@ class _List:
         return max(0, self.size - len(self.items))
 
     def _sift(self, indexes: list[int]) -> tuple[list[int], list[int]]:
-        """Positions in `indexes` that keep to the constraint, until enough do, and those passed over before."""
+        """Positions in `indexes` that observe the constraint, until there are enough, and the skipped ones before."""
         kept: list[int] = []
         over: list[int] = []
         counts, values_of, at_most, missing = self._counts.copy(), self._values, self.at_most, self._missing
@@ -121,7 +121,7 @@ class _List:
 
 
 def _fill_from_model(lists: Sequence[_List], scores: Scores, source: str) -> None:
-    """Most lists fill from a few candidates more than they need; those that do not are ranked to their full depth."""
+    """Rank a few more candidates than needed, which fill most lists; rank the others to their full depth."""
     depths = [_shallow(ranking) for ranking in lists]
     short = []
     for row, scored in enumerate(_rank(lists, scores, depths)):
@@ -144,7 +144,7 @@ def _shallow(ranking: _List) -> int:
 
 
 def _rank(lists: Sequence[_List], scores: Scores, depths: Sequence[int]) -> list[Scored]:
-    """Each row's best candidates by the model, as many as its own depth, whatever else is in the batch."""
+    """The best candidates of each row by the model, as many as its depth, independent of the rest of the batch."""
     best: list[Scored] = [([], []) for _ in lists]
     plain = [row for row, ranking in enumerate(lists) if ranking.row.allowed is None]
     filtered = [row for row, ranking in enumerate(lists) if ranking.row.allowed is not None]
@@ -165,7 +165,7 @@ def _rank(lists: Sequence[_List], scores: Scores, depths: Sequence[int]) -> list
 
 
 def _fallbacks(ranking: _List, fallback: FallbackArrays, group: int) -> Iterator[tuple[Scored, str]]:
-    """The lists below the model's, while they are needed."""
+    """The lists of lower levels, as long as they are needed."""
     depth = DEPTH * ranking.row.k
     if group >= 0 and not ranking.full:
         yield ranking.row.head(fallback["group_items"][group], fallback["group_share"][group], depth), GROUP

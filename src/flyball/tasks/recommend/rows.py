@@ -1,4 +1,4 @@
-"""What one request may not be shown, and what its list can be filled from."""
+"""The items that one request may not be shown, and the sources of its list."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -20,8 +20,10 @@ Scored = tuple[list[int], list[float]]
 
 
 class RequestRow:
-    """One request over an item index. `forbidden`: items that may not be shown (again), by index; `allowed`: which
-    items pass its filters, None without filters."""
+    """One request over an item index.
+
+    `forbidden`: items that may not be shown, by index. `allowed`: which items pass its filters, None without filters.
+    """
 
     __slots__ = ("allowed", "forbidden", "include", "index", "k", "request")
 
@@ -35,7 +37,7 @@ class RequestRow:
         self.allowed: ItemMask | None = index.passing(event.include, event.exclude)
 
     def excluded(self) -> ItemIndexes:
-        """The model's items that may not be shown."""
+        """The items of the model that may not be shown."""
         indexes = np.fromiter(self.forbidden, np.int32, len(self.forbidden))
         return indexes[indexes < self.index.n_fitted]
 
@@ -54,7 +56,7 @@ class RequestRow:
         return drawn, len(drawn) / eligible if drawn else 0.0
 
     def head(self, items: ItemIndexes, shares: NDArray[np.float32], depth: int) -> Scored:
-        """The first `depth` of a ranked list that may be shown."""
+        """The first `depth` items of a ranked list that may be shown."""
         head: Scored = ([], [])
         chunk = _CHUNK if self.allowed is not None else depth + len(self.forbidden)
         for first in range(0, len(items), chunk):

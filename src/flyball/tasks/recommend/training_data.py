@@ -1,4 +1,4 @@
-"""Interactions as the arrays and texts that processes share, and back."""
+"""Conversion of interactions to arrays and texts that processes share, and back."""
 
 from flyball.models import Attributes, Interactions
 from flyball.tasks.task import TrainingData
@@ -18,7 +18,7 @@ def training_data(data: Interactions) -> TrainingData:
 
 
 def interactions_of(data: TrainingData) -> Interactions:
-    """The interactions that `training_data` was made from; arrays are not copied."""
+    """The interactions in training data; arrays are not copied."""
     attributes = None
     if "values" in data.texts:
         attributes = Attributes(data.texts["values"], data.arrays["value_ptr"], data.arrays["values"])

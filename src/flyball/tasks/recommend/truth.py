@@ -1,4 +1,4 @@
-"""What users liked and rated after the requests of an evaluation set, numbered for metrics."""
+"""The items that users liked and rated after the requests of an evaluation set, numbered for metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,9 +13,9 @@ from flyball.tasks.recommend.state.user_history import UserHistory
 
 
 class RatedItems(msgspec.Struct, frozen=True):
-    """First ratings in the window, each with what its user had done just before. `unit_of`: the user's number.
+    """First ratings in the window, each with the history of its user just before. `unit_of`: numbers of users.
 
-    `references`: what simple rules predict, by name.
+    `references`: {name: predictions of a simple rule}.
     """
 
     at_us: NDArray[np.int64]
@@ -27,12 +27,12 @@ class RatedItems(msgspec.Struct, frozen=True):
 
 
 class RecommendTruth(msgspec.Struct, frozen=True):
-    """Targets: items that became positive after a request, within the label's window, and were new to the user.
+    """Targets: items that became positive after a request, within the window of the label, and were new to the user.
 
     `request_of`, `item_of`: int64 (targets,), ordered by request. `items`: the items of the training data, then the
-    further ones of the catalogs (`catalog_size` in all), then those of targets only. `users_of`: how many users of
-    the training data had touched each item, of `train_users`. `ips`: weights of the targets, None without.
-    `numbers`: {item: its place in `items`}, filled in when first needed and shared with parts.
+    further ones of the catalogs (`catalog_size` in all), then those of targets only. `users_of`: the number of users in
+    the training data, of `train_users`, who had touched each item. `ips`: weights of the targets, None for equal ones.
+    `numbers`: {item: its index in `items`}, computed when first needed and shared with parts.
     """
 
     request_of: NDArray[np.int64]
@@ -47,13 +47,13 @@ class RecommendTruth(msgspec.Struct, frozen=True):
     numbers: dict[str, int] = {}
 
     def number_of(self) -> Mapping[str, int]:
-        """{item: its place in `items`}."""
+        """{item: its index in `items`}."""
         if not self.numbers:
             self.numbers.update(zip(self.items, range(len(self.items)), strict=True))
         return self.numbers
 
     def take(self, rows: NDArray[np.int64]) -> "RecommendTruth":
-        """The targets of some requests, in ascending order, without ratings."""
+        """The truth of some requests, with ascending indexes, without ratings."""
         number = np.full(int(max(self.request_of.max(initial=-1), rows.max(initial=-1))) + 1, -1, np.int64)
         number[rows] = np.arange(len(rows))
         kept = number[self.request_of] >= 0
@@ -63,14 +63,14 @@ class RecommendTruth(msgspec.Struct, frozen=True):
         )
 
     def counts(self, requests: int) -> NDArray[np.int64]:
-        """How many targets each request has."""
+        """The number of targets of each request, int64 (requests,)."""
         return np.bincount(self.request_of, minlength=requests)
 
 
 def number_items(
     train: Interactions, catalogs: Sequence[Sequence[str]], targets: Sequence[str]
 ) -> tuple[dict[str, int], int]:
-    """({item: number}, how many of them are in the training data or a catalog)."""
+    """({item: number}, the number of items in the training data or a catalog)."""
     numbers = {item: number for number, item in enumerate(train.items)}
     for catalog in catalogs:
         for item in catalog:
@@ -82,5 +82,5 @@ def number_items(
 
 
 def users_by_item(train: Interactions, numbers: Mapping[str, Any]) -> NDArray[np.int64]:
-    """How many users of the training data had touched each item."""
+    """The number of users in the training data who had touched each item, int64 (items,)."""
     return np.bincount(train.item_index, minlength=len(numbers)).astype(np.int64)

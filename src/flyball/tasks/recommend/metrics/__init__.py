@@ -1,1 +1,1 @@
-"""The metrics of recommendations: of lists against what users went on to like, of lists alone, of predicted ratings."""
+"""The metrics of recommendations: of lists against later positives, of lists alone, and of predicted ratings."""

@@ -1,6 +1,7 @@
-"""Metrics of lists beyond accuracy: how much of the catalog they show, how known it is.
+"""Metrics of lists beyond accuracy: coverage of the catalog, novelty and popularity.
 
-`lists`: integers (requests, ranks), item numbers, best first, -1 for an empty rank; one value a request.
+`lists`: integers (requests, ranks), item numbers, best first, -1 for an empty rank. Metrics have one value for each
+request unless they say otherwise.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ Lists = NDArray[np.signedinteger[Any]]
 
 
 def coverage(lists: Lists, items: int) -> float:
-    """Share of the catalog's `items` that is in any list.
+    """Share of the `items` of the catalog that are in any list, one value.
 
     Source: Ge, Delgado-Battenfeld and Jannach, "Beyond Accuracy: Evaluating Recommender Systems by Coverage and
     Serendipity", RecSys 2010 (catalog coverage).
@@ -23,7 +24,7 @@ def coverage(lists: Lists, items: int) -> float:
 
 
 def self_information(item_users: NDArray[Any], users: int) -> NDArray[np.float64]:
-    """-log2 of the share of `users` who interacted with each item, in bits; an item of nobody counts as one user's."""
+    """-log2 of the share of `users` who interacted with each item, in bits; no user counts as one."""
     return np.asarray(-np.log2(np.maximum(item_users, 1) / max(users, 1)))
 
 
@@ -36,7 +37,7 @@ def novelty(lists: Lists, information: NDArray[np.float64]) -> Doubles:
 
 
 def mean_popularity(lists: Lists, item_interactions: NDArray[Any]) -> Doubles:
-    """Mean share of all interactions that each list's items hold.
+    """Mean share of all interactions that the items of each list have.
 
     Source: Yin et al., "Challenging the Long Tail Recommendation", VLDB 2012 (average recommendation popularity).
     """

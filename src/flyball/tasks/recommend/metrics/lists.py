@@ -1,4 +1,4 @@
-"""Metrics of lists as functions of unit weights. A request counts once, a user with all their requests."""
+"""Metrics of lists as functions of unit weights: requests have equal weights, and a unit is a user."""
 
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ _COVERAGE_ROWS = 64
 
 
 class IpsMetric(msgspec.Struct, frozen=True):
-    """Weighted mean over targets of what each adds to `metric` at `k`, None where the weights do not suffice."""
+    """Weighted mean over targets of the gain of `metric` at `k`; None if the weights do not suffice."""
 
     metric: str
     k: int
@@ -54,7 +54,7 @@ class Coverage(msgspec.Struct, frozen=True):
     centered: bool = True
 
     def prepare(self, answers: Answers, evaluation: EvaluationSet) -> Resampled | None:
-        from scipy import sparse  # takes a tenth of a second to load, which serving need not spend
+        from scipy import sparse  # loading it takes 0.1 s, which serving does not need
 
         truth: RecommendTruth = evaluation.truth
         items = item_numbers(answers, truth)[:, : self.k]
@@ -102,7 +102,7 @@ def list_metric(name: str, k: int) -> RequestMean:
 
 
 def source_metric(sources: tuple[str, ...], k: int) -> RequestMean:
-    """Share of the ranks that hold an item from one of `sources`."""
+    """Share of the ranks with an item from one of `sources`."""
 
     def of(answers: Answers, evaluation: EvaluationSet) -> NDArray[Any]:
         codes = [code for code, name in enumerate(answers.source_names) if name in sources]
@@ -113,7 +113,7 @@ def source_metric(sources: tuple[str, ...], k: int) -> RequestMean:
 
 
 def full_lists(k: int) -> RequestMean:
-    """Share of the requests that got `k` items."""
+    """Share of the requests with `k` items."""
     return RequestMean(lambda answers, evaluation: (answers.items[:, :k] >= 0).sum(axis=1) >= k)
 
 
@@ -121,7 +121,7 @@ PERSONAL_SOURCES, SCORED_SOURCES = (MODEL,), (MODEL, GENERAL)
 
 
 def item_numbers(answers: Answers, truth: RecommendTruth) -> NDArray[np.int64]:
-    """The ranked items as the truth numbers them; what it does not know is numbered from there on."""
+    """The ranked items by the numbers of the truth; items that it does not know get further numbers."""
 
     def numbered() -> NDArray[np.int64]:
         numbers, unknown = truth.number_of(), dict[str, int]()
@@ -151,7 +151,7 @@ def hits(answers: Answers, truth: RecommendTruth) -> NDArray[np.bool_]:
 
 
 def target_ranks(answers: Answers, truth: RecommendTruth) -> NDArray[np.int64]:
-    """The rank of each target in its request's list, from 1, 0 for none."""
+    """The rank of each target in the list of its request, from 1; 0 for none."""
 
     def ranks() -> NDArray[np.int64]:
         same = item_numbers(answers, truth)[truth.request_of] == truth.item_of[:, None]
@@ -161,7 +161,7 @@ def target_ranks(answers: Answers, truth: RecommendTruth) -> NDArray[np.int64]:
 
 
 def _padded(users_of: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """As long as the highest number needs; nobody had touched what the truth does not know."""
+    """The array extended to the highest number, by zeros for items that the truth does not know."""
     padded = np.zeros(max(len(users_of), int(items.max(initial=-1)) + 1), np.int64)
     padded[: len(users_of)] = users_of
     return padded

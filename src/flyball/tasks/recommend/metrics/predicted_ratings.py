@@ -1,4 +1,4 @@
-"""RMSE and MAE of predicted ratings, each predicted with what its user had done by then."""
+"""RMSE and MAE of predicted ratings, each predicted from the history of the user before it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -38,9 +38,9 @@ class RatingMetric(msgspec.Struct, frozen=True):
 
 
 def predicted_ratings(pipeline: RecommendPipeline, evaluation: EvaluationSet) -> Mapping[str, NDArray[Any]]:
-    """What the version predicts for each first rating; an item it does not know gets the global mean.
+    """The prediction of the version for each first rating; an unknown item gets the global mean.
 
-    Nothing for a model that predicts none. Raises `BadInput` for nan or infinite predictions.
+    It is None for a model without ratings. Raises `BadInput` for nan or infinite predictions.
     """
     truth: RecommendTruth = evaluation.truth
     rated, model = truth.rated, pipeline.model
@@ -71,7 +71,7 @@ def reference_ratings(evaluation: EvaluationSet) -> dict[str, dict[str, NDArray[
 
 
 def with_references(rated: RatedItems, train: Interactions) -> RatedItems:
-    """With what the two baselines predict from `train`; without them where nothing was rated."""
+    """The truth with the predictions of the two baselines from `train`; without them if there are no ratings."""
     if not len(rated.values) or np.isnan(train.ratings).all():
         return rated
     numbers = {item: number for number, item in enumerate(train.items)}
@@ -88,7 +88,7 @@ def with_references(rated: RatedItems, train: Interactions) -> RatedItems:
 
 
 def _histories(contexts: list[UserHistory], at_us: NDArray[np.int64], numbers: Mapping[str, int]) -> Histories:
-    """The histories as numbers of the training items."""
+    """The histories by the numbers of the training items."""
     rows = [[numbers.get(item, -1) for item in context.items] for context in contexts]
     owner = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     items = np.array([item for row in rows for item in row], np.int32)

@@ -1,25 +1,28 @@
-"""Inverse propensity weighting: some items were likelier to become positive only because users met them more often.
+"""Inverse propensity weighting: some items become positive more often only because users see them more often.
 
-A log holds what users *found* and liked. They find what everybody talks about, and what the service shows them, far
-more often than the rest: positives are missing not at random (popularity bias, exposure bias). A candidate that shows
-what is found anyway, and one that is like the version that served, looks better than it is.
+A log contains the items that users *found* and liked. They find popular items, and items that the service shows, far
+more often than others: positives are missing not at random (popularity bias, exposure bias). Without weights, a
+candidate that shows popular items, or one that is similar to the serving version, looks better than it is.
 
-So each target counts by the inverse of its propensity, the probability that its user came upon it, normalized by the
-sum (self-normalized inverse propensity scoring, SNIPS). Propensities are in units of users who had touched an item:
+Each target is therefore weighted by the inverse of its propensity, the probability that its user found it, normalized
+by the sum (self-normalized inverse propensity scoring, SNIPS). The unit of propensities is users who had touched the
+item:
 
-- Unaided, a user comes upon an item in proportion to how many had touched it.
-- Showing it at some rank adds to that. How much is estimated from the window itself: shown items were liked `s` times
-  as often, per showing, as a unit of touched users made others liked; what exceeds their own touched users is the lift
-  of that rank. Ranks are taken together as 1, 2-3, 4-7, 8-15 and beyond, each shrunk toward the mean of all. Where
-  lists changed nothing the lift is 0.
+- Without a list, a user finds an item in proportion to the number of users who had touched it.
+- Showing it at some rank adds to that. How much is estimated in the window: the likes of shown items per showing,
+  divided by the likes of other items per user who had touched them, is the propensity of shown items in users. The
+  part of it above the users who had touched the shown items is the lift of the rank. Ranks are grouped as 1, 2-3, 4-7,
+  8-15 and beyond, and each group is shrunk toward the mean of all. If lists have no effect, the lift is 0.
 
-Both overstate: an item is touched, and shown, also because it is liked. So a quarter of the lift counts, and
-propensities are taken to the power 3/4. These two were set on four simulated movie worlds (seeds 1, 2, 3, 5), so that
-on average neither the champion nor others gain; the full values favored whatever is unlike the champion by half. They
-are no law: where users find things by popularity alone, they err toward the champion.
+Both are overestimates, because an item is touched, and shown, also because it is liked. Therefore a quarter of the lift
+is used, and propensities are raised to the power 3/4. These two constants were chosen in four simulated movie worlds
+(seeds 1, 2, 3, 5), so that on average neither the champion nor other candidates are favored; the full values favored
+candidates unlike the champion by half. They are not exact: if users find items by popularity alone, they favor the
+champion.
 
-Small propensities make large weights, and few targets decide: propensities below a floor count as the floor, which is
-raised until the weights are worth enough targets (Kish's effective sample size, (sum w)^2 / sum w^2).
+Small propensities give large weights, so that few targets decide. Propensities below a floor are set to the floor,
+which is raised until the effective number of targets is large enough (Kish's effective sample size,
+(sum w)^2 / sum w^2).
 
 Sources: Schnabel, Swaminathan, Singh, Chandak, Joachims: "Recommendations as Treatments", ICML 2016 (inverse
 propensities); Swaminathan, Joachims: "The Self-Normalized Estimator for Counterfactual Learning", NIPS 2015; Yang, Cui,
@@ -36,23 +39,23 @@ from numpy.typing import NDArray
 
 LIFT_SHARE, POWER = 0.25, 0.75
 LEAST_SHARE = 0.25
-"""The floor is raised until the weights are worth this share of the targets."""
+"""The floor is raised until the effective number of targets is this share of all targets."""
 
 _LAST_RANKS = (1, 3, 7, 15)
-_SHRINK = 5.0  # how many likes the mean of all ranks counts for in each group of ranks
+_SHRINK = 5.0  # the weight, in likes, of the mean of all ranks in each group of ranks
 
 Positions = Mapping[str, Mapping[str, int]]
-"""{user: {item: the best position, from 0, at which a list held it}}."""
+"""{user: {item: its best position in a list, from 0}}."""
 
 
 class IpsWeights(msgspec.Struct, frozen=True):
     """The weight of each target, mean 1 over distinct (user, item) pairs.
 
-    Of `pairs` the service had shown `pairs_shown` to their users beforehand, and something to `users_shown` users.
-    `lifts`: what being shown at ranks 1, 2-3, 4-7, 8-15 and beyond adds to the propensity, `floor`: what propensities
-    count for at least, both in users who had touched an item. `effective`: how many pairs of equal weight these are
-    worth. `sufficient`: that is enough; if not, the unweighted metrics decide, which favor the popular and whoever
-    served.
+    `pairs`: the number of pairs; the service had shown `pairs_shown` of them to their users before, and some item to
+    `users_shown` users. `lifts`: the additional propensity of an item shown at ranks 1, 2-3, 4-7, 8-15 and beyond;
+    `floor`: the smallest propensity; both in users who had touched an item. `effective`: the effective number of pairs.
+    `sufficient`: whether it is large enough; if not, unweighted metrics decide, which favor popular items and the
+    serving version.
     """
 
     weights: NDArray[np.float64]
@@ -65,7 +68,7 @@ class IpsWeights(msgspec.Struct, frozen=True):
     sufficient: bool
 
     def summary(self) -> str:
-        """How many positives the service had shown, and what decides, in a sentence."""
+        """How many positives the service had shown, and which metrics decide, in a sentence."""
         words = (
             f"the service had shown {self.pairs_shown:,} of {self.pairs:,} positives to their users beforehand; "
             f"with inverse propensity weighting (IPS) they are worth {self.effective:,.0f}"
@@ -84,11 +87,12 @@ def propensity_weights(
     users_shown: int,
     min_pairs: int,
 ) -> IpsWeights:
-    """Weights of targets: `users` and `items` (targets,) by number, one user may have a target several times.
+    """The weights of targets; `users` and `items`: their numbers, (targets,). A user may have a target several times.
 
-    `users_of`: how many users had touched each item before. `positions`: the best position at which the target's user
-    was shown it, -1 for never. `fresh`: (item, or -1 for one without a number; position) of everything that was shown
-    and that its user had not touched. They suffice when they are worth `min_pairs` pairs.
+    `users_of`: the number of users who had touched each item before, (items,). `positions`: the best position at which
+    the target was shown to its user, -1 for never, (targets,). `fresh`: (item, or -1 for one without a number;
+    position) of all shown items that were new to their user. The weights are sufficient if their effective number of
+    pairs is at least `min_pairs`.
     """
     _, first, pair_of = np.unique(
         users * max(len(users_of), 1) + items, return_index=True, return_inverse=True
@@ -118,11 +122,11 @@ GAINS: dict[str, Callable[[NDArray[np.int64]], NDArray[np.float64]]] = {
     "map": lambda ranks: 1 / ranks,
     "hit_rate": lambda ranks: np.ones(len(ranks)),
 }
-"""{metric: what one target at each rank, from 1, adds to it}; a metric that no target adds to by itself is not here."""
+"""{metric: the gain of one target at each rank, from 1}, for metrics that are sums over targets."""
 
 
 def gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.float64]:
-    """What each target adds to a metric of `GAINS` at its rank, from 1, 0 for none.
+    """The gain of each target in a metric of `GAINS` at its rank, from 1, or 0 for no rank; shape of the ranks.
 
     >>> gains(np.array([1, 2, 0, 9]), "map", k=5).tolist()
     [1.0, 0.5, 0.0, 0.0]
@@ -137,7 +141,7 @@ def _lifts(
     fresh_items: NDArray[np.int64],
     fresh_positions: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """What showing adds to the propensity, by group of ranks, in touched users."""
+    """The lift of each group of ranks, in users who had touched an item."""
     groups = len(_LAST_RANKS) + 1
     if not len(fresh_items):
         return np.zeros(groups)

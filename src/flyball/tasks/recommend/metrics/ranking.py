@@ -1,8 +1,8 @@
 """Ranking metrics of lists against relevant items; binary relevance, one value for each request.
 
 Every function takes `hits`, bool (requests, ranks): whether the item at each rank, best first, is relevant; `relevant`,
-integers (requests,), 1 or more: how many relevant items the request has, listed or not; and the cutoff `k`. Ranks that
-a list leaves empty are misses. Sources: precision, recall and average precision: Manning, Raghavan and Schütze,
+integers (requests,), 1 or more: the number of relevant items of the request, listed or not; and the cutoff `k`. Empty
+ranks are misses. Sources: precision, recall and average precision: Manning, Raghavan and Schütze,
 "Introduction to Information Retrieval", 2008, chapter 8; ndcg: Järvelin and Kekäläinen, "Cumulated Gain-Based
 Evaluation of IR Techniques", ACM TOIS 2002, with gain 1 and discount log2(rank + 1); hit rate: Deshpande and Karypis,
 "Item-Based Top-N Recommendation Algorithms", ACM TOIS 2004.
@@ -21,25 +21,25 @@ Counts = NDArray[Any]
 
 
 def precision(hits: Hits, relevant: Counts, k: int) -> Doubles:
-    """Share of the k ranks that hold a relevant item; an empty rank counts as a miss."""
+    """Precision: the share of the first k ranks with a relevant item; an empty rank counts as a miss."""
     return np.asarray(_top(hits, relevant, k).sum(axis=1) / k)
 
 
 def recall(hits: Hits, relevant: Counts, k: int) -> Doubles:
-    """Share of the relevant items that are at the first k ranks."""
+    """Recall: the share of the relevant items that are at the first k ranks."""
     return np.asarray(_top(hits, relevant, k).sum(axis=1) / relevant)
 
 
 def hit_rate(hits: Hits, relevant: Counts, k: int) -> Doubles:
-    """1 when any of the first k ranks holds a relevant item."""
+    """Hit rate: 1 if any of the first k ranks has a relevant item, otherwise 0."""
     return np.asarray(_top(hits, relevant, k).any(axis=1).astype(np.float64))
 
 
 def average_precision(hits: Hits, relevant: Counts, k: int) -> Doubles:
-    """Mean over the relevant items of the precision at each one's rank, counting the first k ranks.
+    """Average precision: the mean over relevant items of the precision at their rank, among the first k ranks.
 
-    Divided by min(k, relevant), so that an ideal list of k gets 1; trec_eval's `map_cut` divides by `relevant`, which
-    is the same while a request has no more than k.
+    The sum is divided by min(k, relevant), so that an ideal list of k gets 1; `map_cut` of trec_eval divides by
+    `relevant`, which is the same for requests with at most k relevant items.
     """
     top = _top(hits, relevant, k)
     precisions = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
@@ -47,7 +47,7 @@ def average_precision(hits: Hits, relevant: Counts, k: int) -> Doubles:
 
 
 def ndcg(hits: Hits, relevant: Counts, k: int) -> Doubles:
-    """Discounted gain of the first k ranks over that of an ideal list.
+    """Normalized discounted cumulative gain: the gain of the first k ranks divided by that of an ideal list.
 
     >>> ndcg(np.array([[False, True]]), np.array([1]), k=2).round(6).tolist()
     [0.63093]

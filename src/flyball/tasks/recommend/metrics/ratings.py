@@ -1,7 +1,7 @@
-"""The two baselines that every rating model is compared with.
+"""The two baselines of rating models: the global mean, and the bias model.
 
 Source of the bias model: Koren, "Factor in the Neighbors: Scalable and Accurate Collaborative Filtering", ACM TKDD
-2010, section 2.1: r = mu + b_item + b_user, first the items' shrunk mean deviations, then the users'.
+2010, section 2.1: r = mu + b_item + b_user, with shrunk mean deviations first of items, then of users.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ ITEM_SHRINK, USER_SHRINK = 25.0, 10.0
 
 
 def global_mean(data: Interactions) -> float:
-    """Mean of all ratings known at training; raises `BadInput` without any."""
+    """The mean of all ratings known at training. Raises `BadInput` without ratings."""
     rated = data.ratings[~np.isnan(data.ratings)].astype(np.float64)
     if not len(rated):
         raise BadInput("ratings", "present, to evaluate rating models", NOTHING)
@@ -26,9 +26,9 @@ def global_mean(data: Interactions) -> float:
 def bias_predictions(
     data: Interactions, histories: Histories, rows: NDArray[Any], items: NDArray[Any]
 ) -> NDArray[np.float64]:
-    """mu + b_item + b_user for row `rows[i]` of `histories` and item `items[i]` (-1: not known at training).
+    """mu + b_item + b_user for row `rows[i]` of `histories` and item `items[i]` (-1: unknown at training), (n,).
 
-    Items' biases come from `data`, a user's from the ratings in the history, as serving would know them.
+    The biases of items come from `data`; the bias of a user comes from the ratings in the history, as in serving.
     """
     mean = global_mean(data)
     known = ~np.isnan(data.ratings)

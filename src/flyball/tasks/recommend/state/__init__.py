@@ -1,4 +1,4 @@
-"""Recommendation's views of the log: what is known of each user and item, users' histories, what is popular."""
+"""The views of a recommendation task: the state of each user and item, users' histories, and popular lists."""
 
 from collections.abc import Sequence
 
@@ -13,9 +13,9 @@ from flyball.tasks.recommend.state.view import UserItemsView
 def views_of(
     schema: Schema, signals: Signals, entities: Sequence[Entity] = (), log: EventLog | None = None
 ) -> list[View]:
-    """The views a recommendation reads: histories and popular lists, and the profiles of users, items and others.
+    """The views of a recommendation task: histories, popular lists, and the profiles of users, items and others.
 
-    `log`: what they are folded from, for joined types, see `Joiner`.
+    `log`: the log that they are folded from, for joined types, see `Joiner`.
     """
     named: dict[str, Entity] = {}
     for entity in (*entities, signals.user, signals.item):

@@ -1,4 +1,4 @@
-"""The interactions of all users, point-in-time, computed from history at once."""
+"""The interactions of all users, point-in-time, computed from the whole history in one pass."""
 
 from collections.abc import Mapping
 
@@ -33,13 +33,13 @@ _SCHEMA = {
 
 
 def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_of_us: int) -> pl.DataFrame:
-    """One row per (user, item) that any event with `known_at <= as_of_us` named, ordered by user and item.
+    """One row for each (user, item) of an event with `known_at <= as_of_us`, ordered by user and item.
 
     `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); a type that is
     absent has no events. Columns: `user, item, at_us` (when it became positive, else the last event), `weight`,
     `rating` (NaN for none), `positive, weak_positive, negative, seen_at, last_at, positive_at` (null if not positive).
-    It equals what `UserItemsView` holds after the same records, bit for bit; there the oldest items of a user beyond
-    `HISTORY_CAP` are only remembered as seen.
+    It equals the state of `UserItemsView` after the same records, bit for bit, except that the view keeps the oldest
+    items of a user beyond `HISTORY_CAP` only as seen.
     """
     known = {name: frame.filter(pl.col("known_at") <= as_of_us) for name, frame in events.items()}
     observed = _observed(known, signals)
@@ -49,7 +49,7 @@ def interactions_frame(events: Mapping[str, pl.DataFrame], signals: Signals, as_
 
 
 def interactions_at(observed: pl.DataFrame, signals: Signals, questions: pl.DataFrame) -> pl.DataFrame:
-    """What was known of each question's user before its `before_us`: as `interactions_frame`, for many times at once.
+    """The interactions of the user of each question, as known before its `before_us`, see `interactions_frame`.
 
     `observed`: see `observed_frame`. `questions`: `question` (text, distinct), `user`, `before_us`. In the result the
     column `user` holds the question.
@@ -62,15 +62,15 @@ def interactions_at(observed: pl.DataFrame, signals: Signals, questions: pl.Data
 def observed_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
     """A row for each event that names a user and an item: `user, item, at, known_at, offset, partition`, `slot0`...
 
-    The columns `slot` say for which outcomes it qualifies, `number` what rating it gives, null for none. None without
-    any event of the types that the signals read.
+    The `slot` columns say for which outcomes the event qualifies; `number` is its rating, null for none. The result is
+    None if there are no events of the types that the signals read.
     """
     rows = [_rows(events[plan.type], plan, signals) for plan in signals.plans.values() if plan.type in events]
     return pl.concat(rows) if rows else None
 
 
 def held_frame(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFrame | None:
-    """(item, positive_at, weak_positive_at, negative_at): when each pair's first outcome of a kind held, or null."""
+    """(item, positive_at, weak_positive_at, negative_at): when the first outcome of each kind held, or null."""
     observed = _observed(events, signals)
     return None if observed is None else _pairs(observed, signals).select("item", *_first_times(signals))
 
@@ -81,7 +81,7 @@ def _observed(events: Mapping[str, pl.DataFrame], signals: Signals) -> pl.DataFr
 
 
 def _pairs(observed: pl.DataFrame, signals: Signals) -> pl.DataFrame:
-    """A row for each pair, with `hit0`, `hit1`...: when the outcome of that slot first held."""
+    """One row for each pair, with `hit0`, `hit1`...: when the outcome of the slot first held."""
     pairs = observed.group_by("pair").agg(
         pl.col("user").first(), pl.col("item").first(), seen_at=pl.col("at").min(), last_at=pl.col("at").max()
     )
@@ -111,7 +111,7 @@ def _rows(frame: pl.DataFrame, plan: Plan, signals: Signals) -> pl.DataFrame:
 
 
 def _with_pair(observed: pl.DataFrame) -> pl.DataFrame:
-    """A number for each (user, item), so that the heavy steps compare one integer."""
+    """A number for each (user, item), so that later steps compare one integer."""
     coded = observed
     for name in _PAIR:
         codes = observed.select(pl.col(name).unique()).with_row_index(f"{name}_code")
@@ -121,7 +121,7 @@ def _with_pair(observed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _hits(qualifying: pl.DataFrame, name: str, at_least: int, within_us: int) -> pl.DataFrame:
-    """(pair, first timestamp at which `at_least` qualifying events lay within the span)."""
+    """(pair, first timestamp with at least `at_least` qualifying events within the span)."""
     if at_least > 1:
         reach = at_least - 1
         qualifying = (

@@ -1,8 +1,8 @@
-"""What is liked lately, overall and by user group: counts by day, halved every half-life.
+"""Recently liked items, of all users and of each group: counts by day, halved every half-life.
 
-An item's score is the sum over days of `units * 2 ** (day / half_life_days)`, as a mantissa and a power of two: it does
-not depend on "now", so it changes only when the item's own counts do. The weight of a day has 32 binary digits and the
-sum is rounded once (`math.fsum`), so that items whose sums are equal tie, whatever days they are made of.
+The score of an item is the sum over days of `units * 2 ** (day / half_life_days)`, as a mantissa and a power of two. It
+does not depend on the present time, so it changes only with the counts of the item. The weight of a day has 32 binary
+digits and the sum is rounded once (`math.fsum`), so that items with equal sums tie for any days.
 Source: forward decay, Cormode et al., ICDE 2009.
 """
 
@@ -18,18 +18,18 @@ from flyball.stores import StateStore, key_of
 from flyball.tasks.recommend.state.signals import Signals
 
 LISTED = 200
-"""How many items a popular list holds at most."""
+"""The most items of a popular list."""
 
 
 class PopularList(msgspec.Struct, frozen=True):
-    """Items best first, and their scores as shares of the first one's."""
+    """Items, best first, and their scores relative to the first one."""
 
     items: list[str]
     scores: list[float]
 
 
 class DayCounts(msgspec.Struct, array_like=True):
-    """Units by day of one item in one group (overall is group "")."""
+    """The units of one item in one group by day; the group of all users is ""."""
 
     group: str
     item: str
@@ -59,17 +59,17 @@ def popular_key(group: str) -> bytes:
 
 
 def day_weight(day: int, half_life_days: int) -> float:
-    """`2 ** (day / half_life_days)` with 32 binary digits: times a million units it is exact."""
+    """`2 ** (day / half_life_days)` with 32 binary digits, so that its product with a million units is exact."""
     return round(math.pow(2.0, 31 + day / half_life_days)) / math.ldexp(1.0, 31)
 
 
 def read_popular(store: StateStore, signals: Signals, group: str | None = None) -> PopularList:
-    """The popular list of a user group, or overall; empty while nothing is liked."""
+    """The popular list of a user group, or of all users; empty if nothing was liked."""
     return popular_in(ViewStore(store, signals.spec), group)
 
 
 def popular_in(view: StateStore, group: str | None = None) -> PopularList:
-    """The list as `view`, the keys of one view, holds it."""
+    """The list in the keys of one view, `view`."""
     value = view.read([popular_key(group or "")])[0][0]
     if value is None:
         return PopularList([], [])
@@ -82,7 +82,7 @@ def popular_in(view: StateStore, group: str | None = None) -> PopularList:
 
 
 class Popularity:
-    """Keeps the lists; `apply` gives the changes to write. The counts are in the store, the scores are held here."""
+    """Maintains the lists; `apply` returns the changes to write. Counts are in the store, scores in memory."""
 
     def __init__(self, half_life_days: int) -> None:
         self._half_life = half_life_days
@@ -90,11 +90,11 @@ class Popularity:
         self._groups: dict[str, _Scores] | None = None
 
     def forget(self) -> None:
-        """Drop what is held: it is read again from the store."""
+        """Drop the scores in memory, which are then read again from the store."""
         self._groups = None
 
     def apply(self, deltas: Deltas, store: StateStore) -> dict[bytes, bytes | None]:
-        """Add `deltas` to the counts; the changed counts and lists."""
+        """Add `deltas` to the counts; returns the changed counts and lists."""
         deltas = {key: days for key, days in deltas.items() if any(days.values())}
         if not deltas:
             return {}
@@ -140,7 +140,7 @@ class Popularity:
 
 
 class _Scores:
-    """One group's items with their scores, and the list of the best."""
+    """The items of one group with their scores, and the list of the best."""
 
     def __init__(self) -> None:
         self.items: list[str] = []
@@ -161,7 +161,7 @@ class _Scores:
         return row
 
     def relist(self, touched: Iterable[int]) -> bool:
-        """Bring the list up to date after the rows `touched`; False when it cannot have changed."""
+        """Update the list after changes of the rows `touched`; False if it cannot have changed."""
         if len(self._listed) == LISTED:
             listed, last = set(self._listed), self._order(self._listed[-1])
             if all(row not in listed and self._order(row) > last for row in touched):

@@ -1,4 +1,4 @@
-"""The popular list as of given events, computed at once instead of folded."""
+"""The popular list after given events, computed in one pass."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from flyball.tasks.recommend.state.user_item import DAY_US, POSITIVE_UNITS, WEAK
 
 
 def popular_of(events: Mapping[str, pl.DataFrame], signals: Signals) -> PopularList:
-    """The list of all users together that `UserItemsView` holds after the same records, bit for bit.
+    """The list of all users, equal to that of `UserItemsView` after the same records, bit for bit.
 
     `events` as in `interactions_frame`.
     """

@@ -1,4 +1,4 @@
-"""What events say about a user and an item: a task's declaration, compiled for the engines."""
+"""The signals of events about a user and an item: the declaration of a task, compiled for the engines."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -26,7 +26,7 @@ POSITIVE_WEIGHT, WEAK_POSITIVE_WEIGHT = 1.0, 0.25
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What one event type contributes: which fields name the pair, which outcomes it may serve, which number it rates.
+    """The use of one event type: the fields of the pair, the outcomes that it may count for, and its rating.
 
     `tests`: (slot of the outcome, filter or None for every event).
     """
@@ -42,9 +42,9 @@ class Plan(msgspec.Struct, frozen=True):
 class Signals:
     """The labels about a user and an item, by event type, for the view of users' histories.
 
-    `outcomes`: the labels that hold or not, a slot each; `slots_of[flag]`: slots of POSITIVE, WEAK_POSITIVE, NEGATIVE.
-    Any event of a mentioned type that names both user and item makes the item seen. Raises `BadDeclaration` for an
-    event that is not declared, does not name both, or has no field a filter reads.
+    `outcomes`: the binary labels, one slot each; `slots_of[flag]`: slots of POSITIVE, WEAK_POSITIVE, NEGATIVE. Any
+    event of these types with a user and an item makes the item seen. Raises `BadDeclaration` for an event that is not
+    declared, has no field for the user or the item, or lacks a field of a filter.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Signals:
         return Plan(plan.type, user_field, item_field, tests, rating, plan.from_first)
 
     def _hash(self) -> str:
-        """Of everything but events that the view of user and item depends on."""
+        """The definitions that the view of users and items depends on, besides events."""
         meaning = (
             self.user.name,
             self.item.name,
@@ -107,16 +107,16 @@ class Signals:
 
 
 def hash_of_group(user: Entity) -> str:
-    """A text that changes when the entity's `group` does, the same in every process: its parsed source, else its code.
+    """A text that identifies the `group` function of the entity in every process: its parsed source or its code.
 
-    Fields of the profile count under their oldest names, so that a declared renaming changes nothing.
+    Fields of the profile have their oldest names, so that a declared renaming does not change the text.
     """
     function = user.group
     if not isinstance(function, FunctionType):
         return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__name__)}"
     try:
         return content_of(function, profile_originals(user))
-    except (BadDeclaration, OSError, TypeError):  # no source, or one that closes over more than plain values
+    except (BadDeclaration, OSError, TypeError):  # no source, or a closure over other than plain values
         return _text_of_code(function.__code__)
 
 
@@ -132,5 +132,5 @@ def _text_of_code(code: CodeType) -> str:
 
 
 def compile_test(expression: Expression | None) -> Callable[[Any], Any] | None:
-    """A filter as a function of one event; None stays None (every event)."""
+    """A filter as a function of one event; None, for all events, stays None."""
     return None if expression is None else compile_python(expression)

@@ -1,7 +1,7 @@
-"""A user's history as serving reads it: one value per user, derived from the user's pairs.
+"""The history of a user as serving reads it: one value for each user, derived from the user's pairs.
 
-Layout: columns of the user's latest `HISTORY_CAP` items ordered by (at, item), little-endian (array's own bytes).
-Items beyond them are named in a second value, so that they stay excluded from answers.
+Layout: columns of the user's latest `HISTORY_CAP` items ordered by (at, item), as little-endian arrays. A second value
+contains the older items, so that they stay excluded from answers.
 """
 
 import sys
@@ -34,7 +34,7 @@ if sys.byteorder != "little":  # stored columns are read in place
 
 
 def weight_of(flags: int) -> float:
-    """How much a pair counts as liked: nothing once negative, 1 when positive, a quarter for a weak positive."""
+    """The weight of a pair: 0 if it is negative, otherwise 1 if positive, a quarter if weakly positive, or 0."""
     if flags & NEGATIVE:
         return 0.0
     return POSITIVE_WEIGHT if flags & POSITIVE else WEAK_POSITIVE_WEIGHT if flags & WEAK_POSITIVE else 0.0
@@ -44,11 +44,11 @@ _WEIGHTS = np.array([weight_of(flags) for flags in range(8)], np.float32)
 
 
 class UserHistory(msgspec.Struct, frozen=True):
-    """What a user did, as known at the offsets it was read at.
+    """The history of a user at the offsets at which it was read.
 
-    `items`: the latest `HISTORY_CAP` items, ordered by (`at_us`, item). `weights`: float32, see `weight_of`.
-    `ratings`: float32, NaN where none. `at_us`: int64, when the pair became positive, else its last event.
-    `seen`: every item of the user, also beyond `items`. `group`: the group the profile gives, or None.
+    `items`: the latest `HISTORY_CAP` items, ordered by (`at_us`, item). `weights`: float32, see `weight_of`. `ratings`:
+    float32, NaN for none. `at_us`: int64, when the pair became positive, otherwise its last event. `seen`: all items of
+    the user, also older ones. `group`: the group of the profile, or None.
     """
 
     user: str
@@ -61,9 +61,9 @@ class UserHistory(msgspec.Struct, frozen=True):
 
 
 class UserState(msgspec.Struct, array_like=True, gc=False):
-    """One user's stored value; the columns are raw arrays: int64, int64, uint8, float32.
+    """The stored value of one user; the columns are raw arrays: int64, int64, uint8, float32.
 
-    `group_order`: (at, offset, partition) of the profile that gave the group.
+    `group_order`: (at, offset, partition) of the profile with the group.
     """
 
     user: str
@@ -91,7 +91,7 @@ def more_key(user: str) -> bytes:
 
 
 class UserEdit:
-    """A user's value being changed by one batch."""
+    """The value of a user while one batch changes it."""
 
     def __init__(self, user: str, stored: UserState | None, more: bytes | None) -> None:
         self.user = user
@@ -110,7 +110,7 @@ class UserEdit:
             self.flags += stored.flags
 
     def put(self, pair: UserItem, known: bool, signals: Signals) -> None:
-        """Set the pair's row; `known`: the user had this item before."""
+        """Set the row of the pair; `known`: whether the user had this item before."""
         flags = flags_of(pair, signals)
         positive_at = held_at(pair, signals, POSITIVE) if flags & POSITIVE else None
         at = pair.last_at if positive_at is None else positive_at
@@ -161,7 +161,7 @@ class UserEdit:
 
 
 def read_histories(store: StateStore, signals: Signals, users: Sequence[str]) -> tuple[list[UserHistory], Offsets]:
-    """The users' histories and the offsets they are a function of; a user never seen has an empty one."""
+    """The users' histories and the offsets that they depend on; the history of an unknown user is empty."""
     view = ViewStore(store, signals.spec)
     values, offsets = view.read([user_key(user) for user in users])
     states = [None if value is None else decode_user(value) for value in values]

@@ -1,4 +1,4 @@
-"""What is known of one user and one item: a function of the set of their events, whatever the order of arrival."""
+"""The state of one user and one item: a function of the set of their events, for any order of arrival."""
 
 from bisect import bisect_left
 from itertools import accumulate, pairwise
@@ -15,10 +15,10 @@ POSITIVE_UNITS, WEAK_POSITIVE_UNITS = 4, 1
 class UserItem(msgspec.Struct, array_like=True, gc=False):
     """The folded events of a (user, item).
 
-    `hits[slot]`: when the outcome first held: the least `t` such that `at_least` qualifying events are in `[t - within,
-    t]`. `pending[slot]`: qualifying timestamps that a late event could still complete to an earlier hit (all before the
-    hit; all when none), ascending, as the first and then differences. `rated`: (at, offset, partition, value) of the
-    latest rating by `at`, then offset.
+    `hits[slot]`: when the outcome first held: the smallest `t` with `at_least` qualifying events in `[t - within, t]`.
+    `pending[slot]`: qualifying timestamps that could form an earlier hit with a late event (all before the hit, or all
+    without a hit), ascending, as the first one and differences. `rated`: (at, offset, partition, value) of the latest
+    rating by `at`, then offset.
     """
 
     item: str
@@ -30,7 +30,7 @@ class UserItem(msgspec.Struct, array_like=True, gc=False):
 
 
 class PairEvents:
-    """What a batch says about one pair, gathered before it is folded in."""
+    """The events of one pair in a batch, collected before they are folded in."""
 
     __slots__ = ("ats", "rated", "times")
 
@@ -45,7 +45,7 @@ decode_user_item = msgspec.msgpack.Decoder(UserItem).decode
 
 
 def updated_user_item(pair: UserItem | None, item: str, touch: PairEvents, signals: Signals) -> UserItem:
-    """The pair after a batch; `pair` itself is not changed."""
+    """The pair after a batch; `pair` is not changed."""
     first, last = min(touch.ats), max(touch.ats)
     if pair is None:
         slots = len(signals.outcomes)
@@ -75,7 +75,7 @@ def _fold_slot(
             return hit, pending
     merged = [*accumulate(pending), *times]
     merged.sort()
-    # spans that end before the first new timestamp held no hit before, so they hold none now
+    # spans that end before the first new timestamp had no hit before, so they have none now
     last = first_hold(merged, at_least, within_us, bisect_left(merged, min(times)))
     if last is not None:
         hit = merged[last]
@@ -84,7 +84,7 @@ def _fold_slot(
 
 
 def flags_of(pair: UserItem, signals: Signals) -> int:
-    """POSITIVE, WEAK_POSITIVE and NEGATIVE, as far as any of their outcomes held."""
+    """Those of POSITIVE, WEAK_POSITIVE and NEGATIVE of which an outcome held."""
     hits, flags = pair.hits, 0
     for flag in (POSITIVE, WEAK_POSITIVE, NEGATIVE):
         for slot in signals.slots_of[flag]:
@@ -95,12 +95,12 @@ def flags_of(pair: UserItem, signals: Signals) -> int:
 
 
 def held_at(pair: UserItem, signals: Signals, flag: int) -> int | None:
-    """When the first outcome behind `flag` held; None when none did."""
+    """When the first outcome of `flag` held; None if none did."""
     return min((at for slot in signals.slots_of[flag] if (at := pair.hits[slot]) is not None), default=None)
 
 
 def popularity_of(pair: UserItem | None, signals: Signals) -> tuple[int, int] | None:
-    """(day it became a positive or weak positive, units it adds to its item's popularity), None if neither."""
+    """(day when the pair became positive or weakly positive, units added to the popularity), None for neither."""
     if pair is None:
         return None
     flags = flags_of(pair, signals)

@@ -24,7 +24,7 @@ from flyball.tasks.recommend.state.user_item import (
 )
 
 Order = tuple[int, int, int]
-"""(at, offset, partition): of profiles the latest counts."""
+"""(at, offset, partition) of a profile; the latest profile counts."""
 
 
 class _Compiled(msgspec.Struct, frozen=True):
@@ -34,7 +34,7 @@ class _Compiled(msgspec.Struct, frozen=True):
 
 
 class UserItemsView:
-    """Users' histories and popular lists. `only`: of these users alone; popular lists are then about them alone."""
+    """Users' histories and popular lists. `only`: of these users; popular lists then count these users only."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class UserItemsView:
         return self._changes(pairs, groups, store) | pending
 
     def _gather(self, records: Mapping[str, Sequence[Positioned]]) -> dict[tuple[str, str], PairEvents]:
-        """What the records say, by (user, item)."""
+        """The events of the records by (user, item)."""
         only, slots = self._only, len(self._signals.outcomes)
         pairs: dict[tuple[str, str], PairEvents] = {}
         for name, plan in self._plans.items():
@@ -81,7 +81,7 @@ class UserItemsView:
         return pairs
 
     def _groups(self, profiles: Sequence[Positioned]) -> dict[str, tuple[Order, str | None]]:
-        """{user: (order of the latest profile, the group it gives)}."""
+        """{user: (order of the latest profile, its group)}."""
         latest: dict[str, tuple[Order, Record]] = {}
         for record, offset, partition in profiles:
             order = (record.at, offset, partition)
@@ -133,7 +133,7 @@ class UserItemsView:
         return changes | self._popularity.apply(deltas, store)
 
     def _move(self, user: str, before: str | None, after: str | None, deltas: Deltas, store: StateStore) -> None:
-        """Carry what the user's pairs add to popularity from one group to another."""
+        """Move the popularity units of the user's pairs from one group to another."""
         for _, value in store.scan(key_of(b"w/", user, "")):
             pair: UserItem = decode_user_item(value)
             for group, sign in ((before, -1), (after, 1)):
