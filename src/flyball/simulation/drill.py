@@ -277,7 +277,7 @@ class _DrillSimulation(Simulation):
                 runs = "; ".join(run.reason for run in self._tally.learned) or "no run of learning"
                 raise Refused(f"a drill of {self._runtime.app.name} must have a champion within two days, got: {runs}")
             return False
-        ends = OVER if "champion" not in self._drill.ends else (*OVER, "champion")  # a bad champion is still watched
+        ends = OVER if "champion" not in self._drill.ends else (*OVER, "champion")  # a bad champion is still monitored
         ended = self._released().state in ends
         return ended or now_us - self._began_us >= days * DAY_US
 

@@ -1,1 +1,1 @@
-"""The point-in-time engine over history: the value of each feature at each query row, vectorized."""
+"""The vectorized point-in-time engine over history: the value of each feature for each query row."""

@@ -36,7 +36,7 @@ _FITS_SUM, _FITS_SQUARES, _FITS_EVENTS = 1 << 60, 1 << 62, 1 << 24
 
 
 class Aggregation:
-    """The value of `feature` over the events of `source`, for each of the rows."""
+    """The value of `feature` over the events of `source` for each row."""
 
     def __init__(self, rows: QueryRows, source: EventSource, feature: Aggregate) -> None:
         self.rows, self.feature = rows, feature

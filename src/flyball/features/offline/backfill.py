@@ -1,4 +1,4 @@
-"""Computes features of more events than fit in memory: by ranges of keys, in parallel processes, restartable."""
+"""Computes features of more events than fit in memory, by ranges of keys, in parallel processes that can restart."""
 
 import hashlib
 import io
@@ -17,11 +17,11 @@ from flyball.features.declaration.groups import Entity, Features, Group
 from flyball.features.offline.point_in_time import point_in_time
 
 BYTES_PER_EVENT = 200
-"""The engine's peak memory for an event, columns and sorted copies (measured 95 to 203 for 7 columns)."""
+"""The peak memory of the engine in bytes for each event, columns and sorted copies (95 to 203 for 7 columns)."""
 
 
 class KeyRange(msgspec.Struct, frozen=True):
-    """The rows and events of one group whose first key, as text, is in `[low, high)`; None for no end."""
+    """The rows and events of one group whose first key, as text, is in `[low, high)`; None for no limit."""
 
     group: int
     low: str | None
@@ -30,7 +30,7 @@ class KeyRange(msgspec.Struct, frozen=True):
 
 
 class BackfillPlan(msgspec.Struct, frozen=True):
-    """The definitions, inputs and parts of a backfill, which the name of its folder identifies."""
+    """The definitions, inputs and parts of a backfill; their hash is the name of its folder."""
 
     name: str
     rows: int
@@ -48,12 +48,13 @@ def backfill(
     apply_delay_us: int = 0,
     progress: ReportProgress | None = None,
 ) -> pl.DataFrame:
-    """`point_in_time` over Parquet parts, never holding more events than `memory_bytes` allow at once.
+    """`point_in_time` over Parquet files, with at most as many events in memory as `memory_bytes` allow.
 
-    `events`: {type: its Parquet files}, with the columns `point_in_time` takes. Each group is computed by ranges of its
-    first key, with about `memory_bytes / workers / 200` events each (one key's events are never parted), in `workers`
-    processes. Every part is a file of `out_folder`; a backfill of the same definitions, events and rows continues where
-    it was stopped, any other starts again. Returns `rows` with the features; rows and result are held in memory.
+    `events`: {type: its Parquet files}, with the columns of `point_in_time`. Each group is computed by ranges of its
+    first key with about `memory_bytes / workers / 200` events each (the events of one key are never divided), in
+    `workers` processes. Every part is a file of `out_folder`. A backfill of the same definitions, events and rows
+    continues where it was stopped; any other one starts again. Returns `rows` with the features; rows and result are in
+    memory.
     """
     if memory_bytes < 1 << 20 or workers < 1:
         raise BadInput("memory_bytes, workers", "at least 1 MiB and 1", (memory_bytes, workers))
@@ -93,7 +94,7 @@ def backfill(
 def plan_backfill(
     groups: Sequence[Group], files: Mapping[str, Sequence[str]], rows: pl.DataFrame, most_events: int, delay_us: int
 ) -> BackfillPlan:
-    """Ranges of keys with at most `most_events` events each, where single keys allow."""
+    """Ranges of keys with at most `most_events` events each, or more for a range of one key."""
     parts: list[KeyRange] = []
     for number, group in enumerate(groups):
         query_rows = rows.select(key=pl.col(group.keys[0]).cast(pl.String)).drop_nulls().unique()
@@ -118,7 +119,7 @@ def _file(path: str) -> tuple[str, int, int]:
 
 
 def _events_by_key(group: Group, files: Mapping[str, Sequence[str]], query_rows: pl.DataFrame) -> pl.DataFrame:
-    """key, events: how many events there are of each key of the query rows, by the key's text."""
+    """(key, events): the number of events of each key of the query rows, ordered by the text of the key."""
     counts = [query_rows.select("key", events=pl.lit(0, pl.Int64))]
     read = {
         (part.event.__name__.lower(), fields[0])
@@ -145,14 +146,14 @@ def _ranges(group: int, counts: pl.DataFrame, most_events: int) -> list[KeyRange
 
 
 class _NamedEvent:
-    """Replaces an event type in another process, which may not be able to import it."""
+    """Stands for an event type in another process, which may be unable to import it."""
 
     def __init__(self, event: type[Event]) -> None:
         self.__name__, self.__struct_fields__ = event.__name__, event.__struct_fields__
 
 
 def _portable(group: Group) -> Group:
-    """The group with its event types replaced by names and fields, which is all that computing needs."""
+    """The group with its event types replaced by names and fields, which are enough to compute features."""
     named = {event: cast("type[Event]", _NamedEvent(event)) for event in group.event_types}
 
     def part(feature: Aggregate) -> Aggregate:
@@ -198,7 +199,7 @@ def _compute(call: _Call) -> int:
 
 
 def _within(column: str, part: KeyRange) -> pl.Expr:
-    """Whether the text of a key is in the part's range; a missing key is in the first part."""
+    """Whether the text of a key is in the range of the part; a missing key is in the first part."""
     key = pl.col(column).cast(pl.String)
     inside = pl.lit(True)
     if part.low is not None:

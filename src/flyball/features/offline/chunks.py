@@ -16,7 +16,7 @@ FEWEST_IN_CHUNK = 10_000
 
 
 class Chunks:
-    """`parts`: where each piece begins, and the piece (read-only, without nulls); several for a long chunk."""
+    """A column in pieces. `parts`: (start, read-only array without nulls); a long chunk has several pieces."""
 
     def __init__(self, column: pl.Series | npt.NDArray[Any]) -> None:
         self.length, start = len(column), 0
@@ -35,7 +35,7 @@ class Chunks:
         return self.parts[0][1] if len(self.parts) == 1 else np.concatenate([piece for _, piece in self.parts])
 
     def least_step(self) -> int:
-        """The least difference between a value and its predecessor."""
+        """The smallest difference between a value and its predecessor."""
         inside = run_calls(sort.least_step, [(piece,) for _, piece in self.parts])
         filled = [piece for _, piece in self.parts if len(piece)]
         between = [int(after[0]) - int(before[-1]) for before, after in pairwise(filled)]

@@ -22,9 +22,10 @@ SMALL = (1 << 31) - 1
 
 
 class EncodedValues(msgspec.Struct, frozen=True):
-    """`numbers`: units, or ranks of text in code-point order, one for each row; `usable` where they are not missing.
+    """An encoded column.
 
-    `usable` is None when all are. `texts`: by rank, for text.
+    `numbers`: units, or ranks of texts in code-point order, (rows,). `usable`: which are not missing, None for all.
+    `texts`: the texts by rank.
     """
 
     numbers: SignedInts
@@ -33,7 +34,7 @@ class EncodedValues(msgspec.Struct, frozen=True):
 
 
 def passing(where: Expression | None, frame: pl.DataFrame) -> npt.NDArray[np.bool_] | None:
-    """Where the filter holds; None for everywhere."""
+    """Which rows pass the filter, bool (rows,); None for all."""
     if where is None:
         return None
     column = boolean_column(where, frame.schema)
@@ -60,7 +61,7 @@ def units_column(value: Expression, per_unit: int, frame: pl.DataFrame) -> Encod
 
 
 def text_column(value: Expression, frame: pl.DataFrame) -> EncodedValues:
-    """The value as ranks among the different texts."""
+    """The value as ranks of the distinct texts."""
     column = texts_of(value, frame)
     texts = column.drop_nulls().unique().sort()
     ranks = column.replace_strict(texts, pl.arange(0, len(texts), eager=True), default=None, return_dtype=pl.Int64)
@@ -68,7 +69,7 @@ def text_column(value: Expression, frame: pl.DataFrame) -> EncodedValues:
 
 
 def texts_of(value: Expression, frame: pl.DataFrame) -> pl.Series:
-    """The value as text, "text"."""
+    """The value as a text column, "text"."""
     if value.op == "field":
         own: pl.Series = frame[value.args[0]].cast(pl.String)
         return own.alias("text")
@@ -76,7 +77,7 @@ def texts_of(value: Expression, frame: pl.DataFrame) -> pl.Series:
 
 
 def by_row(expression: Expression, frame: pl.DataFrame) -> Sequence[Any]:
-    """The expression over each row, in Python."""
+    """The value of the expression for each row, evaluated in Python."""
     function: Callable[[Any], Any] = compile_python(expression)
     names = sorted(expression.fields())
     if not names:

@@ -1,4 +1,4 @@
-"""The events that features read, as columns sorted by key and time, and which of them each row may see."""
+"""The events that features read, as columns sorted by key and time, and their visibility for each row."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -23,12 +23,12 @@ _END = (0, 0)
 
 
 def _span(window: Window) -> tuple[int, int]:
-    """The length of a window, and the tile that its start is aligned to, 0 for none."""
+    """The length of a window, and the tile size that its start is aligned to, 0 for none; microseconds."""
     return window.size_us, 0 if window.kind == EXACT else window.tile_us
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """For each row: events `[left, right)` are in its window, and all before `sure` are visible."""
+    """For each row, events `[left, right)` are in its window, and all events before `sure` are visible."""
 
     left: Ints
     sure: Ints
@@ -36,7 +36,7 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 class EventSource:
-    """The events of one type, filter and key fields, with the columns that `features`, all of these, read from them."""
+    """The events of one type, filter and key fields, with the columns that `features` read from them."""
 
     def __init__(
         self, rows: QueryRows, features: Sequence[Aggregate], fields: tuple[str, ...], frame: pl.DataFrame
@@ -54,27 +54,27 @@ class EventSource:
 
     @cached_property
     def segments(self) -> Segments:
-        """All events, values or not."""
+        """All events, with or without values."""
         return self._segments(self.codes, None)
 
     @cached_property
     def counted(self) -> Column:
-        """The value of features that read none."""
+        """The value of features that read no field."""
         return Column(self.segments, np.ones(len(self.segments.at), dtype=np.int64))
 
     @cached_property
     def by_offset(self) -> Segments:
-        """All events, those of the same time in the order of the log."""
+        """All events; events of the same time are in the order of the log."""
         return self._segments(self.codes, self.frame["offset"].to_numpy())
 
     def segments_of(self, feature: Aggregate) -> Segments:
-        """The events that may be in the feature."""
+        """The events that the feature may use."""
         if feature.op == COUNT:
             return self.segments
         return self.by_offset if feature.op == ATTRIBUTE else self.column(feature).segments
 
     def column(self, feature: Aggregate) -> Column:
-        """The feature's value of each event that has one; where it matters events of the same time by value."""
+        """The values of events that have one; if it matters, events of the same time are ordered by value."""
         if feature.value is None:
             return self.counted
         ordered = feature.op not in (*ADDED, MIN, MAX, DISTINCT, DECAYED)
@@ -93,7 +93,7 @@ class EventSource:
         return self._columns[name]
 
     def reach(self, feature: Aggregate) -> Reach:
-        """Which events of `segments_of` it each row may see."""
+        """The visible events of `segments_of` the feature, for each row."""
         segments, window, delay_us = self.segments_of(feature), feature.window, feature.delay_us
         name = (id(segments), window.kind, _span(window), delay_us)
         if name not in self._reaches:
@@ -106,7 +106,7 @@ class EventSource:
         return self._reaches[name]
 
     def _since(self, segments: Segments, delay_us: int) -> dict[tuple[int, int], Ints]:
-        """The first event from the end, `at - delay_us`, on, and from the start of every window that ends there."""
+        """The first event from the window's end, `at - delay_us`, on, and from the start of each of the windows on."""
         name = (id(segments), delay_us)
         if name not in self._edges:
             delayed = [

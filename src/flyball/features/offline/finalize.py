@@ -1,4 +1,4 @@
-"""Converts integer sums of many rows to values, bit for bit as `formulas` does."""
+"""Converts integer sums of many rows to values, bit for bit like `formulas`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ BLOCK = 1 << 14
 """The number of rows that are finalized at a time."""
 
 HALF = 31
-"""Products of two 62-bit numbers are made of halves of this many bits."""
+"""Products of two 62-bit numbers are computed from halves of this many bits."""
 
 
 def added_series(feature: Aggregate, n: Ints, total: Ints, squares: Ints | None) -> pl.Series:
@@ -62,7 +62,7 @@ def added_wide(feature: Aggregate, n: Ints, total: Sequence[int], squares: Seque
 
 
 def units_series(feature: Aggregate, units: Ints, present: Mask, texts: pl.Series | None) -> pl.Series:
-    """Units or ranks of texts as they were read."""
+    """Units or ranks of texts, in the type of the field."""
     if texts is not None:
         ranked_texts = (
             texts.gather(np.where(present, units, 0)) if len(texts) else pl.repeat(None, len(units), eager=True)
@@ -75,13 +75,13 @@ def units_series(feature: Aggregate, units: Ints, present: Mask, texts: pl.Serie
 
 
 def masked(values: npt.NDArray[Any], present: Mask) -> pl.Series:
-    """The values as a series, null where not present."""
+    """The values as a series, null if not present."""
     series = pl.Series(values)
     return series if bool(present.all()) else series.set(~pl.Series(present), None)
 
 
 def result_type(feature: Aggregate) -> Any:
-    """The polars type of a feature; of attributes that of their column."""
+    """The polars type of a feature; for an attribute, that of its column."""
     if feature.op in (COUNT, DISTINCT):
         return pl.Int64
     if feature.result == REAL:

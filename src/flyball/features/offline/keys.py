@@ -15,9 +15,9 @@ Codes = npt.NDArray[np.int32]
 
 
 class DistinctKeys(msgspec.Struct, frozen=True):
-    """The different keys of some rows: `frame` has a column for each key and `code`; `count` is one more.
+    """The distinct keys of rows. `frame`: a column for each key and `code`. `count`: the number of codes.
 
-    The last code is for rows with a missing key, which no event has.
+    There is one more code than keys: the last one is for rows with a missing key, which have no events.
     """
 
     frame: pl.DataFrame
@@ -35,7 +35,7 @@ def distinct_keys(rows: pl.DataFrame, names: Sequence[str]) -> DistinctKeys:
 
 
 def codes_of(events: pl.DataFrame, fields: Sequence[str], keys: DistinctKeys) -> Codes:
-    """The code of each event's keys, -1 where no query row has them."""
+    """The code of the keys of each event, -1 if no query row has them."""
     table = keys.frame
     columns = []
     for name, field in zip(keys.names, fields, strict=True):
@@ -87,12 +87,12 @@ def _different(keys: pl.DataFrame) -> pl.DataFrame:
 
 
 def _are_near(low: int, high: int, count: int) -> bool:
-    """Whether an array from the lowest key to the highest is not much longer than the keys."""
+    """Whether an array from the lowest key to the highest is not much longer than the number of keys."""
     return high - low <= 16 * count + 1_000_000
 
 
 def _by_place(query_rows: pl.Series, keys: pl.Series, codes: pl.Series) -> Codes | None:
-    """Looked up in an array from the lowest key to the highest, when they are near."""
+    """The codes by an array from the lowest key to the highest, if they are close together."""
     numbers = keys.to_numpy()
     low, high = int(numbers.min()), int(numbers.max())
     if query_rows.null_count() or not _are_near(low, high, len(numbers)):

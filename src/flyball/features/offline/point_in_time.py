@@ -23,13 +23,13 @@ def point_in_time(
     *,
     apply_delay_us: int = 0,
 ) -> pl.DataFrame:
-    """`rows` with a column for each feature of `groups`, "user.watched" and so on, in the order they were declared.
+    """`rows` with a column for each feature of `groups`, such as "user.watched", in the order of declaration.
 
-    `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); a type that is
-    absent has no events; a joined type is made from its two sides. `rows`: one column for each key (named as the entity
-    or field, text or whole numbers) and `at`, microseconds. A row with a list in the column `offsets` sees the events
-    before those offsets, any other row those with `known_at + apply_delay_us <= at`. Missing values are null. Raises
-    `BadInput` for missing columns.
+    `events`: {type: frame} with the fields and `at, known_at, partition, offset` (a `Snapshot.frame`); an absent type
+    has no events; a joined type is computed from its two sides. `rows`: one column for each key (named like the entity
+    or field; text or integers) and `at`, microseconds. For a row with a list in the column `offsets`, the events before
+    these offsets are visible, for any other row those with `known_at + apply_delay_us <= at`. Missing values are null.
+    Raises `BadInput` for missing columns.
     """
     bound = [group if isinstance(group, Group) else group.features for group in groups]
     events = _with_joined(bound, events)
@@ -61,7 +61,7 @@ def _check(groups: Sequence[Group], events: Mapping[str, pl.DataFrame], rows: pl
 
 
 def _with_joined(groups: Sequence[Group], events: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
-    """`events`, with the frames of joined types made from their two sides."""
+    """`events` with the frames of joined types, computed from their two sides."""
     complete = dict(events)
     for event in dict.fromkeys(event for group in groups for event in group.event_types):
         if join_of(event) is not None and event.__name__.lower() not in complete:
@@ -72,7 +72,7 @@ def _with_joined(groups: Sequence[Group], events: Mapping[str, pl.DataFrame]) ->
 
 
 class _Computed:
-    """The features of one group for its rows."""
+    """Computes the features of one group for its rows."""
 
     def __init__(self, group: Group, rows: pl.DataFrame, seen: Visibility) -> None:
         self.group, self.rows = group, QueryRows(group.keys, rows, seen)

@@ -12,7 +12,7 @@ from flyball.features.offline.visibility import Visibility
 
 
 class QueryRows:
-    """`at` and `stamps` of rows, sorted by the key of these names; `order`: which row of those given each is."""
+    """`at` and `stamps` of rows, sorted by the key of these names; `order`: the original index of each row."""
 
     def __init__(self, names: Sequence[str], rows: pl.DataFrame, seen: Visibility) -> None:
         self.seen = seen

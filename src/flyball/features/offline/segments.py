@@ -20,10 +20,10 @@ LIMB_BITS, LIMBS = 14, 4
 
 
 class Segments:
-    """Events by key and time, those of the same time by `ties`; events with a code below 0 are left out.
+    """Events sorted by key, time and `ties`; events with a code below 0 are left out.
 
-    `starts` (keys + 1,): where each key's events begin. `seen_from`: the stamp from which on an event is seen; None
-    when a row sees every event before its own end. `positions`: where each row of the input lies, -1 for nowhere.
+    `starts` (keys + 1,): where the events of each key begin. `seen_from`: the stamp from which an event is visible;
+    None if every event before the end of a row is. `positions`: the position of each input row, -1 for none.
     """
 
     def __init__(
@@ -42,28 +42,28 @@ class Segments:
         self.longest = int(np.diff(self.starts).max(initial=0))
 
     def scattered(self, values: Chunks) -> SignedInts:
-        """What the input has for each event."""
+        """A column of the input, in the order of the events."""
         return scattered(values, self.positions, int(self.starts[-1]))
 
     @cached_property
     def parts(self) -> list[tuple[int, int]]:
-        """The keys in parts with about as many events each."""
+        """The keys in parts with about equal numbers of events."""
         edges = np.searchsorted(self.starts, [first for first, _ in parts_of(len(self.at))])
         return list(pairwise([0, *edges[1:].tolist(), self.keys]))
 
     @cached_property
     def source(self) -> SignedInts:
-        """Which row of the input each event was."""
+        """The input row of each event."""
         return self.scattered(Chunks(np.arange(len(self.positions))))
 
     def first_at_least(self, values: SignedInts, codes: SignedInts, least: SignedInts) -> SignedInts:
-        """For each row the first event of its key where `values` (rising) is at least `least`."""
+        """For each row, the first event of its key at which the ascending `values` are at least `least`."""
         out = np.empty(len(codes), dtype=self.positions.dtype)
         over_rows(sort.first_at_least, len(codes), self.starts, values, codes, least, out)
         return out
 
     def first_since(self, codes: SignedInts, ends: SignedInts, spans: Sequence[tuple[int, int]]) -> list[SignedInts]:
-        """For each span (length, tile) and row the first event of its key from `end - length` on, floored to a tile."""
+        """For each span (length, tile) and row, the first event of its key from `end - length`, by tiles, on."""
         lengths, tiles = np.array(spans, dtype=np.int64).T.copy()
         out = np.empty((len(spans), len(codes)), dtype=self.positions.dtype)
         over_rows(sort.first_since, len(codes), self.starts, self.at, codes, ends, lengths, tiles, out)
@@ -77,7 +77,7 @@ class Segments:
         return highest, lowest
 
     def tile_ends(self, tile_us: int) -> SignedInts:
-        """For each event the first one of its key in a later tile."""
+        """For each event, the first event of its key in a later tile."""
         out = np.empty(len(self.at), dtype=np.int64)
         sort.ends_of_tiles(self.starts, self.at, tile_us, out)
         return out
@@ -96,7 +96,7 @@ class Column:
         return self.values.astype(np.int64, copy=False)
 
     def prefix_of(self, values: SignedInts, kind: Int = np.int64) -> SignedInts:
-        """Sums from the start of each key's events."""
+        """Sums from the start of the events of each key."""
         out = np.empty(len(values) + self.segments.keys, dtype=kind)
         run_calls(sort.prefix_sums, self.segments.parts, self.segments.starts, values, out)
         return out
@@ -125,7 +125,7 @@ class Column:
 
     @cached_property
     def before(self) -> SignedInts:
-        """For each event the one before it of the same key and value, or -1."""
+        """For each event, the previous one with the same key and value, or -1."""
         different, ranks = np.unique(self.values, return_inverse=True)
         out = np.empty(len(ranks), dtype=np.int64)
         sort.previous_same(self.segments.starts, ranks.astype(np.int64), len(different), out)
@@ -133,7 +133,7 @@ class Column:
 
 
 class Blocks:
-    """Values with the maxima of ever longer blocks: level k of `upper` is `[level_starts[k], level_starts[k + 1])`."""
+    """Values with maxima of growing blocks: level k of `upper` is `[level_starts[k], level_starts[k + 1])`."""
 
     def __init__(self, values: SignedInts) -> None:
         levels, level_starts, below = [], [0], values
@@ -149,12 +149,12 @@ class Blocks:
 
 
 def index_type(count: int) -> Int:
-    """Room for the positions of so many events and for -1."""
+    """An integer type that holds the positions of so many events, and -1."""
     return np.int32 if count < 1 << 31 else np.int64
 
 
 def by_code(codes: SignedInts, keys: int) -> tuple[SignedInts, SignedInts]:
-    """Where each of the codes `[0, keys)` begins, and where each row lies by code, stably; -1 for a code below 0."""
+    """The start of each code in `[0, keys)`, and the position of each row in a stable sort by code, -1 if below 0."""
     parts = parts_of(len(codes))
     if keys * len(parts) > len(codes):
         parts = [(0, len(codes))]  # counting by part would take more memory than the rows do
@@ -168,14 +168,14 @@ def by_code(codes: SignedInts, keys: int) -> tuple[SignedInts, SignedInts]:
 
 
 def scattered(values: Chunks, targets: SignedInts, count: int) -> SignedInts:
-    """The values, each at its target."""
+    """The values, each at its target position."""
     out = np.empty(count, dtype=values.parts[0][1].dtype)
     run_calls(sort.scatter, values.parts, targets, out)
     return out
 
 
 def _order_by_time(at: Chunks, ties: SignedInts | None) -> SignedInts | None:
-    """The order by (at, ties), or None when that is the order they come in."""
+    """The order by (at, ties), or None if they are in this order already."""
     least = at.least_step()
     if ties is not None and least <= 0:
         return np.lexsort((ties, at.whole))

@@ -1,4 +1,4 @@
-"""Which events a row may see, as a comparison of integers: an event is visible to rows with at least its stamp."""
+"""Visibility of events as a comparison of integers: an event is visible to rows with at least its stamp."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,15 +12,15 @@ from flyball.events import Offsets
 
 
 class Visible(msgspec.Struct, frozen=True):
-    """`seen_from`: the stamp from which on each event is seen; None when every event before a row's end is."""
+    """`seen_from`: the stamp from which each event is visible; None if every event before the end of a row is."""
 
     seen_from: Ints | None
 
 
 class Visibility(msgspec.Struct, frozen=True):
-    """Query rows with one rule of visibility. `rows`: their indices in the frame (None: all); `stamps`: theirs.
+    """Query rows with one rule of visibility. `rows`: their indices in the frame (None: all). `stamps`: of the rows.
 
-    With `chain` the rule is by offsets, which ascend with the stamp, a rank; without it by `known_at`.
+    With `chain` the rule is by offsets, which are ascending, and a stamp is a rank in them; without it by `known_at`.
     """
 
     rows: Ints | None
@@ -29,21 +29,21 @@ class Visibility(msgspec.Struct, frozen=True):
     chain: Ints | None = None
 
     def of(self, events: pl.DataFrame) -> Visible:
-        """From which stamp on these rows see each event."""
+        """The stamp from which each event is visible to these rows."""
         if self.chain is not None:
             ranks = _ranks(events["partition"].to_numpy(), events["offset"].to_numpy(), self.chain)
-            if "other_offset" in events.columns:  # a joined event is seen once both its sides are
+            if "other_offset" in events.columns:  # a joined event is visible if both its sides are
                 others = _ranks(events["other_partition"].to_numpy(), events["other_offset"].to_numpy(), self.chain)
                 ranks = np.maximum(ranks, others)
             return Visible(ranks)
         known_at, at = events["known_at"], events["at"]
         if self.apply_delay_us <= 0 and not (known_at > at).any():
-            return Visible(None)  # what happened before a row's end was known by then
+            return Visible(None)  # all events before the end of a row were known by then
         return Visible((known_at + self.apply_delay_us).to_numpy())
 
 
 def visibilities_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Visibility]:
-    """The rows by the rule that they see by: what was known, or before their own `offsets`."""
+    """The rows grouped by their rule of visibility: `known_at`, or their own `offsets`."""
     if apply_delay_us < 0:
         raise BadInput("apply_delay_us", "0 or more", apply_delay_us)
     at = rows["at"].to_numpy()
@@ -64,7 +64,7 @@ def visibilities_of(rows: pl.DataFrame, apply_delay_us: int) -> Iterator[Visibil
 
 
 def chains(vectors: Sequence[Offsets]) -> list[list[Offsets]]:
-    """The different vectors as few lists in which none is behind the one before in any partition.
+    """The distinct vectors in few lists, in which no vector is behind the previous one in any partition.
 
     >>> chains([(2, 1), (1, 1), (1, 5), (1, 1)])
     [[(1, 1), (2, 1)], [(1, 5)]]
@@ -91,7 +91,7 @@ def _table(chain: Sequence[Offsets]) -> Ints:
 
 
 def _ranks(partitions: npt.NDArray[np.int64], offsets: Ints, chain: Ints) -> Ints:
-    """The first rank whose vector is beyond each event's offset; one beyond all when none does."""
+    """The first rank whose vector is beyond the offset of each event; the number of ranks if there is none."""
     ranks = np.full(len(offsets), len(chain), dtype=np.int64)
     for partition in range(chain.shape[1]):
         here = partitions == partition

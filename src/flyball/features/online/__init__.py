@@ -1,1 +1,1 @@
-"""The incremental engine over the log: state kept by key in tiles, read in one consistent view."""
+"""The incremental engine over the log: a state of tiles for each key, read in one consistent view."""

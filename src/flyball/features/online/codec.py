@@ -1,7 +1,7 @@
 """Keys and values of the online features in a state store.
 
-`f/<group>.<layout>/<keys>`: the state of a key, see `layout`. `x/<group>.<layout>/<bucket><shard><keys>`: when it
-may be forgotten. `m/ready`, `m/features`: which groups are complete, and the consumer's counts.
+`f/<group>.<layout>/<keys>`: the state of a key, see `layout`. `x/<group>.<layout>/<bucket><shard><keys>`: its expiry,
+after which it may be deleted. `m/ready`, `m/features`: which groups are complete, and the counts of the consumer.
 """
 
 import struct
@@ -25,9 +25,9 @@ _bucket = struct.Struct(">QB")
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True):
-    """`groups`: {name: layout hash} of the groups that hold every event before the offsets.
+    """`groups`: {name: layout hash} of the groups that contain every event before the offsets.
 
-    `forgotten_us`: keys without a state may only be queried from this time on.
+    `forgotten_us`: the time from which keys without a state may be queried.
     """
 
     groups: dict[str, str] = {}
@@ -35,10 +35,10 @@ class Ready(msgspec.Struct, frozen=True, array_like=True):
 
 
 class KeyCounts(msgspec.Struct, array_like=True):
-    """What the consumer keeps beside the states.
+    """The data of the consumer besides the states.
 
-    `known_us`: the latest `known_at` applied. `horizon_us`: how far events have been made tiles. `late`: events beyond
-    retention when they came, `expired`: keys forgotten, by group. `buckets`: {group: {bucket: keys in it}}.
+    `known_us`: the latest applied `known_at`. `horizon_us`: the time up to which events are in tiles. `late`: {group:
+    events that arrived after their retention}. `expired`: {group: deleted keys}. `buckets`: {group: {bucket: keys}}.
     """
 
     known_us: int = NONE
@@ -65,12 +65,12 @@ def packed(value: Any) -> bytes:
 
 
 def label_of(group: str) -> str:
-    """A group's name in keys; shortened with a hash where it is long."""
+    """The name of a group in keys; a long name is shortened with a hash."""
     return group if len(group) <= 40 else f"{group[:23]}~{blake2b(group.encode(), digest_size=8).hexdigest()}"
 
 
 def key_bytes(keys: Sequence[str]) -> bytes:
-    """The keys behind the group's prefix: their texts with NUL between, or a hash where that is long or ambiguous.
+    """The keys after the prefix of the group: their texts separated by NUL, or a hash if this is long or ambiguous.
 
     >>> key_bytes(("7", "up"))
     b'7\\x00up'
@@ -82,25 +82,25 @@ def key_bytes(keys: Sequence[str]) -> bytes:
 
 
 def keys_bytes(prefix: bytes, keys: Sequence[tuple[str, ...]]) -> list[bytes]:
-    """`prefix + key_bytes(key)` of many keys, quickly where all are short texts without NUL."""
+    """`prefix + key_bytes(key)` of many keys; fast if all are short texts without NUL."""
     parts = [part for key in keys for part in key]
     longest = (
         4 * len(max(parts, key=len, default="")) * max(map(len, keys), default=1)
-    )  # a character has 4 bytes at most
+    )  # a character has at most 4 bytes
     if longest > _LONGEST - 50 or "\0" in "".join(parts):
         return [prefix + key_bytes(key) for key in keys]
     return [prefix + text.encode("utf-8", "surrogatepass") for text in map("\0".join, keys)]
 
 
 def keys_of_bytes(raw: bytes) -> tuple[str, ...] | None:
-    """The keys decoded; None where they were hashed."""
+    """The decoded keys; None if they were hashed."""
     if raw.startswith(b"\xff"):
         return None
     return tuple(part.decode("utf-8", "surrogatepass") for part in raw.split(b"\0"))
 
 
 def expiry_key(prefix: bytes, bucket: int, key: bytes) -> bytes:
-    """Where it is noted that the key (without prefix) falls due in `bucket`."""
+    """The expiry entry of a key (without prefix) in `bucket`."""
     shard = blake2b(key, digest_size=1).digest()[0] % SHARDS
     return expiry_prefix(prefix, bucket, shard) + key
 
@@ -120,7 +120,7 @@ def expiry_bucket_of(prefix: bytes, entry: bytes) -> int:
 
 
 def bytes_per_key(store: StateStore, group: str, most: int = 1_000) -> float | None:
-    """The mean size of the states of a group's first `most` keys; None where there are none."""
+    """The mean size in bytes of the states of the first `most` keys of a group; None if there are none."""
     sizes = [len(value) for _, value in islice(store.scan(f"f/{label_of(group)}.".encode()), most)]
     return sum(sizes) / len(sizes) if sizes else None
 
@@ -131,7 +131,7 @@ def word(state: bytes, index: int) -> int:
 
 
 class Extras(msgspec.Struct, array_like=True):
-    """What follows the words of a state: `texts` by rank, `profiles` by offset."""
+    """The part after the words of a state: `texts` by rank, `profiles` by offset."""
 
     texts: list[str] = []
     profiles: dict[int, list[Any]] = {}

@@ -1,8 +1,8 @@
 """Applies the log to the online features: one pass over events, one value for each key, written with the offsets.
 
-A state is a function of the events before the offsets, whatever the batches were and however often they came. It can be
-queried for every time from its horizon on: the latest `known_at` so far, less `grace_us`. Events before the horizon are
-stored as tiles, into which late ones are merged; what no query can see any more is deleted.
+A state is a function of the events before the offsets, for any batches and repetitions. It can be queried for every
+time from its horizon on, which is the latest `known_at` so far minus `grace_us`. Events before the horizon are stored
+as tiles, into which late events are merged; data that no query can use any more is deleted.
 """
 
 import fcntl
@@ -49,13 +49,13 @@ _BUCKETS = 16
 
 
 class FeatureConsumer:
-    """Keeps the features of `declared` (entities, `Features`, groups) in `store`, exactly as far as its offsets say.
+    """Maintains the features of `declared` (entities, `Features`, groups) in `store`, exactly up to its offsets.
 
-    `apply` folds slices of the log; records before the stored offsets change nothing. `clock`: events are made tiles
-    up to its time at most, so that stamps from the future cannot forbid the present. `grace_us`: how long before
-    the latest `known_at` may still be queried. `rows`: how many events of a key are kept as they are at least.
-    `only(group, keys)`: update no other keys. `lock`: a file whose lock is held while a batch is applied, for rebuilds.
-    `log`: what the slices come from, for joined types, see `Joiner`.
+    `apply` folds slices of the log; records before the stored offsets have no effect. `clock`: events after its time
+    are not made tiles, so that timestamps in the future do not prevent queries at the present. `grace_us`: the time
+    before the latest `known_at` that can still be queried. `rows`: the fewest events of a key that are kept one by one.
+    `only(group, keys)`: the keys to update. `lock`: a file that is locked while a batch is applied, for rebuilds.
+    `log`: the log of the slices, for joined types, see `Joiner`.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class FeatureConsumer:
         return stored + (0,) * (self._partitions - len(stored))
 
     def apply(self, slices: Sequence[Slice]) -> int:
-        """Apply `slices`; returns the number of new records. Raises `BadInput` for a gap."""
+        """Apply `slices`; returns the number of new records. Raises `BadInput` for a gap after the stored offsets."""
         with locked(self._lock):
             offsets, by_type, known_us, new, sides = self._sort(slices)
             if not new:
@@ -124,12 +124,12 @@ class FeatureConsumer:
         return counts_of(self._store.read([COUNTS])[0][0])
 
     def unready(self) -> list[str]:
-        """The groups that are new or have changed, and so must be rebuilt from the log."""
+        """The groups that are new or have changed and must be rebuilt from the log."""
         _, ready = self._meta()
         return [plan.group.name for plan in self.plans if ready.groups.get(plan.group.name) != plan.hash]
 
     def seal(self, group: str, keys: Sequence[tuple[str, ...]]) -> None:
-        """Make the events of these keys tiles up to the horizon now rather than later; no value changes."""
+        """Turn the events of these keys before the horizon into tiles now; no value changes."""
         plan = next(plan for plan in self.plans if plan.group.name == group)
         with locked(self._lock):
             counts, ready = self._meta()
@@ -154,8 +154,8 @@ class FeatureConsumer:
     def _sort(
         self, slices: Sequence[Slice]
     ) -> tuple[Offsets, dict[str, list[tuple[Record, int]]], int, int, dict[str, list[Positioned]]]:
-        """The offsets after `slices`, their new records by type with offsets, the latest `known_at`, how many there
-        are, and those that are sides of joined types."""
+        """(offsets after `slices`, new records by type with offsets, latest `known_at`, count of new records, records
+        that are sides of joined types)."""
         offsets, new, known_us = list(self.offsets()), 0, NONE
         by_type: dict[str, list[tuple[Record, int]]] = {name: [] for name in self._types}
         sides: dict[str, list[Positioned]] = {name: [] for name in self._joiner.types}
@@ -189,7 +189,7 @@ class FeatureConsumer:
         changes: dict[bytes, bytes | None],
         force: bool = False,
     ) -> None:
-        """New states of the keys in `encoded`."""
+        """The new states of the keys in `encoded`."""
         from flyball.features.online.kernels.update import update
 
         name = plan.group.name
@@ -238,7 +238,7 @@ class FeatureConsumer:
         counts: KeyCounts,
         changes: dict[bytes, Any],
     ) -> None:
-        """Store when the new states expire; older ones are checked again when they do."""
+        """Store the expiry of new states; that of older ones is checked again when it is reached."""
         assert plan.reach_us is not None
         buckets = counts.buckets.setdefault(plan.group.name, {})
         for index in np.nonzero(words[ends[:-1] + _BUCKET] == NONE)[0].tolist():
@@ -249,7 +249,7 @@ class FeatureConsumer:
             buckets[bucket] = buckets.get(bucket, 0) + 1
 
     def _sweep(self, counts: KeyCounts, ready: Ready, new: int, changes: dict[bytes, bytes | None]) -> Ready:
-        """Delete keys that no query can see any more, faster than `new` records can add others."""
+        """Delete keys that no query can use any more, faster than `new` records can add others."""
         forgot = False
         for plan in self.plans:
             if plan.reach_us is None or ready.groups.get(plan.group.name) != plan.hash:
@@ -267,7 +267,7 @@ class FeatureConsumer:
     def _forget(
         self, plan: GroupLayout, bucket: int, buckets: dict[int, int], most: int, changes: dict[bytes, bytes | None]
     ) -> int:
-        """Forget the keys of a bucket that had no event since, shard by shard until `most` are done; how many."""
+        """Delete the keys of a bucket without later events, shard by shard, at most about `most`; returns how many."""
         forgotten, moved = 0, 0
         for shard in range(SHARDS):
             if forgotten + moved > most:
@@ -293,7 +293,7 @@ class FeatureConsumer:
 
 @contextmanager
 def locked(path: Path | None) -> Iterator[None]:
-    """Hold the lock of a file, waiting for it; it ends with the process."""
+    """Wait for the lock of a file and hold it; the operating system releases it when the process ends."""
     if path is None:
         yield
         return
@@ -307,12 +307,12 @@ def locked(path: Path | None) -> Iterator[None]:
 
 
 def bucket_us(plan: GroupLayout) -> int:
-    """How long a bucket of keys to forget is."""
+    """The length of an expiry bucket, microseconds."""
     return max((plan.reach_us or 0) // _BUCKETS, 1_000_000)
 
 
 def due_bucket(plan: GroupLayout, newest_us: int) -> int:
-    """The bucket at whose end a key whose latest event is this may be forgotten."""
+    """The bucket at whose end a key with this latest event may be deleted."""
     return (newest_us + (plan.reach_us or 0)) // bucket_us(plan) + 1
 
 
@@ -331,7 +331,7 @@ def _chosen(encoded: EncodedEvents, is_chosen: list[bool]) -> EncodedEvents:
 
 
 def _cells(plan: GroupLayout, words: Ints, kind: int) -> Ints:
-    """Where a state holds ranks of texts, or offsets of profiles."""
+    """The positions of a state's words that are ranks of texts, or offsets of profiles."""
     from flyball.features.online.kernels.state import cells
 
     out = np.empty(len(words), dtype=np.int64)
@@ -341,7 +341,7 @@ def _cells(plan: GroupLayout, words: Ints, kind: int) -> Ints:
 def _with_texts(
     plan: GroupLayout, encoded: EncodedEvents, stored: Sequence[bytes | None]
 ) -> tuple[list[bytes | None], list[Extras]]:
-    """The states and rows with ranks among the old and new texts of each key together, and what stands behind them."""
+    """The states and rows with ranks in the old and new texts of each key together, and these texts and profiles."""
     ranked = [
         (stream, 2 + column)
         for stream in range(plan.kinds.shape[0])
@@ -352,7 +352,7 @@ def _with_texts(
     extras: list[Extras] = []
     rows = encoded.rows
     profiled = np.isin(rows[:, 0], [i for i, stream_layout in enumerate(plan.streams) if stream_layout.profile])
-    speaking = profiled.copy()  # rows that name a text or bring a profile; most do neither
+    speaking = profiled.copy()  # rows with a text or a profile; most have neither
     for stream, column in ranked:
         speaking |= (rows[:, 0] == stream) & (rows[:, column] >= 0)
     for index, value in enumerate(stored):
@@ -388,7 +388,7 @@ def _with_texts(
 
 
 def _purged(plan: GroupLayout, value: bytes, extras: Extras) -> bytes:
-    """The state with the texts and profiles behind it that it still names."""
+    """The state followed by the texts and profiles that it still refers to."""
     words = np.frombuffer(value, dtype=np.int64).copy()
     cells = _cells(plan, words, RANK)
     used = np.unique(words[cells])

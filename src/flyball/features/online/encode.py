@@ -1,4 +1,4 @@
-"""What records add to the states of a group: rows of whole numbers by key."""
+"""Encodes records for the states of a group, as rows of integers by key."""
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
@@ -24,8 +24,8 @@ _REMEMBERED = 1 << 16
 class EncodedEvents(msgspec.Struct):
     """Rows `[stream, at, columns...]` of some keys; those of key `i` are in `starts[i]:starts[i + 1]`.
 
-    `texts`: what a rank in these rows stands for, until it is made a rank of the key. `profiles`: the
-    attributes by key and offset.
+    `texts`: the texts of the ranks in these rows, before they become ranks within a key. `profiles`: the attributes by
+    key and offset.
     """
 
     keys: list[tuple[str, ...]]
@@ -43,7 +43,7 @@ class EventEncoder:
         self._streams = [_StreamEncoder(stream) for stream in plan.streams]
 
     def encode(self, events: Mapping[type[Event], TypedEvents]) -> EncodedEvents | None:
-        """The rows of these events, None when they add nothing."""
+        """The rows of these events; None if there are none."""
         numbers: dict[Any, int] = {}
         texts: dict[str, int] = {}
         profiles: dict[Any, list[Any]] = {}
@@ -83,7 +83,7 @@ class _StreamEncoder:
         profiles: dict[Any, list[Any]],
         read: dict[Any, list[Any]],
     ) -> tuple[Ints, Ints]:
-        """The rows and the number of each one's key, -1 where the event counts for nobody."""
+        """The rows and the number of the key of each, -1 if the event has no key."""
         events, offsets = typed_events
         stream = self.stream
         rows = np.full((len(events), width), MISSING, dtype=np.int64)
@@ -131,7 +131,7 @@ class _StreamEncoder:
         return values if self._kinds[field] is str else [None if value is None else str(value) for value in values]
 
     def _values(self, expression: Expression, events: Sequence[Event], read: dict[Any, list[Any]]) -> list[Any]:
-        """The expression over each event, read once a batch."""
+        """The values of the expression for each event, evaluated once a batch."""
         name = (self.stream.event, repr(expression))
         values = read.get(name)
         if values is None:
@@ -162,7 +162,7 @@ class _StreamEncoder:
         return np.where(passed, units, MISSING)
 
     def _all_units(self, source: ColumnSource, events: Sequence[Event], read: dict[Any, list[Any]]) -> Ints:
-        """The value in whole units, as `units_of`, where it is a plain field all at once."""
+        """The values in whole units, as by `units_of`; those of a plain field are computed together."""
         expression, per_unit = source.value, source.per_unit
         assert expression is not None
         values = self._values(expression, events, read)
@@ -171,7 +171,7 @@ class _StreamEncoder:
             try:
                 integers = np.array(values, dtype=np.int64)
             except (TypeError, OverflowError):
-                pass  # some are None or beyond 64 bits: one by one below
+                pass  # some are None or exceed 64 bits: they are computed one by one below
             else:
                 most = LARGEST_UNITS // per_unit
                 usable = (integers >= -most) & (integers <= most)
@@ -189,7 +189,7 @@ _hashes: dict[str, tuple[int, int]] = {}
 
 
 def hash_words(text: str | None) -> tuple[int, int]:
-    """126 bits of a text's hash in two words that are never negative; `MISSING` for none."""
+    """126 bits of the hash of a text, in two nonnegative words; `MISSING` for no text."""
     if text is None:
         return MISSING, MISSING
     words = _hashes.get(text)

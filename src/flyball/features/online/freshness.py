@@ -30,8 +30,8 @@ class _Measured(msgspec.Struct):
 class ApplyDelays:
     """Measures consumers; the measurements of the latest days with events are stored in the file `path`.
 
-    Only events that became known after a consumer had first reached the end of the log are counted, since earlier ones
-    waited for the consumer to start. Imported history is not counted, as its `known_at` was declared.
+    Events count only if they became known after a consumer had first reached the end of the log, because earlier ones
+    waited for the consumer to start. Imported history does not count, because its `known_at` is declared.
     """
 
     def __init__(self, path: Path, now_us: Callable[[], int]) -> None:
@@ -42,7 +42,7 @@ class ApplyDelays:
         self._unsaved: set[str] = set()
 
     def timed(self, consumer: str, apply: Apply) -> Apply:
-        """`apply`, with each event measured once it has been applied."""
+        """`apply`, wrapped so that the delay of each event is measured after it has been applied."""
 
         def timed(slices: Sequence[Slice]) -> object:
             result = apply(slices)
@@ -52,7 +52,7 @@ class ApplyDelays:
         return timed
 
     def at_end(self, consumer: str) -> Callable[[int], None]:
-        """Call it with the time when the consumer has reached the end of the log."""
+        """Call this with the time at which the consumer reached the end of the log."""
 
         def at_end(now_us: int) -> None:
             self._since.setdefault(consumer, now_us)
@@ -93,7 +93,7 @@ class ApplyDelays:
 
 
 def read_apply_delays(path: Path) -> dict[str, Delay]:
-    """{consumer: its delay}, without consumers that have applied no live event yet. Raises `StoreCorrupt`."""
+    """{consumer: its delay}, without consumers that have not applied a live event. Raises `StoreCorrupt`."""
     delays = {}
     for consumer, days in _read(path).delays.items():
         counts: _Counts = {}
@@ -106,7 +106,7 @@ def read_apply_delays(path: Path) -> dict[str, Delay]:
 
 
 def _share(counts: _Counts, events: int, percent: int) -> int:
-    """The end of the first step up to which `percent` of the events lie."""
+    """The end of the first step that `percent` of the events do not exceed, microseconds."""
     within = 0
     for step in sorted(counts):
         within += counts[step]

@@ -1,11 +1,10 @@
-"""What the online state of a group holds, compiled to whole numbers for `kernels.update` and `kernels.read`.
+"""The layout of the online state of a group, compiled to integers for `kernels.update` and `kernels.read`.
 
-The state of a key is one value: a header (length, first time that may be queried, latest time, bucket in
-which its expiry was first noted, limit of rows), then for each *stream* (an event type, its key fields and a delay) the
-count and the latest events as rows `[at, columns...]`, then for each *section* the count and rows of what older events
-have become: tiles of sums, the latest values, different values with their latest time. All are words of 64 bits.
-Where texts are compared or profiles kept, they follow in msgpack. Features that read the same thing share columns and
-sections.
+The state of a key is one value. It begins with a header: length, first time that may be queried, latest time, bucket of
+the first expiry entry, limit of rows. For each *stream* (an event type, its key fields and a delay) follow the count
+and the latest events as rows `[at, columns...]`; for each *section* follow the count and rows that replace older
+events: tiles of sums, the latest values, or distinct values with their latest time. All these are 64-bit words. Texts
+and profiles, if any, follow in msgpack. Features that read the same data share columns and sections.
 """
 
 from collections.abc import Sequence
@@ -79,7 +78,7 @@ _TILES, _TOP, _DISTINCT = 0, 1, 2
 
 
 class ColumnSource(msgspec.Struct):
-    """A column of a stream: where its values come from. A hash has two columns."""
+    """A column of a stream with the source of its values. A hash has two columns."""
 
     where: Expression | None
     value: Expression | None
@@ -89,9 +88,9 @@ class ColumnSource(msgspec.Struct):
 
 
 class Stream(msgspec.Struct):
-    """Events of one type that count for the keys named by `fields`, seen `delay_us` late.
+    """Events of one type for the keys in `fields`, visible `delay_us` late.
 
-    `lasting`: something of them is never forgotten. `counts_all`: every event is counted, whatever its columns hold.
+    `lasting`: a part of them is never deleted. `counts_all`: every event counts, for any values of its columns.
     """
 
     event: type[Event]
@@ -126,7 +125,7 @@ class _Section(msgspec.Struct):
 
 
 class OutputColumn(msgspec.Struct, frozen=True):
-    """How a feature's bits become a value: of lists the place and the aggregate, of attributes which one."""
+    """How the bits of a feature become a value: for lists the position and the aggregate, for attributes which one."""
 
     feature: Any
     list_start: int = 0
@@ -134,9 +133,11 @@ class OutputColumn(msgspec.Struct, frozen=True):
 
 
 class GroupLayout(msgspec.Struct, frozen=True):
-    """A group compiled. `numbers`, `reals`: for the kernels. `reach_us`: how long after its latest event a key may be
-    forgotten, None for never. `kinds` (streams, columns): what each column holds. `has_texts`: texts or profiles follow
-    the words of a state.
+    """A compiled group.
+
+    `numbers`, `reals`: for the kernels. `reach_us`: the time after its latest event when a key may be deleted, None for
+    never. `kinds` (streams, columns): the content of each column. `has_texts`: whether texts or profiles follow the
+    words of a state.
     """
 
     group: Group
@@ -154,12 +155,12 @@ class GroupLayout(msgspec.Struct, frozen=True):
 
     @property
     def width(self) -> int:
-        """Of a row: the stream, the time and the columns."""
+        """The length of a row: the stream, the time and the columns."""
         return int(self.numbers[3])
 
 
 def groups_of(declared: Sequence[Any]) -> list[Group]:
-    """The groups with features among entities, `Features` and groups."""
+    """The groups that have features among entities, `Features` and groups."""
     groups = [member if isinstance(member, Group) else member.features for member in declared]
     return [group for group in groups if group.definitions]
 
@@ -212,7 +213,7 @@ class _Compiler:
         )
 
     def _hash(self) -> str:
-        """Of all that the states of the group depend on besides events and keys."""
+        """The hash of all definitions that the states of the group depend on, besides events and keys."""
         defaults = [
             defaults_in(
                 part.event,
@@ -226,8 +227,7 @@ class _Compiler:
         return hash_of([*meaning, defaults] if any(defaults) else meaning)
 
     def _numbers(self, pairs: list[list[int]], most: int) -> list[int]:
-        """The layout as the kernels read it: a header, then streams, sections, pairs and parts. `most`: columns of any
-        stream."""
+        """The layout for the kernels: a header, streams, sections, pairs and parts. `most`: columns of a stream."""
         streams, sections = list(self.streams.values()), list(self.sections.values())
         start = _HEADER
         numbers = [len(streams), len(sections), len(pairs), 2 + most]
@@ -302,7 +302,7 @@ class _Compiler:
     def _sections_of(
         self, feature: Aggregate, stream_index: int, column: int, second: int, reach: int
     ) -> tuple[int, int]:
-        """The section that holds what the feature reads, and the one of the events of its exact window, -1 for none."""
+        """The section that the feature reads, and the section of the events of its exact window, -1 for none."""
         window, exact = feature.window, -1
         if window.kind == EXACT:
             exact = self._section(_TOP, stream_index, column, -1, 0, reach, window.max_events + 1)
@@ -323,7 +323,7 @@ class _Compiler:
         return list(self.streams).index(name), self.streams[name]
 
     def _column(self, stream: Stream, feature: Aggregate) -> tuple[int, int]:
-        """The column that holds the values and, for hashes, the second; -1 where every event counts as 1."""
+        """The column of the values and, for hashes, the second one; -1 if every event counts as 1."""
         if feature.op == ATTRIBUTE:
             assert feature.value is not None
             stream.attributes.append(feature.value)
@@ -342,7 +342,7 @@ class _Compiler:
         return source.first_column, source.first_column + 1 if kind == HASH else -1
 
     def _section(self, kind: int, stream: int, column: int, second: int, tile_us: int, reach_us: int, most: int) -> int:
-        """The section, made wide enough for this use too."""
+        """The section, extended for this use."""
         name = (kind, stream, column, tile_us)
         section = self.sections.setdefault(name, _Section(kind, stream, column, second, tile_us))
         section.reach_us = -1 if -1 in (reach_us, section.reach_us) else max(reach_us, section.reach_us)

@@ -1,4 +1,4 @@
-"""Reading features of many keys in one call from the state that a `FeatureConsumer` keeps."""
+"""Reads features of many keys in one call from the state that a `FeatureConsumer` maintains."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,10 +20,10 @@ KeysByGroup = Mapping[str, Sequence[str | tuple[str, ...]]]
 
 
 class FeatureReader:
-    """Reads what is kept for `declared` (entities, `Features`, groups) from `store`; any number of them may read.
+    """Reads the features of `declared` (entities, `Features`, groups) from `store`; there may be many readers.
 
-    `read({"user": ["7"], "user_film": [("7", "up"), ...]}, at_us)`: keys of one part may be given as text. Raises
-    `Refused` where a time is before what the state can still answer, or a group is not complete.
+    `read({"user": ["7"], "user_film": [("7", "up"), ...]}, at_us)`: a key of one part may be a text. Raises `Refused`
+    for a time before the horizon of a state, or a group that is not complete.
     """
 
     def __init__(self, declared: Sequence[Any], store: StateStore) -> None:
@@ -39,7 +39,7 @@ class FeatureReader:
         self._ready = Ready()
 
     def read(self, keys_by_group: KeysByGroup, at_us: int) -> Reading:
-        """The features of these keys as of `at_us` and of the offsets that the store stands at."""
+        """The features of these keys as of `at_us` and of the present offsets of the store."""
         fields: list[bytes] = [READY]
         chosen: list[tuple[str, GroupLayout, list[tuple[str, ...]]]] = []
         for name, group_keys in keys_by_group.items():

@@ -1,4 +1,4 @@
-"""Rebuilding the online features of a group from the log, and swapping them in while the consumer continues."""
+"""Rebuilds the online features of a group from the log and swaps them in while the consumer continues."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ _NEAR = 2_000
 
 
 class RebuildReport(msgspec.Struct, frozen=True):
-    """What a rebuild did: keys written, keys removed that the log does not know, and the offsets it stands at."""
+    """The result of a rebuild: keys written, keys removed that are not in the log, and the offsets of the states."""
 
     group: str
     keys: int
@@ -50,11 +50,11 @@ def rebuild(
     scratch: StateStore | None = None,
     progress: ReportProgress | None = None,
 ) -> RebuildReport:
-    """Compute the states of `group` (an entity, `Features` or group) again from the log and put them into `store`.
+    """Compute the states of `group` (an entity, `Features` or group) again from the log and write them to `store`.
 
-    `low`, `high`: only keys with `low <= first key < high`. The log is applied beside the store, into `scratch`
-    (memory by default); the consumer waits, by `lock`, the file both are given, only for the last records and the swap.
-    Readers see all old states or all new ones. Raises `Refused` for a part of a group that is not complete yet.
+    `low`, `high`: only keys with `low <= first key < high`. The log is first applied to `scratch` (memory by default).
+    The consumer waits only for the last records and the swap, by `lock`, a file that both lock. Readers see all old or
+    all new states. Raises `Refused` for a part of a group that is not complete yet.
     """
     same_named = groups_of([group])
     if len(same_named) != 1:
@@ -99,7 +99,7 @@ def _behind(consumer: FeatureConsumer, store: StateStore) -> int:
 
 
 def _catch_up(log: EventLog, consumer: FeatureConsumer, until: Offsets, progress: ReportProgress | None) -> None:
-    """Fold exactly the records before `until`."""
+    """Fold exactly the records before the offsets `until`."""
     for slices in read_until(log, consumer.offsets(), until, _BATCH):
         consumer.apply(slices)
         if progress is not None:
@@ -114,7 +114,7 @@ def _swap(
     high: str | None,
     pending: Sequence[bytes],
 ) -> RebuildReport:
-    """Replace the states in one write. `pending`: prefixes of the events that wait to be joined, whole in `beside`."""
+    """Replace the states in one write. `pending`: prefixes of events that wait to be joined, complete in `beside`."""
     (counts_value, ready_value), offsets = store.read([COUNTS, READY])
     counts, ready = counts_of(counts_value), ready_of(ready_value)
     name, all_keys = plan.group.name, (low, high) == (None, None)

@@ -1,7 +1,7 @@
 """Aggregates for each row over the visible events of its window.
 
-A row's window is `[left, right)`, as indices of events; it is empty where `left >= right`. Events before `sure` are
-visible; of `[sure, right)` event i is visible when `seen_from[i] <= stamp`. Each function computes the rows in
+The window of a row is `[left, right)`, as indices of events; it is empty if `left >= right`. Events before `sure` are
+visible; event i in `[sure, right)` is visible if `seen_from[i] <= stamp`. Each function computes the rows in
 `[first, last)` and writes the value of row r to `out[order[r]]`.
 """
 
@@ -37,7 +37,7 @@ def sums(first, last, codes, left, sure, right, seen_from, stamps, order, prefix
 
 @njit(cache=True, nogil=True)
 def raise_level(values, out):
-    """The greatest of every FANOUT values."""
+    """The maximum of every FANOUT values."""
     for block in range(len(out)):
         best = values[block * FANOUT]
         for i in range(block * FANOUT + 1, min((block + 1) * FANOUT, len(values))):
@@ -47,7 +47,7 @@ def raise_level(values, out):
 
 @njit(cache=True, nogil=True)
 def greatest(first, last, left, sure, right, seen_from, stamps, order, values, upper, level_starts, lowest, out):
-    """The greatest value seen, `lowest` for none. `upper`: level k of block maxima in places[k]:places[k + 1]."""
+    """The maximum visible value, `lowest` for none. `upper`: block maxima, level k in places[k]:places[k + 1]."""
     levels = len(level_starts) - 1
     for row in range(first, last):
         best = lowest
@@ -77,7 +77,7 @@ def greatest(first, last, left, sure, right, seen_from, stamps, order, values, u
 
 @njit(cache=True, nogil=True)
 def latest(first, last, left, sure, right, seen_from, stamps, order, out):
-    """The indices of the last `out.shape[1]` events seen, the last first, -1 beyond."""
+    """The indices of the last `out.shape[1]` visible events, the last first, then -1."""
     most = out.shape[1]
     for row in range(first, last):
         count = 0
@@ -97,7 +97,7 @@ def latest(first, last, left, sure, right, seen_from, stamps, order, out):
 
 @njit(cache=True, nogil=True)
 def earliest(first, last, left, sure, right, seen_from, stamps, order, out):
-    """The index of the first event seen, or -1."""
+    """The index of the first visible event, or -1."""
     for row in range(first, last):
         out[order[row]] = -1
         if left[row] < sure[row]:
@@ -113,8 +113,9 @@ def earliest(first, last, left, sure, right, seen_from, stamps, order, out):
 def different(first, last, rows, starts, codes, left, sure, right, seen_from, stamps, order, before, longest, out):
     """The number of distinct visible values. `before`: see `previous_same`; `rows`: ascending by key and `sure`.
 
-    A tree of sums marks the last occurrence of each value among the events passed so far, so a stretch ending there
-    holds as many values as marks (Fenwick, "A new data structure for cumulative frequency tables", 1994).
+    A tree of sums marks the last occurrence of each value among the events so far, so a range that ends there has as
+    many distinct values as marks. Source: Fenwick, "A new data structure for cumulative frequency tables", Software:
+    Practice and Experience 1994.
     """
     tree = np.zeros(longest + 1, dtype=np.int64)
     current, passed, low, size = -1, 0, 0, 0
@@ -181,7 +182,7 @@ def decay(
     values,
     out,
 ):
-    """The sum of values times the weight of their age in tiles. `tile_ends[i]`: the first event of a later tile."""
+    """The sum of values weighted by their age in tiles. `tile_ends[i]`: the first event in a later tile than i."""
     for row in range(first, last):
         total = 0
         now = ends[row] // tile

@@ -1,4 +1,4 @@
-"""Events sorted by key and time: segment `c` holds the events of key `c`, in `[starts[c], starts[c + 1])`."""
+"""Events sorted by key and time: segment `c`, `[starts[c], starts[c + 1])`, contains the events of key `c`."""
 
 import numpy as np
 from numba import njit
@@ -6,7 +6,8 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def looked_up(start, keys, low, high, codes, out):
-    """`codes` holds one for each whole number from `low` to `high`; -1 for any other. The piece begins at `start`."""
+    """The code of each value: `codes` has one for each integer from `low` to `high`; -1 for others. `start`: of the
+    piece."""
     for i in range(len(keys)):
         key = keys[i]
         out[start + i] = codes[key - low] if low <= key <= high else -1
@@ -14,7 +15,7 @@ def looked_up(start, keys, low, high, codes, out):
 
 @njit(cache=True, nogil=True)
 def least_step(values):
-    """The least difference between a value and the one before; the largest number of 64 bits for none."""
+    """The smallest difference between a value and its predecessor; the largest 64-bit integer for fewer than two."""
     least = np.int64(np.iinfo(np.int64).max)
     for i in range(1, len(values)):
         least = min(least, values[i] - values[i - 1])
@@ -23,7 +24,7 @@ def least_step(values):
 
 @njit(cache=True, nogil=True)
 def tally(first, last, counts, codes):
-    """How many events of `[first, last)` have each code >= 0, into `counts` (zeros)."""
+    """Count the events of `[first, last)` by their codes >= 0, into `counts`, which is zero."""
     for i in range(first, last):
         if codes[i] >= 0:
             counts[codes[i]] += 1
@@ -31,7 +32,7 @@ def tally(first, last, counts, codes):
 
 @njit(cache=True, nogil=True)
 def begin(counts, starts):
-    """`starts` (keys + 1,): where each code begins; `counts` (parts, keys) become where it does in each part."""
+    """Fill `starts` (keys + 1,) with the start of each code, and `counts` (parts, keys) with that in each part."""
     total = 0
     for c in range(counts.shape[1]):
         starts[c] = total
@@ -44,7 +45,7 @@ def begin(counts, starts):
 
 @njit(cache=True, nogil=True)
 def number_by_code(first, last, following, codes, out):
-    """`out[i]`: where event i lies by code, stably; -1 for a code below 0. `following`: where the next ones lie."""
+    """`out[i]`: the position of event i in a stable sort by code, -1 for a code below 0. `following`: the next ones."""
     for i in range(first, last):
         c = codes[i]
         if c < 0:
@@ -56,7 +57,7 @@ def number_by_code(first, last, following, codes, out):
 
 @njit(cache=True, nogil=True)
 def prefix_sums(first, last, starts, values, out):
-    """Sums from the start of each segment; `out` (events + keys,): what is before event i of key c is at i + c."""
+    """Sums from the start of each segment, (events + keys,); `out[i + c]` is the sum before event i of key c."""
     for c in range(first, last):
         total = np.int64(0)
         out[starts[c] + c] = 0
@@ -67,7 +68,7 @@ def prefix_sums(first, last, starts, values, out):
 
 @njit(cache=True, nogil=True)
 def running_extremes(starts, seen_from, highest, lowest):
-    """Of each segment: the highest `seen_from` up to and with an event, and the lowest from it on."""
+    """In each segment, the highest `seen_from` up to each event, including it, and the lowest from it on."""
     for c in range(len(starts) - 1):
         first, last = starts[c], starts[c + 1]
         for i in range(first, last):
@@ -78,7 +79,7 @@ def running_extremes(starts, seen_from, highest, lowest):
 
 @njit(cache=True, nogil=True)
 def first_at_least(first, last, starts, values, codes, least, out):
-    """For each row the first event of its key whose value (rising) is at least `least`, else the segment's end."""
+    """For each row, the first event of its key with an (ascending) value >= `least`, or the end of the segment."""
     for row in range(first, last):
         c = codes[row]
         low, high, x = starts[c], starts[c + 1], least[row]
@@ -93,10 +94,10 @@ def first_at_least(first, last, starts, values, codes, least, out):
 
 @njit(cache=True, nogil=True)
 def first_since(first, last, starts, at, codes, ends, spans, tiles, out):
-    """For each span (`out[k]`) and row the first event of its key at or after `ends[row] - spans[k]`.
+    """For each span (`out[k]`) and row, the first event of its key at or after `ends[row] - spans[k]`.
 
-    That time is floored to a whole `tiles[k]`, unless this is 0. All spans of a row are looked up together, while
-    the events of its key are in the cache.
+    That time is rounded down to a multiple of `tiles[k]`, unless this is 0. All spans of a row are searched together,
+    while the events of its key are in the cache.
     """
     for row in range(first, last):
         c = codes[row]
@@ -116,7 +117,7 @@ def first_since(first, last, starts, at, codes, ends, spans, tiles, out):
 
 @njit(cache=True, nogil=True)
 def previous_same(starts, values, value_count, out):
-    """The index of the event before of the same key and value, or -1. `values` are in [0, value_count)."""
+    """The index of the previous event with the same key and value, or -1. `values` are in [0, value_count)."""
     latest = np.full(value_count, -1, dtype=np.int64)
     for c in range(len(starts) - 1):
         for i in range(starts[c], starts[c + 1]):
@@ -127,7 +128,7 @@ def previous_same(starts, values, value_count, out):
 
 @njit(cache=True, nogil=True)
 def ends_of_tiles(starts, at, tile, out):
-    """For each event the first event of its key that is in a later tile."""
+    """For each event, the first event of its key in a later tile."""
     for c in range(len(starts) - 1):
         for i in range(starts[c + 1] - 1, starts[c] - 1, -1):
             if i + 1 == starts[c + 1] or at[i + 1] // tile != at[i] // tile:
@@ -138,7 +139,7 @@ def ends_of_tiles(starts, at, tile, out):
 
 @njit(cache=True, nogil=True)
 def scatter(start, values, targets, out):
-    """Each of the values to its place, -1 for none. The piece begins at `start`."""
+    """Write each value to its position, unless this is -1. `start`: of the piece."""
     for i in range(len(values)):
         target = targets[start + i]
         if target >= 0:

@@ -6,10 +6,9 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def of_reals(start, values, per_unit, most, out, usable):
-    """Convert to the nearest integer units, ties to even; returns whether all are at most `most`. The piece begins at
-    `start`.
+    """Convert to the nearest integer units, ties to even; returns whether all are at most `most` in size.
 
-    Others become 0 in `out`; `usable`, unless empty, marks which are valid.
+    Others become 0 in `out`; `usable`, unless empty, marks which are valid. `start`: of the piece.
     """
     all_fit, marks = True, len(usable) > 0
     for i in range(len(values)):

@@ -1,6 +1,6 @@
-"""Exact arithmetic on whole numbers of more than 64 bits: words of 60 bits, the lowest ones not negative.
+"""Exact arithmetic on integers of more than 64 bits: words of 60 bits, of which the lowest are nonnegative.
 
-Nothing here can overflow 64 bits, so the loops do the same without the compiler (NUMBA_DISABLE_JIT=1).
+No step can overflow 64 bits, so the loops give the same results without the compiler (NUMBA_DISABLE_JIT=1).
 """
 
 import math
@@ -22,7 +22,7 @@ def plus(high, low, more_high, more_low):
 
 @njit(cache=True, nogil=True)
 def times(high, low, weight):
-    """A number of 60-bit words by a weight of at most 32 bits."""
+    """The product of a number of 60-bit words and a weight of at most 32 bits."""
     small = (low & LOW_30) * weight
     middle = (low >> 30) * weight
     below = small + ((middle & LOW_30) << 30)
@@ -31,7 +31,7 @@ def times(high, low, weight):
 
 @njit(cache=True, nogil=True)
 def nearest_double(high, low, digits):
-    """The double nearest to `high * 2**60 + low`, ties to even, as `float` of a whole number is."""
+    """The double nearest to `high * 2**60 + low`, ties to even, like `float` of an integer."""
     if -4 <= high < 4:
         return float(high * (1 << 60) + low)
     negative = high < 0
@@ -46,7 +46,7 @@ def nearest_double(high, low, digits):
 
 @njit(cache=True, nogil=True)
 def _double_of_digits(digits):
-    """The double nearest to a number of 30-bit digits, lowest first: 62 bits and a sticky one decide."""
+    """The double nearest to a number of 30-bit digits, lowest first, from 62 bits and a sticky bit."""
     top = DIGITS - 1
     while top > 0 and digits[top] == 0:
         top -= 1

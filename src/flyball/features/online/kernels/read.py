@@ -1,4 +1,4 @@
-"""The features of some keys at one time, from their online states."""
+"""The features of keys at one time, from their online states."""
 
 import numpy as np
 from numba import njit
@@ -30,10 +30,10 @@ from flyball.features.online.kernels.sums import added, decayed
 
 @njit(cache=True, nogil=True)
 def read(plan, reals, data, starts, at_us, bits, tags, lists):
-    """Every feature of some keys at one time: (first time that may be queried, values beyond max_events).
+    """Compute all features of keys at one time: (first time that may be queried, count of values above max_events).
 
-    `bits` (keys, features): whole numbers, doubles as their bits, ranks of texts, lengths of lists; `tags` their types.
-    `lists` (keys, width): the elements of lists. A key with no state has no events.
+    `bits` (keys, features): integers, the bits of doubles, ranks of texts, or lengths of lists; `tags`: their types.
+    `lists` (keys, width): the elements of lists. A key without a state has no events.
     """
     streams, sections, features = plan[0], plan[1], plan[2]
     rows_at, rows_n = np.zeros(streams, dtype=np.int64), np.zeros(streams, dtype=np.int64)
@@ -86,7 +86,7 @@ def read(plan, reals, data, starts, at_us, bits, tags, lists):
 
 @njit(cache=True, nogil=True)
 def _part(plan, reals, p, data, rows_at, rows_n, held_at, held_n, at_us, lists, k, digits, more_digits):
-    """One aggregate of one key: (type, whole number, double); missing with a 1 where it is beyond max_events."""
+    """One aggregate of one key: (type, integer, double); with more than max_events events it is missing, with a 1."""
     part = plan[8] + p * PART
     op, s, column, c, kind = plan[part], plan[part + 1], plan[part + 2], plan[part + 3], plan[part + 4]
     end = at_us - plan[plan[4] + s * STREAM + 1]

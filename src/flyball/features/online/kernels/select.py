@@ -1,4 +1,4 @@
-"""Values picked from the rows and sections of a key: last, min, max, first, the last n, how many are different."""
+"""Values from the rows and sections of a key: last, min, max, first, the last n, and the count of distinct ones."""
 
 import numpy as np
 from numba import njit
@@ -27,7 +27,7 @@ from flyball.features.online.kernels.tiles import by_time_and_value, stable_orde
 
 @njit(cache=True, nogil=True)
 def _seen_as(plan, part, value):
-    """A value in the type it was read as."""
+    """A value in the type of its field."""
     kind = plan[part + 11]
     if kind == DOUBLE:
         return DOUBLE, np.int64(0), float(value) / plan[part + 8]
@@ -36,7 +36,7 @@ def _seen_as(plan, part, value):
 
 @njit(cache=True, nogil=True)
 def extreme_of_rows(plan, part, data, rows, n_rows, width, tiles, n_held, start, end):
-    """last anywhere; min, max and first of an exact window: over rows and the kept [at, value]."""
+    """last of any window; min, max and first of an exact window: over rows and stored [at, value]."""
     op, column = plan[part], plan[part + 2]
     has_value = False
     best_at, best = np.int64(0), np.int64(0)
@@ -136,7 +136,7 @@ def last_n(plan, part, data, rows, n_rows, width, kept, n_held, start, end, list
 
 @njit(cache=True, nogil=True)
 def different(plan, part, data, rows, n_rows, width, kept, n_held, start, end):
-    """How many different values; those of the rows that no kept value of the window is."""
+    """The count of distinct values: stored values of the window, and values of rows that are not among them."""
     column, second, most = plan[part + 2], plan[part + 10], plan[part + 13]
     count = 0
     for i in range(n_held):

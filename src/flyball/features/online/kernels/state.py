@@ -1,11 +1,11 @@
-"""The online state of a key as whole numbers: what its words and those of a plan mean. Layout: see `layout`."""
+"""The online state of a key as integers: the meaning of its words and of those of a plan. Layout: see `layout`."""
 
 import numpy as np
 from numba import njit
 
 MISSING = -(1 << 63)
 NONE = -(1 << 62)
-"""Before every time."""
+"""A time before all others."""
 
 HEADER = 5
 WORDS, HORIZON, NEWEST, BUCKET, LIMIT = 0, 1, 2, 3, 4
@@ -38,9 +38,9 @@ def cell(data, row, column):
 
 @njit(cache=True, nogil=True)
 def copy_words(source, first, n, out, w):
-    """`n` words of `source` from `first` on to `out` from `w` on; returns the end.
+    """Copy `n` words of `source` from `first` on to `out` from `w` on; returns the end.
 
-    A loop: assignments of slices take seconds longer to compile and, of the few words here, no less to run.
+    It is a loop because assignments of slices take seconds longer to compile and are not faster for few words.
     """
     for i in range(n):
         out[w + i] = source[first + i]
@@ -49,7 +49,7 @@ def copy_words(source, first, n, out, w):
 
 @njit(cache=True, nogil=True)
 def first_from(data, first, n, width, least):
-    """The first of some rows, rising by their first word, that is at least `least`."""
+    """The first row whose first word is at least `least`; rows are ascending by it."""
     low, high = 0, n
     while low < high:
         middle = (low + high) // 2
@@ -62,7 +62,7 @@ def first_from(data, first, n, width, least):
 
 @njit(cache=True, nogil=True)
 def cells(plan, kinds, words, kind, out):
-    """Where a state holds values of the columns whose `kinds` (streams, columns) are `kind`; how many there are."""
+    """The positions of a state's values whose column in `kinds` (streams, columns) is `kind`; returns their count."""
     n = 0
     position = HEADER
     for s in range(plan[0]):

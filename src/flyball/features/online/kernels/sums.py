@@ -1,4 +1,4 @@
-"""count, sum, mean, std, target and decayed of a key from its rows and tiles, in exact sums."""
+"""count, sum, mean, std, target and decayed of a key from its rows and tiles, by exact sums."""
 
 import math
 
@@ -28,7 +28,7 @@ from flyball.features.online.kernels.tiles import add_value
 
 @njit(cache=True, nogil=True)
 def added(plan, reals, p, part, data, rows, n_rows, width, tiles, n_held, start, end, digits, more_digits):
-    """count, sum, mean, std, target: `formulas.added` of exact sums."""
+    """count, sum, mean, std and target, by `formulas.added` of exact sums."""
     op, column, kind, tile, per_unit = plan[part], plan[part + 2], plan[part + 4], plan[part + 6], plan[part + 8]
     squares = op == IS_STD
     scratch = more_digits  # [index, n, sum, sum, squares...] of the rows, as a tile

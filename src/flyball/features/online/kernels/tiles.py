@@ -1,4 +1,4 @@
-"""Events become what the sections of a state keep of them: tiles of sums, the latest values, different values."""
+"""Turns events into the sections of a state: tiles of sums, the latest values, and distinct values."""
 
 import numpy as np
 from numba import njit
@@ -26,7 +26,7 @@ def _value(some, r, column):
 
 @njit(cache=True, nogil=True)
 def merge_tiles(plan, section, old, position, n_old, some, cut, out, w):
-    """Tiles by rising index: [index, n, then what the mask says]."""
+    """Tiles by ascending index: [index, n, then the fields of the mask]."""
     column, tile, reach, mask, width = (
         plan[section + 2],
         plan[section + 4],
@@ -91,10 +91,10 @@ def add_value(tile, w, mask, at, value):
 
 @njit(cache=True, nogil=True)
 def stable_order(values):
-    """The numbers of the values, rising, those of equal ones rising too; `values` contiguous.
+    """The indexes that sort the contiguous `values`, stably.
 
-    A merge sort of sorted runs: one function for all kernels, since each that calls numpy's takes seconds more to
-    compile.
+    It is a merge sort of sorted runs, one function for all kernels: each kernel that calls the sort of numpy takes
+    seconds longer to compile.
     """
     n = len(values)
     order, merged = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
@@ -136,7 +136,7 @@ def by_time_and_value(at, values):
 
 @njit(cache=True, nogil=True)
 def merge_top(plan, section, old, position, n_old, some, cut, out, w):
-    """The greatest [at, value] by (at, value), rising."""
+    """The largest [at, value] by (at, value), ascending."""
     column, reach, most = plan[section + 2], plan[section + 5], plan[section + 6]
     lowest = cut - reach if reach >= 0 else NONE
     at, values = np.empty(len(some), dtype=np.int64), np.empty(len(some), dtype=np.int64)
@@ -176,7 +176,7 @@ def merge_top(plan, section, old, position, n_old, some, cut, out, w):
 
 @njit(cache=True, nogil=True)
 def merge_distinct(plan, section, old, position, n_old, some, cut, out, w):
-    """Different values with their latest time: [value, second half or 0, at], by rising value."""
+    """Distinct values with their latest time: [value, second half or 0, at], by ascending value."""
     column, second, reach, most = plan[section + 2], plan[section + 3], plan[section + 5], plan[section + 6]
     lowest = cut - reach if reach >= 0 else NONE
     n = n_old + len(some)

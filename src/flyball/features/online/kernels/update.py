@@ -1,4 +1,4 @@
-"""New events into the online states of keys; those before the horizon become tiles, in which late ones are merged."""
+"""Adds new events to the online states of keys; those before the horizon become tiles, into which late ones merge."""
 
 import numpy as np
 from numba import njit
@@ -22,10 +22,10 @@ from flyball.features.online.kernels.tiles import merge_distinct, merge_tiles, m
 
 @njit(cache=True, nogil=True)
 def update(plan, old, old_starts, rows, row_starts, horizon, born, limit, force, out_starts):
-    """The states of some keys with their new rows added, one behind the other; `out_starts` says where.
+    """The states of keys with their new rows added, concatenated; `out_starts`: where each state begins.
 
-    `rows`: [stream, at, columns...] by key. Rows before `horizon` move to tiles once a key has more than its limit of
-    rows. A key without a state starts at horizon `born`. `limit`: the least limit; `force`: whatever it is.
+    `rows`: [stream, at, columns...] by key. Rows before `horizon` become tiles when a key has more rows than its limit,
+    or always with `force`. A key without a state starts at horizon `born`. `limit`: the smallest limit.
     """
     out = np.empty(len(old) + 1024, dtype=np.int64)
     w = 0
@@ -71,7 +71,7 @@ def update(plan, old, old_starts, rows, row_starts, horizon, born, limit, force,
 
 @njit(cache=True, nogil=True)
 def _append(plan, old, base, length, rows, first, last, out, w):
-    """The old state with the rows behind the old ones."""
+    """The old state with the new rows after the old ones."""
     position = base + HEADER
     for s in range(plan[0]):
         columns = plan[plan[4] + s * STREAM]
@@ -100,7 +100,7 @@ def _append(plan, old, base, length, rows, first, last, out, w):
 
 @njit(cache=True, nogil=True)
 def _seal(plan, old, base, length, rows, first, last, horizon, total, out, w):
-    """The old state and the rows, those before the horizon in tiles; returns the end and how many rows stayed."""
+    """The old state and the rows, with those before the horizon in tiles; returns (end, number of remaining rows)."""
     unsorted, sealed = np.empty((total, plan[3]), dtype=np.int64), np.empty((total, plan[3]), dtype=np.int64)
     starts = np.zeros(plan[0] + 1, dtype=np.int64)
     n, kept = 0, 0
