@@ -70,6 +70,9 @@ def test_a_response_counts_by_what_it_held_and_who_made_it() -> None:
         (predicted(values=[0.5]), 1, 1),
         (predicted(values=[0.5], version="", arm="challenger"), 1, 0),
         (predicted(decision="approve"), 1, 0),
+        (predicted(values=[0.5], level="previous"), 1, 1),
+        (predicted(values=[0.5], level="precomputed"), 1, 0),
+        (predicted(**shown, sources=["model", "model"], level="precomputed"), 1, 0),
     ]
     total = VersionCounts()
     for prediction, filled, modeled in cases:
@@ -78,8 +81,9 @@ def test_a_response_counts_by_what_it_held_and_who_made_it() -> None:
         assert (counts.responses, counts.filled, counts.modeled) == (1, filled, modeled)
         assert (counts.levels, counts.arms) == ({prediction.level: 1}, {prediction.arm: 1})
         total.answer(prediction)
-    assert (total.responses, total.filled, total.modeled) == (6, 5, 2)
-    assert (total.levels, total.arms) == ({"champion": 5, "popular": 1}, {"champion": 5, "challenger": 1})
+    assert (total.responses, total.filled, total.modeled) == (9, 8, 3)
+    assert total.levels == {"champion": 5, "popular": 1, "previous": 1, "precomputed": 2}
+    assert total.arms == {"champion": 8, "challenger": 1}
 
 
 def test_a_latency_lies_in_the_bucket_whose_upper_bound_it_does_not_exceed() -> None:

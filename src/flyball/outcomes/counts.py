@@ -5,6 +5,7 @@ from bisect import bisect_left
 import msgspec
 
 from flyball.outcomes.prediction import Prediction
+from flyball.tasks import FALLBACK_LEVELS
 
 MINUTE_US = 60_000_000
 BOUNDS_US = [round(100 * 1.25**step) for step in range(58)]
@@ -69,7 +70,10 @@ class VersionCounts(msgspec.Struct):
 
 
 def is_modeled(prediction: Prediction) -> bool:
-    """Whether a model placed at least one item by its score, or a version predicted the values."""
+    """Whether a model placed at least one item by its score, or a version predicted the values; never at a fallback
+    level, such as values that a version had precomputed for every request."""
+    if prediction.level in FALLBACK_LEVELS:
+        return False
     return "model" in prediction.sources or bool(prediction.version and prediction.values)
 
 
