@@ -34,13 +34,14 @@ def test_rows_that_are_no_requests_are_counted_with_the_first_of_them(served: Ru
     ran = served("predict", "shop.py", source, "--out", "out.csv")
     assert ran.code == 0
     assert ran.out == "3 rows: 1 popular; out.csv\n"
-    assert "2 rows have no answer, such as: visitor id must be an integer" in ran.err
+    assert "no answer to 2 rows, such as: visitor id must be an integer" in ran.err
     assert "Traceback" not in ran.err
 
 
 def test_none_answered_is_said(served: Run) -> None:
     ran = served("predict", "shop.py", write({"k": 3}), "--out", "out.csv")
-    assert "1 rows: none answered; out.csv" in ran.out
+    assert "1 row: none answered; out.csv" in ran.out
+    assert "no answer to 1 row, such as" in ran.err
 
 
 def test_as_json_it_is_one_document_on_standard_output(served: Run) -> None:

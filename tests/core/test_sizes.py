@@ -2,7 +2,7 @@
 
 import pytest
 
-from flyball.core import BadInput, parse_size
+from flyball.core import BadInput, counted_units, parse_size
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,18 @@ def test_a_number_with_a_unit(text: str, size: int) -> None:
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="such as 2GB"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("count", "unit", "text"),
+    [
+        (0, "row", "0 rows"),
+        (1, "row", "1 row"),
+        (1, "prediction", "1 prediction"),
+        (1_200, "entity", "1,200 entities"),
+        (2, "day", "2 days"),
+        (1, "row in quarantine", "1 row in quarantine"),
+    ],
+)
+def test_a_count_has_its_unit_in_the_right_number(count: int, unit: str, text: str) -> None:
+    assert counted_units(count, unit) == text

@@ -7,6 +7,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.show import counted, listed, progress_line, say, show_json, warn
+from flyball.core import counted_units
 
 
 def register(app: typer.Typer) -> None:
@@ -38,9 +39,9 @@ def predict(
         show_json(report)
         return
     again = f", {report.reused:,} of them by an earlier run" if report.reused else ""
-    say(f"{report.rows:,} rows{again}: {counted(report.levels) or 'none answered'}; {out}")
+    say(f"{counted_units(report.rows, 'row')}{again}: {counted(report.levels) or 'none answered'}; {out}")
     if report.unknown:
         fields = ", ".join(name for name in runtime.app.task.about.request.__struct_fields__)
         warn(f"ignored columns that are not fields of the request: {listed(report.unknown)}; its fields are {fields}")
     if report.failed:
-        warn(f"{report.failed:,} rows have no answer, such as: {report.first_failure}")
+        warn(f"no answer to {counted_units(report.failed, 'row')}, such as: {report.first_failure}")

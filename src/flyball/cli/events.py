@@ -17,7 +17,16 @@ import typer
 from flyball.cli import quarantine
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
 from flyball.cli.show import counted, listed, progress_line, say, show_json, warn
-from flyball.core import BadInput, BadSetting, Refused, find_zone, format_timestamp, parse_duration, parse_timestamp
+from flyball.core import (
+    BadInput,
+    BadSetting,
+    Refused,
+    counted_units,
+    find_zone,
+    format_timestamp,
+    parse_duration,
+    parse_timestamp,
+)
 
 if TYPE_CHECKING:
     from flyball.events import Format, IngestReport, LineSource, Preview
@@ -178,7 +187,7 @@ def _show_preview(shown: "Preview", origin: "LineSource", zone: tzinfo) -> None:
         for name, value in row.fields.items():
             say(f"  {name} = {value!r}")
     say()
-    say(f"of the first {shown.read:,} events: {counted(shown.accepted) or 'none'} would be accepted")
+    say(f"of the first {counted_units(shown.read, 'event')}: {counted(shown.accepted) or 'none'} would be accepted")
     for reason, count in sorted(shown.quarantined.items()):
         example = shown.examples[reason]
         say(f"{count:,} would go to quarantine as {reason}, such as line {example.position}: {example.detail}")
@@ -286,7 +295,7 @@ def _show(report: "IngestReport", json: bool) -> None:
     if json:
         show_json({**msgspec.to_builtins(report), "events_per_s": round(report.events_per_s)})
         return
-    say(f"read {report.read:,} events in {report.seconds:.2f} s ({report.events_per_s:,.0f}/s)")
+    say(f"read {counted_units(report.read, 'event')} in {report.seconds:.2f} s ({report.events_per_s:,.0f}/s)")
     say(f"accepted: {counted(report.accepted) or 'none'}")
     if report.flagged:
         say(f"of these, about an entity that no catalog knows yet: {counted(report.flagged)}")
@@ -343,4 +352,5 @@ def export(
     if json:
         show_json({"rows": rows, "file": str(path)})
     else:
-        say(f"wrote {rows:,} {what if what in ANSWERS else f'{what} events'} to {path}")
+        unit = what.removesuffix("s") if what in ANSWERS else f"{what} event"
+        say(f"wrote {counted_units(rows, unit)} to {path}")

@@ -10,7 +10,7 @@ from flyball.cli.common import AppName, Home, Json, Set, now_in, open_home
 from flyball.cli.learning import Wide
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
-from flyball.core import BadInput, parse_timestamp
+from flyball.core import BadInput, counted_units, parse_timestamp
 
 if TYPE_CHECKING:
     from flyball.experiments import PowerReport
@@ -249,7 +249,7 @@ def show_impact(
         if json:
             show_json({"rows": rows, "file": str(path)})
         else:
-            say(f"wrote {rows:,} changes to {path}")
+            say(f"wrote {counted_units(rows, 'change')} to {path}")
         return
     if json:
         show_json(ledger)

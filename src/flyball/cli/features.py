@@ -12,7 +12,7 @@ from flyball.cli.backfill import backfill_rows
 from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.sections import group as noun
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table
-from flyball.core import BadInput, format_duration, parse_duration, parse_size
+from flyball.core import BadInput, counted_units, format_duration, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from flyball.features import Derived, Group
@@ -298,7 +298,7 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
         return
     for rebuilt in done:
         say(
-            f"{rebuilt.group}: {rebuilt.keys:,} keys written, {rebuilt.removed:,} removed, "
+            f"{rebuilt.group}: {counted_units(rebuilt.keys, 'key')} written, {rebuilt.removed:,} removed, "
             f"at offsets {list(rebuilt.offsets)}"
         )
 
@@ -310,9 +310,12 @@ def _backfill(
     if json:
         show_json(msgspec.to_builtins(done))
         return
-    say(f"wrote {done.rows:,} rows with {len(done.features)} features, from {done.events:,} events, to {done.file}")
+    say(
+        f"wrote {counted_units(done.rows, 'row')} with {counted_units(len(done.features), 'feature')}, "
+        f"from {counted_units(done.events, 'event')}, to {done.file}"
+    )
     say(f"each row sees events {format_duration(done.apply_delay_us)} after they were known, as the service does")
 
 
 def _report(progress: Callable[[str], None], name: str, at: int, total: int) -> None:
-    progress(f"{name}: {at:,} of {total:,} records")
+    progress(f"{name}: {at:,} of {counted_units(total, 'record')}")

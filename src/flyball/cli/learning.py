@@ -8,7 +8,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name, warn_of_losses
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
-from flyball.core import Refused, format_second, parse_timestamp, write_atomic
+from flyball.core import Refused, counted_units, format_second, parse_timestamp, write_atomic
 
 if TYPE_CHECKING:
     from flyball.learning import LearnReport
@@ -80,8 +80,6 @@ def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
         return
     if report.window is not None:
         start, end = format_second(report.window.start_us), format_second(report.last_request_us)
-        from flyball.evaluation import counted_units
-
         units = counted_units(report.units, report.evaluation.get("unit", "request"))
         same = report.units == report.requests
         say(f"evaluated on {units if same else f'{report.requests:,} requests of {units}'} from {start} to {end}")

@@ -9,7 +9,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home, user_name
 from flyball.cli.sections import group
 from flyball.cli.show import counted, say, show_json, show_table, warn
-from flyball.core import BadSetting, format_timestamp
+from flyball.core import BadSetting, counted_units, format_timestamp
 
 if TYPE_CHECKING:
     from flyball.events import Quarantined
@@ -126,7 +126,7 @@ def drop_(
     runtime = open_home(app, home)
     which = f"reason {reason}" if reason else f"id {', '.join(map(str, ids or []))}"
     count = runtime.quarantine.counts().get(reason, 0) if reason else len(ids or [])
-    if not yes and not typer.confirm(f"remove {count:,} lines ({which}) for good?"):
+    if not yes and not typer.confirm(f"remove {counted_units(count, 'line')} ({which}) for good?"):
         raise typer.Exit(1)
     dropped = drop(runtime.quarantine, ids or None, reason)
     entry = AuditEntry(
@@ -141,7 +141,7 @@ def drop_(
     if json:
         show_json({"dropped": dropped})
     else:
-        say(f"removed {dropped:,} lines")
+        say(f"removed {counted_units(dropped, 'line')}")
 
 
 def _plain(entry: "Quarantined") -> dict[str, object]:

@@ -9,7 +9,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.learning import Wide
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import BadInput, NotFound, format_timestamp, write_atomic
+from flyball.core import BadInput, NotFound, counted_units, format_timestamp, write_atomic
 
 if TYPE_CHECKING:
     from flyball.evaluation import Evaluated, Report, WindowSeries
@@ -212,7 +212,8 @@ def _show_windows(report: "PrequentialReport | None", version: "Version", app: s
             ]
         )
     kept, count = format_timestamp(report.as_of_us // 1_000_000 * 1_000_000), len(report.windows)
-    say(f"\n{count} windows in a row, each after training on what was known then ({report.search}, {kept})")
+    windows = counted_units(count, "window")
+    say(f"\n{windows} in a row, each after training on what was known then ({report.search}, {kept})")
     columns = ["metric", "from", "to", "requests", *names]
     show_table(columns, rows, ["requests", *names], optional=names[1:], wide=wide)
     if report.params.get(version.candidate) != version.params:

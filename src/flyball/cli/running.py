@@ -8,7 +8,7 @@ import typer
 
 from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for, warn_of_losses
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
-from flyball.core import Refused, format_second, parse_duration
+from flyball.core import Refused, counted_units, format_second, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,7 +76,8 @@ def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
         warn(f"a new world in {runtime.home}: {plan_summary(runtime.app, plan)}")
         with progress_line(quiet) as progress:
             report = seed_home(runtime, plan, progress)
-        warn(f"ingested {sum(report.accepted.values()):,} events, {sum(report.quarantined.values()):,} in quarantine")
+        accepted, quarantined = (sum(counts.values()) for counts in (report.accepted, report.quarantined))
+        warn(f"ingested {counted_units(accepted, 'event')}, {quarantined:,} in quarantine")
     return world_program()
 
 
@@ -107,9 +108,10 @@ def _show_status(report: "Status", unreleased: str) -> None:
     running = f"running on port {report.port}" if report.running else "not running"
     serving, previous = report.champion or unreleased or "nothing yet", report.previous or "none"
     say(f"{report.app}: {running}; serving {serving}, previous: {previous}")
+    events, predictions = (sum(report.ends.get(log, ())) for log in ("events", "predictions"))
     say(
-        f"log: {sum(report.ends.get('events', ())):,} events, {sum(report.ends.get('predictions', ())):,} predictions; "
-        f"{report.quarantined:,} lines in quarantine"
+        f"log: {counted_units(events, 'event')}, {counted_units(predictions, 'prediction')}; "
+        f"{counted_units(report.quarantined, 'line')} in quarantine"
     )
     if report.processes:
         processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in report.processes]

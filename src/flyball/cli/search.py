@@ -9,7 +9,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import format_second, parse_duration
+from flyball.core import counted_units, format_second, parse_duration
 
 if TYPE_CHECKING:
     from flyball.learning import CurveReport, PrequentialReport, SearchReport
@@ -172,7 +172,7 @@ def _tell_windows(report: "PrequentialReport") -> None:
         rows.append([format_second(window.start_us), format_second(window.end_us), f"{window.requests:,}", *shown])
     averages = [f"{report.mean[name]:.4f} ±{report.spread[name]:.4f}" for name in names]
     rows.append(["mean ± deviation", None, None, *averages])
-    say(f"{report.metric} in {len(report.windows)} windows, snapshot {report.snapshot[:12]}\n")
+    say(f"{report.metric} in {counted_units(len(report.windows), 'window')}, snapshot {report.snapshot[:12]}\n")
     show_table(["from", "to", "requests", *names], rows, ["requests", *names])
     for window in report.windows:
         for name, reason in window.failed.items():
@@ -190,8 +190,6 @@ def _show_search(search: "Search") -> None:
 
 
 def _print_report(report: "SearchReport", app: str, unit: str) -> None:
-    from flyball.evaluation import counted_units
-
     start, end = format_second(report.window.start_us), format_second(report.window.end_us)
     say(
         f"search {report.search}: {report.how}, at most {report.budget:g} full fits a candidate, seed {report.seed}; "
@@ -239,8 +237,6 @@ def _print_trials(search: "Search") -> None:
 
 
 def _tell_curve(report: "CurveReport", unit: str) -> None:
-    from flyball.evaluation import counted_units
-
     say(f"search {report.search}: learning curves, {report.metric} on {counted_units(report.units, unit)}\n")
     shares = [share for share, _ in next(iter(report.curves.values()), [])]
     columns = [f"{share:.0%} of {counted_units(2, unit)[2:]}" for share in shares]

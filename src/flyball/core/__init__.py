@@ -44,7 +44,7 @@ from flyball.core.json_faults import json_fault
 from flyball.core.lazy import lazy_door, parse_source
 from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
-from flyball.core.sizes import parse_size
+from flyball.core.sizes import counted_units, parse_size
 from flyball.core.urls import Url, load_backend, local_path, parse_url
 from flyball.core.zones import find_zone, with_zone
 
@@ -84,6 +84,7 @@ __all__ = [
     "SystemStopwatch",
     "UnknownBackend",
     "Url",
+    "counted_units",
     "find_zone",
     "forget_stale",
     "format_duration",

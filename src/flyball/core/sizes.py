@@ -1,4 +1,4 @@
-"""Sizes in bytes as text: "512MB", "2GiB"."""
+"""Sizes in bytes as text, "512MB", "2GiB", and counts with their unit, "1 user"."""
 
 import re
 
@@ -26,3 +26,13 @@ def parse_size(text: str) -> int:
     if match is None:
         raise BadInput("size", f"a number with a unit {', '.join(_BYTES)}, such as 2GB", text)
     return round(float(match[1]) * _BYTES[match[2]])
+
+
+def counted_units(count: int, unit: str) -> str:
+    """A count with its unit, in singular or plural.
+
+    >>> counted_units(3_000, "delivery"), counted_units(1, "user")
+    ('3,000 deliveries', '1 user')
+    """
+    plural = f"{unit[:-1]}ies" if unit.endswith("y") and unit[-2:-1] not in "aeiou" else f"{unit}s"
+    return f"{count:,} {unit if count == 1 else plural}"

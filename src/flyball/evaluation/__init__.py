@@ -24,7 +24,6 @@ from flyball.evaluation.report import (
     Evaluated,
     Report,
     SliceMetrics,
-    counted_units,
 )
 from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
 from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, parameter_of, search, space_of
@@ -62,7 +61,6 @@ __all__ = [
     "accuracy_tables",
     "check_gates",
     "choose",
-    "counted_units",
     "draw_report",
     "evaluate",
     "interval_of",

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from flyball.core import NotFound
+from flyball.core import NotFound, counted_units
 from flyball.evaluation.resampling import Estimate
 from flyball.tasks import ReportTable
 
@@ -13,16 +13,6 @@ Differences = dict[str, dict[str, dict[str, Estimate]]]
 Better = Literal["high", "low"] | float
 
 CANDIDATE, BASELINE, CHAMPION = "candidate", "baseline", "champion"
-
-
-def counted_units(count: int, unit: str) -> str:
-    """A count with its unit, in singular or plural.
-
-    >>> counted_units(3_000, "delivery"), counted_units(1, "user")
-    ('3,000 deliveries', '1 user')
-    """
-    plural = f"{unit[:-1]}ies" if unit.endswith("y") and unit[-2:-1] not in "aeiou" else f"{unit}s"
-    return f"{count:,} {unit if count == 1 else plural}"
 
 
 class Cost(msgspec.Struct, frozen=True):

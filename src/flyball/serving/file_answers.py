@@ -21,7 +21,17 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, FileLock, NotFound, SystemStopwatch, find_zone, json_fault, sha256_file, write_atomic
+from flyball.core import (
+    BadInput,
+    FileLock,
+    NotFound,
+    SystemStopwatch,
+    counted_units,
+    find_zone,
+    json_fault,
+    sha256_file,
+    write_atomic,
+)
 from flyball.events import FIRST_US, LAST_US, Offsets, TimeReader
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -134,7 +144,7 @@ def _answer_parts(
                 write_atomic(note, msgspec.json.encode(part))  # after its rows: a part with this file is complete
                 parts.append(part)
             answered_rows += parts[-1].rows
-            show_progress(f"{answered_rows:,} rows answered")
+            show_progress(f"{counted_units(answered_rows, 'row')} answered")
         _join(folder, out, writes)
     report = engine_of.report(source, out, plan, parts, reused, began_us)
     write_atomic(out.with_name(f"{out.name}.lineage.json"), msgspec.json.format(msgspec.json.encode(report), indent=1))

@@ -22,7 +22,7 @@ import flyball as fb
 from flyball.events import Event
 from flyball.tasks import Predict, ServingLag
 from flyball.tasks.predict.examples import RequestHistory, observed_share, training_data
-from flyball.tasks.predict.offline import undeclared_classes
+from flyball.tasks.predict.offline import left_out_notes, undeclared_classes
 
 
 def orders_of(
@@ -75,6 +75,22 @@ class TestPlantedDelay:
         assert set(excluding.rows.tolist()) <= set(weighting.rows.tolist())
         assert excluding.weight.tolist() == [1.0] * len(excluding.rows)
         assert excluding.young == 6 * 600  # six hours of ten orders a minute, the one of six hours ago among them
+
+    def test_what_is_left_out_is_counted_with_and_without_a_label(self) -> None:
+        at = np.arange(len(self.minutes)) * 6_000_000
+        is_young = at >= 2 * HOUR_US
+        came = at + (self.minutes * MINUTE_US).astype(np.int64) <= 8 * HOUR_US
+        answered, waiting = int((is_young & came).sum()), int((is_young & ~came).sum())
+        assert min(answered, waiting) > 1_000
+        for how, where in (("exclude", "left out"), ("weight", "left out of the evaluation")):
+            task = elapsed_task(open_examples=how)
+            found = self.history(task).examples(self.as_of_us, all_final=True)
+            assert (found.answered_young, found.states["open"], found.young) == (answered, waiting, answered + waiting)
+            assert left_out_notes(task, found) == [
+                f"{waiting:,} requests left out as open: without a label so far",
+                f"{answered:,} requests {where} as too young: with a label, but asked less than 6h ago",
+            ]
+        assert self.history(elapsed_task()).examples(self.as_of_us, young=True).answered_young == 0
 
     def test_the_share_of_what_occurs_is_not_biased_either(self) -> None:
         happens = np.where(np.random.default_rng(3).random(len(self.minutes)) < 0.3, self.minutes, np.nan)

@@ -46,7 +46,7 @@ class Labeled(msgspec.Struct, frozen=True):
     `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held
     for late"; `young`: how many of them are younger than the target's span, of several labels the longest;
     `control`: how many of `rows` stand for requests that were declined. `reach_us`: how long before `as_of_us` the
-    first known request was.
+    first known request was. `answered_young`: how many have a label, of the young ones that are left out for their age.
     """
 
     rows: Ints
@@ -58,6 +58,7 @@ class Labeled(msgspec.Struct, frozen=True):
     control: int = 0
     reach_us: int = 0
     final_weight: Doubles | None = None
+    answered_young: int = 0
 
 
 class RequestHistory:
@@ -124,13 +125,14 @@ class RequestHistory:
         mature, (impossible, propensity) = self.mature(as_of_us), self.decided
         several = self.task.target_kind.kind == "multilabel"
         target, weight, final_weight = (np.full((len(known), len(targets)), value) for value in (np.nan, 0.0, 0.0))
-        counts = {}
+        counts, answered = {}, np.zeros(len(known), np.bool_)
         for column, (name, declared) in enumerate(targets.items()):
             labels = self.labels(as_of_us, name if several else "")
             states = labels["state"].to_numpy()
             values = labels["value"].fill_null(np.nan).to_numpy()
             states = np.where(impossible & (states != HELD), CENSORED, states)
             labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(values) & (self.weight > 0)
+            answered |= labeled
             final = self.mature(as_of_us, declared.within_us)
             counted = self.weight / np.maximum(propensity, SMALLEST_SHARE)
             of_final = counted
@@ -159,6 +161,7 @@ class RequestHistory:
             control,
             reach_us,
             final_weight[rows] if young else None,
+            int((answered & ~mature).sum()) if all_final or not young else 0,
         )
 
     def _inverse_censoring(

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import NOTHING, BadInput, Doubles, Ints, find_zone, format_duration, format_timestamp
+from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_zone, format_duration, format_timestamp
 from flyball.models import TargetKind, TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.defaults import evaluation_of
@@ -98,7 +98,7 @@ class PredictOffline:
         evaluation = msgspec.structs.replace(evaluation, notes=notes)
         summary = (
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
-            f"{len(chosen):,} requests after {format_timestamp(start_us)}"
+            f"{counted_units(len(chosen), 'request')} after {format_timestamp(start_us)}"
         )
         if before.control:
             summary += f"; {before.control:,} of a control group stand for those that were declined"
@@ -131,15 +131,7 @@ class PredictOffline:
             units = {"units": names_of_units.tolist(), "unit_of": unit_of.astype(np.int64)}
         times = time_columns(history.at_us[rows].tolist(), find_zone(task.zone))
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
-        left_out = {
-            state: count for state, count in final.states.items() if state.startswith(("censored", "open")) and count
-        }
-        stand_in = "; others that took as long are weighted for them" if task.open_examples == "weight" else ""
-        notes = [
-            f"{count:,} requests are {state} and left out{stand_in if state.startswith('censored') else ''}"
-            for state, count in left_out.items()
-        ]
-        notes += undeclared_classes(task, history.frames)
+        notes = [*left_out_notes(task, final), *undeclared_classes(task, history.frames)]
         return evaluation_of(
             history.at_us[rows],
             fields,
@@ -199,6 +191,26 @@ def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTa
         final_weight=data.arrays.get("final_weight"),
         label_delays_us=label_delays_us,
     )
+
+
+def left_out_notes(task: Predict, final: "Labeled") -> list[str]:
+    """A note for each state of labels whose requests are left out of an evaluation, and one for those whose label has
+    come but may still change, or is among the quick ones."""
+    weighted = task.open_examples == "weight"
+    stand_in = "; others that took as long are weighted for them" if weighted else ""
+    notes = []
+    for state, count in final.states.items():
+        if count and state.startswith("censored"):
+            notes.append(f"{counted_units(count, 'request')} left out as {state}{stand_in}")
+        elif count and state.startswith("open"):
+            notes.append(f"{counted_units(count, 'request')} left out as {state}: without a label so far")
+    if final.answered_young:
+        where = "left out of the evaluation" if weighted else "left out"
+        notes.append(
+            f"{counted_units(final.answered_young, 'request')} {where} as too young: with a label, but asked less than "
+            f"{format_duration(task.within_us)} ago"
+        )
+    return notes
 
 
 def _warnings(task: Predict, train: TrainingData, tested: Doubles) -> tuple[str, ...]:
