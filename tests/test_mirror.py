@@ -99,6 +99,7 @@ HOLDS = {
     "stores/test_stores.py": "stores",
     "statistics/test_false_positives.py": "statistics",
     "statistics/test_published.py": "../../benchmarks/vectors.py",
+    "releases/test_equal_canaries.py": "../../benchmarks/canaries.py",
     "tasks/metrics/test_general_metrics.py": "tasks/metrics",
     "tasks/metrics/test_recommend_metrics.py": "tasks/recommend/metrics",
     "tasks/test_attributes.py": "tasks/recommend/interactions",
