@@ -140,7 +140,7 @@ def test_a_log_that_others_append_to_while_it_is_opened_is_not_refused(
         ({"FLYBALL_WORKERS": "0"}, r"setting workers \(FLYBALL_WORKERS\) must be from 1 to 1000, got 0"),
         ({"FLYBALL_PORT": "99999"}, r"setting port \(FLYBALL_PORT\) must be from 0 to 65535, got 99999"),
         ({"FLYBALL_PORT": "-1"}, "must be from 0 to 65535, got -1"),
-        ({"FLYBALL_PORT": "http"}, "setting port .* must fit, got 'http'"),
+        ({"FLYBALL_PORT": "http"}, "setting port .* must be an integer, got 'http'"),
         ({"FLYBALL_HOST": ""}, r"setting host \(FLYBALL_HOST\) must be an address"),
         ({"FLYBALL_WORKRES": "3"}, "must be one of FLYBALL_APPLY_DELAYS, .*FLYBALL_WORKERS, .*, got FLYBALL_WORKRES"),
         ({"FLYBALL_workers": "3"}, "got FLYBALL_workers"),

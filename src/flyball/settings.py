@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from flyball.core import BadInput, BadSetting, find_zone, parse_duration
+from flyball.core import BadInput, BadSetting, find_zone, parse_duration, requirement
 from flyball.home import HomeLayout
 
 __all__ = ["STORES", "Settings", "Sourced", "load_settings", "masked", "read_settings"]
@@ -182,7 +182,7 @@ def _converted(values: Mapping[str, Any], sources: Mapping[str, str]) -> Setting
         try:
             msgspec.convert(value, types[name], strict=False)
         except msgspec.ValidationError as error:
-            raise BadSetting(f"{_named(name, sources)} must fit, got {value!r}: {error}") from None
+            raise BadSetting(f"{_named(name, sources)} must be {requirement(str(error))}, got {value!r}") from None
     return msgspec.convert(values, Settings, strict=False)
 
 

@@ -341,7 +341,7 @@ def test_parameters_may_be_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("ease.items=many", "ease.items must be a value that fits"),
+        ("ease.items=many", "ease.items must be an integer"),
         ("ease.size=9", "no parameter of ease 'size'"),
         ("esea.items=9", "no family 'esea'"),
         ("ease=9", "--set must be FAMILY.NAME=VALUE"),

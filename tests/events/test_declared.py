@@ -199,3 +199,20 @@ def test_the_history_holds_maps_as_json(tmp_path: Path) -> None:
         (["a", "b"], b"hi", '{"brand":["x"]}', '{"bid":0.5,"page":"home","slot":2}'),
         ([], b"", "{}", "{}"),
     ]
+
+
+def test_the_detail_says_what_a_value_must_be_in_plain_words() -> None:
+    class Seen(Event):
+        ad: Ad
+        ok: bool
+        tags: list[str] = []
+
+    schema = Schema([Seen])
+    for fields, detail in (
+        ({"ad": "a", "ok": "maybe"}, "ok must be true or false, got 'maybe'"),
+        ({"ad": "a", "ok": True, "tags": ["a", 7]}, "tags[1] must be text, got 7"),
+        ({"ad": "a", "ok": True, "tags": "a"}, "tags must be a list, got 'a'"),
+    ):
+        with pytest.raises(Rejected) as refused:
+            schema.check("seen", fields, 1, 1)
+        assert (refused.value.reason, refused.value.detail) == ("wrong_type", detail)

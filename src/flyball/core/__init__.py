@@ -40,7 +40,7 @@ from flyball.core.errors import (
 )
 from flyball.core.files import FileLock, sha256_file, write_atomic
 from flyball.core.ids import new_id, number_of_id, timestamp_of_id
-from flyball.core.json_faults import json_fault
+from flyball.core.json_faults import json_fault, requirement
 from flyball.core.lazy import lazy_door, parse_source
 from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
@@ -102,6 +102,7 @@ __all__ = [
     "parse_source",
     "parse_timestamp",
     "parse_url",
+    "requirement",
     "run_parallel",
     "sha256_file",
     "timestamp_of_id",

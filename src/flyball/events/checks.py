@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from flyball.core import FlyballError, StoreCorrupt
+from flyball.core import FlyballError, StoreCorrupt, requirement
 from flyball.events.declared import EventType, Field
 from flyball.events.evolution import Lineage, Slot
 from flyball.events.log import Record
@@ -430,7 +430,9 @@ def _rejection(message: str, sent: Mapping[str, Any], declared: EventType, lax: 
     if lax and sent.get(name) == "":
         return Rejected("missing_field", _empty(name))
     field = next((field for field in declared.declared if field.name == name), None)
-    return Rejected(_reason_of(text), text if field is None or name not in sent else _detail(field, text, sent[name]))
+    if field is None or name not in sent:
+        return Rejected(_reason_of(text), f"{declared.name} must be {requirement(text)}, got {dict(sent)!r}"[:300])
+    return Rejected(_reason_of(text), _detail(field, message, sent[name]))
 
 
 def _empty(name: str) -> str:
@@ -441,10 +443,18 @@ def _empty(name: str) -> str:
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
-def _detail(field: Field, text: str, value: Any) -> str:
-    choices = choices_of(field.kind) if "enum value" in text else ()
-    must = f" must be one of {', '.join(map(str, choices))}" if choices else f": {text}"
-    return f"{field.name}{must}, got {value!r}"[:300]
+def _detail(field: Field, message: str, value: Any) -> str:
+    """What the field, or the element of its list that the message is about, must be, and what it is."""
+    choices = choices_of(field.kind) if "enum value" in message else ()
+    must = f"one of {', '.join(map(str, choices))}" if choices else requirement(message)
+    element = _ELEMENT.search(message)
+    where = field.name
+    if element is not None and isinstance(value, list):
+        where, value = f"{where}[{element[1]}]", value[int(element[1])]
+    return f"{where} must be {must}, got {value!r}"[:300]
+
+
+_ELEMENT = re.compile(r" - at `\$(?:\.\w+)?\[(\d+)\]`\Z")
 
 
 def choices_of(kind: Any) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, requirement
 from flyball.events.types import Event, Profile, Ref, Renamed
 from flyball.events.written import WrittenField, WrittenType, kind_of
 
@@ -206,7 +206,7 @@ def _check_default(where: str, annotation: Any, default: Any) -> None:
     try:
         msgspec.convert(msgspec.to_builtins(default), annotation)
     except msgspec.ValidationError as error:
-        raise BadDeclaration(f"default of {where}", f"a value that fits ({error})", default) from None
+        raise BadDeclaration(f"default of {where}", requirement(str(error)), default) from None
 
 
 def _check_choices(where: str, annotation: Any) -> None:

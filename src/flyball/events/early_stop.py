@@ -13,7 +13,7 @@ FIRST_LINES = 5_000
 ENOUGH_LINES, ENOUGH_OF_TYPE, ENOUGH_AT_THE_END = 1_000, 200, 20
 """The least numbers of lines for a conclusion: of all types, of one type, and of a source that has ended."""
 
-_LIMIT = re.compile(r"(\w+): Expected `\w+` (<=|<|>=|>) (-?[0-9.]+), got (-?[0-9.]+)\Z")
+_LIMIT = re.compile(r"(\w+) must be an? (?:integer|number) (<=|<|>=|>) (-?[0-9.]+), got (-?[0-9.]+)\Z")
 
 _CAUSES = {
     "future": "are their times in another zone (fb.columns(zone=...), FLYBALL_ZONE) or unit (fb.columns(unit=...))?",
@@ -77,7 +77,7 @@ def _described(which: str, reason: str, lines: Sequence[BadLine]) -> str:
 def likely_cause(reason: str, lines: Sequence[BadLine]) -> str:
     """The likely cause of what the lines have in common.
 
-    >>> wrong = [BadLine(0, "out_of_range", f"stars: Expected `int` <= 5, got {stars}") for stars in (6, 10, 8)]
+    >>> wrong = [BadLine(0, "out_of_range", f"stars must be an integer <= 5, got {stars}") for stars in (6, 10, 8)]
     >>> likely_cause("out_of_range", wrong)
     'stars must be <= 5, got up to 10: is the scale 10? Declare it so'
     """

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import msgspec
 
-from flyball.core import NOTHING, BadInput
+from flyball.core import NOTHING, BadInput, requirement
 from flyball.events import Event, Ref, choices_of
 
 
@@ -102,10 +102,9 @@ def _fits(value: object) -> bool:
     return all(map(_fits, value)) if isinstance(value, list | tuple | set | frozenset) else True
 
 
-_EXPECTED = re.compile(r"Expected (?P<must>.*?)(?:, got `\w+`)?(?: - at `\$\.?(?P<where>.*)`)?\Z")
+_EXPECTED = re.compile(r"Expected .*?(?: - at `\$\.?(?P<where>.*)`)?\Z")
 _FIELD = re.compile(r"Object (missing|contains) (?:required|unknown) field `(\w+)`")
 _STRANGE = re.compile(r"(?:(?P<kind>Invalid enum value).*?|Number out of range)(?: - at `\$\.?(?P<where>.*)`)?\Z", re.S)
-_WORDS = {"`int`": "an integer", "`str`": "text", "`array`": "a list", "`object`": "an object", "`float`": "a number"}
 
 
 def bad_request(message: str, struct: type[msgspec.Struct], fields: Mapping[str, Any]) -> BadInput:
@@ -124,10 +123,8 @@ def bad_request(message: str, struct: type[msgspec.Struct], fields: Mapping[str,
     expected = _EXPECTED.match(message)
     if expected is None:
         return BadInput("request", f"a request ({message})", dict(fields))
-    must, where = expected["must"], expected["where"] or "request"
-    for word, plain in _WORDS.items():
-        must = must.replace(word, plain)
-    return BadInput(where, must, _value_at(fields, where))
+    where = expected["where"] or "request"
+    return BadInput(where, requirement(message), _value_at(fields, where))
 
 
 def _choices(struct: type[msgspec.Struct], where: str) -> str:

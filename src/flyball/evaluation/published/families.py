@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadInput, NotFound
+from flyball.core import BadInput, NotFound, requirement
 from flyball.evaluation.search import Space, space_of
 from flyball.models import MODELS, Recommender
 
@@ -44,6 +44,6 @@ def _with(space: Space[Recommender], params: Mapping[str, Any]) -> Space[Recomme
         try:
             values[name] = msgspec.convert(value, known[name].type, strict=False)
         except msgspec.ValidationError as error:
-            raise BadInput(f"{space.family}.{name}", f"a value that fits ({error})", value) from None
+            raise BadInput(f"{space.family}.{name}", requirement(str(error)), value) from None
     others = {name: tried for name, tried in space.values.items() if name not in values}
     return Space(space.family, msgspec.structs.replace(space.base, **values), others)
