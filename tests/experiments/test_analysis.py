@@ -121,6 +121,44 @@ def test_steps_of_a_ramp_are_never_pooled() -> None:
     assert [step.name for step in got.steps] == ["5 %", "50 %"]
 
 
+def test_a_rate_in_a_ramp_is_that_of_all_its_steps() -> None:
+    """No effect at 5 %, a large one at 50 %: the effect of the ramp lies between, by the units of each step."""
+    rng = np.random.default_rng(13)
+    late = np.repeat([False, True], 10_000)
+    arms = rng.random(20_000) < np.where(late, 0.5, 0.05)
+    bought = rng.random(20_000) < np.where(late & arms, 0.4, 0.2)
+    frame = exposed(arms).frame.with_columns(stratum=pl.Series(np.where(late, "50 %", "5 %")))
+    shares = {f"{100 * part:g} %": {"control": 1 - part, "candidate": part} for part in (0.05, 0.5)}
+    units = ExposedUnits(frame, ("control", "candidate"), shares)
+    got = result(units, {"bought": RATE}, {"bought": values(bought)}, AnalysisPlan(n_best=20_000, ramp=True)).of(
+        "bought"
+    )
+    assert got.inference is not None
+    assert got.inference.effect > 0.1
+    assert got.verdict == "better"
+
+
+@pytest.mark.parametrize(("better", "moved"), [("high", -0.05), ("low", 0.05)])
+def test_with_a_margin_p_is_of_a_loss_as_large_as_the_margin(better: str, moved: float) -> None:
+    arms = np.arange(8_000) % 2 == 1
+    bought = np.arange(8_000) // 2 % 1_000 < 1_000 * np.where(arms, 0.5 + moved, 0.5)
+    metric = fb.metric.rate(Buy, role="guardrail", margin=0.05, better=better)
+    got = result(exposed(arms), {"bought": metric}, {"bought": values(bought)}).of("bought")
+    assert got.inference is not None
+    assert got.inference.effect == pytest.approx(moved)
+    assert got.p == 1.0
+
+
+def test_a_ratio_is_shown_as_one_and_not_as_its_numerator() -> None:
+    arms = np.arange(8) % 2 == 1
+    spent, orders = np.where(arms, 12.0, 6.0), np.array([2.0, 4.0, 1.0, 2.0, 3.0, 6.0, 2.0, 4.0])
+    part = fb.metric.count_per_unit(Buy)
+    metric = fb.metric.ratio(part, part, role="primary")
+    got = result(exposed(arms), {"each": metric}, {"each": values(spent, per=orders)}).of("each")
+    assert got.control == pytest.approx(4 * 6.0 / (2 + 1 + 3 + 2))
+    assert got.arm_mean == pytest.approx(4 * 12.0 / (4 + 2 + 6 + 4))
+
+
 def test_units_that_are_not_split_as_declared_withhold_every_verdict() -> None:
     rng = np.random.default_rng(4)
     arms = rng.random(10_000) < 0.46

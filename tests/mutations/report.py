@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 from tests.mutations.planted import PLANTED, Planted
 from tests.mutations.planted_calibration import PLANTED_CALIBRATION
+from tests.mutations.planted_comparison import PLANTED_COMPARISON
 from tests.mutations.planted_decisions import PLANTED_DECISIONS
 from tests.mutations.planted_experiments import PLANTED_EXPERIMENTS
 from tests.mutations.planted_online import PLANTED_ONLINE
@@ -136,6 +137,12 @@ LISTS = {
             "experiments/test_interleaved.py",
             "experiments/test_interleaving.py",
         ),
+        "experiments",
+    ),
+    "comparison": Listed(
+        "The comparison of arms",
+        PLANTED_COMPARISON,
+        ("experiments/test_analysis.py", "experiments/test_exposures.py", "experiments/test_unit_values.py"),
         "experiments",
     ),
 }

@@ -1,7 +1,7 @@
 """Plants each error in a copy of the package and runs the tests of its list on it, interpreted; writes report.md.
 
 Run: python -m tests.mutations.run [offline] [online] [calibration] [decisions] [releases] [outcomes]
-[statistics] [experiments]
+[statistics] [experiments] [comparison]
 [--only seen.py] [--continue] [--jobs 2]
 """
 
