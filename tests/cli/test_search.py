@@ -32,6 +32,9 @@ def test_names_that_are_not_there(shop: Run) -> None:
     shop("ingest", "shop.py", "shop-events.jsonl")
     assert "no searches yet" in shop("search", "list", "shop.py").out
     got = shop("search", "list", "shop.py", "s9")
-    assert (got.code, got.err) == (2, "flyball: no search 's9'")
+    assert (got.code, got.err) == (
+        2,
+        "flyball: no search 's9'; flyball search list shows all, flyball search run makes one",
+    )
     got = shop("search", "run", "shop.py", "--candidate", "svd")
     assert (got.code, got.err) == (2, "flyball: no candidate 'svd'; known: popular, item_knn, ease")

@@ -10,16 +10,16 @@ from flyball.serving import LearnedOtherwise, learned_otherwise, outages
 TARGET = 'fb.occurs(Chargeback, by="payment", within="5d", where=lambda c: c.lost >= 0)'
 EDITS = {
     "within": ('within="5d", where', 'within="9d", where', ("target.within 5d, now 9d",)),
-    "where": ("c.lost >= 0", "c.lost >= 5", ("target.where[2][1] 0, now 5",)),
+    "where": ("c.lost >= 0", "c.lost >= 5", ("target.where lost >= 0, now lost >= 5",)),
     "event": (
         TARGET,
         'fb.occurs(Refund, by="payment", within="5d")',
-        ('target.event "Chargeback", now "Refund"', 'target.where [">=",["field","lost"],["constant",0]], now nothing'),
+        ("target.event Chargeback, now Refund", "target.where lost >= 0, now nothing"),
     ),
     "censored_by": (
         "lost >= 0)",
         "lost >= 0, censored_by=(Refund,))",
-        ('target.censored_by [], now ["Refund"]',),
+        ("target.censored_by nothing, now Refund",),
     ),
     "decide": ("review=6.0", "review=7.0", ()),
     "gates": ("min_examples=20", "min_examples=21", ()),

@@ -178,7 +178,7 @@ def test_a_crashing_candidate_counts_its_failures_and_is_aborted(home: Runtime, 
     (change,) = controller(home).step(NOW_US + 10)
     assert "now aborted" in change.message
     assert find_release(home.registry, current(home.registry), "rel2").state == "aborted"
-    assert home.registry.release_steps(2)[-1].reason.startswith("failed 100.00%")
+    assert home.registry.release_steps(2)[-1].reason.startswith("failed: 100.00%")
 
 
 def test_one_that_ended_the_process_when_it_was_loaded_is_not_loaded_again(home: Runtime) -> None:
