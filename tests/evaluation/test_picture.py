@@ -87,7 +87,7 @@ def test_the_chosen_threshold_and_the_capacity_are_marked() -> None:
     ((x, _),) = circles(svg, 0, MARK)
     assert x == pytest.approx(64 + (0 + 1) / 1.69897 * 378, abs=0.5)  # a decade from 0.01, along logarithms
     assert "chosen: 2" in texts(svg)
-    assert "capacity 8" in texts(svg)
+    assert "declared for an average day: 8" in texts(svg)
     assert "approve all" in texts(svg)
 
 
@@ -149,3 +149,16 @@ def test_many_windows_are_labeled_without_overlap() -> None:
     at = [float(element.get("x", "")) for element in svg.iter() if re.match(r"01-0\d \d\d:00$", element.text or "")]
     assert len(at) > 2
     assert min(right - left for left, right in pairwise(at)) > 60
+
+
+def test_axes_say_what_they_measure() -> None:
+    svg = draw_report("bank v1", everything([RELIABILITY, CURVE], SLICES), {"coverage": 0.8}, "coverage")
+    for words in (
+        "predicted probability",
+        "share of requests where it happened",
+        "declined from this probability on, log scale",
+        "mean cost of a request",
+        "hour of the day",
+        "declared for an average day: 8",
+    ):
+        assert f">{words}<" in svg, words

@@ -17,6 +17,7 @@ FONT = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"
 WIDTH, PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 960, 460, 340, 20
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 18, 44, 52
 _MOST_BARS, _NAME_LENGTH = 24, 14
+_AXES = {"hour": "hour of the day", "weekday": "day of the week"}
 
 
 class WindowSeries(msgspec.Struct, frozen=True):
@@ -145,7 +146,9 @@ class _Panel:
 def _reliability(table: ReportTable) -> _Panel:
     rows = table.rows
     most = _rounded_up(max([row[4] for row in rows] + [row[3] for row in rows] + [row[6] or 0.0 for row in rows]))
-    panel = _Panel(table.title, (0.0, most), (0.0, most), ("predicted", "share that happened"))
+    panel = _Panel(
+        table.title, (0.0, most), (0.0, most), ("predicted probability", "share of requests where it happened")
+    )
     panel.line(panel.right(0), panel.down(0), panel.right(most), panel.down(most), SOFT, 1.2, "5 4")
     panel.curve([(row[3], row[4]) for row in rows], LINE)
     for row in rows:
@@ -169,7 +172,7 @@ def _cost_curve(table: ReportTable) -> _Panel:
         table.title,
         (points[0][at], points[-1][at]),
         (0.0, most),
-        ("declined from this probability on", "mean cost"),
+        ("declined from this probability on, log scale", "mean cost of a request"),
         True,
     )
     panel.band([(row[at], row[low], row[high]) for row in points if row[low] is not None and row[high] is not None])
@@ -193,16 +196,16 @@ def _cost_curve(table: ReportTable) -> _Panel:
 
 
 def _capacity(table: ReportTable) -> _Panel:
-    """Reviews per day over the thresholds of the cost curve, with the capacity."""
+    """Reviews per day over the thresholds of the cost curve, with the declared number."""
     index = {name: number for number, name in enumerate(table.columns)}
     (name, capacity), at = next(iter(table.limits.items())), index["declined from"]
     points = sorted((row for row in table.rows if row[at] is not None), key=lambda row: row[at])
     marked = None if table.marked is None else table.rows[table.marked]
     most = _rounded_up(max([capacity * 1.1, *(row[index[name]] for row in points)]))
-    axes = ("declined from this probability on", name)
+    axes = ("declined from this probability on, log scale", name)
     panel = _Panel("Reviews that the thresholds ask for", (points[0][at], points[-1][at]), (0.0, most), axes, True)
     panel.curve([(row[at], row[index[name]]) for row in points if row is not marked], LINE)
-    panel.level(capacity, f"capacity {capacity:g}", MARK)
+    panel.level(capacity, f"declared for an average day: {capacity:g}", MARK)
     if marked is not None:
         panel.dot(marked[at], marked[index[name]], MARK, 5.5)
         words = f"chosen: {marked[index[name]]:.3g}"
@@ -243,7 +246,9 @@ def _bars(
     bounds = [*ends, *([target] if target is not None else []), *([overall_estimate.value] if overall_estimate else [])]
     low, high = _span(min(bounds), max(bounds))
     overall = "" if overall_estimate is None else f" (all: {overall_estimate.value:.3g})"
-    panel = _Panel(f"{metric} by {by}{overall}", (-0.7, len(ordered) - 0.3), (low, high), (by, metric), ticks=False)
+    panel = _Panel(
+        f"{metric} by {by}{overall}", (-0.7, len(ordered) - 0.3), (low, high), (_AXES.get(by, by), metric), ticks=False
+    )
     every = max(1, ceil(len(ordered) * 16 / (PANEL_WIDTH - _LEFT - _RIGHT)))
     for number, (part, value) in enumerate(zip(ordered, values, strict=True)):
         at = panel.right(number)
@@ -270,7 +275,7 @@ def _windows(series: WindowSeries) -> _Panel:
         if end is not None
     ]
     span, count = _span(min(ends), max(ends)), len(series.windows)
-    axes = ("test window from", series.metric)
+    axes = ("start of the test window, UTC", series.metric)
     x = (-0.5, count * 1.2 - 0.5)  # with room for names beside the last points
     panel = _Panel(f"{series.metric} in windows in a row", x, span, axes, ticks=False)
     starts = [format_timestamp(at_us)[:16].split("T") for at_us, _ in series.windows]
