@@ -219,6 +219,22 @@ def test_an_interval_that_leaves_zero_out_says_nothing_once_many_were_looked_at(
     assert among.verdict == "undecided after correction"
 
 
+def test_with_a_margin_better_and_worse_rest_on_the_test_of_no_effect() -> None:
+    """The interval of one leaves 0 out by little; its p-value of the margin is tiny, that of no effect is not."""
+    arms, place = np.arange(6_000) % 2 == 1, np.arange(6_000) // 2 % 1_000 / 1_000
+    noise = {f"noise{number}": fb.metric.count_per_unit(Buy) for number in range(30)}
+    unmoved = {name: values(place < 0.2) for name in noise}
+    for make, moved, alone, among in (
+        (fb.metric.rate, 0.042, "better", "not worse than the margin"),
+        (fb.metric.rate, -0.042, "worse", "undecided after correction"),
+        (fb.metric.count_per_unit, 0.042, "better", "not worse than the margin"),
+    ):
+        metric = {"bought": make(Buy, margin=0.05)}
+        bought = {"bought": values(place < 0.2 + moved * arms)}
+        assert result(exposed(arms), metric, bought).of("bought").verdict == alone
+        assert result(exposed(arms), metric | noise, bought | unmoved).of("bought").verdict == among
+
+
 def test_before_the_burn_in_nothing_is_concluded_and_it_is_said_how_many_are_missing() -> None:
     rng = np.random.default_rng(8)
     arms = np.arange(600) % 2 == 1
@@ -240,6 +256,11 @@ def test_an_undecided_result_says_how_many_units_may_decide() -> None:
     assert got.verdict == "undecided"
     assert got.more_units == int(np.ceil(8_000 * ((half / abs(got.inference.effect)) ** 2 - 1)))
     assert f"about {got.more_units:,} more units decide" in got.sentence
+    equal = values(np.where(np.arange(8_000) % 5 == 0, 1.0, 0.0))
+    equal.value[0] += 0.01  # an effect that is noise: 300 million units would be named
+    noise = result(exposed(np.arange(8_000) // 5 % 2 == 1), {"count": fb.metric.count_per_unit(Buy)}, {"count": equal})
+    assert noise.of("count").verdict == "undecided"
+    assert noise.of("count").sentence.endswith("neither better nor worse may be concluded yet.")
 
 
 def test_planned_looks_are_the_same_whenever_they_are_read() -> None:
@@ -332,5 +353,7 @@ def test_all_of_it_is_plain_json_and_a_table() -> None:
     assert document["sentences"] == list(got.sentences)
     columns, rows = got.table()
     assert len(columns) == len(rows[0])
+    widened = msgspec.structs.replace(got.of("bought"), adjusted_by=-0.004)
+    assert "+0.4 % var." in msgspec.structs.replace(got, metrics=(widened,)).table()[1][0]
     with pytest.raises(KeyError):
         got.of("sold")

@@ -10,7 +10,7 @@ from tests.releases.home import Home, check_consistent
 from flyball.core import new_id
 from flyball.events import Slice
 from flyball.outcomes import Prediction, prediction_record
-from flyball.policy import ReleasePlan, canary, immediate
+from flyball.policy import ReleasePlan, ab, bandit, canary, immediate, shadow
 from flyball.releases import (
     Controller,
     ExposureCounter,
@@ -22,6 +22,8 @@ from flyball.releases import (
     find_release,
     slow_limit_us,
 )
+from flyball.releases.described import waits_for
+from flyball.releases.release import move
 
 HOUR_US = 3_600_000_000
 START_US = 480_000 * HOUR_US
@@ -183,8 +185,37 @@ def test_a_release_is_described_with_what_is_missing(home: Home) -> None:
     assert described.state == "canary at 5 % (step 1 of 4)"
     assert {row["arm"] for row in described.arms} == {"control", "candidate"}
     assert described.missing
-    assert described.next == "waits"
+    assert described.next == (
+        "waits to go on to 25 %: until 2024-10-04T03:00:00Z at least, and for what must be shown "
+        f"({len(described.missing)} not shown yet); without it, held at 2024-10-11T02:00:00Z"
+    )
     assert [step.command for step in described.steps] == ["draft", "start"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (ab(days=14), "waits for a person: flyball releases promote or finish; when its planned time is over"),
+        (shadow(days=7), "waits for a person: flyball releases advance or abort; when its planned time is over"),
+        (canary(5, 100, shadow="1d"), "waits to go on to 5 %: until "),
+        (bandit(reward="liked"), "waits for rewards: new shares not before "),
+    ],
+)
+def test_it_is_said_what_a_release_waits_for(home: Home, plan: ReleasePlan, words: str) -> None:
+    life = Life(home, {}, per_hour=100).begun(plan)
+    release = current(home.registry).releases[-1]
+    assert waits_for(release, ["that it fails no more"]).startswith(words)
+    assert "for a person" in waits_for(move(release, "pause", life.now_us, reason="lunch")[0], [])
+    silent = move(release, "hold", life.now_us, reason="silence", held_for="silence")[0]
+    assert waits_for(silent, []).startswith("waits for answers that take part")
+
+
+def test_a_watched_champion_says_until_when_it_may_be_rolled_back(home: Home) -> None:
+    life = Life(home, {}).begun(RAMP)
+    life.live(8)
+    release = find_release(home.registry, current(home.registry), "rel2")
+    described = describe_release(home.registry, release, life.controller.evidence(release, life.now_us), life.now_us)
+    assert described.next.startswith("nothing, unless it is shown to be worse than v1 was: then it is rolled back")
 
 
 def test_slow_is_by_what_the_champion_did_before(home: Home) -> None:

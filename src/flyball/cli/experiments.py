@@ -159,7 +159,7 @@ def _show_power(report: "PowerReport", effect: float | None) -> None:
             f"{row.mean:.4g}",
             f"{row.detectable:.3g}",
             None if row.relative is None else f"{100 * row.relative:.3g} %",
-            None if row.adjusted_by is None else f"-{100 * row.adjusted_by:.0f} % var.",
+            None if row.adjusted_by is None else f"{-100 * row.adjusted_by:+.1f} % var.",
         ]
         for row in report.rows
     ]

@@ -1,6 +1,6 @@
 """The analysis of an experiment: every metric of every arm, corrected for multiple comparisons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -161,6 +161,7 @@ def _compared(
         inference=compared.inference,
         relative=compared.relative,
         p=compared.p,
+        p_zero=compared.p_zero,
         adjusted_by=compared.adjusted_by,
         units=units,
         waiting=waiting,
@@ -181,15 +182,38 @@ def _metric_warnings(compared: Compared, plan: AnalysisPlan) -> tuple[str, ...]:
 def _corrected(
     results: Sequence[MetricResult], metrics: Mapping[str, ExperimentMetric], plan: AnalysisPlan, withheld: bool
 ) -> tuple[MetricResult, ...]:
-    adjusted: dict[int, float] = {}
     guards = [index for index, result in enumerate(results) if result.role == "guardrail" and result.p is not None]
-    adjusted |= _by_index(guards, holm([results[index].p or 0.0 for index in guards]).tolist()) if guards else {}
     others = [index for index, result in enumerate(results) if result.role != "guardrail" and result.p is not None]
-    if others:
-        weights = _weights([results[index] for index in others], metrics, plan)
-        p = [results[index].p or 0.0 for index in others]
-        adjusted |= _by_index(others, benjamini_hochberg(p, weights).tolist())
-    return tuple(_with_verdict(result, adjusted.get(index), plan, withheld) for index, result in enumerate(results))
+    weights = _weights([results[index] for index in others], metrics, plan) if others else []
+
+    def adjusted(p: Sequence[float]) -> dict[int, float]:
+        """`p` of all results, corrected within the guardrails and within the others."""
+        of_guards = holm([p[index] for index in guards]).tolist() if guards else []
+        of_others = benjamini_hochberg([p[index] for index in others], weights).tolist() if others else []
+        return _by_index(guards, of_guards) | _by_index(others, of_others)
+
+    return _with_verdicts(results, adjusted, plan, withheld)
+
+
+def _with_verdicts(
+    results: Sequence[MetricResult],
+    adjusted: Callable[[Sequence[float]], Mapping[int, float]],
+    plan: AnalysisPlan,
+    withheld: bool,
+) -> tuple[MetricResult, ...]:
+    """`adjusted`: a function of the p-values of all results, which corrects those of tested ones.
+
+    It is applied to the p-values of the margins, and to those of no effect, which "better" and "worse" rest on.
+    """
+    at_margin, at_zero = adjusted([result.p or 0.0 for result in results]), adjusted([_p_zero(row) for row in results])
+    return tuple(
+        _with_verdict(result, at_margin.get(index), at_zero.get(index), plan, withheld)
+        for index, result in enumerate(results)
+    )
+
+
+def _p_zero(result: MetricResult) -> float:
+    return (result.p if result.p_zero is None else result.p_zero) or 0.0
 
 
 def _by_index(indexes: Sequence[int], values: Sequence[float]) -> dict[int, float]:
@@ -214,14 +238,17 @@ def _weights(
 def _corrected_slices(results: Sequence[MetricResult], plan: AnalysisPlan, withheld: bool) -> tuple[MetricResult, ...]:
     """The results of slices, corrected for all slices together, because among many some differ by chance."""
     tested = [index for index, result in enumerate(results) if result.p is not None]
-    if not tested:
-        return tuple(_with_verdict(result, None, plan, withheld) for result in results)
-    adjusted = _by_index(tested, benjamini_hochberg([results[index].p or 0.0 for index in tested]).tolist())
-    return tuple(_with_verdict(result, adjusted.get(index), plan, withheld) for index, result in enumerate(results))
+
+    def adjusted(p: Sequence[float]) -> dict[int, float]:
+        return _by_index(tested, benjamini_hochberg([p[index] for index in tested]).tolist()) if tested else {}
+
+    return _with_verdicts(results, adjusted, plan, withheld)
 
 
-def _with_verdict(result: MetricResult, adjusted: float | None, plan: AnalysisPlan, withheld: bool) -> MetricResult:
-    verdict = WITHHELD if withheld else verdict_of(result.inference, adjusted, plan.alpha)
+def _with_verdict(
+    result: MetricResult, adjusted: float | None, zero: float | None, plan: AnalysisPlan, withheld: bool
+) -> MetricResult:
+    verdict = WITHHELD if withheld else verdict_of(result.inference, adjusted, plan.alpha, zero)
     more = more_units(result.inference, verdict, result.units)
     return msgspec.structs.replace(result, p_adjusted=adjusted, verdict=verdict, more_units=more)
 

@@ -32,6 +32,8 @@ from flyball.statistics import (
 Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 Pair = tuple[Sums, Sums]
 Method = Literal["anytime", "group_sequential", "fixed"]
+MOST_MORE = 100
+"""No number of further units is estimated above so many times the present ones: the estimated effect is then noise."""
 
 
 class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +63,9 @@ class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """The result of `compare`. `pre_p`: the p-value of no difference before the exposure, None without data from before
-    or with too few units. Other fields: as in `MetricResult`."""
+    """The result of `compare`. `p_zero`: the p-value of no effect, which equals `p` without a margin. `pre_p`: the
+    p-value of no difference before the exposure, None without data from before or with too few units. Other fields:
+    as in `MetricResult`."""
 
     inference: Inference | None
     relative: tuple[float, float, float] | None
@@ -72,6 +75,7 @@ class Compared(msgspec.Struct, frozen=True):
     adjusted_by: float | None
     pre_p: float | None
     missing: str = ""
+    p_zero: float | None = None
 
 
 def compare(
@@ -97,16 +101,16 @@ def compare(
     within = None if relative is None else _relative(plan, relative)
     if exact:
         inference = _exact(metric, plan, sums[0], share)
-        return Compared(inference, within, control, arm_mean, _exact_p(metric, inference, sums[0], share), None, None)
+        p, p_zero = (_exact_p(inference, sums[0], share, null) for null in (_null(metric), 0.0))
+        return Compared(inference, within, control, arm_mean, p, None, None, p_zero=p_zero)
     if contrast is None:
         return Compared(None, None, control, arm_mean, None, None, None, missing)
     inference = _infer(metric, plan, contrast)
     plain = _stratified([_plain(metric, *pair) for pair in sums])
     variance_removed = None if not values.adjusted or plain is None else 1 - (contrast.se / plain.se) ** 2
     pre_p = _pre_p(metric, plan, values, both)
-    return Compared(
-        inference, within, control, arm_mean, _p(metric, plan, contrast, inference), variance_removed, pre_p
-    )
+    p, p_zero = (_p(metric, plan, contrast, inference, null) for null in (_null(metric), 0.0))
+    return Compared(inference, within, control, arm_mean, p, variance_removed, pre_p, p_zero=p_zero)
 
 
 def look_sizes(plan: AnalysisPlan) -> list[int]:
@@ -208,9 +212,8 @@ def _infer(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast) -> 
     return msgspec.structs.replace(inference, margin=metric.margin, constants=constants)
 
 
-def _p(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast, inference: Inference) -> float:
-    """The two-sided p-value of no effect, or with a margin of an effect equal to the margin."""
-    null = _null(metric)
+def _p(metric: ExperimentMetric, plan: AnalysisPlan, contrast: Contrast, inference: Inference, null: float) -> float:
+    """The two-sided p-value of an effect of `null`."""
     if plan.method == "anytime":
         r2 = sequence_r2(plan.alpha, plan.n_best)
         p = float(sequence_p(contrast.effect - null, contrast.se, contrast.count, r2))
@@ -235,12 +238,12 @@ def _rates(pair: Pair) -> list[tuple[int, int]]:
     return [(round(sums.mean() * sums.count) if sums.count else 0, sums.count) for sums in pair]
 
 
-def _exact_p(metric: ExperimentMetric, inference: Inference, pair: Pair, share: float) -> float:
+def _exact_p(inference: Inference, pair: Pair, share: float, null: float) -> float:
     if inference.missing:
         return 1.0
     (events_a, units_a), (events_b, units_b) = _rates(pair)
     n_best = inference.constants["n_best"]
-    log_e = rate_difference_log_e(events_a, units_a, events_b, units_b, _null(metric), n_best, inference.alpha, share)
+    log_e = rate_difference_log_e(events_a, units_a, events_b, units_b, null, n_best, inference.alpha, share)
     return min(1.0, float(np.exp(-log_e)))
 
 
@@ -268,13 +271,24 @@ def _pre_p(
     return float(sequence_p(contrast.effect, contrast.se, contrast.count, r2))
 
 
-def verdict_of(inference: Inference | None, p_adjusted: float | None, alpha: float) -> str:
-    """The verdict, corrected for multiple comparisons."""
+def verdict_of(
+    inference: Inference | None, p_adjusted: float | None, alpha: float, p_zero_adjusted: float | None = None
+) -> str:
+    """The verdict, corrected for multiple comparisons.
+
+    `p_adjusted`: of the hypothesis that a margin states. `p_zero_adjusted`: of no effect, which must be rejected before
+    an arm is called better or worse; `p_adjusted` if None.
+    """
     if inference is None:
         return "too early"
     verdict = inference.verdict
-    if verdict in ("too early", "undecided") or p_adjusted is None or p_adjusted < alpha:
+    if verdict in ("too early", "undecided") or p_adjusted is None:
         return verdict
+    zero = p_adjusted if p_zero_adjusted is None else p_zero_adjusted
+    if (zero if verdict in ("better", "worse") else p_adjusted) < alpha:
+        return verdict
+    if verdict == "better" and inference.margin > 0 and p_adjusted < alpha:
+        return "not worse than the margin"
     return "undecided after correction"
 
 
@@ -291,4 +305,4 @@ def more_units(inference: Inference | None, verdict: str, units: Mapping[str, in
     if not goal or not np.isfinite(half) or half <= goal:
         return None
     more = count * ((half / goal) ** 2 - 1)
-    return int(np.ceil(more)) if more < 1e9 else None
+    return int(np.ceil(more)) if more < MOST_MORE * count else None

@@ -28,13 +28,14 @@ WORDS = {
 class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
     """One metric of one arm against control.
 
-    `control`, `arm_mean`: means over the units with closed windows, without adjustment. `inference`: on the absolute
-    effect, None if it cannot be computed (`missing` says why). `relative`: [effect, low, high] as shares of control,
-    None if control is 0 or there are too few units. `p`: p-value of no effect, or with a margin of an effect equal to
-    it; `p_adjusted`: corrected for multiple comparisons. `adjusted_by`: the share of variance that CUPED removed, None
-    without it. `units`: {arm: units with closed windows}; `waiting`: {arm: units with open windows}. `more_units`:
-    roughly how many more units of both arms would decide if the effect is as estimated, None if it is decided or cannot
-    be computed. `slice`: such as "device=tv", "" for all.
+    `control`, `arm_mean`: means over the units with closed windows, without adjustment. `inference`: on the
+    absolute effect, None if it cannot be computed (`missing` says why). `relative`: [effect, low, high] as shares
+    of control, None if control is 0 or there are too few units. `p`: p-value of no effect, or with a margin of an
+    effect equal to it; `p_zero`: of no effect in any case; `p_adjusted`: `p` corrected for multiple comparisons.
+    `adjusted_by`: the share of variance that CUPED removed, None without it. `units`: {arm: units with closed
+    windows}; `waiting`: {arm: units with open windows}. `more_units`: roughly how many more units of both arms
+    would decide if the effect is as estimated, None if it is decided or cannot be computed. `slice`: such as
+    "device=tv", "" for all.
     """
 
     metric: str
@@ -49,6 +50,7 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
     inference: Inference | None = None
     relative: tuple[float, float, float] | None = None
     p: float | None = None
+    p_zero: float | None = None
     p_adjusted: float | None = None
     adjusted_by: float | None = None
     units: Mapping[str, int] = {}
@@ -194,6 +196,6 @@ def _row(result: MetricResult) -> list[str]:
         number(result.p_adjusted, ".2g"),
         " / ".join(f"{count:,}" for count in result.units.values()) or "–",
         f"{sum(result.waiting.values()):,}",
-        "–" if result.adjusted_by is None else f"-{100 * result.adjusted_by:.0f} % var.",
+        "–" if result.adjusted_by is None else f"{-100 * result.adjusted_by:+.1f} % var.",
         result.verdict,
     ]

@@ -1,12 +1,13 @@
 """Describes a release: its plan, its evidence, what evidence is missing, and its transitions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from flyball.core import format_timestamp
 from flyball.registry import Registry, ReleaseStep
-from flyball.releases.canary import GuardrailVerdict, advance, not_shown, verdicts
+from flyball.releases.canary import BLOCKED, SILENCE, GuardrailVerdict, advance, not_shown, verdicts
 from flyball.releases.change import number_of
 from flyball.releases.commands import find_release
 from flyball.releases.controller import ReadMetrics, ReadRewards, no_metrics, no_rewards, read_evidence
@@ -64,7 +65,12 @@ def describe_release(
     if decision is not None:
         following = f"{decision.command}: {decision.reason}"
     elif split:
-        following = "waits for a person" if release.paused else "waits"
+        following = waits_for(release, not_shown(release, evidence, next_share(release)) if _goes_on(release) else [])
+    elif release.state == "champion" and release.over and now_us < release.watch_until_us:
+        following = (
+            f"nothing, unless it is shown to be worse than {release.over} was: then it is rolled back by itself, until "
+            f"{_time(release.watch_until_us)}"
+        )
     return ReleaseDescription(
         release=release,
         state=shown_state(release),
@@ -80,6 +86,41 @@ def describe_release(
         shadow=describe_shadow(release, shadow) if shadow is not None and (shadow.sums or shadow.left_out) else None,
         rewards=rewards,
     )
+
+
+def waits_for(release: Release, missing: Sequence[str]) -> str:
+    """A sentence on what a release under way waits for: a time, the `missing` evidence, or a person.
+
+    `missing`: as from `not_shown`, empty for a release that only a person ends.
+    """
+    if release.state == "held":
+        return _HELD.get("" if release.paused else release.held_for, _FOR_A_PERSON)
+    kind, constants = release.acts_as, release.constants
+    patience_us = int(constants.get("patience_us", 0))
+    deadline = f"held at {_time(release.since_us + patience_us)}" if patience_us else ""
+    if kind == "bandit":
+        return f"waits for rewards: new shares not before {_time(release.since_us + int(constants['step_time_us']))}"
+    if not (kind == "canary" or (kind == "shadow" and release.shadow_first)):
+        until = f"; when its planned time is over it is {deadline}" if deadline else ""
+        command = "advance or abort" if kind == "shadow" else "promote or finish"
+        return f"waits for a person: flyball releases {command}{until}; a guardrail that is shown to break aborts it"
+    share = next_share(release) if kind == "canary" else release.steps[0] / WHOLE
+    least_us = int(constants["step_time_us" if kind == "canary" else "shadow_us"])
+    proof = f", and for what must be shown ({len(missing)} not shown yet)" if missing else ""
+    without = f"; without it, {deadline}" if missing and deadline else ""
+    least = _time(release.since_us + least_us)
+    return f"waits to go on to {100 * share:g} %: until {least} at least{proof}{without}"
+
+
+_FOR_A_PERSON = "waits for a person: flyball releases resume, promote or abort"
+_HELD = {
+    SILENCE: "waits for answers that take part: goes on by itself when there are any",
+    BLOCKED: "waits until the arms can be compared: goes on by itself then",
+}
+
+
+def _time(us: int) -> str:
+    return format_timestamp(us // 1_000_000 * 1_000_000)
 
 
 def describe_now(
