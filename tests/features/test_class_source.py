@@ -235,3 +235,47 @@ def test_flyball_and_what_is_installed_are_not_the_users_own(tmp_path: Path) -> 
     loaded(tmp_path)
     assert is_own_code("own_model")
     assert is_own_code("flyball.apps.movies")
+
+
+LATER = {
+    "an object's attribute": ("SCALE.factor = 5", "SCALE.factor = 6"),
+    "an attribute of the class": ("Own.bound = 5", "Own.bound = 6"),
+    "a method of the class": ("Own.bounded = lambda self, value: 5", "Own.bounded = lambda self, value: 6"),
+    "an attribute of a function": ("halved.by = 5", "halved.by = 6"),
+    "an object of a class": ("Own.scale = Scale(5)", "Own.scale = Scale(6)"),
+}
+
+
+@pytest.mark.parametrize("edit", LATER, ids=list(LATER))
+def test_what_is_set_after_it_was_made_counts(tmp_path: Path, edit: str) -> None:
+    texts = [contents(tmp_path / str(n), f"{FILE}\n\n{text}\n")[0] for n, text in enumerate(LATER[edit])]
+    assert texts[0] != texts[1]
+
+
+@pytest.mark.parametrize("read", ["import own_helpers as late", "late = __import__('own_helpers')"])
+def test_what_a_module_imports_counts_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = FILE.replace("        value = super", f"        {read}\n        value = super")
+    texts = []
+    for value in (1, 2):
+        (tmp_path / "own_deeper.py").write_text(f"DEEP = {value}\n")
+        importlib.invalidate_caches()
+        texts.append(contents(tmp_path / str(value), text, f"{HELPERS}\nfrom own_deeper import DEEP\n")[0])
+        sys.modules.pop("own_deeper")
+    assert texts[0] != texts[1]
+
+
+def test_what_is_looked_up_by_texts_counts_with_its_whole_file(tmp_path: Path) -> None:
+    text = FILE.replace("        value = super", "        eval('UN' + 'USED')\n        value = super")
+    edited = text.replace("UNUSED = 5", "UNUSED = 6")
+    assert contents(tmp_path, text)[0] != contents(tmp_path / "after", edited)[0]
+    with pytest.raises(BadDeclaration, match="imported by a statement, with its name"):
+        contents(tmp_path / "computed", text.replace("eval('UN' + 'USED')", "__import__(self.name)"))
+
+
+def test_a_class_that_a_function_makes_counts_with_what_it_was_made_from(tmp_path: Path) -> None:
+    text = (
+        "def made(n):\n    class Own:\n        bound = [object(), n]\n        def score(self):\n            return 1\n"
+    )
+    texts = [contents(tmp_path / str(n), f"{text}    return Own\n\n\nOwn = made({n})\n")[0] for n in (1, 2)]
+    assert texts[0] != texts[1]

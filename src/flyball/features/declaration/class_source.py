@@ -2,12 +2,13 @@
 
 As of functions (`content_of`), with two differences. A class of the user's own that is used is followed as a whole, and
 so are its bases; of library classes the name counts. A value that has no text of its own, such as an object, counts by
-the statement of its file that makes it. The name of the class is left out: what is renamed is the same.
+the statements of its file that make and change it. The name of the class is left out: what is renamed is the same.
 """
 
 import ast
 import enum
 import hashlib
+import inspect
 import linecache
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -28,9 +29,17 @@ from flyball.features.declaration.source import (
     parsed_file,
     with_names,
 )
+from flyball.features.declaration.statements import (
+    imported_by_text,
+    module_of,
+    modules_imported,
+    reads_by_text,
+    statements_that_change,
+)
 
 _APPS = "flyball.apps"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_VALUES = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset)
 
 Members = dict[str, list[ast.stmt]]
 
@@ -66,6 +75,7 @@ class ClassContent(Content):
         self._classes: dict[type, int] = {}
         self._scopes: list[Mapping[str, Any]] = []
         self._assigned_names: set[tuple[str, str]] = set()
+        self._modules: set[str] = set()
 
     def is_own(self, module: str | None) -> bool:
         """Whether the module is the user's own."""
@@ -77,6 +87,8 @@ class ClassContent(Content):
         members = self._members(kind)
         called = {name for own in _but(members, but) for node in own for name in _called_on_self(node)}
         left_out = {*but} - called
+        if any(_looks_up_by_text(node) for own in _but(members, but) for node in own):
+            return left_out
         inherited = {name for base in kind.__mro__ if not self.is_own(base.__module__) for name in dir(base)}
         methods = {name for name in members if not name.startswith("__")} - inherited
         trees = [_tree_of(_file_of(parent)) for parent in self._own_parents(kind)]
@@ -128,15 +140,42 @@ class ClassContent(Content):
                 if is_docstring(statement) or (names and names <= {*but, *fields}):
                     continue
                 yield from self._member(kind, statement)
+            bound = {name for statement in node.body for name in _bound_by(statement)}
+            yield from self._set_later(kind, {*but, *fields}, bound)
+            if "<locals>" in kind.__qualname__:
+                for name in [name for name, value in scope.items() if value is kind]:
+                    yield from self._assigned(name, kind)
+
+    def _set_later(self, kind: type, but: Collection[str], bound: Collection[str]) -> Iterator[str]:
+        """The values of attributes of the class as they are now: its file, or another, may have set them since."""
+        for name, value in sorted(vars(kind).items()):
+            if name in but or (name.startswith("__") and name.endswith("__")) or name == "_abc_impl":
+                continue
+            counts = isinstance(value, _VALUES) or (name not in bound and isinstance(value, FunctionType))
+            text = self._text_if_any(name, value) if counts else None
+            if text is not None:
+                yield f"attribute {name} = {text}"
+            elif name not in bound and not inspect.isdatadescriptor(value):
+                yield from self._changed(kind.__name__, self._scopes[-1])
+
+    def _text_if_any(self, label: str, value: Any) -> str | None:
+        """The text of a value; None where it has none."""
+        before = dict(self._seen), dict(self._classes)
+        try:
+            return self._text(label, value)
+        except (BadDeclaration, RecursionError):
+            self._seen, self._classes = before
+            return None
 
     def _member(self, kind: type, statement: ast.stmt) -> Iterator[str]:
         """The lines of one statement of a class: of a method by its function, whose variables may be renamed."""
         name = getattr(statement, "name", "")
         member = vars(kind).get(name)
         function = _function_in(member) if isinstance(statement, _FUNCTIONS) else None
-        if function is not None and function.__code__.co_filename == _file_of(kind):
+        is_own = function is not None and self.is_own(function.__module__)
+        if is_own:
             yield f"{name}: {type(member).__name__} {self._text(name, function)}"
-        else:
+        if function is None or not is_own or function.__code__.co_filename != _file_of(kind):
             yield with_names(statement)
             yield from self._names_in(statement)
         decorators = getattr(statement, "decorator_list", [])
@@ -161,7 +200,7 @@ class ClassContent(Content):
         if value is NOTHING:
             yield f"{token} is not defined"
         elif self.has_attributes(value):
-            yield f"{token}: {_text_of_module(value.__name__, self.what)}"
+            yield f"{token}: {self._module(value.__name__)}"
         else:
             before = dict(self._seen), dict(self._classes)
             try:
@@ -176,21 +215,40 @@ class ClassContent(Content):
         *modules, name = label.split(".")
         scope = self._scopes[-1]
         for module in modules:
-            scope = vars(scope[module])
+            scope = vars(scope[module] if isinstance(scope[module], ModuleType) else sys.modules[module])
         file = str(scope.get("__file__", ""))
         if (file, name) in self._assigned_names:
             return
         self._assigned_names.add((file, name))
-        nodes = [node for node in _tree_of(file).body if name in _bound_by(node)] if file else []
+        nodes = [node for node in _tree_of(file).body if self._binds(node, name, scope)] if file else []
+        if modules:
+            yield from self._changed(label, self._scopes[-1])
+        yield from self._changed(name, scope)
         if not nodes:
             raise BadDeclaration(f"{label}, which {self.what} reads", f"{MUST}, or made by its file", value)
         for node in nodes:
-            if isinstance(node, ast.ImportFrom) and not node.level and self.is_own(node.module):
-                source = next(alias.name for alias in node.names if name in (alias.asname, alias.name))
-                with self._names_of(vars(sys.modules[str(node.module)])):
+            module = module_of(node, _package_of(scope)) if isinstance(node, ast.ImportFrom) else ""
+            if isinstance(node, ast.ImportFrom) and self.is_own(module):
+                source = next((alias.name for alias in node.names if name in (alias.asname, alias.name)), name)
+                with self._names_of(vars(sys.modules[module])):
                     yield from self._assigned(source, value)
                 continue
             yield with_names(node)
+            with self._names_of(scope):
+                yield from self._names_in(node)
+
+    def _binds(self, node: ast.stmt, name: str, scope: Mapping[str, Any]) -> bool:
+        """Whether a statement of a file gives the name its value; by `import *` where the module has it."""
+        names = _bound_by(node)
+        if "*" in names and isinstance(node, ast.ImportFrom):
+            return name in vars(sys.modules.get(module_of(node, _package_of(scope)), object))
+        return name in names
+
+    def _changed(self, label: str, scope: Mapping[str, Any]) -> Iterator[str]:
+        """The statements of a file that change what a name of it holds, and what they use."""
+        file = str(scope.get("__file__", ""))
+        for node in statements_that_change(_tree_of(file), label) if file else ():
+            yield f"then {with_names(node)}"
             with self._names_of(scope):
                 yield from self._names_in(node)
 
@@ -214,7 +272,32 @@ class ClassContent(Content):
             if not module:
                 yield from super()._imports(function)
             elif self.is_own(module):
-                yield f"module {_text_of_module(module, self.what)}"
+                yield f"module {self._module(module)}"
+
+    def _by_text(self, function: FunctionType, node: ast.AST) -> Iterator[str]:
+        """The modules that are imported by a text, and the whole file where its names are looked up so."""
+        for module in imported_by_text(node):
+            if module is None:
+                yield from super()._by_text(function, node)
+            elif self.is_own(module):
+                yield f"module {self._module(module)}"
+        if reads_by_text(node):
+            tree = _tree_of(str(function.__globals__.get("__file__", "")))
+            yield f"file {with_names(tree)}"
+            yield from self._modules_of(tree, _package_of(function.__globals__))
+
+    def _module(self, module: str) -> str:
+        """The parsed text of a module, and of the user's own modules that it imports."""
+        if module in self._modules:
+            return f"module {module}"
+        self._modules.add(module)
+        tree, package = _module_parsed(module, self.what)
+        return "; ".join([with_names(tree), *self._modules_of(tree, package)])
+
+    def _modules_of(self, tree: ast.Module, package: str) -> Iterator[str]:
+        for module in modules_imported(tree, package):
+            if self.is_own(module) and _file_of_module(module) is not None:
+                yield self._module(module)
 
     @contextmanager
     def _names_of(self, scope: Mapping[str, Any]) -> Iterator[None]:
@@ -336,15 +419,35 @@ def _values_read(node: ast.AST, scope: Mapping[str, Any], is_module: Callable[[A
     return values
 
 
-def _text_of_module(module: str, what: str) -> str:
-    """The parsed text of a module, which is not imported for that."""
+def _looks_up_by_text(node: ast.AST) -> bool:
+    """Whether attributes are read by names that are computed."""
+    calls = [child for child in ast.walk(node) if isinstance(child, ast.Call)]
+    names_read = [call.args[1:2] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "getattr"]
+    return any(not isinstance(name, ast.Constant) for names in names_read for name in names)
+
+
+def _package_of(scope: Mapping[str, Any]) -> str:
+    return str(scope.get("__package__") or "")
+
+
+def _module_parsed(module: str, what: str) -> tuple[ast.Module, str]:
+    """A parsed module, which is not imported for that, and the package that its relative imports start from."""
+    file = _file_of_module(module)
+    try:
+        tree = None if file is None else _tree_of(file)
+    except SyntaxError:
+        tree = None
+    if file is None or tree is None:
+        raise BadDeclaration(f"module {module}, which {what} imports", "one whose source can be read", file)
+    return tree, module if Path(file).stem == "__init__" else module.rpartition(".")[0]
+
+
+def _file_of_module(module: str) -> str | None:
+    """The source of a module, whether it is loaded or not; None where there is none."""
     loaded = sys.modules.get(module)
     try:
         spec = find_spec(module) if loaded is None else None
-        file = getattr(loaded, "__file__", None) or (None if spec is None else spec.origin)
-        tree = _tree_of(str(file))
-    except (ImportError, SyntaxError, ValueError):
-        file = None
-    if file is None or not Path(file).is_file():
-        raise BadDeclaration(f"module {module}, which {what} imports", "one whose source can be read", file)
-    return with_names(tree)
+    except (ImportError, ValueError):
+        return None
+    file = getattr(loaded, "__file__", None) or (None if spec is None else spec.origin)
+    return str(file) if file is not None and Path(file).is_file() else None

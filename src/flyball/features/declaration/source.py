@@ -37,6 +37,7 @@ from flyball.features.declaration.scopes import (
     number_keywords,
     parameters,
 )
+from flyball.features.declaration.statements import imported_by_text, reads_by_text
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _BY_REPR = (
@@ -142,7 +143,11 @@ class Content:
             yield with_names(node_of(function, self.what))
         for (label, value), token in text.outside.values():
             yield from self._read(token, label, value)
+        attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+        if attributes:
+            yield f"attributes {self._text(f'an attribute of a function of {self.what}', attributes)}"
         yield from self._imports(function)
+        yield from self._by_text(function, node_of(function, self.what))
 
     def note_parameters(self, names: list[str]) -> None:
         """Keep what the parameters of a function are called, in case it is called by them."""
@@ -268,6 +273,16 @@ class Content:
             if self.is_own(module):
                 must = "imported at the top of the file, so that what is read of it can be followed"
                 raise BadDeclaration(f"{module or 'a module'} of {self.what}", must, "an import inside it")
+        yield from ()
+
+    def _by_text(self, function: FunctionType, node: ast.AST) -> Iterator[str]:
+        """The lines for what a function finds by texts when it runs: a module, or a name of its file."""
+        if any(module is None or self.is_own(module) for module in imported_by_text(node)):
+            must = "imported by a statement, with its name, so that what is read of it can be followed"
+            raise BadDeclaration(f"a module of {self.what}", must, "a call that imports it")
+        if reads_by_text(node):
+            must = "read by its name, so that it can be followed"
+            raise BadDeclaration(f"what {self.what} reads", must, "a call of eval, exec or globals")
         yield from ()
 
     def is_own(self, module: str | None) -> bool:
