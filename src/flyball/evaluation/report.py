@@ -65,7 +65,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `last_us`. `better`: for each metric "high", "low" or the value that it should have. `differences[metric][a][b]`:
     a's value minus b's on the same requests, with its paired interval. `decided_by`: {metric: the metric that gates
     and choice use instead}, such as the same with inverse propensity weighting. `shown`: the metrics that tables show
-    first. `references`: metrics of simple rules that are not candidates. `notes`: remarks for the reader.
+    first. `references`: metrics of simple rules that are not candidates. `notes`: remarks for the reader. `leaks`:
+    a sentence for each input that gives the outcome away.
     """
 
     requests: int
@@ -81,6 +82,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     shown: tuple[str, ...] = ()
     references: dict[str, Metrics] = {}
     notes: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
     last_us: int = 0
     unit: str = "request"
     counted: str = ""

@@ -435,6 +435,10 @@ def _count_above_0(what: str, number: Any) -> int:
     return number
 
 
+LEAKS = ("warn", "refuse")
+"""What may be done about input that gives the outcome away."""
+
+
 class Gates(msgspec.Struct, frozen=True):
     """The gates that every version must pass before it may serve, in addition to those of its task."""
 
@@ -443,6 +447,7 @@ class Gates(msgspec.Struct, frozen=True):
     max_answer_us: int
     max_fit_us: int = 7_200_000_000
     metrics: tuple[MetricGate, ...] = ()
+    leaks: str = "warn"
 
 
 def gates(
@@ -452,6 +457,7 @@ def gates(
     max_fit: str = "2h",
     at_least: Mapping[str, float] | None = None,
     at_most: Mapping[str, float] | None = None,
+    leaks: str = "warn",
 ) -> Gates:
     """Set the gates.
 
@@ -459,9 +465,12 @@ def gates(
     the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: the longest median time of
     a response. `max_fit`: the longest time of a fit; one that takes longer is stopped and rejected. `at_least`,
     `at_most`: {metric: bound}, such as `at_least={"coverage@20": 0.1}`; the whole 95 % interval must be on the right
-    side. A bound on a metric that a gate of the task uses replaces that gate. Raises `BadDeclaration`.
+    side. A bound on a metric that a gate of the task uses replaces that gate. `leaks`: "warn" of input that gives the
+    outcome away, or "refuse" every version that was learned with it. Raises `BadDeclaration`.
     """
     _check_numbers({"min_examples": min_examples, "max_loss": max_loss})
+    if leaks not in LEAKS:
+        raise BadDeclaration("leaks of gates(...)", f"one of {', '.join(LEAKS)}", leaks)
     bounds = {"at_least": dict(at_least or {}), "at_most": dict(at_most or {})}
     bounds_on_metrics = []
     for side, by_metric in bounds.items():
@@ -473,7 +482,8 @@ def gates(
                 bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_least=float(bound)))
             else:
                 bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_most=float(bound)))
-    return Gates(min_examples, max_loss, parse_duration(max_answer), parse_duration(max_fit), tuple(bounds_on_metrics))
+    spans_us = parse_duration(max_answer), parse_duration(max_fit)
+    return Gates(min_examples, max_loss, *spans_us, tuple(bounds_on_metrics), leaks)
 
 
 def _check_numbers(numbers: Mapping[str, Any]) -> None:

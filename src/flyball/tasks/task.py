@@ -176,7 +176,8 @@ class EvaluationSet(msgspec.Struct, frozen=True):
     the set crosses between processes. `units`: names of what is resampled (users, days, documents), `unit_of`: int64,
     the unit of each request. `catalogs`: (first request, {entity: catalog}): from that request on, items are as
     these say. `slices`: {name: the slice of each request, None for none}, such as "history_length". `pool`: how many
-    units there were before sampling. `notes`: what a person should know of it.
+    units there were before sampling. `notes`: what a person should know of it. `leaks`: a sentence for each input that
+    gives the outcome away.
     """
 
     window_us: tuple[int, int]
@@ -190,6 +191,7 @@ class EvaluationSet(msgspec.Struct, frozen=True):
     slices: dict[str, list[str | None]] = {}
     pool: int = 0
     notes: tuple[str, ...] = ()
+    leaks: tuple[str, ...] = ()
 
     def take(self, rows: NDArray[np.int64]) -> "EvaluationSet":
         """Some of the requests, in ascending order; units keep their numbers."""

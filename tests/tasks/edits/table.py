@@ -822,6 +822,7 @@ RULES = [
         max_answer_us="1_000",
         max_fit_us="1_000_000",
         metrics='fb.gates(at_least={"auc": 0.1}).metrics',
+        leaks='"refuse"',
     ),
     *_rules(
         "MetricGate",

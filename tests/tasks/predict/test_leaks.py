@@ -8,7 +8,7 @@ import pytest
 from tests.tasks.predict import payments
 
 import flyball as fb
-from flyball.core import ManualClock
+from flyball.core import BadDeclaration, ManualClock
 from flyball.learning import LearnReport, learn
 from flyball.operations import catch_up
 from flyball.runtime import Runtime, load_settings
@@ -132,13 +132,16 @@ class Chargeback(fb.Event):
     payment: payments.PaymentId
 
 
-def learned(home: Path, days: int = 10, ignore: tuple[str, ...] = ()) -> LearnReport:
+def learned(
+    home: Path, days: int = 10, ignore: tuple[str, ...] = (), leaks: str = "warn", fee_of_others: float | None = None
+) -> LearnReport:
     task = fb.Predict(on=Payment, target=fb.occurs(Chargeback, by="payment", within="2d"), ignore=ignore)
-    app = fb.App("leak", events=[Payment, Chargeback], task=task, candidates={"linear": fb.Linear()})
+    gates, candidates = fb.gates(leaks=leaks), {"linear": fb.Linear()}
+    app = fb.App("leak", events=[Payment, Chargeback], task=task, candidates=candidates, gates=gates)
     rng, lines = np.random.default_rng(1), []
     for number in range(days * 200):
         at_us, fraud = START_US + number * payments.DAY_US // 200, rng.random() < 0.1
-        fee = {"dispute_fee": 15.0} if fraud else {}
+        fee = {"dispute_fee": 15.0} if fraud else {"dispute_fee": fee_of_others}
         lines.append((at_us, {"type": "payment", "payment": number + 1, "amount": float(rng.random()), **fee}))
         if fraud:
             lines.append((at_us + payments.DAY_US, {"type": "chargeback", "payment": number + 1}))
@@ -155,6 +158,18 @@ def test_learning_names_a_field_that_was_filled_in_later(tmp_path: Path) -> None
     assert "column dispute_fee gives the outcome away: whether it is filled in" in warning
     quiet = learned(tmp_path / "corrected", ignore=("dispute_fee",)).notes
     assert not [note for note in quiet if note.startswith("warning: ")]
+
+
+def test_what_gives_the_outcome_away_serves_unless_it_is_refused(tmp_path: Path) -> None:
+    warned = learned(tmp_path / "warned", fee_of_others=0.0)
+    assert warned.released
+    refused = learned(tmp_path / "refused", leaks="refuse", fee_of_others=0.0)
+    assert not refused.released
+    (linear,) = [candidate for candidate in refused.candidates if candidate.name == "linear"]
+    assert linear.outcome == "rejected"
+    assert "no_leaks: column dispute_fee gives the outcome away" in linear.reason
+    with pytest.raises(BadDeclaration, match=r"leaks of gates\(...\) must be one of warn, refuse, got 'no'"):
+        fb.gates(leaks="no")
 
 
 def test_too_short_a_past_is_reported_with_the_length_that_it_takes(tmp_path: Path) -> None:

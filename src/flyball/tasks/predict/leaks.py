@@ -37,7 +37,7 @@ def leaking_columns(data: TrainingData, kind: str) -> list[str]:
             sentences.append(
                 f"column {name} gives the outcome away{of}: {what} alone orders {best:.2%} of all pairs of examples "
                 f"correctly. It may be known only later, or be copied from the outcome: if so, "
-                f'ignore=("{name}",) and learn again'
+                f'ignore=("{name}",) and learn again; gates=fb.gates(leaks="refuse") lets no such version serve'
             )
     return sentences
 

@@ -94,8 +94,10 @@ class PredictOffline:
             chosen = chosen[np.sort(sampled_rows)]
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), pool)
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
-        notes = (*evaluation.notes, *_warnings(task, train, final.target[chosen]))
-        evaluation = msgspec.structs.replace(evaluation, notes=notes)
+        targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}
+        notes = (*evaluation.notes, *one_class_notes(task.target_kind, targets))
+        leaks = tuple(leaking_columns(train, task.target_kind.kind))
+        evaluation = msgspec.structs.replace(evaluation, notes=notes, leaks=leaks)
         summary = (
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
             f"{counted_units(len(chosen), 'request')} after {format_timestamp(start_us)}"
@@ -211,13 +213,6 @@ def left_out_notes(task: Predict, final: "Labeled") -> list[str]:
             f"{format_duration(task.within_us)} ago"
         )
     return notes
-
-
-def _warnings(task: Predict, train: TrainingData, tested: Doubles) -> tuple[str, ...]:
-    """Warnings of examples of one class only, and of columns that leak the target. `tested`: targets to evaluate on."""
-    targets = {"learn from": train.arrays["target"], "evaluate on": tested}
-    leaks = leaking_columns(train, task.target_kind.kind)
-    return (*one_class_notes(task.target_kind, targets), *(f"warning: {words}" for words in leaks))
 
 
 def undeclared_classes(task: Predict, frames: "Mapping[str, pl.DataFrame]") -> list[str]:
