@@ -21,7 +21,7 @@ demo: setup ## set everything up and run the movie service in a simulated world
 	@exec $(BIN)/flyball up movies --world --home $(HOME_FOLDER) --port $(PORT)
 
 test: setup-dev ## set everything up and pass the tests
-	@$(BIN)/python -m pytest -n 2 $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: ## style, types, tests, and the command line from a clean install: what CI runs
 	@scripts/check

@@ -59,7 +59,7 @@ def test_predictions_are_a_row_each_and_outcomes_say_what_followed(shop: Run) ->
 
 def test_a_csv_of_predictions_has_iso_times_and_json_lists(shop: Run) -> None:
     (answer,) = answered(shop, 7)
-    assert shop("export", "shop.py", "predictions").out == "wrote 1 predictions to predictions.csv\n"
+    assert shop("export", "shop.py", "predictions").out == "wrote 1 prediction to predictions.csv\n"
     with open("predictions.csv", newline="") as file:
         (row,) = csv.DictReader(file)
     assert json.loads(row["items"]) == answer["items"]
