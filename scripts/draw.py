@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 from tests.test_architecture import FLOORS, files, imports_of  # noqa: E402  # the plan that the test holds
 
 from flyball.releases import OVER, RUNNING, TRANSITIONS  # noqa: E402
-from flyball.serving.batching import TICK_S  # noqa: E402
+from flyball.serving.batching import RELIEF_SHARE, TICK_S  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 INK, SOFT, LINE, PAPER = "#1f2933", "#52606d", "#9aa5b1", "#ffffff"
@@ -275,6 +275,7 @@ def fallback_levels() -> Sheet:
     sheet = Sheet(1000, 350, "The fallback levels of one request against its deadline")
     left, scale, deadline = 430, 1.75, 300
     waits = deadline - round(4 * TICK_S * 1_000)
+    relieved = round((1 - RELIEF_SHARE) * waits)
     sheet.text(20, 30, "level", 12, SOFT, bold=True)
     sheet.text(left, 30, "time since the request came, in ms", 12, SOFT, bold=True)
     for number, (name, note) in enumerate(LEVELS):
@@ -291,13 +292,13 @@ def fallback_levels() -> Sheet:
     sheet.text(
         20,
         324,
-        "Blue: the scoring thread tries the versions in this order; the event loop waits for it so long at most.",
+        f"Blue: the scoring thread tries the versions in this order; after {relieved} ms another thread asks the next.",
         12,
     )
     sheet.text(
         20,
         342,
-        "Amber: the event loop answers by itself when the thread is late, or at once when no version can answer.",
+        "Amber: the event loop answers by itself when both are late, or at once when no version can answer.",
         12,
     )
     return sheet

@@ -1,8 +1,9 @@
 """Answers before the deadline: a queue, a scoring thread that drains it in batches, and a timer for overdue requests.
 
-The event loop only waits. When the scoring thread is stuck for longer than `STUCK_S`, the circuit breaker of the
-version at fault opens, a new thread takes over the queue, and the old one ends when it returns; its answers are
-dropped.
+The event loop only waits. When a version is late, the requests that it holds up are answered by the next version on
+another thread, while their deadline still allows it, then by the fallback. When the scoring thread is stuck for longer
+than `STUCK_S`, the circuit breaker of the version at fault opens, a new thread takes over the queue and the requests of
+the old one, which ends when it returns; its answers are dropped.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from flyball.tasks import Request
 BATCH = 32
 QUEUE = 1_000
 TICK_S = 0.005
+RELIEF_SHARE = 0.25
+"""The share of the time to answer in that is kept for the next version, when a version is late."""
 STUCK_S = 1.0
 MAX_STUCK = 3
 """The most stuck scoring threads; with more, no new one is started and the process asks to be replaced."""
@@ -30,25 +33,26 @@ Done = Callable[[Prediction], None]
 
 
 class _Waiting:
-    __slots__ = ("answered", "done", "due_s", "request")
+    __slots__ = ("answered", "done", "due_s", "relieved", "request")
 
     def __init__(self, request: Request, done: Done, due_s: float) -> None:
         self.request, self.done, self.due_s = request, done, due_s
-        self.answered = False
+        self.answered = self.relieved = False
 
 
 class _Turn:
-    """One scoring thread: what it is doing and since when (0.0: nothing)."""
+    """One thread that answers: what it is doing, for which requests, and since when (0.0: nothing)."""
 
     def __init__(self) -> None:
         self.progress = ScoringProgress()
         self.since_s = 0.0
+        self.batch: Sequence[_Waiting] = ()
         self.given_up = False
 
 
 class Scorer:
     """Answers requests through `engine`, and from its fallback when `deadline_s` is near. Call all methods from the
-    event loop's thread.
+    event loop's thread. Of a version that is late, at most one other thread at a time takes requests over.
 
     `trip(version, reason)`: called once for each thread given up.
     """
@@ -65,6 +69,7 @@ class Scorer:
         self._metrics, self._stopwatch = metrics, stopwatch
         # a tick may be late by one, and sending the answer takes a moment
         self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
+        self._relief_s = RELIEF_SHARE * self._wait_s
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._gathered: list[_Waiting] = []
         self._put, self._taken = (
@@ -73,6 +78,7 @@ class Scorer:
         )  # numbers of requests, the first counted by the event loop, the second by the scoring thread
         self._open: deque[_Waiting] = deque()
         self._turn = _Turn()
+        self._relief: _Turn | None = None
         self._stuck = 0
         self._ticking = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -165,7 +171,7 @@ class Scorer:
             if not batch:
                 continue
             requests = [waiting.request for waiting in batch]
-            turn.since_s = self._stopwatch.read_s()
+            turn.batch, turn.since_s = batch, self._stopwatch.read_s()
             try:
                 answers = self._engine.answer(requests, turn.progress)
             except Exception as error:  # the engine has its own levels; this is the last one
@@ -190,24 +196,80 @@ class Scorer:
             if not overdue.answered:
                 self._metrics.note("late", self._turn.progress.version or "state", "answered by the fallback")
                 self._answered(overdue, self._engine.from_fallback(overdue.request, "late"))
-        self._check_thread(now_s)
+        self._relieve(now_s)
+        self._check_threads(now_s)
         self._metrics.gauge("queue", self._put - self._taken)
-        if waiting or self._turn.since_s:
+        if waiting or self._turn.since_s or self._relief is not None:
             self._loop.call_later(TICK_S, self._tick)
         else:
             self._ticking = False
 
-    def _check_thread(self, now_s: float) -> None:
+    def _relieve(self, now_s: float) -> None:
+        """Have the requests that a late version holds up, and whose deadline is near, answered without it."""
         turn = self._turn
-        if turn.since_s and now_s - turn.since_s > STUCK_S and not turn.given_up:
-            turn.given_up = True
-            self._stuck += 1
-            where = turn.progress.version
-            self._metrics.note("stuck", where or "state", f"after {STUCK_S} s")
-            if where:
-                self._trip(where, f"held the scoring thread longer than {STUCK_S:g} s")
+        late = turn.progress.version
+        if not late or not turn.since_s or now_s - turn.since_s < self._relief_s:
+            return
+        if self._relief is not None or self.spent:
+            return
+        batch = []
+        for waiting in self._open:
+            if waiting.due_s - self._relief_s > now_s:
+                break
+            if not waiting.answered and not waiting.relieved:
+                waiting.relieved = True
+                batch.append(waiting)
+        if batch:
+            relief = self._relief = _Turn()
+            relief.since_s = now_s
+            threading.Thread(target=self._run_relief, args=(relief, late, batch), name="relief", daemon=True).start()
+
+    def _run_relief(self, relief: _Turn, late: str, batch: list[_Waiting]) -> None:
+        answers: list[Prediction | None] = [None] * len(batch)
+        try:
+            answers = self._engine.answer_without(late, [waiting.request for waiting in batch], relief.progress)
+        except Exception as error:  # the engine has its own levels; the timer is the last one
+            self._metrics.note("fault", "engine", error)
+        assert self._loop is not None
+        _call_in_loop(self._loop, self._relieved, relief, late, batch, answers)
+
+    def _relieved(self, relief: _Turn, late: str, batch: list[_Waiting], answers: Sequence[Prediction | None]) -> None:
+        if relief.given_up:
+            self._came_back()
+            return
+        self._relief = None
+        for waiting, answer in zip(batch, answers, strict=True):
+            if answer is not None and not waiting.answered:
+                if answer.failed == "late":
+                    self._metrics.note("late", late, f"answered by {answer.version}")
+                self._answered(waiting, answer)
+
+    def _check_threads(self, now_s: float) -> None:
+        """Give up the threads that are stuck. A new scoring thread takes over what the old one has not answered; what
+        a relief has not, the timer answers."""
+        turn = self._turn
+        if self._stuck_since(turn, now_s):
+            self._give_up(turn)
             if not self.spent:
                 self._start_thread()
+                unanswered = [waiting for waiting in turn.batch if not waiting.answered]
+                self._put += len(unanswered)
+                self._queue.put(unanswered)
+        relief = self._relief
+        if relief is not None and self._stuck_since(relief, now_s):
+            self._relief = None
+            self._give_up(relief)
+
+    def _stuck_since(self, turn: _Turn, now_s: float) -> bool:
+        return bool(turn.since_s) and now_s - turn.since_s > STUCK_S and not turn.given_up
+
+    def _give_up(self, turn: _Turn) -> None:
+        turn.given_up = True
+        self._stuck += 1
+        where = turn.progress.version
+        self._metrics.note("stuck", where or "state", f"after {STUCK_S} s")
+        if where:
+            self._trip(where, f"held the scoring thread longer than {STUCK_S:g} s")
 
     def _deliver(self, batch: list[_Waiting], answers: list[Prediction]) -> None:
         for waiting, answer in zip(batch, answers, strict=True):

@@ -17,7 +17,7 @@ FAILURES = {
     "state": "the online state could not be read",
     "score": "a version raised while scoring",
     "wrong": "a version gave no response, or scores that are not numbers",
-    "late": "the deadline came before the version's answer",
+    "late": "a version did not answer in time",
     "stuck": "a version held the scoring thread too long, so its circuit breaker opened",
     "overload": "the queue was full",
     "load": "a version could not be loaded",

@@ -1,6 +1,7 @@
 """Decisions in a prediction task: thresholds learned with a version, costs reported, reviews, verdicts that train."""
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from flyball.operations import catch_up
 from flyball.outcomes import Prediction, followed, prediction_record
 from flyball.policy import ACTIONS, Thresholds, compile_costs, decide_one
 from flyball.provenance import replay, why
+from flyball.releases import ReleaseState
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import Service
+from flyball.serving import ScoringProgress, Service
 from flyball.simulation import ingest_pieces, new_plan, seed_home
 from flyball.tasks import (
     DEFAULT_LEVEL,
@@ -137,6 +139,35 @@ def test_a_decision_replays_and_its_probability_is_explained(bank: Bank) -> None
         assert (again.identical, again.differences) == (True, [])
     found = why(bank.runtime, bank.predictions[0].id)
     assert [value.name for value in found.values] == ["probability"]
+
+
+def test_what_the_previous_version_decides_for_a_late_champion_is_its_own_and_replays(
+    bank: Bank, tmp_path: Path
+) -> None:
+    copied = Runtime(bank.app, load_settings(shutil.copytree(bank.runtime.home, tmp_path / "home")), bank.clock)
+    service = Service(copied, "late", random.Random(3), bank.clock)
+    service.refresher.step()
+    serving, previous = service.engine.serving, bank.report.champion or ""
+    late = ReleaseState(champion="v9", previous=previous, serial=9)
+    pipelines = {previous: serving.pipelines[previous], "v9": serving.pipelines[previous]}
+    service.engine.serving = msgspec.structs.replace(serving, release=late, pipelines=pipelines)
+    own = {one.id: one for one in bank.predictions}
+    answered = service.engine.answer_without("v9", bank.requests, ScoringProgress())
+    made = [one for one in answered if one is not None]
+    assert {(one.level, one.version, one.assigned, one.failed) for one in made} == {
+        ("previous", previous, "v9", "late")
+    }
+    for one in made:
+        assert (one.values, one.decision, one.decision_propensity) == (
+            own[one.id].values,
+            own[one.id].decision,
+            own[one.id].decision_propensity,
+        )
+    event_type = bank.app.task.about.request
+    asked = [request(n, 50.0 * n, 2.0, event_type, NOW_US + 1_000_000) for n in range(20)]
+    again = [one for one in service.engine.answer_without("v9", asked, ScoringProgress()) if one is not None]
+    copied.predictions.append([prediction_record(one) for one in again])
+    assert [replay(copied, one.id).identical for one in again] == [True] * 20
 
 
 def test_a_request_without_costs_is_left_to_the_caller(bank: Bank) -> None:

@@ -114,7 +114,8 @@ class _Contexts:
 
 class _Batch(NamedTuple):
     """Requests that are answered together, and how far they are: `answered`, None where nothing has answered yet;
-    `failed`: why it is not the version that was to answer, "" where it is."""
+    `failed`: why it is not the version that was to answer, "" where it is. `late`: the version that is not asked, as it
+    is late already, "" for none."""
 
     serving: Serving
     requests: Sequence[Request]
@@ -123,6 +124,7 @@ class _Batch(NamedTuple):
     progress: ScoringProgress
     answered: list[LevelAnswer | None]
     failed: list[str]
+    late: str = ""
 
 
 class Engine:
@@ -151,21 +153,47 @@ class Engine:
         serving = self.serving
         return self._answers(serving, requests, self._routes(serving, requests), ScoringProgress())[0]
 
+    def answer_without(
+        self, late: str, requests: Sequence[Request], progress: ScoringProgress
+    ) -> list[Prediction | None]:
+        """As `answer`, by the first of a request's versions other than `late`, which has not answered in time; None
+        where no other version can."""
+        serving = self.serving
+        routes = self._routes(serving, requests)
+        batch = self._by_versions(serving, requests, routes, progress, late)
+        return [
+            None if answer is None else self._stamp(serving, request, chosen, answer, failed)
+            for request, chosen, answer, failed in zip(requests, routes, batch.answered, batch.failed, strict=True)
+        ]
+
+    def _by_versions(
+        self,
+        serving: Serving,
+        requests: Sequence[Request],
+        routes: Sequence[Route],
+        progress: ScoringProgress,
+        late: str = "",
+    ) -> _Batch:
+        """The requests with what versions answer to them."""
+        progress.version = ""
+        count = len(requests)
+        contexts = _Contexts(requests, self._note)
+        batch = _Batch(serving, requests, routes, contexts, progress, [None] * count, [""] * count, late)
+        if any(chosen.teams for chosen in routes):
+            self._draft(batch)
+        self._score(batch)
+        return batch
+
     def _answers(
         self, serving: Serving, requests: Sequence[Request], routes: Sequence[Route], progress: ScoringProgress
     ) -> tuple[list[LevelAnswer], list[str]]:
         """What answers each request, and why it is not the version that was to, "" where it is."""
-        progress.version = ""
-        contexts = _Contexts(requests, self._note)
-        count = len(requests)
-        batch = _Batch(serving, requests, routes, contexts, progress, [None] * count, [""] * count)
-        if any(chosen.teams for chosen in routes):
-            self._draft(batch)
-        self._score(batch)
+        batch = self._by_versions(serving, requests, routes, progress)
         answers = []
         for index, answer in enumerate(batch.answered):
             if answer is None:
-                fallback_contexts, offsets = contexts.by(serving.contexts.get(serving.fallback_version, self._read))
+                read = serving.contexts.get(serving.fallback_version, self._read)
+                fallback_contexts, offsets = batch.contexts.by(read)
                 answer = self._fall_back(
                     serving, requests[index], None if fallback_contexts is None else fallback_contexts[index], offsets
                 )
@@ -248,6 +276,8 @@ class Engine:
     def _by_version(self, batch: _Batch, source: _Source, indexes: Sequence[int]) -> list[LevelAnswer | str]:
         """What a version answers to the requests at `indexes`, or why it does not."""
         serving, version = batch.serving, source[0]
+        if version == batch.late:
+            return ["late"] * len(indexes)
         pipeline = serving.pipeline_of(*source)
         if pipeline is None:
             return ["load"] * len(indexes)
