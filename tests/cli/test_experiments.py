@@ -29,6 +29,17 @@ def test_a_result_is_said_in_sentences_and_numbers(home: str) -> None:
     assert "nothing may be concluded yet" in early.out
 
 
+def test_a_release_is_shown_with_the_effects_of_its_experiment(home: str) -> None:
+    sentences = call("experiments", "show", FILE, "rel1", "--home", home, "--json").last["sentences"]
+    assert [line.split(":")[0] for line in sentences[2:6]] == ["primary", *["secondary"] * 3]
+    ran = call("releases", "show", FILE, "rel1", "--home", home)
+    assert ran.code == 0, ran.err
+    (_, shown) = ran.out.split(f"\neffects (all numbers: flyball experiments show {FILE} rel1):\n")
+    assert shown.splitlines()[1 : len(sentences)] == [f"  {line}" for line in sentences[1:]]
+    described = call("releases", "show", FILE, "rel1", "--home", home, "--json").last
+    assert described["effects"]["metrics"][0]["verdict"] == "better"
+
+
 def test_power_is_said_before_the_start(home: str) -> None:
     ran = call("power", FILE, "--home", home, "--as-of", LATE, "--days", "7", "--effect", "20", "--method", "fixed")
     assert ran.code == 0, ran.err

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -312,12 +313,57 @@ def test_nothing_yet_is_said_so() -> None:
     got = result(empty, {"bought": RATE}, {"bought": values(np.zeros(0))})
     assert got.of("bought").verdict == "too early"
     assert got.sample_ratio is None
-    assert got.of("bought").sentence == "bought: nothing may be concluded yet: units in both arms."
+    none = "units whose window has closed are missing"
+    assert got.of("bought").sentence == (
+        f"bought: nothing may be concluded yet: no data yet of control and candidate, {none}."
+    )
+    half = result(exposed(np.zeros(4, dtype=bool)), {"bought": RATE}, {"bought": values(np.ones(4))}).of("bought")
+    assert (half.inference, half.units) == (None, {"control": 4, "candidate": 0})
+    assert half.missing == f"no data yet of candidate, {none}"
     one = np.array([False, True])
     same = result(exposed(one), {"count": fb.metric.count_per_unit(Buy)}, {"count": values(np.zeros(2))}).of("count")
     assert same.sentence == (
         "count: nothing may be concluded yet: two units with closed windows and different values in each arm."
     )
+
+
+@pytest.mark.parametrize("ramp", [False, True])
+def test_units_that_change_their_arm_are_a_fault_of_a_test_and_by_design_of_a_ramp(ramp: bool) -> None:
+    units = msgspec.structs.replace(exposed(np.arange(100) % 2 == 1), switched=7)
+    got = result(units, {"bought": RATE}, {"bought": values(np.zeros(100))}, AnalysisPlan(ramp=ramp))
+    assert (len(got.warnings), len(got.notes)) == ((0, 1) if ramp else (1, 0))
+    (line,) = (line for line in got.sentences if "7 of 100 units were later seen in another arm" in line)
+    assert line.startswith("Warning: ") is not ramp
+    few = msgspec.structs.replace(units, switched=1)
+    quiet = result(few, {"bought": RATE}, {"bought": values(np.zeros(100))}, AnalysisPlan(ramp=ramp))
+    assert (quiet.warnings, quiet.notes) == ((), ())
+
+
+def test_a_metric_without_data_counts_among_the_comparisons_from_the_start() -> None:
+    """Else the first metric with data would be tested at the whole alpha, and the second one at half of it later."""
+    arms = np.arange(4_000) % 2 == 1
+    bought = np.arange(4_000) // 2 % 100 < np.where(arms, 26, 20)
+    guards = {name: fb.metric.rate(Buy, role="guardrail") for name in ("bought", "came_back")}
+    found = {"bought": values(bought), "came_back": values(bought, closed=False)}
+    got = result(exposed(arms), guards, found)
+    p = got.of("bought").p
+    assert p is not None
+    assert got.of("bought").p_adjusted == pytest.approx(min(1.0, 2 * p))
+    assert (got.of("came_back").p_adjusted, got.of("came_back").verdict) == (None, "too early")
+    both = {"bought": RATE, "came_back": fb.metric.rate(Buy, role="primary")}
+    assert result(exposed(arms), both, found).of("bought").p_adjusted == pytest.approx(min(1.0, 2 * p))
+
+
+def test_sentences_name_the_role_and_come_in_its_order() -> None:
+    arms = np.arange(100) % 2 == 1
+    metrics = {
+        "safe": fb.metric.rate(Buy, role="guardrail"),
+        "other": fb.metric.rate(Buy),
+        "main": fb.metric.rate(Buy, role="primary"),
+    }
+    got = result(exposed(arms), metrics, {name: values(np.arange(100) % 3 == 1) for name in metrics})
+    shown = [line.split(" ")[:2] for line in got.sentences[2:]]
+    assert shown == [["primary:", "main:"], ["secondary:", "other:"], ["guardrail:", "safe:"]]
 
 
 def test_looking_at_an_experiment_without_effect_every_day_rarely_shows_one() -> None:

@@ -46,12 +46,12 @@ def _no_log(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_look_holds_for_a_while_and_the_sample_ratio_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
 
-    def experiment(runtime: Any, release: str, now_us: int, **named: Any) -> Any:
+    def experiment(runtime: Any, release: Release, now_us: int, **named: Any) -> Any:
         looks.append(now_us)
         split = sample_ratio([10_000, 11_000], [1, 1])
         return SimpleNamespace(sample_ratio=split, comparable=False, metrics=(result("liked"), result("other")))
 
-    monkeypatch.setattr(release_metrics, "experiment", experiment)
+    monkeypatch.setattr(release_metrics, "release_results", experiment)
     read = ReleaseMetrics(SimpleNamespace())  # type: ignore[arg-type]
     for now_us in (5, 6, 4 + EVERY_US, 5 + EVERY_US, 3):
         measured, blocked = read(RELEASE, now_us)
@@ -61,10 +61,10 @@ def test_a_look_holds_for_a_while_and_the_sample_ratio_blocks(monkeypatch: pytes
 
 
 def test_what_cannot_be_computed_is_missing_of_every_metric(monkeypatch: pytest.MonkeyPatch) -> None:
-    def experiment(runtime: Any, release: str, now_us: int, **named: Any) -> Any:
+    def experiment(runtime: Any, release: Release, now_us: int, **named: Any) -> Any:
         raise Refused("the log is away")
 
-    monkeypatch.setattr(release_metrics, "experiment", experiment)
+    monkeypatch.setattr(release_metrics, "release_results", experiment)
     measured, blocked = ReleaseMetrics(SimpleNamespace())(RELEASE, 1)  # type: ignore[arg-type]
     assert {(evidence.name, evidence.missing) for evidence in measured} == {
         ("liked", "the log is away"),
@@ -75,7 +75,7 @@ def test_what_cannot_be_computed_is_missing_of_every_metric(monkeypatch: pytest.
 
 def test_what_was_measured_is_left_for_whoever_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     measured = SimpleNamespace(sample_ratio=None, comparable=True, metrics=(result("liked"),))
-    monkeypatch.setattr(release_metrics, "experiment", lambda runtime, release, now_us, **named: measured)
+    monkeypatch.setattr(release_metrics, "release_results", lambda runtime, release, now_us, **named: measured)
     kept = KnownMetrics(tmp_path / "metrics")
     evidence, _ = ReleaseMetrics(SimpleNamespace(), kept)(RELEASE, 5)  # type: ignore[arg-type]
     assert kept(RELEASE, 6) == (tuple(evidence), "")

@@ -12,6 +12,8 @@ from tests.releases.home import Home, check_consistent
 from flyball.core import BadDeclaration
 from flyball.policy import BANDIT_POLICIES, ReleasePlan, bandit
 from flyball.releases import (
+    AnswerCounts,
+    ArmCounts,
     ArmReward,
     Controller,
     Evidence,
@@ -190,6 +192,22 @@ def test_what_arms_brought_in_is_shown_with_their_shares(tmp_path: Path) -> None
     share = world.release.weights["BE"]["green"]
     (line,) = (line for line in shown if line.startswith("green where country is BE: liked "))
     assert line.endswith(f" answers, share {share:.2%}")
+
+
+def test_an_arm_has_one_row_with_its_present_share_and_the_shares_it_had_apart(tmp_path: Path) -> None:
+    world = World(tmp_path, bandit(THREE, reward="liked"), constant)
+    rows = [("control", 3_334, 7), ("blue", 3_333, 5), ("control", 1_000, 4), ("blue", 8_000, 11)]
+    arms = tuple(ArmCounts(arm, share, AnswerCounts(count, {"score": 1}), 0) for arm, share, count in rows)
+    described = describe_release(world.home.registry, world.release, Evidence(arms), START_US)
+    assert [(row["arm"], row["answers"], row["failed"]) for row in described.arms] == [
+        ("control", 11, {"score": 2}),
+        ("blue", 16, {"score": 2}),
+        ("green", 0, {}),
+    ]
+    assert sum(row["share"] for row in described.arms) == pytest.approx(1.0)
+    assert [(row["arm"], row["share"], row["answers"]) for row in described.by_share] == [
+        (arm, share / 10_000, count) for arm, share, count in rows
+    ]
 
 
 def test_an_arm_without_a_final_label_is_shown_too(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, counted_units, parse_timestamp
 
 if TYPE_CHECKING:
-    from flyball.experiments import PowerReport
-    from flyball.runtime import Runtime
+    from flyball.experiments import InterleavingResult, PowerReport
 
 commands = group("Experiments: what a release did to the units that took part.")
 
@@ -55,21 +54,22 @@ def show_experiment(
 
     Intervals hold however often one looks. A unit (such as a user) counts once its window has closed.
     """
-    from flyball.experiments import experiment, release_of
+    from flyball.experiments import ExperimentResult, InterleavingResult, release_of, release_results
     from flyball.operations import catch_up
 
     runtime = open_home(app, home, chosen)
     catch_up(runtime)
     as_of_us = now_in(runtime) if as_of is None else parse_timestamp(as_of)
-    if release_of(runtime.registry, release).kind in ("interleave", "switchback"):
-        _show_shared(runtime, release, as_of_us, by, json)
-        return
-    result = experiment(runtime, release, as_of_us, tuple(by or ()))
+    result = release_results(runtime, release_of(runtime.registry, release), as_of_us, tuple(by or ()))
     if json:
         show_json(result.document())
         return
     for sentence in result.sentences:
         say(sentence)
+    if isinstance(result, InterleavingResult):
+        _show_position_bias(result)
+    if not isinstance(result, ExperimentResult):
+        return
     for sliced in (False, True):
         columns, rows = result.table(sliced)
         if rows:
@@ -78,21 +78,8 @@ def show_experiment(
             show_table(columns, rows, right, _OPTIONAL, wide)
 
 
-def _show_shared(runtime: "Runtime", name: str, as_of_us: int, by: list[str] | None, json: bool) -> None:
-    """Of a release whose units see all arms: drafted lists, or periods."""
-    from flyball.experiments import InterleavingResult, interleaving, release_of, switchback
-
-    release = release_of(runtime.registry, name)
-    if by:
-        raise BadInput("--by", f"left out: {name} is of kind {release.kind}, which is not sliced", by[0])
-    compare = interleaving if release.kind == "interleave" else switchback
-    result = compare(runtime, release, as_of_us)
-    if json:
-        show_json(result.document())
-        return
-    for sentence in result.sentences:
-        say(sentence)
-    if isinstance(result, InterleavingResult) and result.position_bias:
+def _show_position_bias(result: "InterleavingResult") -> None:
+    if result.position_bias:
         say("\nhow much more is earned at one place than at another, from what stood at either by chance:")
         rows = [
             [str(row.position + 1), str(row.below + 1), f"{row.ratio:.3g}", f"{row.shown:,}", f"{row.shown_below:,}"]

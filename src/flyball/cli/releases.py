@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from flyball.cli.arrangements import Reason
@@ -9,7 +10,7 @@ from flyball.cli.common import AppName, Home, Json, now_in, open_home, user_name
 from flyball.cli.learning import changed
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
-from flyball.core import Refused, format_timestamp
+from flyball.core import FlyballError, Refused, format_timestamp
 
 if TYPE_CHECKING:
     from flyball.releases import Release, ReleaseDescription, ShadowDescription
@@ -56,7 +57,8 @@ def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
 
 @commands.command()
 def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False) -> None:
-    """Show one release: its arms and traffic, the evidence so far, what is still missing, and all of its steps."""
+    """Show one release: its arms and traffic, its effects and what may be concluded, what is still missing, all of its
+    steps."""
     from flyball.operations import catch_up
 
     runtime = open_home(app, home)
@@ -65,7 +67,7 @@ def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False
     if json:
         show_json(described)
     else:
-        _show(described)
+        _show(described, app)
 
 
 def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
@@ -73,18 +75,24 @@ def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
     from flyball.operations import BanditRewards, ReleaseMetrics
     from flyball.releases import describe_now
 
-    return describe_now(
+    metrics = ReleaseMetrics(runtime, all_metrics=True)
+    described = describe_now(
         runtime.registry,
         release_id,
         runtime.exposure_counter,
         runtime.shadow_counter,
         now_in(runtime),
-        ReleaseMetrics(runtime),
+        metrics,
         rewards=BanditRewards(runtime),
     )
+    result = metrics.results.get(release_id)
+    if result is None:
+        return described
+    effects = {"missing": str(result)} if isinstance(result, FlyballError) else result.document()
+    return msgspec.structs.replace(described, effects=effects)
 
 
-def _show(described: "ReleaseDescription") -> None:
+def _show(described: "ReleaseDescription", app: str) -> None:
     release = described.release
     against = f" against {release.over}" if release.over else ""
     say(f"{release.id}: {release.kind} of {', '.join(release.answered_by)}{against}, {described.state}")
@@ -99,10 +107,12 @@ def _show(described: "ReleaseDescription") -> None:
         show_table(["arm", "share", "answers", "not by its version"], rows, right=["share", "answers"])
     if described.shadow is not None:
         _show_shadow(described.shadow)
+    effects = described.effects.get("sentences") or [*filter(None, [described.effects.get("missing")])]
     for title, lines in (
         (_guardrails_title(release), [verdict.sentence for verdict in described.guardrails]),
         ("what its end was decided on", _decided_on(described)),
-        ("metrics", described.metrics),
+        ("metrics", [line for line in described.metrics if not any(line in effect for effect in effects)]),
+        (f"effects (all numbers: flyball experiments show {app} {release.id})", effects),
         ("before it advances, it must be shown", described.missing),
     ):
         if lines:

@@ -40,6 +40,7 @@ from flyball.experiments.logged_exposures import ExposureReader, exposed_by, exp
 from flyball.experiments.periods import PeriodAnswer, compare_periods, period_answers
 from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline, power_report, row_of, units_by
 from flyball.experiments.prediction_rows import NOTHING, PredictionRows
+from flyball.experiments.release_results import ReleaseResult, release_results
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
 from flyball.experiments.switchback import SwitchbackResult, SwitchedMetric, switchback
 from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
@@ -73,6 +74,7 @@ __all__ = [
     "PredictionRows",
     "Ramp",
     "RankerResult",
+    "ReleaseResult",
     "SwitchbackResult",
     "SwitchedMetric",
     "UnitCredit",
@@ -107,6 +109,7 @@ __all__ = [
     "power_report",
     "predicted",
     "release_of",
+    "release_results",
     "row_of",
     "switchback",
     "unit_values",

@@ -30,6 +30,8 @@ from flyball.statistics import (
 MOST_VALUES = 20
 """The number of values of a slice that are reported, the most frequent first."""
 _SWITCHED = 0.01
+_BY_DESIGN = ", as shares changed; each counts for its first one, so effects look smaller than they are"
+_UNEXPECTED = ": effects look smaller than they are, and an A/B test must not do that"
 
 
 def analyze(
@@ -73,7 +75,8 @@ def analyze(
         metrics=_corrected(results, metrics, plan, withheld),
         slices=_corrected_slices(sliced, plan, withheld),
         constants=plan.constants(),
-        warnings=_warnings(exposed),
+        warnings=() if plan.ramp else _switched(exposed, _UNEXPECTED),
+        notes=_switched(exposed, _BY_DESIGN) if plan.ramp else (),
     )
 
 
@@ -95,14 +98,12 @@ def _sample_ratio(exposed: ExposedUnits) -> SampleRatio | None:
     return SampleRatio(tuple(total), tuple(expected), min(1.0, float(np.exp(-log_e))), SAMPLE_RATIO_ALPHA, True)
 
 
-def _warnings(exposed: ExposedUnits) -> tuple[str, ...]:
+def _switched(exposed: ExposedUnits, meaning: str) -> tuple[str, ...]:
+    """A sentence if many units were seen in several arms."""
     units = exposed.frame.height
     if not units or exposed.switched <= _SWITCHED * units:
         return ()
-    return (
-        f"{exposed.switched:,} of {units:,} units were later seen in another arm than their first one: effects look "
-        "smaller than they are (a ramp does that; an A/B test must not)",
-    )
+    return (f"{exposed.switched:,} of {units:,} units were later seen in another arm than their first one{meaning}",)
 
 
 def _flags(exposed: ExposedUnits, arm: str, part: tuple[str, str] | None) -> list[tuple[Flags, Flags]]:
@@ -149,11 +150,13 @@ def _compared(
         slice="" if part is None else f"{part[0]}={part[1]}",
     )
     if not pairs:
-        return msgspec.structs.replace(blank, missing="units in both arms")
-    at = exposed.frame["at"].to_numpy()
-    compared = compare(metric, plan, values, pairs, _share(exposed, arm), at)
+        return msgspec.structs.replace(blank, missing=_no_data(dict.fromkeys(names, 0)))
     units = {side: sum(int((pair[i] & values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
     waiting = {side: sum(int((pair[i] & ~values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
+    if not min(units.values()):
+        return msgspec.structs.replace(blank, units=units, waiting=waiting, missing=_no_data(units))
+    at = exposed.frame["at"].to_numpy()
+    compared = compare(metric, plan, values, pairs, _share(exposed, arm), at)
     return msgspec.structs.replace(
         blank,
         control=compared.control,
@@ -170,6 +173,11 @@ def _compared(
     )
 
 
+def _no_data(units: Mapping[str, int]) -> str:
+    arms = " and ".join(name for name, count in units.items() if not count)
+    return f"no data yet of {arms}, units whose window has closed are missing"
+
+
 def _metric_warnings(compared: Compared, plan: AnalysisPlan) -> tuple[str, ...]:
     if compared.pre_p is None or compared.pre_p >= plan.pre_alpha:
         return ()
@@ -182,8 +190,8 @@ def _metric_warnings(compared: Compared, plan: AnalysisPlan) -> tuple[str, ...]:
 def _corrected(
     results: Sequence[MetricResult], metrics: Mapping[str, ExperimentMetric], plan: AnalysisPlan, withheld: bool
 ) -> tuple[MetricResult, ...]:
-    guards = [index for index, result in enumerate(results) if result.role == "guardrail" and result.p is not None]
-    others = [index for index, result in enumerate(results) if result.role != "guardrail" and result.p is not None]
+    guards = [index for index, result in enumerate(results) if result.role == "guardrail"]
+    others = [index for index, result in enumerate(results) if result.role != "guardrail"]
     weights = _weights([results[index] for index in others], metrics, plan) if others else []
 
     def adjusted(p: Sequence[float]) -> dict[int, float]:
@@ -201,11 +209,13 @@ def _with_verdicts(
     plan: AnalysisPlan,
     withheld: bool,
 ) -> tuple[MetricResult, ...]:
-    """`adjusted`: a function of the p-values of all results, which corrects those of tested ones.
+    """`adjusted`: a function of the p-values of all results, which corrects them. A result without data counts as
+    p = 1, so that the correction is the same at every look.
 
     It is applied to the p-values of the margins, and to those of no effect, which "better" and "worse" rest on.
     """
-    at_margin, at_zero = adjusted([result.p or 0.0 for result in results]), adjusted([_p_zero(row) for row in results])
+    at_margin = adjusted([1.0 if result.p is None else result.p for result in results])
+    at_zero = adjusted([_p_zero(result) for result in results])
     return tuple(
         _with_verdict(result, at_margin.get(index), at_zero.get(index), plan, withheld)
         for index, result in enumerate(results)
@@ -213,7 +223,8 @@ def _with_verdicts(
 
 
 def _p_zero(result: MetricResult) -> float:
-    return (result.p if result.p_zero is None else result.p_zero) or 0.0
+    p = result.p if result.p_zero is None else result.p_zero
+    return 1.0 if p is None else p
 
 
 def _by_index(indexes: Sequence[int], values: Sequence[float]) -> dict[int, float]:
@@ -248,6 +259,7 @@ def _corrected_slices(results: Sequence[MetricResult], plan: AnalysisPlan, withh
 def _with_verdict(
     result: MetricResult, adjusted: float | None, zero: float | None, plan: AnalysisPlan, withheld: bool
 ) -> MetricResult:
+    adjusted = None if result.p is None else adjusted
     verdict = WITHHELD if withheld else verdict_of(result.inference, adjusted, plan.alpha, zero)
     more = more_units(result.inference, verdict, result.units)
     return msgspec.structs.replace(result, p_adjusted=adjusted, verdict=verdict, more_units=more)

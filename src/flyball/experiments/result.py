@@ -23,6 +23,7 @@ WORDS = {
     WITHHELD: "not to be read: units are not split as declared",
 }
 """{verdict: its text in sentences}."""
+_ROLES = ("primary", "secondary", "guardrail")
 
 
 class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +115,7 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `metrics`: every metric of every arm except control. `slices`: the same by values of request fields. `units`: {arm:
     units that took part}. `sample_ratio`: the test of the declared split, None without units. `constants`: what was
-    fixed before the start. `pre`: {metric: p-value of no difference before the exposure}.
+    fixed before the start. `warnings`: reasons to doubt the effects; `notes`: what is so by design.
     """
 
     experiment: str
@@ -128,6 +129,7 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
     slices: tuple[MetricResult, ...] = ()
     constants: Mapping[str, float] = {}
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def comparable(self) -> bool:
@@ -150,7 +152,9 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
         if self.sample_ratio is not None:
             lines.append(f"{self.sample_ratio.sentence[:1].upper()}{self.sample_ratio.sentence[1:]}")
         several = len(self.arms) > 2
-        lines += [f"{f'{result.arm}: ' if several else ''}{result.sentence}" for result in self.metrics]
+        ordered = sorted(self.metrics, key=lambda result: _ROLES.index(result.role))
+        lines += [f"{result.role}{f' of {result.arm}' if several else ''}: {result.sentence}" for result in ordered]
+        lines += [f"{note}." for note in self.notes]
         lines += [f"Warning: {warning}" for warning in self.all_warnings]
         return tuple(lines)
 

@@ -6,7 +6,15 @@ from typing import Literal
 import msgspec
 
 from flyball.core import FlyballError
-from flyball.experiments import ExposureReader, MetricResult, experiment, interleaving, switchback
+from flyball.experiments import (
+    ExposureReader,
+    InterleavingResult,
+    MetricResult,
+    ReleaseResult,
+    SwitchbackResult,
+    SwitchedMetric,
+    release_results,
+)
 from flyball.operations.late_harm import late_harm
 from flyball.releases import KnownMetrics, MetricEvidence, Release
 from flyball.runtime import Runtime
@@ -18,7 +26,9 @@ LOOKS = 100
 """A release is looked at again after this part of its age: the older, the less one more look can change."""
 FORGET_US = 7 * 86_400_000_000
 """After how long without a look the units of a release are forgotten."""
-_READ = ("canary", "ab", "bandit", "interleave", "switchback")
+_SHARED = ("interleave", "switchback")
+"""The kinds whose units see all arms."""
+_READ = ("canary", "ab", "bandit", *_SHARED)
 
 
 class ReleaseMetrics:
@@ -26,11 +36,13 @@ class ReleaseMetrics:
 
     Called with a release and the time, it returns the evidence, and the reason why no comparison is valid ("" when
     comparisons are valid). A metric that cannot be computed is marked missing, and a release does not advance on it.
-    What was computed is left in `kept` for whoever shows it.
+    What was computed is left in `kept` for whoever shows it, and in `results` as {release: its results, or why there
+    are none}. `all_metrics`: compute all metrics, not only those that decide.
     """
 
-    def __init__(self, runtime: Runtime, kept: KnownMetrics | None = None) -> None:
-        self._runtime, self._kept = runtime, kept
+    def __init__(self, runtime: Runtime, kept: KnownMetrics | None = None, all_metrics: bool = False) -> None:
+        self._runtime, self._kept, self._all_metrics = runtime, kept, all_metrics
+        self.results: dict[str, ReleaseResult | FlyballError] = {}
         self._known: dict[str, tuple[int, tuple[Sequence[MetricEvidence], str]]] = {}
         self._exposures: dict[str, ExposureReader] = {}
 
@@ -48,24 +60,22 @@ class ReleaseMetrics:
         return known
 
     def _read(self, release: Release, now_us: int) -> tuple[Sequence[MetricEvidence], str]:
-        declared = {**release.success, **release.harmful}
-        arms = [arm.name for arm in release.arms[1:]]
         if release.kind == "immediate":
             return late_harm(self._runtime, release, now_us), ""
-        if release.kind in ("interleave", "switchback"):
-            return self._shared(release, now_us), ""
         try:
-            exposed = self._reader(release, now_us).units(now_us)
-            result = experiment(self._runtime, release.id, now_us, only=declared, exposed=exposed)
+            result = self._compared(release, now_us)
         except FlyballError as error:
-            missing = [
-                MetricEvidence(name, arm, "success" if name in release.success else "harmful", missing=str(error))
-                for name in declared
-                for arm in arms
-            ]
-            return missing, ""
-        blocked = "" if result.sample_ratio is None or result.comparable else result.sample_ratio.sentence
-        return [metric_evidence(metric, release) for metric in result.metrics if metric.metric in declared], blocked
+            self.results[release.id] = error
+            return _missing(release, str(error)), ""
+        self.results[release.id] = result
+        return evidence_of(result, release)
+
+    def _compared(self, release: Release, now_us: int) -> ReleaseResult:
+        if release.kind in _SHARED:
+            return release_results(self._runtime, release, now_us)
+        only = None if self._all_metrics else {**release.success, **release.harmful}
+        exposed = self._reader(release, now_us).units(now_us)
+        return release_results(self._runtime, release, now_us, only=only, exposed=exposed)
 
     def _reader(self, release: Release, now_us: int) -> ExposureReader:
         """The one of this release; those of releases that nobody asks about any more are forgotten."""
@@ -74,28 +84,34 @@ class ReleaseMetrics:
                 self._exposures.pop(release_id, None)
         return self._exposures.setdefault(release.id, ExposureReader(self._runtime.predictions, release))
 
-    def _shared(self, release: Release, now_us: int) -> list[MetricEvidence]:
-        """Of releases whose units see all arms."""
-        try:
-            if release.kind == "interleave":
-                result = interleaving(self._runtime, release, now_us)
-                return [
-                    _evidence(result.label, ranker.arm, ranker.inference, ranker.sentence) for ranker in result.rankers
-                ]
-            metrics = switchback(self._runtime, release, now_us).metrics
-        except FlyballError as error:
-            return [MetricEvidence(release.kind, arm.name, "success", missing=str(error)) for arm in release.arms[1:]]
-        return [
-            _evidence(
-                metric.metric,
-                metric.arm,
-                metric.inference,
-                metric.sentence,
-                metric.better,
-                "harmful" if metric.metric in release.harmful else "success",
-            )
-            for metric in metrics
-        ]
+
+def evidence_of(result: ReleaseResult, release: Release) -> tuple[list[MetricEvidence], str]:
+    """(the metrics that the release is evaluated by, as evidence; why no comparison is valid, "" when it is)."""
+    if isinstance(result, InterleavingResult):
+        rankers = result.rankers
+        return [_evidence(result.label, ranker.arm, ranker.inference, ranker.sentence) for ranker in rankers], ""
+    if isinstance(result, SwitchbackResult):
+        return [_switched(metric, release) for metric in result.metrics], ""
+    declared = {**release.success, **release.harmful}
+    blocked = "" if result.sample_ratio is None or result.comparable else result.sample_ratio.sentence
+    return [metric_evidence(metric, release) for metric in result.metrics if metric.metric in declared], blocked
+
+
+def _switched(result: SwitchedMetric, release: Release) -> MetricEvidence:
+    role: Literal["success", "harmful"] = "harmful" if result.metric in release.harmful else "success"
+    return _evidence(result.metric, result.arm, result.inference, result.sentence, result.better, role)
+
+
+def _missing(release: Release, why: str) -> list[MetricEvidence]:
+    """Nothing of any metric that the release is evaluated by, because of `why`."""
+    arms = [arm.name for arm in release.arms[1:]]
+    if release.kind in _SHARED:
+        return [MetricEvidence(release.kind, arm, "success", missing=why) for arm in arms]
+    return [
+        MetricEvidence(name, arm, "success" if name in release.success else "harmful", missing=why)
+        for name in {**release.success, **release.harmful}
+        for arm in arms
+    ]
 
 
 def _evidence(

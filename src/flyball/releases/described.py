@@ -12,7 +12,7 @@ from flyball.releases.change import number_of
 from flyball.releases.commands import find_release
 from flyball.releases.controller import ReadMetrics, ReadRewards, no_metrics, no_rewards, read_evidence
 from flyball.releases.evidence import ArmReward, Evidence
-from flyball.releases.exposure_counts import ExposureCounter
+from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
 from flyball.releases.release import UNDER_WAY, WHOLE, Release, shown_state
 from flyball.releases.shadow_counts import ShadowCounter, ShadowResult
 from flyball.releases.shadow_described import ShadowDescription, describe_shadow
@@ -37,6 +37,9 @@ class RewardDescription(msgspec.Struct, frozen=True):
 class ReleaseDescription(msgspec.Struct, frozen=True):
     """A release for a reader.
 
+    `arms`: {arm, share, answers, failed} for each share that an arm had; of a bandit, whose shares change often, for
+    each arm with its present share, and all shares in `by_share`. `effects`: what `flyball experiments show --json`
+    says of the metrics, or why there is nothing as "missing"; empty where it was not computed or nothing is compared.
     `next`: the next transition. `missing`: sentences on the evidence that is missing before the candidate gets more
     users. `shadow`: how the responses of the shadow differ, None if the release never was a
     shadow. `rewards`: of a bandit, each arm in all and in each group; else empty.
@@ -52,6 +55,8 @@ class ReleaseDescription(msgspec.Struct, frozen=True):
     steps: list[ReleaseStep]
     shadow: ShadowDescription | None = None
     rewards: list[RewardDescription] = []
+    by_share: list[dict[str, Any]] = []
+    effects: dict[str, Any] = {}
 
 
 def describe_release(
@@ -71,10 +76,12 @@ def describe_release(
             f"nothing, unless it is shown to be worse than {release.over} was: then it is rolled back by itself, until "
             f"{_time(release.watch_until_us)}"
         )
+    by_share = [_arm(row.arm, row.share / WHOLE, row.counts) for row in evidence.arms]
     return ReleaseDescription(
         release=release,
         state=shown_state(release),
-        arms=[_arm(row.arm, row.share, row.counts.answers, row.counts.failed) for row in evidence.arms],
+        arms=_arms(release, evidence) if release.kind == "bandit" else by_share,
+        by_share=by_share if release.kind == "bandit" else [],
         guardrails=verdicts(release, evidence) if split else [],
         metrics=[
             *(metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics),
@@ -178,5 +185,15 @@ def next_share(release: Release) -> float:
     return release.steps[following] / WHOLE if release.steps else 1.0
 
 
-def _arm(arm: str, share: int, answers: int, failed: Mapping[str, int]) -> dict[str, Any]:
-    return {"arm": arm, "share": share / WHOLE, "answers": answers, "failed": dict(failed)}
+def _arms(release: Release, evidence: Evidence) -> list[dict[str, Any]]:
+    """Each arm with its present share and its answers at all shares."""
+    counts: dict[str, AnswerCounts] = {arm.name: AnswerCounts() for arm in release.arms}
+    for row in evidence.arms:
+        counts.setdefault(row.arm, AnswerCounts()).add(row.counts)
+    total = sum(arm.weight for arm in release.arms)
+    shares = {arm.name: arm.weight / total for arm in release.arms}
+    return [_arm(name, shares.get(name, 0.0), count) for name, count in counts.items()]
+
+
+def _arm(arm: str, share: float, counts: AnswerCounts) -> dict[str, Any]:
+    return {"arm": arm, "share": share, "answers": counts.answers, "failed": dict(counts.failed)}
