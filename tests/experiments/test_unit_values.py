@@ -1,6 +1,6 @@
 """Against a naive reading of all events, one unit after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -226,3 +226,17 @@ def test_values_are_the_same_in_any_order() -> None:
     }
     assert len({sum(numbers), sum(numbers[::-1]), sum(sorted(numbers))}) > 1
     assert len(values) == 1
+
+
+class WeightedAnswers:
+    """Answers of unit "1" with losses 0.5 and 2, of which the second stands for 20 answers."""
+
+    def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame({"unit": ["1", "1"], "at": [S, 2 * S], "number": [0.5, 2.0], "weight": [1.0, 20.0]})
+
+
+def test_an_answer_that_stands_for_others_counts_for_all_of_them() -> None:
+    units = pl.DataFrame({"unit": ["1", "2"], "at": [S, S]})
+    got = unit_values(fb.metric.model("log_loss", within=WITHIN), units, WeightedAnswers(), 100 * S)
+    assert got.per is not None
+    assert (got.value.tolist(), got.per.tolist()) == ([40.5, 0.0], [21.0, 0.0])

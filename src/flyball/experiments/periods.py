@@ -19,12 +19,14 @@ PERIOD_BURN_IN = 50
 
 
 class PeriodAnswer(msgspec.Struct, frozen=True):
-    """One response. `market`: the unit that alternates, such as a city, "" for all. `number`: its value."""
+    """One response. `market`: the unit that alternates, such as a city, "" for all. `number`: its value. `weight`: how
+    many responses it stands for, see `PredictionRows`."""
 
     market: str
     at_us: int
     arm: str
     number: float
+    weight: float = 1.0
 
 
 def compare_periods(
@@ -56,8 +58,8 @@ def compare_periods(
             raise Refused(f"a period must be of one arm, got {arms[period]} and {answer.arm} in period {period[1]}")
         if answer.at_us % period_us >= carry_over_us:
             total = sums.setdefault(period, [0.0, 0.0])
-            total[0] += answer.number
-            total[1] += 1
+            total[0] += answer.weight * answer.number
+            total[1] += answer.weight
     tables = [np.array([total for key, total in sorted(sums.items()) if arms[key] == name]) for name in (CONTROL, arm)]
     if min(len(table) for table in tables) < FEWEST_PERIODS:
         got = " and ".join(str(len(table)) for table in tables)
@@ -81,4 +83,4 @@ def period_answers(log: EventLog, release: Release, rows: PredictionRows, as_of_
         market = unit_of(release.unit, "", prediction.request)
         for exposure in prediction.exposures:
             if exposure.release == release.id and number is not None and record.known_at <= as_of_us:
-                yield PeriodAnswer(market or "", prediction.at_us, exposure.arm, number)
+                yield PeriodAnswer(market or "", prediction.at_us, exposure.arm, number, rows.weight_of(prediction))

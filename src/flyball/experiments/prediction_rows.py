@@ -16,6 +16,8 @@ from flyball.tasks import About, Label
 
 _BATCH = 50_000
 _EDGE = 1e-15
+LARGEST_WEIGHT = 50.0
+"""No labeled answer stands for more answers than so many: as in training and in evaluations."""
 
 
 class LabelValues(msgspec.Struct, frozen=True):
@@ -34,6 +36,12 @@ class PredictionRows:
     `unit`: the fields of the request that name the unit, () for its key. `about_of`: the description of the task with
     which a response was made, None if it is not known; by default `about` for all. Labels are as joined now; a response
     counts once its label is final, for which `unit_values` waits.
+
+    A decision may prevent the label: nobody disputes a declined payment. Such a response has the number 0 in a metric
+    of the label, since what the label means did not happen. It has no loss; of the requests that would be declined,
+    the control group has, and `weight_of` makes it stand for all. Otherwise each version would be evaluated on the
+    requests that it lets pass, and two versions on different ones. Source: Horvitz and Thompson, "A Generalization of
+    Sampling Without Replacement From a Finite Universe", JASA 1952.
     """
 
     def __init__(
@@ -52,7 +60,7 @@ class PredictionRows:
 
     def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]:
         followed = self.followed(since_us)
-        rows: list[tuple[str, int, float]] = []
+        rows: list[tuple[str, int, float, float]] = []
         for record in records_between(self._log, since_us, until_us):
             if record.known_at > as_of_us:
                 continue
@@ -60,7 +68,8 @@ class PredictionRows:
             unit = unit_of(self._unit, prediction.key, prediction.request)
             number = self.number_of(prediction, followed.get(prediction.id, NOTHING))
             if unit is not None and number is not None:
-                rows.append((unit, prediction.at_us, 1.0 if total.counted else number))
+                row = unit, prediction.at_us, 1.0 if total.counted else number, self.weight_of(prediction)
+                rows.append(row)
             if len(rows) == _BATCH:
                 yield _frame(rows)
                 rows = []
@@ -80,7 +89,10 @@ class PredictionRows:
     def number_of(self, prediction: Prediction, outcome: LabelValues) -> float | None:
         """The number of one response, None if it has none."""
         label = self.label
-        if outcome.censored or prediction.decision in label.impossible_after:
+        prevented = prediction.decision in label.impossible_after
+        if prevented and self._metric.kind == "label" and not label.numeric:
+            return label.otherwise
+        if outcome.censored or prevented:
             return None
         if self._metric.kind == "label" and not label.numeric:
             return float(sum(outcome.values)) if outcome.values else label.otherwise
@@ -90,9 +102,16 @@ class PredictionRows:
         about = self._about_of(prediction)
         return None if about is None else loss_of(self._metric.loss, about, label.name, prediction.values, actual)
 
+    def weight_of(self, prediction: Prediction) -> float:
+        """How many responses the loss of this one stands for: 1, or more if its label was left to chance."""
+        if self._metric.kind != "model" or not self.label.impossible_after:
+            return 1.0
+        return min(1.0 / prediction.decision_propensity, LARGEST_WEIGHT)
 
-def _frame(rows: Sequence[tuple[str, int, float]]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema={"unit": pl.String, "at": pl.Int64, "number": pl.Float64}, orient="row")
+
+def _frame(rows: Sequence[tuple[str, int, float, float]]) -> pl.DataFrame:
+    columns = {"unit": pl.String, "at": pl.Int64, "number": pl.Float64, "weight": pl.Float64}
+    return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def label_of_metric(about: About, metric: ExperimentMetric) -> Label:

@@ -29,7 +29,8 @@ class EventFrames(Protocol):
 
 
 class UnitRows(Protocol):
-    """The rows that a metric adds up: pieces with the columns `unit`, `at` and `number` (not null)."""
+    """The rows that a metric adds up: pieces with the columns `unit`, `at`, `number` and, unless each row counts once,
+    `weight` (none is null)."""
 
     def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]: ...
 
@@ -120,8 +121,8 @@ def unit_values(
         after, before = (np.where(total >= least, MICRO, 0) for total in (after, before))
     value, value_before = (_capped(total / MICRO, metric.cap) for total in (after, before))
     per, per_before = None, None
-    if is_of_answers:  # the mean over the answers: their number comes from the same rows
-        per, per_before = rows_after.astype(np.float64), rows_before.astype(np.float64)
+    if is_of_answers:  # the mean over the answers: their weights come from the same rows
+        per, per_before = rows_after / MICRO, rows_before / MICRO
     elif metric.denominator is not None:
         per_after, per_earlier, _, _ = _totals(metric, metric.denominator, units, rows, as_of_us)
         per, per_before = per_after / MICRO, per_earlier / MICRO
@@ -133,7 +134,8 @@ def unit_values(
 def _totals(
     metric: ExperimentMetric, total: EventTotal, units: pl.DataFrame, rows: UnitRows, as_of_us: int
 ) -> tuple[SignedInts, SignedInts, SignedInts, SignedInts]:
-    """(totals in millionths within the window, the same before the exposure, rows of each), int64 (units,)."""
+    """(totals within the window, the same before the exposure, weights of the rows of each), in millionths, int64
+    (units,)."""
     sums = np.zeros((4, units.height), dtype=np.int64)
     if not units.height:
         return sums[0], sums[1], sums[2], sums[3]
@@ -146,14 +148,16 @@ def _totals(
             (elapsed >= metric.after_us) & (elapsed <= metric.within_us),
             (elapsed >= -metric.before_us) & (elapsed < 0),
         )
-        numbers = joined["number"].to_numpy()
+        weights = joined["weight"].to_numpy() if "weight" in joined.columns else np.ones(joined.height)
+        numbers = joined["number"].to_numpy() * weights
         if len(numbers) and np.abs(numbers).max() >= _LARGEST / MICRO:
             raise BadInput("numbers of a metric", f"below {_LARGEST / MICRO:g} in size", float(np.abs(numbers).max()))
         millionths, index = np.rint(numbers * MICRO).astype(np.int64), joined["index"].to_numpy()
+        parts = np.rint(weights * MICRO).astype(np.int64)
         for row, chosen in enumerate(inside):
             chosen_rows = chosen.to_numpy()
             np.add.at(sums[row], index[chosen_rows], millionths[chosen_rows])
-            np.add.at(sums[row + 2], index[chosen_rows], 1)
+            np.add.at(sums[row + 2], index[chosen_rows], parts[chosen_rows])
     return sums[0], sums[1], sums[2], sums[3]
 
 
