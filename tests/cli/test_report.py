@@ -34,9 +34,8 @@ def test_it_shows_metrics_calibration_decisions_costs_and_slices(home: str) -> N
     for words in ("average_precision", "Reliability of the predicted", "Decisions at the chosen", "chosen *"):
         assert words in ran.out
     for words in (
-        " a day on the test window",
+        " a day asked for on the test window",
         "reviews_per_day=8 is the most",
-        "not a limit",
         "By hour",
         "By weekday",
         "constant",

@@ -1,5 +1,6 @@
 """`flyball reviews list|verdict`: what a person should look at, and what they found."""
 
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -7,7 +8,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, mode_in, now_in, open_home, pairs
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
-from flyball.core import BadInput, format_timestamp, parse_duration
+from flyball.core import BadInput, find_zone, format_timestamp, parse_duration
 
 if TYPE_CHECKING:
     from flyball.outcomes import Review, ReviewLoad
@@ -38,7 +39,7 @@ def list_reviews(
     from_us = now_us - parse_duration(since)
     reviews = read_reviews(runtime.predictions, runtime.log, runtime.schema, plan, from_us)
     waiting = [review for review in reviews if review.verdict is None]
-    shown, load = (reviews if all_ else waiting)[:limit], review_load(reviews, now_us)
+    shown, load = (reviews if all_ else waiting)[:limit], review_load(reviews, now_us, _zone(runtime))
     if json:
         show_json({"open": len(waiting), "reviews": shown, "load": load, "reviews_per_day": plan.per_day})
         return
@@ -57,7 +58,7 @@ def list_reviews(
         show_table(["prediction", "asked", "request", "answer", "verdict"], rows)
     say(f"{len(waiting)} open of {len(reviews)} sent to review in the last {since}")
     if load is not None:
-        say(_load_words(load, plan))
+        say(_load_words(load, plan, _zone(runtime)))
 
 
 @commands.command("verdict")
@@ -108,14 +109,17 @@ def verdict(
     say(f"{name} entered: {_words(fields)}" if result.verdict == "accepted" else f"{name} was there already")
 
 
-def _load_words(load: "ReviewLoad", plan: "Reviews") -> str:
+def _load_words(load: "ReviewLoad", plan: "Reviews", zone: tzinfo) -> str:
     """How many came a day, beside the declared number."""
-    busiest = format_timestamp(load.busiest_us).partition("T")[0]
+    busiest = datetime.fromtimestamp(load.busiest_us // 1_000_000, zone).date()
     words = f"{load.per_day:.3g} a day on average, {load.most} on the busiest, {busiest}"
-    aim = (
-        "" if plan.per_day is None else f"; reviews_per_day={plan.per_day:g} is aimed at on average, no day is limited"
-    )
-    return words + aim
+    return words + ("" if plan.per_day is None else f"; reviews_per_day={plan.per_day:g} is the most that a day has")
+
+
+def _zone(runtime: "Runtime") -> tzinfo:
+    """In which days are counted."""
+    limit = runtime.app.task.about.daily_limit
+    return UTC if limit is None else find_zone(limit.zone)
 
 
 def _plan(runtime: "Runtime") -> "Reviews":

@@ -60,7 +60,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `offsets`: the offsets of the events in the state that was read, () if none was read; `catalog`, `fallback`: the
     same for the catalog and for the fallback, () if they were not used. `stale_us`: the age of the state. `reads`: the
     features, once for each time they were read. `decision_propensity`: see `tasks.Response`. `interval`: how outcomes
-    had shifted the prediction interval, None if there is no such interval.
+    had shifted the prediction interval, None if there is no such interval. `reviews_today`: see `tasks.Response`.
     `exposures`: one for each release that the response took part in. `assigned`: the version that should have answered,
     "" if it did; `failed`: why it did not ("score", "wrong", "late", "overload", "state", "load", "fault"), else "".
     `teams`: for a list drafted from the lists of several versions, those versions, control first; `drafted`: for each
@@ -98,6 +98,12 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failed: str = ""
     teams: tuple[Team, ...] = ()
     drafted: list[int] = []
+    reviews_today: int | None = None
+
+    @property
+    def capacity_used_up(self) -> bool:
+        """Whether a review would have been the decision, and the day had no room for one."""
+        return self.reviews_today is not None and self.decision != "review"
 
 
 def prediction_of_response(
@@ -148,6 +154,7 @@ def prediction_of_response(
         reads=response.reads,
         decision_propensity=response.decision_propensity,
         interval=response.interval,
+        reviews_today=response.reviews_today,
         exposures=exposures,
         assigned=assigned,
         failed=failed,
@@ -229,6 +236,7 @@ def response_of(prediction: Prediction) -> Response:
         prediction.reads,
         prediction.decision_propensity,
         prediction.interval,
+        prediction.reviews_today,
     )
 
 
@@ -240,8 +248,8 @@ _READ = (2, 3)
 _STORED = tuple(field for field in msgspec.structs.fields(Prediction) if field.name not in ("at_us", "key"))
 _NAMES = tuple(field.name for field in _STORED)
 """The fields of the body of a record, in order. Add new fields at the end, with a default."""
-_OF_DRAFTS = 2
-"""The last fields, which are left out if no list was drafted."""
+_OF_DRAFTS = 3
+"""The last fields, which are left out if no list was drafted and no review counted."""
 _TOOK_US, _WORKER = _NAMES.index("took_us"), _NAMES.index("worker")
 
 _field: Any = msgspec.field
@@ -279,7 +287,8 @@ def prediction_record(prediction: Prediction, took_us: int | None = None, worker
         values[_TOOK_US] = took_us
     if worker is not None:
         values[_WORKER] = worker
-    body = _encode((FORMAT, *(values if prediction.teams else values[:-_OF_DRAFTS])))
+    has_last = bool(prediction.teams) or prediction.reviews_today is not None
+    body = _encode((FORMAT, *(values if has_last else values[:-_OF_DRAFTS])))
     return Record(TYPE, prediction.key, at, at, id_bytes(prediction.id), body)
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReviewLoad(msgspec.Struct, frozen=True):
     """How many responses were sent to review. `per_day`: on average, since the first of them; `most`: on the busiest
-    day (UTC), which began at `busiest_us`."""
+    calendar day, which began at `busiest_us`."""
 
     per_day: float
     most: int
@@ -61,18 +62,20 @@ def read_reviews(
     return sorted(reviews, key=lambda review: (review.at_us, review.prediction))
 
 
-def review_load(reviews: Sequence[Review], now_us: int) -> ReviewLoad | None:
-    """The load of these reviews until `now_us`; None without any. Less than a day since the first counts as one.
+def review_load(reviews: Sequence[Review], now_us: int, zone: tzinfo = UTC) -> ReviewLoad | None:
+    """The load of these reviews until `now_us`, by days in `zone`; None without any. Less than a day since the first
+    counts as one.
 
     >>> review_load([], now_us=0) is None
     True
     """
     if not reviews:
         return None
-    by_day = Counter(review.at_us // _DAY_US for review in reviews)
-    busiest, most = max(by_day.items(), key=lambda day: (day[1], -day[0]))
+    days_of = [datetime.fromtimestamp(review.at_us // 1_000_000, zone).toordinal() for review in reviews]
+    busiest, most = max(Counter(days_of).items(), key=lambda day: (day[1], -day[0]))
+    midnight = datetime.combine(date.fromordinal(busiest), time.min, zone)
     days = max(1.0, (now_us - min(review.at_us for review in reviews)) / _DAY_US)
-    return ReviewLoad(len(reviews) / days, most, busiest * _DAY_US)
+    return ReviewLoad(len(reviews) / days, most, round(midnight.timestamp() * 1e6))
 
 
 def verdict_fields(plan: Reviews, prediction: Prediction, verdict: Mapping[str, Any]) -> dict[str, Any]:

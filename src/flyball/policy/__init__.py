@@ -23,6 +23,7 @@ from flyball.policy.decide import (
     decide,
     decide_default,
     decide_one,
+    decide_unreviewed,
     uniform_of,
 )
 from flyball.policy.differences import differences, in_words
@@ -110,6 +111,7 @@ __all__ = [
     "decide",
     "decide_default",
     "decide_one",
+    "decide_unreviewed",
     "differences",
     "every",
     "expression_of",

@@ -102,8 +102,9 @@ def decide(
 
     `false_approve`: the cost of approving a request where the predicted event happens, such as `lambda p: p.amount`.
     `false_decline`: the cost of declining a request where it does not happen. `review`: the cost of a review by a
-    person, who finds the truth; `reviews_per_day`: how many an average day should ask for, an aim of the
-    thresholds and no limit: a day with more to find has more. `abstain`: (low, high), an interval
+    person, who finds the truth; `reviews_per_day`: how many a day has at most. Thresholds are chosen so that an average
+    day asks for that many; on a day that asks for more, the surplus is approved or declined, whichever costs less.
+    `abstain`: (low, high), an interval
     of probabilities for which the decision is "abstain", so that your own rule decides. `control`: the share of
     requests to decline that is approved instead. `verdict`: the event type that records a reviewer's finding.
     `otherwise`: the action for a request that no version answers, one of `ACTIONS`; if it is "decline", the control
@@ -166,6 +167,13 @@ def decide_one(
     if not 0 <= probability <= 1:  # nan too
         raise BadInput("probability to decide by", "from 0 to 1", probability)
     return _with_control(policy, _intended(policy, thresholds, probability, costs), seed)
+
+
+def decide_unreviewed(
+    policy: Decide, thresholds: Thresholds, probability: float, costs: ExampleCosts, seed: int
+) -> DecidedAction:
+    """As `decide_one`, where nobody has time for a review: the better of the other actions."""
+    return decide_one(policy, thresholds, probability, msgspec.structs.replace(costs, review=None), seed)
 
 
 def decide_default(policy: Decide, seed: int) -> DecidedAction:

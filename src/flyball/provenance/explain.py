@@ -315,7 +315,8 @@ def _decision_lines(why: Why) -> list[str]:
         return []
     drawn = "" if p.decision_propensity == 1 else f", drawn with probability {p.decision_propensity:g}"
     default = ", the default, as no version answered" if p.level == DEFAULT_LEVEL else ""
-    return [f"decision {p.decision}{default}{drawn}"]
+    used_up = f", as the day had had {p.reviews_today} reviews, all that it may have" if p.capacity_used_up else ""
+    return [f"decision {p.decision}{default}{drawn}{used_up}"]
 
 
 def _size(prediction: Prediction) -> str:

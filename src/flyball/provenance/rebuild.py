@@ -87,7 +87,14 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
         catalogs, titles = {items.name: catalog}, titles_of(catalog, items)
     features = LogFeatures(runtime, prediction.reads[0].offsets if prediction.reads else ())
     shown = open_state("memory://") if state is None else state
-    stores = Stores(shown, features, catalogs, events, lambda level: prediction.interval)
+    stores = Stores(
+        shown,
+        features,
+        catalogs,
+        events,
+        lambda level: prediction.interval,
+        lambda request, limit: prediction.reviews_today,
+    )
     loader = VersionLoader(runtime.app, runtime.artifacts, stores, runtime.schema.written)
     contexts, knowledge = None, ""
     if state is not None or not views:  # a task without views needs no offsets

@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from flyball.core import Stopwatch, SystemStopwatch
+from flyball.core import Stopwatch, SystemStopwatch, find_zone
 from flyball.outcomes import Prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving.answering.request import RequestReader
 from flyball.serving.metrics import ServingMetrics
+from flyball.serving.review_counts import ReviewCounts
 from flyball.serving.versions.refresher import Refresher
 
 
@@ -31,7 +32,9 @@ def answer_once(
     )  # separate, since this is no serving process
     reader = RequestReader(task.about.request, runtime.clock, rng or random.SystemRandom())
     request = reader.read({reader.key_field: key} | ({} if k is None else {"k": k}))
-    refresher = Refresher(runtime, metrics, runtime.clock)
+    limit = task.about.daily_limit
+    reviews = None if limit is None else ReviewCounts(limit.decision, find_zone(limit.zone))
+    refresher = Refresher(runtime, metrics, runtime.clock, reviews=reviews)
     refresher.step()
     for reason in refresher.reasons():
         report(reason)

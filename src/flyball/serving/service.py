@@ -8,7 +8,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from flyball.core import Clock, NotFound, Refused, Stopwatch, StoreUnavailable, SystemStopwatch, timestamp_of_id
+from flyball.core import (
+    Clock,
+    NotFound,
+    Refused,
+    Stopwatch,
+    StoreUnavailable,
+    SystemStopwatch,
+    find_zone,
+    timestamp_of_id,
+)
 from flyball.outcomes import Prediction, find_prediction, parts_of, response_of
 from flyball.runtime import Runtime
 from flyball.serving.answering.request import RequestReader, read_query
@@ -16,6 +25,7 @@ from flyball.serving.batching import Scorer
 from flyball.serving.event_intake import EventIntake
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.prediction_writer import PredictionWriter
+from flyball.serving.review_counts import ReviewCounts
 from flyball.serving.versions.refresher import Refresher
 from flyball.tasks import FALLBACK_LEVELS, Lookup, OffersLookups, Request
 
@@ -56,7 +66,9 @@ class Service:
         self.runtime, self.worker, self.about = runtime, worker, about
         self.clock, self.stopwatch = clock or runtime.clock, stopwatch or SystemStopwatch()
         self.metrics = ServingMetrics(runtime.counters_folder, worker, self.stopwatch)
-        self.refresher = Refresher(runtime, self.metrics, self.clock)
+        limit = about.daily_limit
+        self._reviews = None if limit is None else ReviewCounts(limit.decision, find_zone(limit.zone))
+        self.refresher = Refresher(runtime, self.metrics, self.clock, reviews=self._reviews)
         self.engine = self.refresher.engine
         self.scorer = Scorer(self.engine, self.refresher.trip, self.metrics, self.stopwatch, about.deadline_us / 1e6)
         self._writer: PredictionWriter | None = None
@@ -94,7 +106,10 @@ class Service:
         """The answer before the deadline; it is recorded and counted, but nothing is kept of a `dry` request."""
         began_s = self.stopwatch.read_s()
         prediction = await self.scorer.answer(request)
-        if not dry:
+        if dry:
+            if self._reviews is not None:
+                self._reviews.forget(prediction)
+        else:
             self._record(request, prediction, self.stopwatch.read_s() - began_s)
         return prediction
 
@@ -119,6 +134,8 @@ class Service:
 
     def _record(self, request: Request, prediction: Prediction, took_s: float) -> None:
         self.metrics.answered(prediction.level, took_s)
+        if self._reviews is not None:
+            self._reviews.settle(prediction)
         if self._writer is not None:
             self._writer.put(prediction, int(took_s * 1e6))
         if self._takes_in:

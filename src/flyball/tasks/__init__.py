@@ -8,7 +8,7 @@ seen, and as many items as were requested while the catalog has them. Importing 
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
-from flyball.tasks.about import PATH_RENDERINGS, About, AdaptedInterval, Label, Reviews
+from flyball.tasks.about import PATH_RENDERINGS, About, AdaptedInterval, DailyLimit, Label, Reviews
 from flyball.tasks.answers import Answers, answers_of
 from flyball.tasks.defaults import (
     FixedFallback,
@@ -89,6 +89,7 @@ from flyball.tasks.task import (
     Pipeline,
     ReportTable,
     Stores,
+    TakeReview,
     TakesShares,
     Task,
     Trained,
@@ -153,6 +154,7 @@ __all__ = [
     "Cases",
     "Columns",
     "CompiledPlan",
+    "DailyLimit",
     "Described",
     "DescribesContexts",
     "EvaluationPlan",
@@ -207,6 +209,7 @@ __all__ = [
     "Signals",
     "StatelessOnline",
     "Stores",
+    "TakeReview",
     "TakesShares",
     "Target",
     "Task",

@@ -62,6 +62,13 @@ class Reviews(msgspec.Struct, frozen=True):
     per_day: float | None = None
 
 
+class DailyLimit(msgspec.Struct, frozen=True):
+    """A decision whose number a day may be limited, by calendar days in the time zone `zone`."""
+
+    decision: str
+    zone: str
+
+
 class AdaptedInterval(msgspec.Struct, frozen=True):
     """A prediction interval whose coverage is kept at its level by outcomes (adaptive conformal inference).
 
@@ -87,7 +94,8 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     reads. `k`: the default number of items, 0 for none. `declaration`: everything else that an answer depends on, as
     plain values: stored with each version, and passed to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights), with its own revision, released and rolled back
-    separately. `interval`: the interval that outcomes adapt, `reviews`: what people review, both None for nothing.
+    separately. `interval`: the interval that outcomes adapt, `reviews`: what people review, `daily_limit`: which
+    decision may be limited, all None for nothing.
     `unit`: what evaluations count and resample, such as "user" or "order"; `counted`: which of them, as text, such as
     "with positives". `sources`: {source of an item: the reason, as text}. `unreleased`: what answers before the first
     release, as text, such as "the popular list", "" for nothing; `first_needs`: what is needed before anything can be
@@ -110,6 +118,7 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     arrangement: dict[str, Any] = {}
     paths: dict[str, str] = {}
     reviews: Reviews | None = None
+    daily_limit: DailyLimit | None = None
     interval: AdaptedInterval | None = None
     unit: str = "request"
     counted: str = ""

@@ -46,7 +46,8 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 
     `decision`: what was done about them, "" for none; `decision_propensity`: the probability that this request, under
     another seed, gets that decision. `interval`: by how much outcomes moved the interval among the values, None where
-    none can.
+    none can. `reviews_today`: how many reviews the day was known to have had when a review would have been the best
+    decision, None where it was not, or where their number is not limited.
     """
 
     items: tuple[RankedItem, ...] = ()
@@ -55,3 +56,4 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     reads: tuple[FeatureRead, ...] = ()
     decision_propensity: float = 1.0
     interval: IntervalShift | None = None
+    reviews_today: int | None = None

@@ -24,6 +24,10 @@ from flyball.tasks.request import Request
 from flyball.tasks.response import IntervalShift, Response
 from flyball.tasks.unit_weights import Resampled, Undefined
 
+TakeReview = Callable[[Request, float], int | None]
+"""How many reviews the day of a request has had; below the number given, the request counts as one from then on. In a
+replay what it was then, None where nothing was counted."""
+
 
 class Stores(msgspec.Struct, frozen=True):
     """What responses are made from: live in serving, rebuilt from the log for a replay. The code above is the same.
@@ -31,7 +35,8 @@ class Stores(msgspec.Struct, frozen=True):
     `catalogs`: {entity: what there is of it}. `events`: in a replay the frames of these event types, with all that lay
     before the offsets of the fallback: what needs everyone's events is computed from them, as `state` was rebuilt for
     a few keys alone. `interval`: by how much outcomes have moved the interval that covers a level, None where nothing
-    keeps it there; None itself where no outcome is known, as in an evaluation.
+    keeps it there; None itself where no outcome is known, as in an evaluation. `reviews`: see `TakeReview`; None where
+    none are counted, as in an evaluation or for a file.
     """
 
     state: StateStore
@@ -39,6 +44,7 @@ class Stores(msgspec.Struct, frozen=True):
     catalogs: Mapping[str, Any]
     events: Callable[[Iterable[str]], Mapping[str, Any]] | None = None
     interval: Callable[[float], IntervalShift | None] | None = None
+    reviews: TakeReview | None = None
 
 
 class Pipeline(Protocol):

@@ -1,10 +1,12 @@
 """Decisions in a prediction task: thresholds learned with a version, costs reported, reviews, verdicts that train."""
 
+import asyncio
 import random
 import shutil
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import numpy as np
 import pytest
@@ -22,10 +24,11 @@ from flyball.models import load_artifact
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, followed, prediction_record
 from flyball.policy import ACTIONS, Thresholds, compile_costs, decide_one
+from flyball.policy.decide import uniform_of
 from flyball.provenance import replay, why
 from flyball.releases import ReleaseState
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import ScoringProgress, Service
+from flyball.serving import ScoringProgress, Service, make_app
 from flyball.simulation import ingest_pieces, new_plan, seed_home
 from flyball.tasks import (
     DEFAULT_LEVEL,
@@ -397,3 +400,110 @@ def test_a_version_keeps_the_costs_it_was_declared_with() -> None:
     assert restored.decide == msgspec.structs.replace(payments.POLICY, verdict=None)
     assert task.restore(declared) is task
     assert ACTIONS[0] == "approve"
+
+
+class Capacity:
+    """A copy of the bank that is asked for more reviews in a day than it has."""
+
+    def __init__(self, bank: Bank, folder: Path) -> None:
+        copy = shutil.copytree(bank.runtime.home, folder / "home")
+        self.bank, self.runtime = bank, Runtime(bank.app, load_settings(copy), ManualClock(TOMORROW_US))
+        self.service = self.started()
+        asked = [one.event for one in bank.requests]
+        self.fields = [{"payment": 1, "card": 7, "amount": one.amount, "risk": one.risk} for one in asked]  # type: ignore[attr-defined]
+        probe = self.requests(300, TOMORROW_US, seed=9)
+        probed = self.started().engine.answer(probe)
+        self.fields = [own for own, one in zip(self.fields, probed, strict=True) if one.reviews_today is not None]
+        assert len(self.fields) >= 2
+
+    def started(self) -> Service:
+        service = Service(self.runtime, "test", random.Random(4), self.runtime.clock)
+        service.refresher.step()
+        return service
+
+    def requests(self, count: int, at_us: int, seed: int) -> list[Request]:
+        """Each should be reviewed."""
+        rng, event_type = random.Random(seed), self.bank.app.task.about.request
+        return [
+            request_of(event_type, new_id(at_us + n, rng), at_us + n, self.fields[n % len(self.fields)])
+            for n in range(count)
+        ]
+
+    def serve(self, service: Service, requests: list[Request]) -> list[Prediction]:
+        """As a process does that has answered and written."""
+        answers = service.engine.answer(requests)
+        for request, answer in zip(requests, answers, strict=True):
+            service._record(request, answer, 0.001)
+        self.runtime.predictions.append([prediction_record(one) for one in answers])
+        return answers
+
+
+TOMORROW_US = NOW_US + 2 * payments.DAY_US
+
+
+def test_no_day_has_more_reviews_than_declared_and_the_rest_is_decided_by_costs_and_replays(
+    bank: Bank, tmp_path: Path
+) -> None:
+    capacity = Capacity(bank, tmp_path)
+    requests = capacity.requests(30, TOMORROW_US, seed=1)
+    made = capacity.serve(capacity.service, requests)
+    assert [one.decision for one in made[:8]] == ["review"] * 8
+    assert "review" not in {one.decision for one in made[8:]}
+    assert [one.reviews_today for one in made] == [*range(8), *[8] * 22]
+    artifact = load_artifact(capacity.runtime.artifacts / version_of(bank).artifact)
+    odds = float(artifact.arrays["decide_thresholds"][0])
+    costs = compile_costs(payments.POLICY)
+    for request, one in zip(requests[8:], made[8:], strict=True):
+        own, p = costs(request.event), one.values[0]
+        happens = p * odds / (p * odds + 1 - p)
+        cheaper = "approve" if happens * own.false_approve <= (1 - happens) * own.false_decline else "decline"
+        control = uniform_of(seed_of(one.id)) < payments.POLICY.control
+        assert one.decision == ("approve" if cheaper == "approve" or control else "decline")
+        drawn = payments.POLICY.control if control else 1 - payments.POLICY.control
+        assert one.decision_propensity == (1.0 if cheaper == "approve" else drawn)
+    assert {one.decision for one in made[8:]} == {"approve", "decline"}
+    assert [replay(capacity.runtime, one.id).differences for one in made] == [[]] * 30
+    assert "as the day had had 8 reviews, all that it may have" in why(capacity.runtime, made[8].id).text()
+    assert "all that it may have" not in why(capacity.runtime, made[7].id).text()
+
+
+def test_a_restart_and_a_second_process_know_the_reviews_of_the_day(bank: Bank, tmp_path: Path) -> None:
+    capacity = Capacity(bank, tmp_path)
+    first = capacity.serve(capacity.service, capacity.requests(3, TOMORROW_US, seed=1))
+    second = capacity.started()
+    more = capacity.serve(second, capacity.requests(4, TOMORROW_US + 1_000_000, seed=2))
+    capacity.service.refresher.step()
+    last = capacity.serve(capacity.service, capacity.requests(4, TOMORROW_US + 2_000_000, seed=3))
+    assert [one.decision for one in [*first, *more]] == ["review"] * 7
+    assert [one.decision == "review" for one in last] == [True, False, False, False]
+    next_day = capacity.serve(capacity.service, capacity.requests(60, TOMORROW_US + payments.DAY_US, seed=4))
+    assert sum(one.reviews_today is not None for one in next_day) > 8
+    assert sum(one.decision == "review" for one in next_day) == 8
+
+
+@pytest.mark.anyio
+async def test_a_reply_says_that_the_capacity_is_used_up_and_a_dry_request_uses_none(
+    bank: Bank, tmp_path: Path
+) -> None:
+    capacity = Capacity(bank, tmp_path)
+    service = Service(capacity.runtime, "test", random.Random(4), capacity.runtime.clock)
+    transport = httpx.ASGITransport(app=make_app(service), raise_app_exceptions=True)
+    await service.start()
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with asyncio.timeout(60):
+                while not service.engine.serving.pipelines:
+                    await asyncio.sleep(0)
+            asked = {**capacity.fields[0], "payment": 800_000}
+            dry = [(await client.post("/v1/predict?dry=true", json=asked)).json() for _ in range(10)]
+            kept = [(await client.post("/v1/predict", json=asked)).json() for _ in range(10)]
+    finally:
+        await service.stop()
+    assert [one["decision"] for one in dry] == ["review"] * 10
+    assert [one["decision"] == "review" for one in kept] == [True] * 8 + [False] * 2
+    assert [one.get("capacity_used_up") for one in kept] == [None] * 8 + [True] * 2
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"

@@ -32,6 +32,8 @@ class AnswerDocument:
             document["values"] = dict(zip(self._value_names(prediction), prediction.values, strict=False))
         if prediction.decision:
             document["decision"] = prediction.decision
+        if prediction.capacity_used_up:
+            document["capacity_used_up"] = True
         return document
 
     def _items(self, prediction: Prediction, titles: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -306,7 +306,12 @@ def _answer_schema(service: "Service") -> Document:
         properties["items"] = {"type": "array", "items": _object(item, ("item", "score", "source"))}
     if about.values:
         properties["values"] = _object(dict.fromkeys(about.values, number))
-    further: Document = {"decision": {"type": "string"}, "error": {"type": "string"}, "dry": {"type": "boolean"}}
+    further: Document = {
+        "decision": {"type": "string"},
+        "capacity_used_up": {"type": "boolean"},
+        "error": {"type": "string"},
+        "dry": {"type": "boolean"},
+    }
     return _object(properties | further, tuple(properties))
 
 

@@ -25,6 +25,7 @@ from flyball.releases import (
 from flyball.runtime import Runtime
 from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, Serving
 from flyball.serving.metrics import ServingMetrics
+from flyball.serving.review_counts import ReviewCounts
 from flyball.serving.versions.integrity import ArtifactFiles
 from flyball.serving.versions.loader import Loaded, VersionLoader
 from flyball.state import Catalog, catalog_version, load_catalog
@@ -78,7 +79,7 @@ def _covers(applied: Offsets, ends: Offsets) -> bool:
 class Refresher:
     """Keeps `engine` up to date. `step` is called from one thread; `trip` and `reasons` from any.
 
-    `versions`: those to hold ready of what is released, best first.
+    `versions`: those to hold ready of what is released, best first. `reviews`: counts reviews, where answers are sent.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Refresher:
         metrics: ServingMetrics,
         clock: Clock,
         versions: Callable[[ReleaseState], list[str]] = versions_to_serve,
+        reviews: ReviewCounts | None = None,
     ) -> None:
+        self._reviews = reviews
         self._runtime, self._metrics, self._clock, self._versions = runtime, metrics, clock, versions
         self._fallback = _first_fallback(runtime)
         self.engine = Engine(self.contexts, metrics.note, Serving(fallback=self._fallback))
@@ -135,6 +138,8 @@ class Refresher:
         self._contexts = self.loader.online().contexts
         self._when_due("files", now_us, 0, lambda: self._poll_files(now_us))
         self._when_due("interval", now_us, _INTERVAL_US, self._poll_interval)
+        if self._reviews is not None:  # before a version may decide
+            self._when_due("reviews", now_us, 0, self._poll_reviews)
         self._when_due("release", now_us, 0, lambda: self._poll_release(now_us))
         self._when_due("fallback", now_us, _FALLBACK_US, self._poll_fallback)
         self._polled = True
@@ -286,8 +291,13 @@ class Refresher:
         self._publish()
 
     def _loader_over(self, state: StateStore, catalogs: Mapping[str, Catalog]) -> VersionLoader:
-        stores = Stores(state, self._runtime.features, catalogs, interval=self._shift)
+        take_review = None if self._reviews is None else self._reviews.take
+        stores = Stores(state, self._runtime.features, catalogs, interval=self._shift, reviews=take_review)
         return VersionLoader(self._runtime.app, self._runtime.artifacts, stores, self._runtime.schema.written)
+
+    def _poll_reviews(self) -> None:
+        if self._reviews is not None:
+            self._reviews.read(self._runtime.predictions, self._last_us)
 
     def _poll_interval(self) -> None:
         for level in list(self._intervals):

@@ -19,12 +19,14 @@ from flyball.policy import (
     compile_costs,
     decide_default,
     decide_one,
+    decide_unreviewed,
     expression_of,
 )
-from flyball.tasks.about import Label, Reviews
+from flyball.tasks.about import DailyLimit, Label, Reviews
 from flyball.tasks.predict.targets import key_field_of
 from flyball.tasks.request import Request
 from flyball.tasks.response import FeatureRead, IntervalShift, Response
+from flyball.tasks.task import TakeReview
 
 QUOTE = "quote"
 """The name of the quoted number among the values of a response."""
@@ -78,6 +80,11 @@ def reviews_of(policy: Policy, on: type[Event], key_field: str, by: str, within_
     return Reviews(REVIEW, on, policy.verdict, keys, finding, within_us, policy.reviews_per_day)
 
 
+def daily_limit_of(policy: Policy, zone: str) -> DailyLimit | None:
+    """Reviews may be limited, now or by another arrangement; None for a task without."""
+    return None if not isinstance(policy, Decide) or policy.review is None else DailyLimit(REVIEW, zone)
+
+
 def plain_decide(policy: Policy) -> dict[str, Any] | None:
     """The policy as plain values, for the declaration that is stored with a version."""
     if isinstance(policy, Quote):
@@ -109,10 +116,20 @@ def _cost_now(plain: Sequence[Any], on: type[Event]) -> Expression:
 
 
 class Decider:
-    """Makes the response from predicted values; it depends on no other request."""
+    """Makes the response from predicted values.
 
-    def __init__(self, policy: Policy, quantiles: Sequence[float], thresholds: Thresholds) -> None:
+    It depends on other requests in one way: with a limit of reviews a day, `take_review` says how many there were.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        quantiles: Sequence[float],
+        thresholds: Thresholds,
+        take_review: TakeReview | None = None,
+    ) -> None:
         self._policy, self._quantiles, self._thresholds = policy, tuple(quantiles), thresholds
+        self._take_review = take_review
         self._costs = compile_costs(policy) if isinstance(policy, Decide) else None
 
     def response(
@@ -131,8 +148,13 @@ class Decider:
             costs = self._costs(request.event)
         except BadInput:
             return Response(values=values, decision=ABSTAIN, reads=reads)
-        decided = decide_one(self._policy, self._thresholds, values[0], costs, request.seed)
-        return Response((), values, decided.action, reads, decided.propensity)
+        decided, today = decide_one(self._policy, self._thresholds, values[0], costs, request.seed), None
+        limit = self._policy.reviews_per_day
+        if decided.action == REVIEW and limit is not None and self._take_review is not None:
+            today = self._take_review(request, limit)
+            if today is not None and today >= limit:
+                decided = decide_unreviewed(self._policy, self._thresholds, values[0], costs, request.seed)
+        return Response((), values, decided.action, reads, decided.propensity, None, today)
 
     def default(self, request: Request, predicted: bool) -> Response | None:
         """The declared decision on a request that no version answers; None where there is none to make. `predicted`:

@@ -17,6 +17,7 @@ from flyball.tasks.featurize import check_hashes
 from flyball.tasks.predict.decisions import (
     QUOTE,
     check_decide,
+    daily_limit_of,
     decide_as_declared,
     labels_with_verdict,
     plain_decide,
@@ -64,7 +65,8 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     example. `features`: entities, `fb.Features` and `fb.FeatureSet`s for keys in the event. `ignore`: fields of the
     event, hour and weekday, and features that models do not see, such as the inputs of derived features. `slices`:
     fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, or "day"; by
-    default each request. `zone`: the time zone of the columns hour and weekday. `decide`: made by `fb.decide`, for a
+    default each request. `zone`: the time zone of the columns hour and weekday, and of the days
+    of `reviews_per_day`. `decide`: made by `fb.decide`, for a
     probability, or `fb.quote`, for quantiles. `deadline`: the time within which a request must be answered. `adapt`:
     for quantiles, the step of adaptive conformal inference, by which outcomes widen or narrow the interval between the
     outer two quantiles until it covers its declared share; 0 leaves the interval as the version predicts it.
@@ -163,6 +165,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             values=(*self.target_kind.outputs, *([QUOTE] if isinstance(self.decide, Quote) else [])),
             labels=labels,
             reviews=reviews_of(self.decide, self.on, self.key_field, by, self.within_us),
+            daily_limit=daily_limit_of(self.decide, self.zone),
             entities=_entities(self.features),
             features=features,
             event_types=tuple(dict.fromkeys([*used, *(side for event_class in used for side in _sides(event_class))])),

@@ -18,7 +18,7 @@ from flyball.tasks.predict.decisions import Decider, Policy
 from flyball.tasks.predict.thresholds import thresholds_of
 from flyball.tasks.request import Request
 from flyball.tasks.response import IntervalShift, Response
-from flyball.tasks.task import DEFAULT_LEVEL, EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores
+from flyball.tasks.task import DEFAULT_LEVEL, EMPTY_LEVEL, PRECOMPUTED_LEVEL, Pipeline, Stores, TakeReview
 
 if TYPE_CHECKING:
     from flyball.features import Reading
@@ -48,13 +48,16 @@ class PredictOnline:
 
     def open(self, candidate: Any, artifact: Artifact, arrangement: Mapping[str, Any]) -> "PredictPipeline":
         """The pipeline of a version, which decides by `arrangement`."""
-        return PredictPipeline(self._task, artifact, candidate, self._stores.features, arrangement)
+        return PredictPipeline(
+            self._task, artifact, candidate, self._stores.features, arrangement, self._stores.reviews
+        )
 
     def fallback(self, best: Pipeline | None) -> "BaselineFallback":
         """The fallback: the baseline response that the best version stored."""
         if not isinstance(best, PredictPipeline):
             return fallback_without_version(self._task, {})
-        return BaselineFallback(best.baseline, decider=Decider(best.policy, best.target.quantiles, Thresholds()))
+        decider = Decider(best.policy, best.target.quantiles, Thresholds(), self._stores.reviews)
+        return BaselineFallback(best.baseline, decider=decider)
 
 
 def fallback_without_version(task: "Predict", arrangement: Mapping[str, Any]) -> "BaselineFallback":
@@ -101,6 +104,7 @@ class PredictPipeline:
         model: Any,
         features: ReadFeatures | None,
         arrangement: Mapping[str, Any] = MappingProxyType({}),
+        take_review: TakeReview | None = None,
     ) -> None:
         self.task, self.target = task, task.target_kind
         self.columns = columns_in(artifact.texts)
@@ -117,7 +121,7 @@ class PredictPipeline:
         self.thresholds = Thresholds()
         if isinstance(self.policy, Decide):
             self.thresholds = thresholds_of(self.policy, task.decide, artifact.arrays, artifact.texts, renamed)
-        self._decider = Decider(self.policy, self.target.quantiles, self.thresholds)
+        self._decider = Decider(self.policy, self.target.quantiles, self.thresholds, take_review)
         self._predictor = model.open(artifact.arrays, artifact.texts, self.columns, self.target)
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:

@@ -172,8 +172,9 @@ def _reviews_beside_declared(share: tuple[float, float | None, float | None], a_
     within = "" if low is None or high is None else f" [{low * a_day:.3g}, {high * a_day:.3g}]"
     beyond = ", more than declared" if low is not None and low * a_day > declared else ""
     return (
-        f"reviews: {value * a_day:.3g}{within} a day on the test window{beyond}; reviews_per_day={declared:g} is the "
-        f"most that an average day of the examples came to by which thresholds were chosen, not a limit for each day"
+        f"reviews: {value * a_day:.3g}{within} a day asked for on the test window{beyond}; "
+        f"reviews_per_day={declared:g} is the most that a served day has, and that an average day asked for of the "
+        "examples that thresholds were chosen on"
     )
 
 
