@@ -182,7 +182,7 @@ def test_the_search_for_circles_finds_a_planted_one() -> None:
 
 
 SUBROOMS = {
-    "features": ("declaration", "offline", "online"),
+    "features": ("code", "declaration", "offline", "online"),
     "models": ("kernels", "recommenders", "combined"),
     "serving": ("answering", "versions", "http", "processes"),
 }

@@ -8,6 +8,7 @@ values of its keys with the offsets they belong to; one process writes, any numb
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
+from flyball.features.code import content_of, source_of
 from flyball.features.declaration.aggregates import FRESHNESS_US, Aggregate, Feature, Ratio
 from flyball.features.declaration.derived import Derived, FeatureSet, computed, hashed
 from flyball.features.declaration.functions import (
@@ -27,13 +28,12 @@ from flyball.features.declaration.functions import (
     target,
 )
 from flyball.features.declaration.groups import Definition, Entity, Features, Group
-from flyball.features.declaration.source import content_of, source_of
 from flyball.features.declaration.values import number_of
 from flyball.features.declaration.windows import Window, exact, lifetime, tiled
 from flyball.features.vectors import Reading, Vectors, bits_of, digest_of
 
 if TYPE_CHECKING:
-    from flyball.features.declaration.class_source import content_of_class, is_own_code
+    from flyball.features.code import content_of_class, is_own_code
     from flyball.features.declaration.columns import holds_column, number_column
     from flyball.features.offline.backfill import backfill
     from flyball.features.offline.encode import texts_of

@@ -44,7 +44,7 @@ class OwnCode(msgspec.Struct, frozen=True):
 Stamp = Mapping[str, str]
 """{"answers", "with_fit"}: the digests as a manifest and the registry hold them."""
 
-_read: "WeakKeyDictionary[Any, OwnCode]" = WeakKeyDictionary()
+_codes: "WeakKeyDictionary[Any, OwnCode]" = WeakKeyDictionary()
 """A cache, filled when the application is loaded: its file may be edited while the process runs."""
 
 
@@ -53,14 +53,14 @@ def own_code(code: Any) -> OwnCode | None:
     module = str(getattr(code, "__module__", ""))
     if module.startswith("flyball.") and not module.startswith("flyball.apps."):
         return None
-    if code not in _read:
+    if code not in _codes:
         from flyball.features import is_own_code  # parses, which Flyball's own models do not need
 
         is_model = isinstance(code, type) and issubclass(code, Recommender | TabularModel)
         if not is_model and not is_own_code(module):
             return None
-        _read[code] = _read_class(code) if isinstance(code, type) else _read_function(code)
-    return _read[code]
+        _codes[code] = _code_of_class(code) if isinstance(code, type) else _code_of_function(code)
+    return _codes[code]
 
 
 def own_models_in(values: Iterable[Any]) -> tuple[type[Any], ...]:
@@ -193,14 +193,14 @@ def _loaded(name: str) -> Any:
     return loaded if callable(loaded) else None
 
 
-def _read_class(kind: type[Any]) -> OwnCode:
+def _code_of_class(kind: type[Any]) -> OwnCode:
     from flyball.features import content_of_class
 
     fields = (*getattr(kind, "__struct_fields__", ()), _SEARCHED)
     return _digests(lambda: content_of_class(kind, LEARNS, fields), lambda: content_of_class(kind, (), fields))
 
 
-def _read_function(function: Any) -> OwnCode:
+def _code_of_function(function: Any) -> OwnCode:
     from flyball.features import content_of
 
     return _digests(lambda: content_of(function), lambda: content_of(function))

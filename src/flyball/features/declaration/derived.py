@@ -10,8 +10,8 @@ import msgspec
 
 from flyball.core import BadDeclaration, BadInput
 from flyball.events import Event, original_field_name
+from flyball.features.code import content_of, source_of
 from flyball.features.declaration.groups import SEMANTICS, Entity, Features, Group, hash_of
-from flyball.features.declaration.source import content_of, source_of
 from flyball.features.declaration.values import BOOL, INT, REAL, TEXT
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from flyball.features.declaration.statements import (
+from flyball.features.code.statements import (
     imported_by_text,
     modules_imported,
     reads_by_text,

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flyball.core import BadDeclaration
-from flyball.features import content_of_class, is_own_code
+from flyball.features import content_of_class
 
 HELPERS = """
 SHIFT = 1.0
@@ -227,14 +227,6 @@ def test_a_class_without_source_is_refused() -> None:
     exec("class Own:\n    def score(self):\n        return 1", scope)
     with pytest.raises(BadDeclaration, match="a class whose source can be read"):
         content_of_class(scope["Own"])
-
-
-def test_flyball_and_what_is_installed_are_not_the_users_own(tmp_path: Path) -> None:
-    others = ("flyball.models.recommenders.ease", "msgspec", "pathlib", "builtins")
-    assert [is_own_code(module) for module in others] == [False] * 4
-    loaded(tmp_path)
-    assert is_own_code("own_model")
-    assert is_own_code("flyball.apps.movies")
 
 
 LATER = {
