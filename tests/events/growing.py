@@ -1,6 +1,6 @@
 """Event types that change between events, and what is true of them: plain dicts by field name."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from hypothesis import strategies as st
 
@@ -28,8 +28,30 @@ _KINDS: dict[str, tuple[Any, Any]] = {
     "float": (float, st.sampled_from([0.0, 1.0, 2.5, 7.0])),
     "text": (str, st.sampled_from(["", "a", "b"])),
     "maybe": (int | None, st.sampled_from([None, 0, 5])),
+    "choice": (Literal["a", "b"], st.sampled_from(["a", "b"])),
+    "bytes": (bytes, st.sampled_from([b"", b"\x00a"])),
+    "ints": (list[int], st.sampled_from([[], [1], [2, 1]])),
+    "floats": (list[float], st.sampled_from([[], [1.0], [2.0, 1.0], [2.5]])),
+    "map": (dict[str, str | int | float], st.sampled_from([{}, {"x": "1", "y": 1}])),
+    "maybe_map": (dict[str, str | int | float] | None, st.sampled_from([None, {}, {"x": "1", "y": 1}])),
 }
-_WIDER = {"int": ["wide", "float", "maybe"], "wide": ["float", "maybe"]}
+_WIDER = {
+    "int": ["wide", "float", "maybe"],
+    "wide": ["float", "maybe"],
+    "choice": ["text"],
+    "ints": ["floats"],
+    "map": ["maybe_map"],
+}
+_NARROWER = {"maybe": "wide", "text": "choice", "maybe_map": "map", "wide": "int"}
+_KINDS_ALLOW = {
+    "wide": lambda value: value is not None,
+    "int": lambda value: 0 <= value <= 9,
+    "choice": lambda value: value in ("a", "b"),
+    "map": lambda value: value is not None,
+}
+"""{kind: whether it allows a value of the kind that it is narrower than}"""
+_EMPTY = {"ints": [], "floats": [], "map": {}, "maybe_map": {}}
+"""The only defaults that a class may have of kinds that can be changed in place."""
 
 
 class Model:
@@ -54,12 +76,12 @@ class Model:
     def change(self, step: str, data: st.DataObject) -> None:
         if step == "add":
             kind = data.draw(st.sampled_from(sorted(_KINDS)))
-            default, name = data.draw(_KINDS[kind][1]), next(self.fresh)
+            default, name = _default(kind, data), next(self.fresh)
             self.fields.insert(data.draw(st.integers(0, len(self.fields))), [name, name, kind, default, ()])
         elif step == "back" and self.removed:
             field = self.removed.pop(data.draw(st.integers(0, len(self.removed) - 1)))
             if field[3] is NOTHING:
-                field[3] = data.draw(_KINDS[field[2]][1])
+                field[3] = _default(field[2], data)
             self.fields.append(field)
         elif not self.fields:
             return
@@ -78,7 +100,21 @@ class Model:
                 if field[3] is not NOTHING and field[2] == "float":
                     field[3] = float(field[3])
             elif step == "default":
-                field[3] = data.draw(_KINDS[field[2]][1])
+                field[3] = _default(field[2], data)
+            elif field[0] not in self.came_with:
+                return
+            elif step == "narrow" and field[2] in _NARROWER:
+                self._narrow(field, _NARROWER[field[2]], data)
+            elif step == "no default" and field is self.fields[0] and self.came_with[field[0]] is not NOTHING:
+                field[3] = NOTHING
+
+    def _narrow(self, field: list[Any], kind: str, data: st.DataObject) -> None:
+        """Allow less where every value, the default with which the field came too, is still allowed."""
+        values = [self._value(event, field) for _, event in self.events]
+        came_with = self.came_with[field[0]]
+        if all(map(_KINDS_ALLOW[kind], values if came_with is NOTHING else [*values, came_with])):
+            field[2] = kind
+            field[3] = field[3] if field[3] is NOTHING else _default(kind, data)
 
     def put(self, at: int, data: st.DataObject) -> tuple[dict[str, Any], bool]:
         """(an event as it would be sent, whether it is new)."""
@@ -109,16 +145,29 @@ class Model:
 
     def seen(self) -> list[tuple[int, dict[str, Any]]]:
         """Every event as today's declaration shows it."""
-        shown = []
-        for at, event in self.events:
-            values = {}
-            for first, name, kind, default, _ in self.fields:
-                came_with = self.came_with[first]
-                value = event.get(first, default if came_with is NOTHING else came_with)
-                values[name] = float(value) if kind == "float" and value is not None else value
-            shown.append((at, values))
-        return shown
+        return [(at, {field[1]: self._value(event, field) for field in self.fields}) for at, event in self.events]
+
+    def _value(self, event: dict[str, Any], field: list[Any]) -> Any:
+        first, _, kind, default, _ = field
+        came_with = self.came_with[first]
+        return _as_kind(kind, event.get(first, default if came_with is NOTHING else came_with))
+
+
+def _default(kind: str, data: st.DataObject) -> Any:
+    return _EMPTY[kind] if kind in _EMPTY else data.draw(_KINDS[kind][1])
+
+
+def _as_kind(kind: str, value: Any) -> Any:
+    """A value of a kind, or of one that it is wider than."""
+    if kind == "float" and value is not None:
+        return float(value)
+    return [float(number) for number in value] if kind == "floats" else value
 
 
 def _whole(value: Any) -> Any:
+    """A value as it identifies an event: the same for 1 and 1.0, also in a list."""
+    if isinstance(value, list):
+        return tuple(map(_whole, value))
+    if isinstance(value, dict):
+        return tuple(sorted(value.items()))
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -214,6 +214,21 @@ def test_values_that_a_narrower_declaration_does_not_allow_are_refused(annotatio
     assert must in refused(filled(), rate(stars=Stars, seconds=annotation))
 
 
+@pytest.mark.parametrize(
+    ("added", "after", "must"),
+    [
+        ((int | None, None), (int, 5), "Rate.what must be int, got None, the default with which it came"),
+        ((Stars, 100), (Annotated[int, integer(0, 10)], 5), "Rate.what must be int (ge=0, le=10), got 100"),
+        ((Literal["a", "b"], "a"), (Literal["b", "c"], "b"), "Rate.what must be one of 'b', 'c', got 'a'"),
+        ((int | None, None), int, "Rate.what must be int, got None"),
+    ],
+)
+def test_a_default_that_a_narrower_declaration_does_not_allow_is_refused(added: Any, after: Any, must: str) -> None:
+    log = filled()
+    put(DeclaredLog(log, Schema([rate(stars=Stars, seconds=Stars, what=added)])), stars=5, seconds=91)
+    assert must in refused(log, rate(stars=Stars, seconds=Stars, what=after))
+
+
 def test_a_narrower_declaration_is_fine_where_all_values_are() -> None:
     log = filled()
     narrow = rate(stars=Annotated[int, integer(0, 5)], seconds=Annotated[int, integer(0, 90)])
@@ -311,12 +326,19 @@ def test_former_names_must_be_free() -> None:
         renamed()
 
 
+def test_a_default_may_be_taken_away() -> None:
+    log = filled()
+    put(DeclaredLog(log, Schema([rate(stars=Stars, seconds=Stars, what=(int, 3))])), stars=5, seconds=91)
+    after = DeclaredLog(log, Schema([rate(stars=Stars, seconds=Stars, what=int)]))
+    assert [event.what for event in events_of(after)] == [3, 3]
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_sequence_of_changes_reads_as_dicts_by_name(data: st.DataObject) -> None:
     """Declarations change, events come between, handles open again: what is read back is what plain dicts hold."""
     model, log = Model(), PlainLog(1)
-    steps = st.sampled_from(["add", "back", "remove", "rename", "reorder", "widen", "default"])
+    steps = st.sampled_from(["add", "back", "remove", "rename", "reorder", "widen", "narrow", "default", "no default"])
     for _ in range(data.draw(st.integers(1, 6), label="declarations")):
         for step in data.draw(st.lists(steps, max_size=3), label="changes"):
             model.change(step, data)

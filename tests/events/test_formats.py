@@ -5,13 +5,14 @@ import io
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flyball.core import BadDeclaration, BadInput, NotFound
-from flyball.events import FORMATS, Format, Parsed, columns, find_format, read_pieces
+from flyball.events import FORMATS, Format, Parsed, Rejected, columns, find_format, read_pieces
 from flyball.testing.movie_events import movie_schema
 
 NOON = "2022-11-14T12:00:00Z"
@@ -201,10 +202,25 @@ def test_parquet_rows_are_read_as_json_lines(tmp_path: Path) -> None:
     with path.open("rb") as stream:
         lines = b"".join(THEIRS["parquet"].lines(stream)).splitlines()
     parsed = THEIRS["parquet"].parser(SCHEMA).parse(lines)
-    assert rows_of(parsed) == [("watch", {"user": 7, "film": "up", "minute": 3}, NOON_US)]
-    assert len(parsed.bad) == 1
+    whole, without_film = rows_of(parsed)
+    assert whole == ("watch", {"user": 7, "film": "up", "minute": 3}, NOON_US)
+    with pytest.raises(Rejected, match="missing_field: film must be given"):
+        SCHEMA.check(*without_film[:2], NOON_US, NOON_US)
     with pytest.raises(BadInput, match="Parquet"):
         list(THEIRS["parquet"].lines(io.BytesIO(b"not parquet")))
+
+
+def test_decimals_of_parquet_are_numbers(tmp_path: Path) -> None:
+    import polars
+
+    path = tmp_path / "rates.parquet"
+    stars = polars.Series([Decimal("3.00"), Decimal("2.00")], dtype=polars.Decimal(10, 2))
+    polars.DataFrame(
+        {"time": ["2022-11-14T12:00:00Z"] * 2, "user": [7, 8], "film": "up", "stars": stars}
+    ).write_parquet(path)
+    with path.open("rb") as stream:
+        lines = b"".join(THEIRS["parquet"].lines(stream)).splitlines()
+    assert [fields["stars"] for _, fields, _ in rows_of(THEIRS["parquet"].parser(SCHEMA).parse(lines))] == [3, 2]
 
 
 def test_gzip_is_unpacked_in_pieces() -> None:

@@ -15,6 +15,7 @@ from flyball.events.declared import EventType, Field
 from flyball.events.evolution import Lineage, Slot
 from flyball.events.log import Record
 from flyball.events.types import Event
+from flyball.events.written import FieldKind
 
 MAX_KEY_BYTES = 400
 """The longest reference, which becomes part of a store's key; LMDB allows 511 bytes."""
@@ -280,7 +281,7 @@ class _Identity:
         """The natural key, fields in the order of their first use; of a whole event without fields at their first
         defaults."""
         key = [
-            (_absent(slot) if index is None else _as_first(values[index], slot.first.kind.name))
+            (_absent(slot) if index is None else _as_first(values[index], slot.first.kind))
             for slot, index in self._slots
         ]
         while self._all and key:
@@ -319,9 +320,11 @@ def _absent(slot: Slot) -> Any:
     return _REMOVED if slot.first.required else slot.first.default
 
 
-def _as_first(value: Any, kind: str) -> Any:
-    """The value as its field was declared first: a whole float becomes an integer."""
-    return int(value) if kind == "int" and type(value) is float and value.is_integer() else value
+def _as_first(value: Any, kind: FieldKind) -> Any:
+    """The value as its field was declared first: a whole float becomes an integer, also in a list."""
+    if kind.item is not None and isinstance(value, list):
+        return [_as_first(element, kind.item) for element in value]
+    return int(value) if kind.name == "int" and type(value) is float and value.is_integer() else value
 
 
 def _keys_fit(column: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from flyball.core import BadInput
+from flyball.events.cells import read_cell
 from flyball.events.columns import SourceColumns, TypeFinder, apply_reader, reason_of
 from flyball.events.declared import EventType, Field
 from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
@@ -23,8 +24,8 @@ _THOUSANDS = re.compile(r"\s*[+-]?[1-9][0-9]{0,2},[0-9]{3}\s*\Z")
 
 
 class Csv(msgspec.Struct, frozen=True):
-    """Delimited text whose first line names the columns. Empty cells of optional fields are missing values,
-    lists are split on |. One line is one row: a quoted cell may not hold a line end."""
+    """Delimited text whose first line names the columns. Empty cells of optional fields are missing values; lists are
+    split on | or are JSON, maps are JSON. One line is one row: a quoted cell may not hold a line end."""
 
     columns: SourceColumns = SourceColumns()
 
@@ -125,7 +126,8 @@ class _CsvParser:
             return apply_reader(read, field.name, cell)
         if field.kind is float and (self._columns.decimal == "," or "," in cell):
             return self._decimal(cell, field.name)
-        return cell.split("|") if field.kind is list else cell
+        value = read_cell(cell, field)
+        return value.split("|") if field.kind is list and isinstance(value, str) else value
 
     def _decimal(self, cell: str, name: str) -> str:
         """A number with its decimal comma replaced by a point; raises `BadInput` where the comma is ambiguous."""

@@ -51,6 +51,7 @@ class Lineage:
                 self.current[field.name].index == index
                 and (slot.first.required, slot.first.default) == (field.required, field.default)
                 and slot.first.kind.name == field.kind.name
+                and not _becomes_float(slot.first.kind, field.kind)
                 for index, (slot, field) in enumerate(zip(self.slots, fields, strict=True))
             )
         )
@@ -115,12 +116,7 @@ def change_of(lineage: Lineage, written: WrittenType) -> TypeChange:
         sources.append(source)
         defaults.append(lineage.default_of(field.name) if source is None else None)
         if source is None:
-            if field.required:
-                problems.append(
-                    f"{label}.{field.name} ({text_of(field.kind)}) is new and has no default: give it one, such as "
-                    f"`{field.name}: ... | None = None`; or, if it is a field that had another name, declare that with "
-                    'fb.renamed("the old name")'
-                )
+            problems += _added_problems(label, lineage, field)
             continue
         old = written.fields[source]
         verdict = compare(old.kind, field.kind)
@@ -135,6 +131,27 @@ def change_of(lineage: Lineage, written: WrittenType) -> TypeChange:
             to_float.append(index)
     problems += _key_problems(label, lineage, written, declared)
     return TypeChange(tuple(sources), tuple(defaults), tuple(problems), tuple(narrower), tuple(to_float))
+
+
+def _added_problems(label: str, lineage: Lineage, field: WrittenField) -> list[str]:
+    """Why records from before a field was added cannot have the default with which it came; empty when they can."""
+    if field.required and lineage.current[field.name].first.required:
+        return [
+            f"{label}.{field.name} ({text_of(field.kind)}) is new and has no default: give it one, such as "
+            f"`{field.name}: ... | None = None`; or, if it is a field that had another name, declare that with "
+            'fb.renamed("the old name")'
+        ]
+    default = lineage.default_of(field.name)
+    annotation = next(declared.annotation for declared in lineage.declared.declared if declared.name == field.name)
+    try:
+        msgspec.convert(default, annotation)
+    except msgspec.ValidationError:
+        return [
+            f"{label}.{field.name} must be {text_of(field.kind)}, got {default!r}, the default with which it came and "
+            "which events from before it have: allow what it allowed then, or give the new field another name and a "
+            "default"
+        ]
+    return []
 
 
 def _key_problems(label: str, lineage: Lineage, written: WrittenType, declared: WrittenType) -> list[str]:

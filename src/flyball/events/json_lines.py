@@ -15,7 +15,8 @@ from flyball.events.schema import Schema
 _REMEMBERED = 10_000
 """The most sets of names whose event type is cached, so that a stream of ever new names does not fill the memory."""
 
-_Recognized = tuple[EventType, dict[str, str], frozenset[str]]
+Recognized = tuple[EventType, dict[str, str], frozenset[str]]
+"""The type, {name in the source: declared name} of fields and time, and the columns that are ignored."""
 
 
 class JsonLines(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class JsonParser:
     def __init__(self, schema: Schema, columns: SourceColumns, only: str | None) -> None:
         self._schema, self._read, self._only = schema, columns.read, only
         self._finder, self._times = TypeFinder(schema, columns, only), columns.times()
-        self._recognized: dict[tuple[str, ...], _Recognized | BadInput] = {}
+        self._recognized: dict[tuple[str, ...], Recognized | BadInput] = {}
         self._decode = msgspec.json.Decoder().decode
         self._has_type_field = any("type" in declared.fields for declared in schema.types.values())
 
@@ -60,13 +61,7 @@ class JsonParser:
         return Parsed([builder.batch() for builder in builders.values()], bad, frozenset(ignored))
 
     def _add(self, index: int, line: bytes, builders: dict[Any, BatchBuilder], ignored: set[str]) -> None:
-        try:
-            document = self._decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadInput("line", f"JSON ({json_fault(line, error)})", line[:80], "") from None
-        if not isinstance(document, dict):
-            raise BadInput("line", "a JSON object", document)
-        declared, ours, extra = self._recognize(document)
+        document, (declared, ours, extra) = self._document(line)
         ignored |= extra
         read = self._read
         fields = tuple(ours[name] for name in document if ours.get(name, "at") != "at")
@@ -82,9 +77,24 @@ class JsonParser:
             builder = builders[declared.name, fields] = BatchBuilder(declared.name, fields)
         builder.add(index, row, at_us)
 
-    def _recognize(self, document: dict[str, Any]) -> _Recognized:
-        """The type, {name in the source: declared name} of fields and time, and the columns that are ignored."""
-        named = document.get("type") if self._only is None else self._only
+    def _document(self, line: bytes) -> tuple[dict[str, Any], Recognized]:
+        """The object of a line, and what its names mean."""
+        document = self._object(line)
+        return document, self._recognize(document)
+
+    def _object(self, line: bytes) -> dict[str, Any]:
+        try:
+            document = self._decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadInput("line", f"JSON ({json_fault(line, error)})", line[:80], "") from None
+        if not isinstance(document, dict):
+            raise BadInput("line", "a JSON object", document)
+        return document
+
+    def _recognize(self, document: dict[str, Any], only: str | None = None) -> Recognized:
+        """What the names of a document mean, of type `only` where it is known."""
+        only = only or self._only
+        named = document.get("type") if only is None else only
         if not (named is None or isinstance(named, str) or self._has_type_field):
             raise BadInput("type", f"one of {', '.join(self._schema.types)}", named)
         key = (str(named) if isinstance(named, str) else "", *document)
@@ -100,7 +110,7 @@ class JsonParser:
             raise recognized
         return recognized
 
-    def _look_up(self, named: object, theirs: list[str]) -> _Recognized:
+    def _look_up(self, named: object, theirs: list[str]) -> Recognized:
         ours = dict(zip(theirs, self._finder.our_names(theirs), strict=True))
         types = self._schema.types
         if isinstance(named, str) and named in types:

@@ -2,6 +2,7 @@
 
 import enum
 import types
+from base64 import b64decode
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -37,6 +38,11 @@ class WrittenField(msgspec.Struct, frozen=True, omit_defaults=True):
     required: bool
     default: Any = None
     former: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Bytes that were stored in JSON, as in the manifest of the history, are base64 there."""
+        if self.kind.name == "bytes" and isinstance(self.default, str):
+            msgspec.structs.force_setattr(self, "default", b64decode(self.default))
 
 
 class WrittenType(msgspec.Struct, frozen=True, omit_defaults=True):

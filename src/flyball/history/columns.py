@@ -91,9 +91,10 @@ def as_declared(frame: "pl.DataFrame", lineage: Lineage, schema: int) -> "pl.Dat
 
     before = {slot.index: name for name, slot in lineage.names[schema].items()}
     upgrade = Upgrade(lineage, lineage.versions[schema])
+    maps = {field.name for field in lineage.declared.declared if field.kind is dict}
     for name in upgrade.change.narrower:
         for value in frame[before[lineage.current[name].index]].unique().to_list():
-            upgrade.check(name, value)
+            upgrade.check(name, _from_json(value) if name in maps else value)
     columns = []
     for name, kind in column_types(lineage.declared).items():
         slot = lineage.current.get(name)
@@ -125,6 +126,10 @@ def _meta(rows: Sequence[Row]) -> list["pl.Series"]:
 
 def _json(value: Any) -> str | None:
     return None if value is None else msgspec.json.encode(value, order="sorted").decode()
+
+
+def _from_json(text: str | None) -> Any:
+    return None if text is None else msgspec.json.decode(text)
 
 
 def _plain(default: Any) -> Any:

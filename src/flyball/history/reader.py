@@ -121,8 +121,8 @@ def with_times(frame: "pl.DataFrame") -> "pl.DataFrame":
 def write_frame(frame: "pl.DataFrame", out: Path, kind: str = "csv") -> int:
     """Write a frame to a file atomically; returns its number of rows.
 
-    In `csv` times are ISO 8601 UTC with microseconds and lists are JSON. Raises `BadInput` for an unknown `kind` and
-    for a folder that does not exist.
+    In `csv` times are ISO 8601 UTC with microseconds, lists are JSON and bytes are base64. Raises `BadInput` for an
+    unknown `kind` and for a folder that does not exist.
     """
     if kind not in EXPORTS:
         raise BadInput("export format", f"one of {', '.join(EXPORTS)}", kind)
@@ -148,6 +148,8 @@ def _for_csv(frame: "pl.DataFrame") -> "pl.DataFrame":
         elif dtype.base_type() == pl.List:
             texts = [None if value is None else msgspec.json.encode(value).decode() for value in frame[name].to_list()]
             columns.append(pl.Series(name, texts, dtype=pl.String))
+        elif dtype == pl.Binary:
+            columns.append(frame[name].bin.encode("base64"))
         else:
             columns.append(frame[name])
     return pl.DataFrame(columns)
