@@ -88,8 +88,8 @@ def test_a_task_that_predicts_is_measured_by_its_loss() -> None:
     from flyball.apps.delivery import app as delivery
     from flyball.apps.fraud import app as fraud
 
-    (name,) = metrics_of(fraud.task.about, {})
-    assert name == "log_loss"
+    roles = {name: metric.role for name, metric in metrics_of(fraud.task.about, {}).items()}
+    assert roles == {"auc": "primary", "log_loss": "secondary"}
     (name,) = metrics_of(delivery.task.about, {})
     assert name == "pinball"
     assert isinstance(fraud, fb.App)

@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from flyball.core import BadInput
 from flyball.experiments.comparison import (
     AnalysisPlan,
     Compared,
@@ -47,8 +48,11 @@ def analyze(
 
     `values`: {metric: values of the units in `exposed.frame`}. Guardrails, which act automatically, are corrected by
     Holm's method; all other metrics and all slices by that of Benjamini and Hochberg, with weights. If the units are
-    not split as declared, all verdicts are withheld.
+    not split as declared, all verdicts are withheld. A ranked metric, whose numbers depend on all units of an arm, has
+    no slices. Raises `BadInput` for a ranked metric at planned looks, which are of some of the units.
     """
+    if plan.method == "group_sequential" and any(metric.is_ranked for metric in metrics.values()):
+        raise BadInput("method of an analysis of AUC", '"anytime" or "fixed"', plan.method)
     ratio = _sample_ratio(exposed)
     withheld = ratio is not None and ratio.alarm
     results = [
@@ -62,7 +66,7 @@ def analyze(
         for value in _frequent(exposed.frame, field)
         for arm in exposed.arms[1:]
         for name, metric in metrics.items()
-        if _big_enough(exposed, values[name], arm, (field, value), plan.fewest)
+        if not metric.is_ranked and _big_enough(exposed, values[name], arm, (field, value), plan.fewest)
     ]
     return ExperimentResult(
         experiment=experiment,
@@ -154,7 +158,7 @@ def _compared(
     units = {side: sum(int((pair[i] & values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
     waiting = {side: sum(int((pair[i] & ~values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
     if not min(units.values()):
-        return msgspec.structs.replace(blank, units=units, waiting=waiting, missing=_no_data(units))
+        return msgspec.structs.replace(blank, units=units, waiting=waiting, missing=values.missing or _no_data(units))
     at = exposed.frame["at"].to_numpy()
     compared = compare(metric, plan, values, pairs, _share(exposed, arm), at)
     return msgspec.structs.replace(

@@ -104,7 +104,7 @@ def compare(
         p, p_zero = (_exact_p(inference, sums[0], share, null) for null in (_null(metric), 0.0))
         return Compared(inference, within, control, arm_mean, p, None, None, p_zero=p_zero)
     if contrast is None:
-        return Compared(None, None, control, arm_mean, None, None, None, missing)
+        return Compared(None, None, control, arm_mean, None, None, None, values.missing or missing)
     inference = _infer(metric, plan, contrast)
     plain = _stratified([_plain(metric, *pair) for pair in sums])
     variance_removed = None if not values.adjusted or plain is None else 1 - (contrast.se / plain.se) ** 2

@@ -12,10 +12,11 @@ from flyball.experiments.exposures import CONTROL, ExposedUnits, first_exposures
 from flyball.experiments.logged_events import LoggedEvents
 from flyball.experiments.logged_exposures import exposures_of
 from flyball.experiments.prediction_rows import PredictionRows
+from flyball.experiments.ranked import ranked_values
 from flyball.experiments.result import ExperimentResult
-from flyball.experiments.unit_values import EventRows, UnitRows, UnitValues, unit_values
+from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
 from flyball.outcomes import OutcomeConsumer
-from flyball.policy import ExperimentMetric, metric
+from flyball.policy import RANKED, ExperimentMetric, metric
 from flyball.registry import Registry
 from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
@@ -44,7 +45,8 @@ def plan_of(release: Release) -> AnalysisPlan:
 def metrics_of(about: About, declared: Mapping[str, ExperimentMetric]) -> dict[str, ExperimentMetric]:
     """The declared metrics; by default metrics of the task's labels: a loss of predictions, or how often a label holds.
 
-    The first is the primary metric; a recommender's label "negative" is a guardrail.
+    The first is the primary metric; a recommender's label "negative" is a guardrail. Of the probability of an event it
+    is AUC, which needs the fewest units to show that answers do not belong to their requests, before the log loss.
     """
     if declared:
         return dict(declared)
@@ -52,9 +54,10 @@ def metrics_of(about: About, declared: Mapping[str, ExperimentMetric]) -> dict[s
     if not names:
         return {}
     if not about.items:
-        return {
-            (loss := _usual_loss(about)): metric.model(loss, within=DAY, role="primary"),
-        }
+        ranked = [RANKED] if about.declaration.get("kind") == "binary" else []
+        first, *others = [*ranked, _usual_loss(about)]
+        secondary = {loss: metric.model(loss, within=DAY) for loss in others}
+        return {first: metric.model(first, within=DAY, role="primary"), **secondary}
     chosen = {names[0]: metric.label(names[0], within=DAY, role="primary")}
     if "negative" in names:
         chosen["negative"] = metric.label("negative", within=DAY, role="guardrail", better="low")
@@ -172,16 +175,18 @@ def values_of(
     as_of_us: int,
 ) -> dict[str, UnitValues]:
     """{metric: values of the units}."""
+    return {name: _values_of(runtime, declared, exposed, unit, as_of_us) for name, declared in metrics.items()}
+
+
+def _values_of(
+    runtime: Runtime, declared: ExperimentMetric, exposed: ExposedUnits, unit: tuple[str, ...], as_of_us: int
+) -> UnitValues:
     about = runtime.app.task.about
-    events = LoggedEvents(runtime.history, runtime.log, runtime.schema)
-    values: dict[str, UnitValues] = {}
-    for name, declared in metrics.items():
-        label_within_us = 0
-        rows: UnitRows = EventRows(events, runtime.schema, unit_entity(about, unit), declared.by)
-        if declared.kind in ("model", "label"):
-            rows = PredictionRows(
-                runtime.predictions, runtime.outcomes_path, about, declared, unit, runtime.about_of_answer
-            )
-            label_within_us = rows.label.within_us
-        values[name] = unit_values(declared, exposed.frame, rows, as_of_us, label_within_us)
-    return values
+    if declared.kind not in ("model", "label"):
+        events = LoggedEvents(runtime.history, runtime.log, runtime.schema)
+        of_events = EventRows(events, runtime.schema, unit_entity(about, unit), declared.by)
+        return unit_values(declared, exposed.frame, of_events, as_of_us)
+    rows = PredictionRows(runtime.predictions, runtime.outcomes_path, about, declared, unit, runtime.about_of_answer)
+    if declared.is_ranked:
+        return ranked_values(declared, exposed, rows, as_of_us, rows.label.within_us)
+    return unit_values(declared, exposed.frame, rows, as_of_us, rows.label.within_us)

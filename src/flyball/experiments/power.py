@@ -164,7 +164,7 @@ def power_report(
     for name, values in values_of(runtime, metrics, exposed, (), as_of_us).items():
         now = baseline(metrics[name], values)
         if now is None:
-            missing[name] = "fewer than two units with closed windows and different values"
+            missing[name] = values.missing or "fewer than two units with closed windows and different values"
             continue
         rows += [row_of(name, length, units_by(length, new_units), now, chosen) for length in days]
         if effect is not None and now.mean:

@@ -10,12 +10,13 @@ import polars as pl
 from flyball.core import BadDeclaration
 from flyball.events import EventLog
 from flyball.outcomes import Prediction, label_values, prediction_of, records_between
-from flyball.policy import EventTotal, ExperimentMetric
+from flyball.policy import RANKED, EventTotal, ExperimentMetric
 from flyball.releases import unit_of
 from flyball.tasks import About, Label
 
 _BATCH = 50_000
 _EDGE = 1e-15
+_OF_EVENTS = ("binary", "multilabel")
 LARGEST_WEIGHT = 50.0
 """No labeled answer stands for more answers than so many: as in training and in evaluations."""
 
@@ -59,21 +60,36 @@ class PredictionRows:
         self._metric = metric
 
     def pieces(self, total: EventTotal, since_us: int, until_us: int, as_of_us: int) -> Iterator[pl.DataFrame]:
-        followed = self.followed(since_us)
         rows: list[tuple[str, int, float, float]] = []
-        for record in records_between(self._log, since_us, until_us):
-            if record.known_at > as_of_us:
-                continue
-            prediction = prediction_of(record)
-            unit = unit_of(self._unit, prediction.key, prediction.request)
-            number = self.number_of(prediction, followed.get(prediction.id, NOTHING))
-            if unit is not None and number is not None:
+        for unit, prediction, outcome in self._answers(since_us, until_us, as_of_us):
+            number = self.number_of(prediction, outcome)
+            if number is not None:
                 row = unit, prediction.at_us, 1.0 if total.counted else number, self.weight_of(prediction)
                 rows.append(row)
             if len(rows) == _BATCH:
                 yield _frame(rows)
                 rows = []
         yield _frame(rows)
+
+    def scores(self, since_us: int, until_us: int, as_of_us: int) -> pl.DataFrame:
+        """The predictions of the label with a label, columns `unit`, `at`, `score`, `positive`, `weight`."""
+        rows = [
+            (unit, prediction.at_us, *scored, self.weight_of(prediction))
+            for unit, prediction, outcome in self._answers(since_us, until_us, as_of_us)
+            if (scored := self._score_of(prediction, outcome)) is not None
+        ]
+        columns = {"unit": pl.String, "at": pl.Int64, "score": pl.Float64, "positive": pl.Boolean, "weight": pl.Float64}
+        return pl.DataFrame(rows, schema=columns, orient="row")
+
+    def _answers(self, since_us: int, until_us: int, as_of_us: int) -> Iterator[tuple[str, Prediction, LabelValues]]:
+        followed = self.followed(since_us)
+        for record in records_between(self._log, since_us, until_us):
+            if record.known_at > as_of_us:
+                continue
+            prediction = prediction_of(record)
+            unit = unit_of(self._unit, prediction.key, prediction.request)
+            if unit is not None:
+                yield unit, prediction, followed.get(prediction.id, NOTHING)
 
     def followed(self, since_us: int) -> Mapping[str, LabelValues]:
         """{id of the prediction: its label} of responses since `since_us` whose label holds or is censored."""
@@ -101,6 +117,19 @@ class PredictionRows:
             return actual
         about = self._about_of(prediction)
         return None if about is None else loss_of(self._metric.loss, about, label.name, prediction.values, actual)
+
+    def _score_of(self, prediction: Prediction, outcome: LabelValues) -> tuple[float, bool] | None:
+        """(score, whether the label holds) of one response, None without either."""
+        label = self.label
+        if outcome.censored or prediction.decision in label.impossible_after:
+            return None
+        actual = max(outcome.values) if outcome.values else label.otherwise
+        about = self._about_of(prediction)
+        if actual is None or about is None or not prediction.values:
+            return None
+        if about.declaration.get("kind") not in _OF_EVENTS:
+            raise BadDeclaration("loss auc", "of a task that predicts whether something happens", about.kind)
+        return prediction.values[_position(about, label.name, prediction.values)], actual > 0.5
 
     def weight_of(self, prediction: Prediction) -> float:
         """How many responses the loss of this one stands for: 1, or more if its label was left to chance."""
@@ -144,10 +173,16 @@ def loss_of(loss: str, about: About, label: str, values: Sequence[float], actual
         return sum(parts) / len(quantiles)
     if classes:
         return _class_loss(loss, values[: len(classes)], int(actual))
-    labels = list(dict.fromkeys(known.name for known in about.labels))
-    position = labels.index(label) if len(labels) > 1 and len(values) >= len(labels) else 0
-    value = values[len(quantiles) // 2] if quantiles else values[position]
+    if loss == RANKED:
+        raise BadDeclaration("loss auc", "compared between the arms of a split: it is of no single answer", about.kind)
+    value = values[len(quantiles) // 2] if quantiles else values[_position(about, label, values)]
     return _number_loss(loss, value, actual)
+
+
+def _position(about: About, label: str, values: Sequence[float]) -> int:
+    """The position of the label's probability among the values of a response."""
+    labels = list(dict.fromkeys(known.name for known in about.labels))
+    return labels.index(label) if len(labels) > 1 and len(values) >= len(labels) else 0
 
 
 def _class_loss(loss: str, probabilities: Sequence[float], actual: int) -> float:

@@ -85,10 +85,9 @@ def switchback(runtime: Runtime, release: Release, as_of_us: int) -> SwitchbackR
     about = runtime.app.task.about
     declared = metrics_measured(about, runtime.app.metrics, release)
     of_answers = {name: metric for name, metric in declared.items() if metric.kind in ("label", "model")}
+    chosen = {name: metric for name, metric in (of_answers or metrics_of(about, {})).items() if not metric.is_ranked}
     metrics = [
-        compared
-        for name, metric in (of_answers or metrics_of(about, {})).items()
-        for compared in _compared(runtime, release, name, metric, as_of_us)
+        compared for name, metric in chosen.items() for compared in _compared(runtime, release, name, metric, as_of_us)
     ]
     constants = {"alpha": ALPHA, "planned_periods": planned_periods(release), **release.constants}
     return SwitchbackResult(experiment=release.id, as_of_us=as_of_us, metrics=tuple(metrics), constants=constants)

@@ -79,7 +79,8 @@ class UnitValues(msgspec.Struct, frozen=True):
     """Values of units, each (units,).
 
     `value`; `per`: the denominator of a ratio, else None; the same from before the first exposure, None without
-    adjustment. `closed`: whether the unit's window has closed.
+    adjustment. `closed`: whether the unit's window has closed. `missing`: what must happen before units can be
+    compared, "" if nothing is known to be missing.
     """
 
     closed: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -87,6 +88,7 @@ class UnitValues(msgspec.Struct, frozen=True):
     per: Doubles | None = None
     value_before: Doubles | None = None
     per_before: Doubles | None = None
+    missing: str = ""
 
     def columns(self, adjusted: bool = True) -> Doubles:
         """(units, 1, 2 or 4): value, [per], [both from before], in the order that contrasts expect."""

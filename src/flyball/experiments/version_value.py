@@ -117,7 +117,8 @@ def _metric(
     labels = {label.name: metric.label(label.name, better="low") for label in about.labels}
     usual = labels if of_decisions else {**metrics_of(about, {}), **labels}
     kinds = ("label",) if of_decisions else ("label", "model")
-    able = {**{key: known for key, known in declared.items() if known.kind in kinds}, **usual}
+    single = {key: known for key, known in declared.items() if known.kind in kinds}
+    able = {key: known for key, known in {**single, **usual}.items() if not known.is_ranked}
     if name and name not in able:
         raise BadInput("metric", f"one of single answers: {', '.join(able)}", name)
     return (name or next(iter(able))), able[name or next(iter(able))]

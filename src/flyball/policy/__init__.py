@@ -28,7 +28,7 @@ from flyball.policy.decide import (
 )
 from flyball.policy.differences import differences, in_words
 from flyball.policy.expressions import Expression, compile_python, expression_of, trace
-from flyball.policy.metric import LOSSES, EventTotal, ExperimentMetric
+from flyball.policy.metric import LOSSES, RANKED, EventTotal, ExperimentMetric
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.quote import Quote, quote
@@ -72,6 +72,7 @@ __all__ = [
     "GUARDRAILS",
     "LOSSES",
     "ODDS",
+    "RANKED",
     "REVIEW",
     "WORLDS",
     "AnyOf",

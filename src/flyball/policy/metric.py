@@ -20,9 +20,11 @@ MetricKind = Literal[
 ]
 
 ROLES = ("primary", "secondary", "guardrail")
-LOSSES = ("absolute_error", "squared_error", "bias", "log_loss", "brier", "accuracy", "pinball", "coverage")
-"""The losses of `model`: computed for each prediction whose label is final, then averaged over predictions."""
-HIGH_LOSSES = ("accuracy", "coverage")
+RANKED = "auc"
+LOSSES = ("absolute_error", "squared_error", "bias", "log_loss", "brier", "accuracy", "pinball", "coverage", RANKED)
+"""The losses of `model`: computed for each prediction whose label is final, then averaged over predictions; of "auc",
+from the ranks of an arm's predictions."""
+HIGH_LOSSES = ("accuracy", "coverage", RANKED)
 
 
 class EventTotal(msgspec.Struct, frozen=True):
@@ -75,6 +77,11 @@ class ExperimentMetric(msgspec.Struct, frozen=True, kw_only=True):
     def is_ratio(self) -> bool:
         """Whether it is a ratio of two totals over units."""
         return self.kind in ("mean", "ratio", "model", "label")
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the number of a unit depends on the other units of its arm."""
+        return self.loss == RANKED
 
     @property
     def totals(self) -> tuple[EventTotal, ...]:
@@ -224,13 +231,18 @@ def model(
 ) -> ExperimentMetric:
     """The mean loss of predictions against their final labels, over the predictions in each unit's window.
 
-    `loss`: one of `LOSSES`. `label`: a label of the task; by default the first. Other arguments: as in
-    `count_per_unit`.
+    `loss`: one of `LOSSES`. "auc" is not a mean: the probability that a prediction whose label holds scores above one
+    whose label does not, without `before` and `winsorize`. `label`: a label of the task; by default the first. Other
+    arguments: as in `count_per_unit`.
     """
     if loss not in LOSSES:
         raise BadDeclaration("loss of metric.model", f"one of {', '.join(LOSSES)}", loss)
     if loss == "coverage" and "better" not in others:
         raise BadDeclaration("better of metric.model('coverage')", 'given: "high" or "low"', "none")
+    if loss == RANKED:
+        if winsorize is not None or before not in (None, "0s"):
+            raise BadDeclaration("metric.model('auc')", "without before= and winsorize=", before or winsorize)
+        before = "0s"
     fixed = {"better": "high" if loss in HIGH_LOSSES else "low", **others}
     return _metric("model", within=within, before=before, winsorize=winsorize, loss=loss, label=label, **fixed)
 
