@@ -16,12 +16,22 @@ CHANGES = {
     "an element": "K['a'] += 1",
     "a method": "K.set(1)",
     "a kept result of a method": "fitted = K.fit(1)",
+    "a part of a kept result": "fitted = K.fit(1).parts[0]",
+    "a kept result with a type": "fitted: int = K.fit(1)",
+    "a method that only reads": "K.size()",
     "handed to a call": "setattr(K, 'v', 1)",
     "in a loop": "for n in range(3):\n    K.v = n",
     "by a function": "def init(v):\n    global K\n    K = v\ninit(1)",
     "by a decorator": "def register(f):\n    K.append(f)\n@register\ndef g(x):\n    return x",
 }
-READS = ("x = K.v", "app = App(models=[K])", "def g():\n    return K.v", "if __name__ == '__main__':\n    K.set(1)")
+READS = (
+    "x = K.v",
+    "app = App(models=[K])",
+    "app = App(size=K.size())",
+    "assert K.size()",
+    "def g():\n    return K.v",
+    "if __name__ == '__main__':\n    K.set(1)",
+)
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))

@@ -1,32 +1,18 @@
 """A renaming of variables, parameters and constants changes no hash; a change of what is computed does."""
 
 import ast
-import itertools
-import linecache
-import types
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.features.code.own_files import function_of
 
 from flyball.core import BadDeclaration
 from flyball.features import content_of
 
-_FILES = itertools.count()
 NAMES = ["a", "b", "c", "d", "e"]
 HELPER = "near"
-
-
-def function_of(text: str, name: str = "made") -> types.FunctionType:
-    """The function of this name in a module with this source."""
-    file = f"own_{next(_FILES)}.py"
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    module = types.ModuleType("own")
-    exec(compile(text, file, "exec"), vars(module))
-    made = vars(module)[name]
-    assert isinstance(made, types.FunctionType)
-    return made
 
 
 def content(text: str) -> str:

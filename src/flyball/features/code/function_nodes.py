@@ -57,7 +57,7 @@ def written(function: FunctionType, what: str) -> str:
     """The function's source for people: without layout, comments and decorators."""
     text = _written.get(function)
     if text is None:
-        node = node_of(function, what)
+        node = copy.copy(node_of(function, what))  # nobody may change the parsed file
         if isinstance(node, ast.FunctionDef):
             node.decorator_list = []
         text = _written[function] = ast.unparse(node)

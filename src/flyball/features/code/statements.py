@@ -11,8 +11,9 @@ _BY_TEXT = {"eval", "exec", "globals"}
 def statements_that_change(tree: ast.Module, label: str) -> list[ast.stmt]:
     """The statements of a file that may change what `label`, a name with or without attributes, holds.
 
-    These set an attribute or an element of it, call a method of it, or hand it to a call whose result is not kept; or
-    they call, also as a decorator, a function of the file that does so. Not what `__name__` guards.
+    These set an attribute or an element of it, call a method of it whose result is not kept or is what is assigned, or
+    hand it to a call whose result is not kept; or they call, also as a decorator, a function of the file that does so.
+    Not what `__name__` guards. Whether the method changes anything is not looked at.
     """
     functions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     changing = {function.name for function in functions if any(_changes(node, label) for node in ast.walk(function))}
@@ -78,8 +79,8 @@ def _changes(node: ast.AST, label: str) -> bool:
         return label in node.names
     if isinstance(node, ast.Attribute | ast.Subscript) and not isinstance(node.ctx, ast.Load):
         return _is_of(node.value, label)
-    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-        return _is_method_of(node.value, label)
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return node.value is not None and _begins_with_method_of(node.value, label)
     if isinstance(node, ast.Expr):
         calls = [child for child in ast.walk(node) if isinstance(child, ast.Call)]
         arguments = [argument for call in calls for argument in (*call.args, *(word.value for word in call.keywords))]
@@ -99,6 +100,15 @@ def _calls(node: ast.AST, functions: set[str]) -> bool:
 
 def _is_method_of(call: ast.Call, label: str) -> bool:
     return isinstance(call.func, ast.Attribute) and _is_of(call.func.value, label)
+
+
+def _begins_with_method_of(node: ast.AST, label: str) -> bool:
+    """Whether the node is a call of a method of the label, or an attribute, an element or a call of its result."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        if isinstance(node, ast.Call) and _is_method_of(node, label):
+            return True
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return False
 
 
 def _is_of(node: ast.AST, label: str) -> bool:
