@@ -11,7 +11,7 @@ EXPERIMENT = "Experiment"
 
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate", "drill"),
-    DATA: ("ingest", "quarantine", "export", "features"),
+    DATA: ("ingest", "quarantine", "export", "features", "profiles"),
     TRAIN: ("learn", "report", "versions", "releases", "arrangements", "search", "accuracy"),
     SERVE: ("up", "status", "settings", "recommend", "predict"),
     EXPERIMENT: ("power", "experiments", "whatif", "impact"),

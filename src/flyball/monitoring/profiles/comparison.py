@@ -1,0 +1,181 @@
+"""What differs between the profile of a reference and that of current rows, and is no chance.
+
+A column shifted if both hold: some set of its values has a share that differs by `least` or more, and the difference is
+significant when all columns are considered (Holm), given how far the windows of the reference lie apart. With a
+reference in fewer than three windows, its rows count as independent.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+
+from flyball.core import BadInput, Doubles, format_second
+from flyball.monitoring.profiles.column import BOOLEAN, LIST, TEXT, TIME, ColumnProfile
+from flyball.monitoring.profiles.table import TableProfile
+from flyball.statistics import (
+    FrequentValue,
+    design_effect,
+    holm,
+    homogeneity_p,
+    kolmogorov_smirnov,
+    kolmogorov_smirnov_p,
+    shares_of,
+    total_variation,
+)
+
+LEAST = 0.05
+ALPHA = 0.05
+_POINTS = np.linspace(0.1, 0.9, 9)
+_FEWEST_WINDOWS = 3
+_LOOKED_AT = 20
+
+Aspect = Literal["values", "missing", "infinite"]
+
+
+class Shift(Struct, frozen=True):
+    """One aspect of a column, compared.
+
+    `distance`: the largest difference, over all sets of values, between their shares in reference and current rows, as
+    far as it is certain: the error of sketches is subtracted. `p`: adjusted for all aspects compared (Holm).
+    `shifted`: whether `distance` is at least the least one that matters, and `p` at most alpha. `design_effect`: how
+    many rows count as one independent row. `change`: what changed most, such as `fr 20.0% → 40.1%`.
+    """
+
+    column: str
+    aspect: Aspect
+    distance: float
+    p: float
+    shifted: bool
+    design_effect: float = 1.0
+    change: str = ""
+
+
+class Comparison(Struct, frozen=True):
+    """Columns that are only in one of them or changed their kind, and the shifts of all others, largest first."""
+
+    rows: tuple[int, int]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    kinds: dict[str, tuple[str, str]]
+    shifts: tuple[Shift, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether anything was found."""
+        return bool(self.added or self.removed or self.kinds or any(shift.shifted for shift in self.shifts))
+
+
+class _Test(Struct, frozen=True):
+    column: str
+    aspect: Aspect
+    distance: float
+    p: float
+    effect: float
+    change: str
+
+
+def compare_profiles(
+    reference: Sequence[TableProfile], current: TableProfile, *, least: float = LEAST, alpha: float = ALPHA
+) -> Comparison:
+    """Compare `current` with `reference`, given as one profile for each window of time, or a single one.
+
+    `least`: the least difference of shares that matters, from 0 to 1. Where nothing shifted, the probability of any
+    shift among the results is at most `alpha`. Raises `BadInput` if either has no rows.
+    """
+    if not 0 <= least < 1:
+        raise BadInput("least difference", "from 0 to below 1", least)
+    windows = [window for window in reference if window.rows]
+    merged = reduce(TableProfile.merge, windows, TableProfile())
+    for what, rows in (("reference", merged.rows), ("current rows", current.rows)):
+        if not rows:
+            raise BadInput(what, "one row or more", 0)
+    kinds = {
+        name: (before, now)
+        for name, column in merged.columns.items()
+        if name in current.columns
+        and (before := column.kind) is not None
+        and (now := current.columns[name].kind) is not None
+        and before != now
+    }
+    same = [name for name in merged.columns if name in current.columns and name not in kinds]
+    tests = [test for name in same for test in _tests(name, windows, merged.columns[name], current.columns[name])]
+    adjusted = holm([test.p for test in tests]).tolist()
+    shifts = [
+        Shift(test.column, test.aspect, test.distance, p, _shifted(test, p, least, alpha), test.effect, test.change)
+        for test, p in zip(tests, adjusted, strict=True)
+    ]
+    return Comparison(
+        (merged.rows, current.rows),
+        tuple(name for name in current.columns if name not in merged.columns),
+        tuple(name for name in merged.columns if name not in current.columns),
+        kinds,
+        tuple(sorted(shifts, key=lambda shift: (not shift.shifted, -shift.distance))),
+    )
+
+
+def _shifted(test: _Test, p: float, least: float, alpha: float) -> bool:
+    return p <= alpha and test.distance >= least
+
+
+def _tests(name: str, windows: Sequence[TableProfile], before: ColumnProfile, now: ColumnProfile) -> list[_Test]:
+    parts = [window.column(name) for window in windows]
+    tests = [_share(name, "missing", [(part.missing, part.rows) for part in parts], (now.missing, now.rows))]
+    if before.infinite or now.infinite:
+        tests.append(_share(name, "infinite", [(part.infinite, part.rows) for part in parts], (now.infinite, now.rows)))
+    if before.kind in (TEXT, BOOLEAN, LIST):
+        if sum(before.buckets) and sum(now.buckets):
+            tests.append(_categories(name, parts, before, now))
+    elif before.numbers.count and now.numbers.count:
+        tests.append(_numbers(name, parts, before, now))
+    return tests
+
+
+def _share(name: str, aspect: Aspect, parts: Sequence[tuple[int, int]], now: tuple[int, int]) -> _Test:
+    """Compare the share of rows that are, say, missing."""
+    before = (sum(some for some, _ in parts), sum(rows for _, rows in parts))
+    effect = _effect(np.array([[some / rows] for some, rows in parts]), [rows for _, rows in parts])
+    counts = [(some, rows - some) for some, rows in (before, now)]
+    change = f"{before[0] / before[1]:.1%} → {now[0] / now[1]:.1%}"
+    return _Test(name, aspect, total_variation(*counts), homogeneity_p(counts[0], counts[1], effect), effect, change)
+
+
+def _categories(name: str, parts: Sequence[ColumnProfile], before: ColumnProfile, now: ColumnProfile) -> _Test:
+    filled = [part for part in parts if sum(part.buckets)]
+    effect = _effect(np.array([shares_of(part.buckets) for part in filled]), [sum(part.buckets) for part in filled])
+    distance = total_variation(before.buckets, now.buckets)
+    p = homogeneity_p(before.buckets, now.buckets, effect)
+    return _Test(name, "values", distance, p, effect, _moved_item(before, now))
+
+
+def _moved_item(before: ColumnProfile, now: ColumnProfile) -> str:
+    """The frequent value whose share changed most, with both shares."""
+
+    def share(column: ColumnProfile, item: FrequentValue) -> float:
+        return column.frequent.counts.get(item, 0) / column.frequent.count
+
+    items = dict.fromkeys(item for column in (before, now) for item, _ in column.frequent.most(_LOOKED_AT))
+    if not items:
+        return ""
+    item = max(items, key=lambda item: abs(share(now, item) - share(before, item)))
+    return f"{item} {share(before, item):.1%} → {share(now, item):.1%}"
+
+
+def _numbers(name: str, parts: Sequence[ColumnProfile], before: ColumnProfile, now: ColumnProfile) -> _Test:
+    filled = [part for part in parts if part.numbers.count]
+    points = before.quantiles.quantiles(_POINTS)
+    shares = np.array([part.quantiles.cdf(points) for part in filled])
+    effect = _effect(shares, [part.numbers.count for part in filled])
+    error = before.quantiles.rank_error + now.quantiles.rank_error
+    distance = max(0.0, kolmogorov_smirnov(before.quantiles.weighted(), now.quantiles.weighted()) - error)
+    p = kolmogorov_smirnov_p(distance, before.numbers.count, now.numbers.count, effect, effect)
+    (middle,), (middle_now,) = (column.quantiles.quantiles([0.5]).tolist() for column in (before, now))
+    shown = (format_second(int(value)) if before.kind == TIME else f"{value:.6g}" for value in (middle, middle_now))
+    return _Test(name, "values", distance, p, effect, f"median {' → '.join(shown)}")
+
+
+def _effect(shares: Doubles, rows: Sequence[int]) -> float:
+    """The design effect where there are windows enough to see it."""
+    return design_effect(shares, rows) if len(rows) >= _FEWEST_WINDOWS else 1.0

@@ -1,0 +1,71 @@
+"""Distances against scipy, against sums over all sets of categories, and by their laws."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.spatial import distance
+
+from flyball.core import BadInput
+from flyball.statistics import (
+    jensen_shannon_divergence,
+    kolmogorov_smirnov,
+    population_stability_index,
+    total_variation,
+    wasserstein,
+)
+
+COUNTS = st.lists(st.integers(0, 50), min_size=5, max_size=5).filter(sum)
+SAMPLE = st.lists(st.integers(-20, 20), min_size=1, max_size=30)
+
+
+def weighted(values: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    return np.unique(values, return_counts=True)
+
+
+@given(COUNTS, COUNTS)
+def test_total_variation_is_the_largest_difference_of_any_set(a: list[int], b: list[int]) -> None:
+    p, q = np.array(a) / sum(a), np.array(b) / sum(b)
+    sets = np.array(list(product([0, 1], repeat=5)))
+    assert total_variation(a, b) == pytest.approx(np.abs(sets @ (p - q)).max())
+
+
+@given(COUNTS, COUNTS)
+def test_jensen_shannon_is_that_of_scipy(a: list[int], b: list[int]) -> None:
+    assert jensen_shannon_divergence(a, b) == pytest.approx(distance.jensenshannon(a, b, base=2) ** 2, abs=1e-12)
+    assert jensen_shannon_divergence(a, b, np.e) == pytest.approx(distance.jensenshannon(a, b) ** 2, abs=1e-12)
+
+
+@given(COUNTS, COUNTS)
+def test_population_stability_is_the_sum_of_its_definition(a: list[int], b: list[int]) -> None:
+    shares = [[max(count / sum(counts), 1e-4) for count in counts] for counts in (a, b)]
+    expected = sum((p - q) * np.log(p / q) for p, q in zip(*shares, strict=True))
+    assert population_stability_index(a, b) == pytest.approx(expected, abs=1e-12)
+
+
+@given(SAMPLE, SAMPLE)
+def test_distances_of_numbers_are_those_of_their_definition(a: list[int], b: list[int]) -> None:
+    shares = [[np.mean(np.array(sample) <= point) for point in range(-20, 21)] for sample in (a, b)]
+    assert kolmogorov_smirnov(weighted(a), weighted(b)) == pytest.approx(np.abs(np.subtract(*shares)).max())
+    assert wasserstein(weighted(a), weighted(b)) == pytest.approx(stats.wasserstein_distance(a, b), abs=1e-12)
+
+
+@given(SAMPLE, SAMPLE)
+def test_distances_are_symmetric_and_0_for_the_same(a: list[int], b: list[int]) -> None:
+    for measure in (kolmogorov_smirnov, wasserstein):
+        assert measure(weighted(a), weighted(b)) == pytest.approx(measure(weighted(b), weighted(a)))
+        assert measure(weighted(a), weighted(a * 2)) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_no_distribution_is_refused() -> None:
+    with pytest.raises(BadInput, match="number of categories of b must be 2, as of a, got 3"):
+        total_variation([1, 2], [1, 2, 3])
+    with pytest.raises(BadInput, match="with a sum above 0"):
+        total_variation([0, 0], [1, 2])
+    with pytest.raises(BadInput, match="values of b must be in ascending order, got"):
+        wasserstein(([1, 2], [1, 1]), ([2, 1], [1, 1]))
+    with pytest.raises(BadInput, match="one for each of 2 values"):
+        kolmogorov_smirnov(([1, 2], [1]), ([1], [1]))

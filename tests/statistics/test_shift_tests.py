@@ -1,0 +1,107 @@
+"""Tests of shift: the p-values of scipy; false positives of rows that are independent, alike or seasonal."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from flyball.core import BadInput
+from flyball.statistics import design_effect, homogeneity_p, kolmogorov_smirnov, kolmogorov_smirnov_p
+
+TRIALS = 400
+MOST = stats.binom.ppf(0.999, TRIALS, 0.05)
+"""False positives that 1 of 1,000 runs exceeds where each test errs in 5 %."""
+
+
+def test_p_values_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(20, 90, 6), rng.integers(20, 90, 6)
+    assert homogeneity_p(a, b) == pytest.approx(stats.chi2_contingency([a, b], correction=False).pvalue)
+    x, y = rng.normal(size=500), rng.normal(0.1, 1, 300)
+    expected = stats.ks_2samp(x, y, method="asymp")
+    assert kolmogorov_smirnov_p(expected.statistic, 500, 300) == pytest.approx(expected.pvalue)
+
+
+def test_rare_categories_are_put_together() -> None:
+    a, b = [100, 100, 1, 0, 2], [110, 90, 0, 3, 0]
+    assert homogeneity_p(a, b) == pytest.approx(
+        stats.chi2_contingency([[103, 100], [93, 110]], correction=False).pvalue
+    )
+
+
+def test_few_rows_are_tested_exactly() -> None:
+    assert homogeneity_p([20_000, 0], [600, 100]) == pytest.approx(stats.fisher_exact([[20_000, 0], [600, 100]]).pvalue)
+    assert homogeneity_p([9, 1, 2], [0, 1, 2]) == pytest.approx(stats.fisher_exact([[9, 3], [0, 3]]).pvalue)
+    assert homogeneity_p([1, 0], [0, 1]) == 1.0
+    assert homogeneity_p([5], [9]) == 1.0
+    every_tenth = homogeneity_p([20_000, 0], [600, 100], effect=10)
+    assert every_tenth == pytest.approx(stats.fisher_exact([[2_000, 0], [60, 10]]).pvalue)
+
+
+def test_doubling_the_reference_moves_the_p_value() -> None:
+    a, b = np.array([50, 50, 50]), np.array([60, 50, 40])
+    assert homogeneity_p(a * 20, b) < homogeneity_p(a, b)
+
+
+def test_independent_rows_have_a_design_effect_near_1() -> None:
+    rng = np.random.default_rng(2)
+    effects = [design_effect(rng.binomial(200, [0.1, 0.5], (30, 2)) / 200, [200] * 30) for _ in range(200)]
+    assert 1.0 <= np.median(effects) < 1.4
+
+
+def test_rows_that_come_in_equal_groups_count_as_one() -> None:
+    rng = np.random.default_rng(3)
+    shares = rng.binomial(40, 0.3, (2_000, 1)) / 40  # 400 rows a window, ten of each kind
+    assert design_effect(shares, [400] * 2_000) == pytest.approx(10, rel=0.1)
+
+
+def _windows(rng: np.random.Generator, kind: str, days: int) -> list[np.ndarray]:
+    """Rows of `days` days, without any shift."""
+    windows = []
+    for day in range(days):
+        if kind == "independent":
+            rows = rng.normal(size=300)
+        elif kind == "alike within a user":
+            rows = np.repeat(rng.normal(size=30), 10) + 0.1 * rng.normal(size=300)
+        else:
+            rows = rng.normal(0.5 * (day % 7 >= 5), 1, 300)
+        windows.append(rows)
+    return windows
+
+
+@pytest.mark.parametrize("kind", ["independent", "alike within a user", "weekend"])
+def test_false_positives_stay_within_alpha_whatever_the_rows_depend_on(kind: str) -> None:
+    rng, corrected, plain = np.random.default_rng(4), 0, 0
+    for trial in range(TRIALS):
+        *before, now = _windows(rng, kind, 28 + 1 + trial % 7)
+        reference = np.sort(np.concatenate(before))
+        points = np.quantile(reference, np.linspace(0.1, 0.9, 9))
+        effect = design_effect([(rows[:, None] <= points).mean(axis=0) for rows in before], [len(r) for r in before])
+        distance = kolmogorov_smirnov((reference, np.ones(len(reference))), (np.sort(now), np.ones(len(now))))
+        corrected += kolmogorov_smirnov_p(distance, len(reference), len(now), effect, effect) <= 0.05
+        plain += kolmogorov_smirnov_p(distance, len(reference), len(now)) <= 0.05
+    assert corrected <= MOST
+    if kind != "independent":
+        assert plain > 0.3 * TRIALS  # what the correction is for
+
+
+def test_a_shift_is_found_among_rows_that_are_alike() -> None:
+    rng, seen = np.random.default_rng(5), 0
+    for _ in range(50):
+        *before, now = _windows(rng, "alike within a user", 29)
+        reference, now = np.sort(np.concatenate(before)), np.sort(now + 1.5)
+        points = np.quantile(reference, np.linspace(0.1, 0.9, 9))
+        effect = design_effect([(rows[:, None] <= points).mean(axis=0) for rows in before], [len(r) for r in before])
+        distance = kolmogorov_smirnov((reference, np.ones(len(reference))), (now, np.ones(len(now))))
+        seen += kolmogorov_smirnov_p(distance, len(reference), len(now), effect, effect) <= 0.05
+    assert seen == 50
+
+
+def test_what_cannot_be_tested_is_refused() -> None:
+    with pytest.raises(BadInput, match="windows with rows must be 3 or more, got 2"):
+        design_effect([[0.5], [0.5], [0.5]], [10, 10, 0])
+    with pytest.raises(BadInput, match="distance must be from 0 to 1"):
+        kolmogorov_smirnov_p(1.5, 10, 10)
+    with pytest.raises(BadInput, match="count_b must be a number above 0"):
+        kolmogorov_smirnov_p(0.5, 10, 0)
+    with pytest.raises(BadInput, match="with a sum above 0"):
+        homogeneity_p([0, 0], [1, 2])
