@@ -49,4 +49,28 @@ PLANTED_COMPARISON = (
         "per, per_before = per_earlier / MICRO, per_after / MICRO",
         "denominators of the other period",
     ),
+    Planted(
+        _COMPARISON,
+        "exact = metric.is_share and not values.adjusted and not plan.ramp and",
+        "exact = metric.is_share and not values.adjusted and",
+        "a rate in a ramp is that of its first step",
+    ),
+    Planted(
+        _COMPARISON,
+        "return merged.mean(0) / below if below else None",
+        "return merged.mean(0) if below else None",
+        "a ratio without what is below",
+    ),
+    Planted(
+        _COMPARISON,
+        'return -metric.margin if metric.better == "high" else metric.margin',
+        'return metric.margin if metric.better == "high" else -metric.margin',
+        "a margin on the side of the gain",
+    ),
+    Planted(
+        _ANALYSIS,
+        "at_margin = adjusted([1.0 if result.p is None else result.p for result in results])",
+        "at_margin = adjusted([0.0 if result.p is None else result.p for result in results])",
+        "a metric without data counts as found",
+    ),
 )

@@ -114,4 +114,10 @@ PLANTED_RELEASES = (
     Planted(
         _ARRANGEMENTS, "if revision else declared", "if not revision else declared", "the file's rule is looked up"
     ),
+    Planted(
+        _CANARY,
+        "(allowed >= 1.0 and _comparable(strata))",
+        "allowed >= 1.0",
+        "a step without answers is passed where its next share costs little",
+    ),
 )

@@ -1,5 +1,7 @@
 """A canary goes on when it is shown to be safe, stops at once when it is not, and does neither for want of evidence."""
 
+from functools import cache
+from math import comb
 from typing import Any
 
 import msgspec
@@ -72,6 +74,54 @@ def test_the_last_step_needs_the_whole_margin_and_makes_the_champion() -> None:
     assert decided(release, few, HOUR_US) == ""
     assert "failed" in not_shown(release, few, 1.0)[0]
     assert decided(release, many, HOUR_US) == "promote"
+
+
+LOOKS = (0, 1, 2, 3, 5, 8, 12, 20, 40, 100)
+
+
+@pytest.mark.parametrize(
+    ("steps", "margin"), [((1, 5, 100), 0.01), ((1, 3, 100), 0.01), ((0.5, 1, 100), 0.01), ((0.1, 0.5, 100), 0.02)]
+)
+def test_the_first_step_lets_no_harm_beyond_the_margin_through(steps: tuple[float, ...], margin: float) -> None:
+    """Exactly, not drawn: the chance that a look passes the step, over every number of broken answers at each look.
+
+    Control never fails, the candidate with a chance of `rise`. At the next share, `rise` times it of all answers are
+    broken: if that is the margin or more, the step is passed with a chance of at most alpha; else it may be.
+    """
+    release = running(canary(*steps), guardrails={"failed": margin})
+    first, following = release.steps[0], release.steps[1] / 10_000
+
+    @cache
+    def passes(answers: int, failed: int) -> bool:
+        evidence = seen((answers, failed), (answers * (10_000 - first) // first, 0), first)
+        (verdict,) = verdicts(release, evidence, following)
+        return verdict.shown == "safe"
+
+    for rise in (0.01, 0.06, min(margin / following, 1.0), 0.2, 0.34, 0.5, 0.9, 1.0):
+        chances, passed, before = {0: 1.0}, 0.0, 0
+        for answers in LOOKS:
+            more, after = answers - before, dict[int, float]()
+            for failed, chance in chances.items():
+                for broken in range(more + 1):
+                    part = comb(more, broken) * rise**broken * (1 - rise) ** (more - broken)
+                    after[failed + broken] = after.get(failed + broken, 0.0) + chance * part
+            passed += sum(chance for failed, chance in after.items() if passes(answers, failed))
+            chances = {failed: chance for failed, chance in after.items() if not passes(answers, failed)}
+            before = answers
+        if rise * following >= margin:
+            assert passed <= release.constants["alpha"]
+        if rise == 1.0:
+            assert passed == 0
+        if rise == 0.01:
+            assert passed > 0.5, "what costs far less than is accepted is let through soon"
+
+
+def test_a_step_that_nobody_was_answered_in_is_not_passed_however_small_the_next_share() -> None:
+    release = running(canary(0.1, 0.5, 1, 100, silence="30d"))
+    for evidence in (Evidence(), seen((0, 0), (500, 0), 10), seen((1, 1), (500, 0), 10)):
+        assert decided(release, evidence, HOUR_US) == ""
+    assert decided(release, seen((1, 0), (500, 0), 10), HOUR_US) == "advance"
+    assert decided(release, seen((1, 0), (0, 0), 10), HOUR_US) == ""
 
 
 def test_steps_are_strata_and_a_change_of_traffic_between_them_is_no_harm() -> None:

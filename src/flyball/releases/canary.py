@@ -3,7 +3,8 @@
 Harm and safety of a guardrail are tested by e-processes for the difference of two rates, which are valid at every look
 (Howard et al. 2021). Steps of a ramp have different shares, so they are not pooled: their e-processes are multiplied.
 Harm: the rise is above the margin. Safe to advance to a share s: the rise is below margin / s, so that at most `margin`
-of all responses become worse. So the early steps of a ramp need little evidence, the last one the whole margin.
+of all responses become worse. So the early steps of a ramp need little evidence, the last one the whole margin. Where
+margin / s is 1 or more, only a rise of 1 would be too much: one answer that is not worse refutes it, none does not.
 """
 
 from collections.abc import Callable, Mapping
@@ -218,7 +219,7 @@ def _verdict(
     shown = ""
     if rise > margin and log_e >= level:
         shown = "harm"
-    elif rise < allowed and (log_e >= level or allowed >= 1.0):
+    elif rise < allowed and (log_e >= level or (allowed >= 1.0 and _comparable(strata))):
         shown = "safe"
     return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown, all_control)
 
@@ -236,6 +237,11 @@ def _compared(release: Release, evidence: Evidence, arm: str) -> list[tuple[int,
 
 
 _Stratum = tuple[int, int, int, int, float]
+
+
+def _comparable(strata: list[_Stratum]) -> bool:
+    """Whether both arms have answers in a stratum."""
+    return any(all_control and answers for _, all_control, _, answers, _ in strata)
 
 
 def _rise(strata: list[_Stratum]) -> float:
