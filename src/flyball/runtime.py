@@ -279,7 +279,7 @@ class Runtime:
     def actor(self, by: str, reason: str, now_us: int | None = None) -> Actor:
         """The actor that changes releases; it releases only versions that fit the application as declared now."""
         at_us = self.clock.now_us() if now_us is None else now_us
-        return Actor(by, at_us, reason, self.artifacts, self.app.task.about.feature_hashes, self.task_of)
+        return Actor(by, at_us, reason, self.artifacts, self.app.task.about, self.task_of)
 
     def release_constants(self, champion: str | None, now_us: int) -> dict[str, float]:
         """Values that are fixed when a release starts, beside its plan."""

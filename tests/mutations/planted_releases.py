@@ -37,7 +37,7 @@ PLANTED_RELEASES = (
     ),
     Planted(
         _CHANGE,
-        "check_servable(version, artifacts, features)\n    revision = before.trail_",
+        "check_servable(version, artifacts, about)\n    revision = before.trail_",
         "revision = before.trail_",
         "rollback checks nothing",
     ),

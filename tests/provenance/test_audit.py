@@ -137,7 +137,7 @@ def test_a_version_of_other_definitions_is_refused(theatre: Theatre, tmp_path: P
             "test",
             1,
             artifacts=runtime.artifacts,
-            features=runtime.app.task.feature_hashes,
+            about=runtime.app.task.about,
         )
     now_us = changed.clock.now_us()
     changed.follow()  # the worker rebuilds what is declared otherwise
@@ -196,7 +196,7 @@ def test_a_ranker_reads_a_set_of_features(tmp_path: Path) -> None:
     assert any(each.startswith(("hour = ", "crowd = ", "taste = ")) for each in reasons)
     reader.champion("popular")
     changed = Reader(tmp_path, SET.replace("% 24", "% 12"), "noon")
-    with pytest.raises(Refused, match=f"feature hour must be as {version.id} learned it"):
+    with pytest.raises(Refused, match=rf"as {version.id} learned it, got another definition \(function .*24, now .*12\)"):
         promote(
             changed.runtime.registry,
             version.id,
@@ -204,5 +204,5 @@ def test_a_ranker_reads_a_set_of_features(tmp_path: Path) -> None:
             "test",
             START_US,
             artifacts=changed.runtime.artifacts,
-            features=changed.runtime.app.task.feature_hashes,
+            about=changed.runtime.app.task.about,
         )

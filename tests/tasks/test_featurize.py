@@ -39,7 +39,7 @@ def test_a_feature_that_is_gone_is_said_with_its_definition() -> None:
 
 def test_a_definition_of_an_earlier_release_is_said_to_be_one() -> None:
     assert "an earlier release of Flyball" in message({"card.paid": "b"}, {"card.paid": "a"}, ({}, NOW))
-    assert "flyball check says what differs" in message({"card.paid": "b"}, {"card.paid": "a"}, None)
+    assert "got another definition in the application: declare" in message({"card.paid": "b"}, {"card.paid": "a"}, None)
 
 
 def test_the_same_definitions_pass() -> None:

@@ -18,7 +18,7 @@ from flyball.releases.arrangements import (
     release_arrangement,
     rollback_arrangement,
 )
-from flyball.releases.change import Change, check_servable, promote, rollback
+from flyball.releases.change import Change, check_servable, check_version_features, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
 from flyball.releases.evidence import ArmReward, Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter, slow_limit_us
@@ -122,6 +122,7 @@ __all__ = [
     "bucket_of",
     "change_release",
     "check_servable",
+    "check_version_features",
     "current",
     "declare_arrangement",
     "declared_arrangement",

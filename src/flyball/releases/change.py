@@ -13,7 +13,7 @@ from flyball.registry import AuditEntry, Registry, ReleaseStep, Version, Version
 from flyball.releases.opening import draft
 from flyball.releases.release import OVER, Release, Transition, move, shown_state
 from flyball.releases.state import ReleaseState, arrangement_id, current
-from flyball.tasks import check_hashes
+from flyball.tasks import About, check_hashes
 
 Opens = Callable[[Mapping[str, Any]], object]
 """Opens the task by a version's declaration; raises `Refused` if the present application cannot do that."""
@@ -36,7 +36,7 @@ def promote(
     *,
     artifacts: Path,
     serial: int | None = None,
-    features: Mapping[str, str] | None = None,
+    about: About | None = None,
     arrangement: int | None = None,
     opens: Opens | None = None,
     plan: ReleasePlan | None = None,
@@ -49,7 +49,7 @@ def promote(
     all users at once and is watched by `plan` (default: `immediate()`); `constants`: further constants to fix now.
 
     `serial`: the release serial on which the decision was made (default: the present one). `arrangement`: the revision
-    to serve from now on (default: the present one). `features`: {feature: hash} as declared now. `opens`: see
+    to serve from now on (default: the present one). `about`: the task as declared now. `opens`: see
     `check_opens`. Raises `NotFound`. Raises `Refused` for a rejected version, for a missing or altered artifact, for a
     version that learned from other definitions of features or cannot be opened, while a release of another version is
     under way, and after a concurrent change.
@@ -58,7 +58,7 @@ def promote(
     version = registry.version(version_id)
     if before.champion == version_id and (serial is None or serial == before.serial):
         return Change(before, False, f"{version_id} is the champion already; nothing changed")
-    check_servable(version, artifacts, features)
+    check_servable(version, artifacts, about)
     check_opens(registry, version, before.arrangement if arrangement is None else arrangement, opens)
     trail = before.trail if before.champion is None else (*before.trail, before.champion)
     left = before.trail_arrangements if before.champion is None else (*before.trail_arrangements, before.arrangement)
@@ -100,7 +100,7 @@ def rollback(
     now_us: int,
     *,
     artifacts: Path,
-    features: Mapping[str, str] | None = None,
+    about: About | None = None,
     opens: Opens | None = None,
     serial: int | None = None,
     evidence: Mapping[str, Any] | None = None,
@@ -119,7 +119,7 @@ def rollback(
             "release puts another version into service"
         )
     version = registry.version(before.previous)
-    check_servable(version, artifacts, features)
+    check_servable(version, artifacts, about)
     revision = before.trail_arrangements[-1] if before.trail_arrangements else before.arrangement
     check_opens(registry, version, revision, opens)
     trail = before.trail[:-1]
@@ -240,18 +240,18 @@ def _trail_releases(state: ReleaseState) -> tuple[str, ...]:
 _RESTORE = "restore it from a backup, or learn again"
 
 
-def check_servable(version: Version, artifacts: Path, features: Mapping[str, str] | None = None) -> None:
+def check_servable(version: Version, artifacts: Path, about: About | None = None) -> None:
     """Raise `Refused` with the reason if `version` may not serve.
 
     Reasons: it was rejected, its files differ from the registered ones, or it learned from definitions of features that
-    are not among the declared `features` (None: not checked).
+    are not those of `about`, the task as declared now (None: not checked).
     """
     if version.state == "rejected":
         raise Refused(f"{version.id} must have passed its gates to serve, got rejected: {version.reason}")
     if not version.artifact or not version.artifact_files:
         raise Refused(f"{version.id} must have an artifact to serve, got none: run flyball learn")
-    if features is not None:
-        check_hashes(features, version.features, version.id)
+    if about is not None:
+        check_version_features(about, version)
     folder = artifacts / version.artifact
     if not folder.is_dir():
         raise Refused(
@@ -268,6 +268,12 @@ def check_servable(version: Version, artifacts: Path, features: Mapping[str, str
             raise Refused(
                 f"{version.id} must have artifact file {path} with sha256 {expected} to serve, got {got}: {_RESTORE}"
             )
+
+
+def check_version_features(about: About, version: Version) -> None:
+    """Raise `Refused` where a feature that the version reads is declared otherwise now, with what differs."""
+    definitions = version.declaration.get("definitions", {}), about.definitions
+    check_hashes(about.feature_hashes, version.features, version.id, definitions)
 
 
 def check_opens(registry: Registry, version: Version, revision: int, opens: Opens | None) -> None:

@@ -25,19 +25,20 @@ from flyball.releases.change import (
 from flyball.releases.opening import arm_of, draft, holdout_for, placed, renewed
 from flyball.releases.release import CANDIDATE, UNDER_WAY, WHOLE, Command, Release, StateName, move, shown_state
 from flyball.releases.state import ReleaseState, arrangement_id, current
+from flyball.tasks import About
 
 
 class Actor(msgspec.Struct, frozen=True):
     """Who changes a release, when and why, and what is checked first.
 
-    `artifacts`, `features` and `opens` as in `promote`.
+    `artifacts`, `about` and `opens` as in `promote`.
     """
 
     by: str
     now_us: int
     reason: str
     artifacts: Path
-    features: Mapping[str, str] | None = None
+    about: About | None = None
     opens: Opens | None = None
 
 
@@ -72,7 +73,7 @@ def start_release(
             actor.now_us,
             artifacts=actor.artifacts,
             serial=serial,
-            features=actor.features,
+            about=actor.about,
             arrangement=arrangement,
             opens=actor.opens,
             plan=plan,
@@ -167,7 +168,7 @@ def _rolled_back(
         actor.by,
         actor.now_us,
         artifacts=actor.artifacts,
-        features=actor.features,
+        about=actor.about,
         opens=actor.opens,
         serial=serial,
         evidence=evidence,
@@ -201,7 +202,7 @@ def _promoted(
         actor.now_us,
         artifacts=actor.artifacts,
         serial=serial,
-        features=actor.features,
+        about=actor.about,
         opens=actor.opens,
         arrangement=arm.arrangement,
         evidence=evidence,
@@ -277,7 +278,7 @@ def _check_candidate(registry: Registry, before: ReleaseState, answered_by: str,
                 "end that first"
             )
     version = registry.version(version_id)
-    check_servable(version, actor.artifacts, actor.features)
+    check_servable(version, actor.artifacts, actor.about)
     check_opens(registry, version, revision, actor.opens)
 
 

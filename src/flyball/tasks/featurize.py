@@ -254,7 +254,7 @@ def check_hashes(
         if declared is None:
             must += f", {_defined(name, definitions)}got no feature of that name in the application"
         elif definitions is None:
-            must += ", got another definition in the application (flyball check says what differs)"
+            must += ", got another definition in the application"
         else:
             must += f", got another definition ({_changes(name, *definitions)})"
         raise Refused(f"{must}: {then} flyball learn")

@@ -11,7 +11,8 @@ from flyball.core import Refused
 from flyball.events import WrittenType
 from flyball.models import Artifact, check_task_code, load_artifact, model_of
 from flyball.registry import Version
-from flyball.tasks import About, Candidate, Online, Pipeline, Stores, check_hashes
+from flyball.releases import check_version_features
+from flyball.tasks import Candidate, Online, Pipeline, Stores
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -27,12 +28,6 @@ class Loaded(msgspec.Struct, frozen=True):
     revision: int
     candidate: Candidate
     artifact: Artifact
-
-
-def check_version_features(about: About, version: Version) -> None:
-    """Raise `Refused` where a feature that the version reads is declared otherwise now, with what differs."""
-    definitions = version.declaration.get("definitions", {}), about.definitions
-    check_hashes(about.feature_hashes, version.features, version.id, definitions)
 
 
 class VersionLoader:

@@ -10,9 +10,9 @@ from flyball.events import WrittenType, log_exists
 from flyball.features import FeatureReader
 from flyball.models import check_code, check_task_code
 from flyball.registry import Version, registry_exists
-from flyball.releases import arrangement_to_serve, current, role_of, versions_in_service
+from flyball.releases import arrangement_to_serve, check_version_features, current, role_of, versions_in_service
 from flyball.runtime import Runtime
-from flyball.serving.versions.loader import VersionLoader, check_version_features
+from flyball.serving.versions.loader import VersionLoader
 from flyball.stores import MemoryStore
 from flyball.tasks import OnlineFeatures, Stores
 
