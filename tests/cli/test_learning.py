@@ -83,7 +83,10 @@ def test_learn_says_once_what_no_class_declares_any_more(report: dict[str, objec
     price = "price: Annotated[float, fb.real(0, 100_000)]"
     Path("edited.py").write_text(shop.replace(price, "paid: float = 0.0").replace("buy=Buy, ", ""))
     got = run("learn", "edited.py", "--home", ".flyball/shop", "--as-of", "2026-03-05")
-    assert got.err.count("in the log, but no longer declared: field Buy.price; see flyball check") == 1
+    said = (
+        'no longer declared: field Buy.price: if it has another name now (perhaps paid), say there fb.renamed("price")'
+    )
+    assert got.err.count(f"in the log, but {said}") == 1
     assert "cannot serve with this file" not in got.err
     Path("edited.py").write_text(shop.replace("category: str | None", "kind: str | None"))
     sys.modules.pop("flyball_app_edited")

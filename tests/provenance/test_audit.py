@@ -196,7 +196,9 @@ def test_a_ranker_reads_a_set_of_features(tmp_path: Path) -> None:
     assert any(each.startswith(("hour = ", "crowd = ", "taste = ")) for each in reasons)
     reader.champion("popular")
     changed = Reader(tmp_path, SET.replace("% 24", "% 12"), "noon")
-    with pytest.raises(Refused, match=rf"as {version.id} learned it, got another definition \(function .*24, now .*12\)"):
+    with pytest.raises(
+        Refused, match=rf"as {version.id} learned it, got another definition \(function .*24, now .*12\)"
+    ):
         promote(
             changed.runtime.registry,
             version.id,

@@ -163,9 +163,8 @@ def warn_of_losses(runtime: "Runtime") -> None:
     from flyball.runtime import undeclared_in
     from flyball.serving import outages
 
-    lost = [what.name for what in undeclared_in(runtime.app, runtime.settings, counted=False)]
-    if lost:
-        warn(f"flyball: in the log, but no longer declared: {', '.join(lost)}; see flyball check")
+    for undeclared in undeclared_in(runtime.app, runtime.settings, counted=False):
+        warn(f"flyball: in the log, but no longer declared: {undeclared.text()}")
     for outage in outages(runtime, declared_only=True):
         warn(f"flyball: {outage.version} ({outage.role}) cannot serve with this file: {outage.reason}")
 
