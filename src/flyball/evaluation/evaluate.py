@@ -68,6 +68,7 @@ def evaluate(
         references=measured.references(references),
         notes=(*evaluation.notes, *(f"warning: {sentence}" for sentence in evaluation.leaks)),
         leaks=evaluation.leaks,
+        certain_leaks=evaluation.certain_leaks,
         unit=task.about.unit,
         counted=task.about.counted,
         last_us=int(evaluation.at_us.max()) if len(evaluation.at_us) else evaluation.window_us[0],

@@ -60,9 +60,9 @@ def check_gates(
     if rivals.champion is not None and rivals.champion != candidate:
         results.append(_holds_champion(gates, report, candidate, rivals.champion, metric, rivals.own_recipe))
     results.append(_in_time(gates, evaluated))
-    if gates.leaks == "refuse":
-        reason = "; ".join(report.leaks) or "no input gives the outcome away"
-        results.append(GateResult("no_leaks", not report.leaks, reason))
+    leaks = {"refuse": report.leaks, "certain": report.certain_leaks}.get(gates.leaks, ())
+    if leaks or gates.leaks == "refuse":
+        results.append(GateResult("no_leaks", not leaks, "; ".join(leaks) or "no input gives the outcome away"))
     return results
 
 

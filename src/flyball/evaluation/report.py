@@ -83,6 +83,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     references: dict[str, Metrics] = {}
     notes: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
+    certain_leaks: tuple[str, ...] = ()
     last_us: int = 0
     unit: str = "request"
     counted: str = ""

@@ -435,7 +435,7 @@ def _count_above_0(what: str, number: Any) -> int:
     return number
 
 
-LEAKS = ("warn", "refuse")
+LEAKS = ("certain", "refuse", "warn")
 """What may be done about input that gives the outcome away."""
 
 
@@ -447,7 +447,7 @@ class Gates(msgspec.Struct, frozen=True):
     max_answer_us: int
     max_fit_us: int = 7_200_000_000
     metrics: tuple[MetricGate, ...] = ()
-    leaks: str = "warn"
+    leaks: str = "certain"
 
 
 def gates(
@@ -457,7 +457,7 @@ def gates(
     max_fit: str = "2h",
     at_least: Mapping[str, float] | None = None,
     at_most: Mapping[str, float] | None = None,
-    leaks: str = "warn",
+    leaks: str = "certain",
 ) -> Gates:
     """Set the gates.
 
@@ -465,8 +465,9 @@ def gates(
     the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: the longest median time of
     a response. `max_fit`: the longest time of a fit; one that takes longer is stopped and rejected. `at_least`,
     `at_most`: {metric: bound}, such as `at_least={"coverage@20": 0.1}`; the whole 95 % interval must be on the right
-    side. A bound on a metric that a gate of the task uses replaces that gate. `leaks`: "warn" of input that gives the
-    outcome away, or "refuse" every version that was learned with it. Raises `BadDeclaration`.
+    side. A bound on a metric that a gate of the task uses replaces that gate. `leaks`: input that gives the
+    outcome away is warned of; "certain" refuses a version that was learned with input that does so for certain,
+    "refuse" one with any, "warn" none. Raises `BadDeclaration`.
     """
     _check_numbers({"min_examples": min_examples, "max_loss": max_loss})
     if leaks not in LEAKS:

@@ -198,6 +198,7 @@ class EvaluationSet(msgspec.Struct, frozen=True):
     pool: int = 0
     notes: tuple[str, ...] = ()
     leaks: tuple[str, ...] = ()
+    certain_leaks: tuple[str, ...] = ()
 
     def take(self, rows: NDArray[np.int64]) -> "EvaluationSet":
         """Some of the requests, in ascending order; units keep their numbers."""

@@ -1,11 +1,13 @@
 """Detects target leakage: columns that are filled in after the request, or copied from the outcome.
 
-It reports single columns that rank the outcomes almost perfectly, by their values or by whether they have one.
+It reports single columns that rank the outcomes almost perfectly, by their values or by whether they have one. A column
+that ranks practically all of many outcomes is certain to leak: nothing would be left to predict.
 Source: Kaufman, Rosset and Perlich, "Leakage in Data Mining", KDD 2011.
 """
 
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,13 +15,22 @@ from flyball.tasks.task import TrainingData
 
 SUSPICIOUS = 0.999
 """The area under the ROC curve, or the concordance with a number, from which a single column is suspicious."""
+CERTAIN, FEWEST_CERTAIN = 0.9999, 30
+"""From where on it leaks for certain, and of how many examples of a class at least."""
 FEWEST, MOST = 30, 20_000
 FEWEST_OF_A_CLASS = 5
 """The fewest examples of a class: with fewer, noise ranks too well. One example is on top in 1 of 500 columns."""
 
 
-def leaking_columns(data: TrainingData, kind: str) -> list[str]:
-    """A sentence for each column that alone predicts the outcome, a class or a label. `kind`: of the target.
+class Leak(msgspec.Struct, frozen=True):
+    """A column that gives the outcome away, as a sentence. `certain`: whether it can be nothing else."""
+
+    sentence: str
+    certain: bool
+
+
+def leaking_columns(data: TrainingData, kind: str) -> list[Leak]:
+    """The columns that alone predict the outcome, a class or a label. `kind`: of the target.
 
     Texts are ranked by the mean outcome of the examples with the same text in the other half of the examples, so texts
     that occur only once have no effect.
@@ -28,18 +39,34 @@ def leaking_columns(data: TrainingData, kind: str) -> list[str]:
     kinds = data.texts["column_kinds"]
     numbers = iter(data.arrays["numbers"][-MOST:].T)
     categories = iter(data.arrays["categories"][-MOST:].T if "category" in kinds else ())
-    sentences = []
+    leaks = []
     for name, column_kind in zip(data.texts["columns"], kinds, strict=True):
         column = next(numbers) if column_kind == "number" else next(categories)
-        certainties = [(*_certainty(column, target, column_kind), of) for of, target in outcomes]
-        best, what, of = max(certainties, default=(0.0, "", ""))
+        certainties = [
+            (*_certainty(column, target, column_kind), of, number) for number, (of, target) in enumerate(outcomes)
+        ]
+        best, what, of, number = max(certainties, default=(0.0, "", "", 0))
         if best >= SUSPICIOUS:
-            sentences.append(
-                f"column {name} gives the outcome away{of}: {what} alone orders {best:.2%} of all pairs of examples "
-                f"correctly. It may be known only later, or be copied from the outcome: if so, "
-                f'ignore=("{name}",) and learn again; gates=fb.gates(leaks="refuse") lets no such version serve'
-            )
-    return sentences
+            certain = best >= CERTAIN and _rarest(outcomes[number][1]) >= FEWEST_CERTAIN
+            leaks.append(Leak(_sentence(name, of, what, best, certain), certain))
+    return leaks
+
+
+def _sentence(name: str, of: str, what: str, best: float, certain: bool) -> str:
+    """What was found, and what to do."""
+    allow = 'if it is known with every request, gates=fb.gates(leaks="warn") lets the version serve'
+    refuse = 'gates=fb.gates(leaks="refuse") lets no such version serve'
+    return (
+        f"column {name} gives the outcome away{of}: {what} alone orders {best:.2%} of all pairs of examples correctly. "
+        f'It may be known only later, or be copied from the outcome: if so, ignore=("{name}",) and learn again; '
+        f"{allow if certain else refuse}"
+    )
+
+
+def _rarest(target: NDArray[np.float64]) -> int:
+    """The number of examples of the rarer class; of all examples where the target is a number."""
+    values, counts = np.unique(target[~np.isnan(target)], return_counts=True)
+    return int(counts.min()) if len(values) == 2 else int(counts.sum())
 
 
 def _outcomes(data: TrainingData, kind: str) -> Iterator[tuple[str, NDArray[np.float64]]]:

@@ -96,8 +96,13 @@ class PredictOffline:
         train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
         targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}
         notes = (*evaluation.notes, *one_class_notes(task.target_kind, targets))
-        leaks = tuple(leaking_columns(train, task.target_kind.kind))
-        evaluation = msgspec.structs.replace(evaluation, notes=notes, leaks=leaks)
+        leaks = leaking_columns(train, task.target_kind.kind)
+        evaluation = msgspec.structs.replace(
+            evaluation,
+            notes=notes,
+            leaks=tuple(leak.sentence for leak in leaks),
+            certain_leaks=tuple(leak.sentence for leak in leaks if leak.certain),
+        )
         summary = (
             f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
             f"{counted_units(len(chosen), 'request')} after {format_timestamp(start_us)}"
