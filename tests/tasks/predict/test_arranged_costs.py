@@ -17,7 +17,7 @@ from flyball.learning import learn
 from flyball.models import load_artifact
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, prediction_record
-from flyball.policy import choose_thresholds, compile_costs, cost_columns, decide_one
+from flyball.policy import choose_thresholds, compile_costs, cost_columns, decide_one, decide_unreviewed
 from flyball.provenance import replay
 from flyball.releases import declare_arrangement, rollback_arrangement
 from flyball.runtime import Runtime, load_settings
@@ -118,7 +118,8 @@ def test_each_decision_is_that_of_the_new_costs_and_of_thresholds_chosen_by_them
     chosen = choose_thresholds(DEARER, probability, actual, cost_columns(own), days, weight).thresholds
     for request, prediction in zip(asked(200), served.after, strict=True):
         costs = costs_of(request.event)
-        decided = decide_one(DEARER, chosen, prediction.values[0], costs, seed_of(prediction.id))
+        decided_by = decide_unreviewed if prediction.capacity_used_up else decide_one
+        decided = decided_by(DEARER, chosen, prediction.values[0], costs, seed_of(prediction.id))
         assert (prediction.decision, prediction.decision_propensity) == (decided.action, decided.propensity)
 
 
