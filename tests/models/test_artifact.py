@@ -147,8 +147,21 @@ def test_only_known_classes_are_built(tmp_path: Path) -> None:
         model_of(artifact)
     assert model_of(artifact, [Own]) == Own(5)
     save_artifact(tmp_path / "bad", {**manifest, "params": {"strength": "strong"}}, {}, [])
-    with pytest.raises(ArtifactCorrupt, match="parameters"):
+    message = r"artifact file manifest.json, parameter strength of \S+Own, must be an integer, got 'strong': restore it"
+    with pytest.raises(ArtifactCorrupt, match=message):
         model_of(load_artifact(tmp_path / "bad"), [Own])
+
+
+@pytest.mark.parametrize(
+    ("raw", "got"), [(b"", "an empty file"), (b"{half", r"5 bytes that begin with b'{half'"), (b"{}", "2 bytes that")]
+)
+def test_a_manifest_that_is_none_is_refused_in_plain_words(
+    saved: tuple[Path, dict[str, str]], raw: bytes, got: str
+) -> None:
+    _rewrite(saved[0] / "manifest.json", raw)
+    message = "must be a manifest in JSON that lists the files, got " + got if raw else "manifest.json must be"
+    with pytest.raises(ArtifactCorrupt, match=message):
+        load_artifact(saved[0])
 
 
 def test_kinds_are_names_of_the_table_or_files_of_the_user(tmp_path: Path) -> None:

@@ -236,6 +236,28 @@ async def test_a_server_that_stops_says_so_and_closes(ports: Ports, monkeypatch:
     assert ports.states[0].connections == set()
 
 
+@pytest.mark.parametrize("number", [0, 1])
+async def test_the_last_reply_of_a_server_that_stops_says_that_it_closes(ports: Ports, number: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ports.ports[number])
+    async with asyncio.timeout(30):
+        for stopping in (False, True):
+            while not ports.states[number].connections:
+                await asyncio.sleep(0)
+            (connection,) = ports.states[number].connections
+            type(connection).stopping = stopping
+            try:
+                writer.write(posted(BODY))
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = re.search(rb"content-length: (\d+)", head)
+                assert length is not None
+                await reader.readexactly(int(length[1]))
+            finally:
+                type(connection).stopping = False
+            assert (b"connection: close" in head) == stopping
+        assert await reader.read() == b""
+    writer.close()
+
+
 async def test_a_client_that_leaves_before_its_answer_harms_nobody(
     ports: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,8 +61,9 @@ def read_manifest(folder: Path) -> Manifest:
         return msgspec.json.decode(content, type=Manifest)
     except FileNotFoundError:
         return Manifest()
-    except msgspec.DecodeError as error:
-        raise ArtifactCorrupt(str(path), "the JSON of a manifest", str(error)) from None
+    except msgspec.DecodeError:
+        got = f"{len(content):,} bytes that begin with {content[:20]!r}" if content else "an empty file"
+        raise ArtifactCorrupt(str(path), "a manifest in JSON that lists the files", got) from None
 
 
 class _Format(msgspec.Struct):

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused, write_atomic
+from flyball.core import ArtifactCorrupt, BadInput, NotFound, Refused, requirement, write_atomic
 from flyball.models.base import Recommender, kind_of, models_here
 from flyball.models.own_code import check_trusted_code, class_of
 from flyball.models.tabular.table import TabularModel
@@ -160,7 +160,19 @@ def _build(kind: str, params: Mapping[str, Any], classes: Mapping[str, type[Any]
         outer = msgspec.convert({name: value for name, value in params.items() if name not in inner}, classes[kind])
         return msgspec.structs.replace(outer, **inner)
     except (msgspec.ValidationError, TypeError, AttributeError) as error:
-        raise ArtifactCorrupt(_MANIFEST, f"parameters of {kind}", str(error)) from None
+        raise _parameter_fault(kind, params, str(error)) from None
+
+
+def _parameter_fault(kind: str, params: Mapping[str, Any], message: str) -> ArtifactCorrupt:
+    """Which parameter of the manifest does not fit the model's class, in plain words. `message`: msgspec's."""
+    at = re.search(r"at `\$\.(\w+)|missing required field `(\w+)`", message)
+    name = at and (at[1] or at[2])
+    if not name:
+        return ArtifactCorrupt(f"{_MANIFEST}, parameters of {kind},", "those that the model takes", repr(dict(params)))
+    where = f"{_MANIFEST}, parameter {name} of {kind},"
+    if name not in params:
+        return ArtifactCorrupt(where, "given", "nothing")
+    return ArtifactCorrupt(where, requirement(message), repr(params[name]))
 
 
 def _plain(value: Any) -> Any:
@@ -226,8 +238,8 @@ def _read_manifest(path: Path, raw: bytes) -> dict[str, Any]:
     try:
         manifest = msgspec.json.decode(raw, type=dict[str, Any])
         files = msgspec.convert(manifest.get("files"), dict[str, dict[str, str | int]])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise ArtifactCorrupt(str(path), "a manifest", str(error)) from None
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        raise ArtifactCorrupt(str(path), "a manifest in JSON that lists the files", _beginning(raw)) from None
     digest = manifest.pop("digest", None)
     _compare(path, _digest(manifest), str(digest))
     if manifest.get("format") != FORMAT:
@@ -240,6 +252,15 @@ def _read_manifest(path: Path, raw: bytes) -> dict[str, Any]:
         if name == _MANIFEST or not (dot and kind in ("npy", "txt", "json") and _NAME.match(stem)):
             raise ArtifactCorrupt(str(path), "naming only lists of texts, arrays and texts", name)
     return {**manifest, "digest": digest}
+
+
+def _beginning(data: bytes | memoryview) -> str:
+    """What a file holds, for a message.
+
+    >>> _beginning(b""), _beginning(b"{}")
+    ('an empty file', "2 bytes that begin with b'{}'")
+    """
+    return f"{len(data):,} bytes that begin with {bytes(data[:20])!r}" if len(data) else "an empty file"
 
 
 def _compare(path: Path, got: str, must: str) -> None:
@@ -255,7 +276,9 @@ def _decode(path: Path, data: memoryview) -> NDArray[Any]:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
         if dtype.hasobject or fortran:
-            raise ValueError(f"dtype {dtype}, fortran order {fortran}")
+            order = "Fortran" if fortran else "C"
+            raise ArtifactCorrupt(str(path), "a plain C-ordered array", f"elements of {dtype} in {order} order")
         return np.ndarray(shape, dtype, buffer=data, offset=stream.tell())
-    except (ValueError, TypeError) as error:
-        raise ArtifactCorrupt(str(path), "a plain C-ordered array", str(error)) from None
+    except (ValueError, TypeError):
+        must = "a plain C-ordered array in NumPy's format, complete"
+        raise ArtifactCorrupt(str(path), must, _beginning(data)) from None

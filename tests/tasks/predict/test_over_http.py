@@ -253,6 +253,13 @@ async def test_a_line_with_such_a_field_is_set_apart(caller: tuple[httpx.AsyncCl
     assert json.loads(reply.text.splitlines()[1]) == {"line": 2, "error": f"field must be {FIELDS}, got 'paint'"}
 
 
+async def test_the_number_of_a_line_counts_blank_lines(caller: tuple[httpx.AsyncClient, Service]) -> None:
+    client, _ = caller
+    body = "\n".join(["", json.dumps(ORDER), "", "  ", "{", json.dumps(ORDER), "", json.dumps({"order": 1}), ""])
+    reply = await client.post("/v1/predict", content=body, headers={"content-type": "application/x-ndjson"})
+    assert [json.loads(line).get("line") for line in reply.text.splitlines()] == [None, 5, None, 8]
+
+
 async def test_a_missing_field_is_named(caller: tuple[httpx.AsyncClient, Service]) -> None:
     client, _ = caller
     reply = await client.get("/v1/predict", params={"order": 900_001, "kitchen": "b"})

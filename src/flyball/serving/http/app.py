@@ -252,25 +252,27 @@ class _Routes:
         return _json(documents, {"cache-control": "no-store"}, 200 if all(answered) else 207)
 
     async def _answer_lines(self, request: HttpRequest) -> Response:
-        """One request for each line; the reply has a line for each in the same order: the answer, or the error."""
+        """One request for each line; the reply has a line for each in the same order: the answer, or the error. Blank
+        lines have none."""
         only(request, {REASONS, DRY})
         _one_at_a_time(request, "a request a line")
-        lines = [line for line in (await read_body(request)).split(b"\n") if line.strip()]
+        every = (await read_body(request)).split(b"\n")
+        lines = [(number, line) for number, line in enumerate(every, 1) if line.strip()]
         if not 1 <= len(lines) <= MAX_LINES:
             raise BadInput("requests in the body", f"from 1 to {MAX_LINES} lines", len(lines))
         replies: list[dict[str, Any]] = []
         for first in range(0, len(lines), LINES_AT_ONCE):
-            replies += await self._answer_part(lines[first : first + LINES_AT_ONCE], first + 1)
+            replies += await self._answer_part(lines[first : first + LINES_AT_ONCE])
         good = sum("error" not in reply for reply in replies)
         unanswered = any("prediction" in reply for reply in replies)
         status = 200 if good == len(replies) else 207 if good else 503 if unanswered else 422
         body = b"".join(msgspec.json.encode(reply) + b"\n" for reply in replies)
         return Response(body, status, {"cache-control": "no-store"}, media_type="application/x-ndjson")
 
-    async def _answer_part(self, lines: Sequence[bytes], first: int) -> list[dict[str, Any]]:
-        """A reply to each line; `first`: the number of the first one."""
+    async def _answer_part(self, lines: Sequence[tuple[int, bytes]]) -> list[dict[str, Any]]:
+        """A reply to each line; with its number in the body, which counts blank lines."""
         questions, replies = [], dict[int, dict[str, Any]]()
-        for number, line in enumerate(lines, first):
+        for number, line in lines:
             try:
                 questions.append((number, self._service.requests.read(_decode_fields(line))))
             except BadInput as error:
@@ -280,7 +282,7 @@ class _Routes:
         predictions = await self._service.answer_all([question for _, question in questions])
         for (number, _), prediction in zip(questions, predictions, strict=True):
             replies[number] = self._reply(prediction)
-        return [replies[number] for number in range(first, first + len(lines))]
+        return [replies[number] for number, _ in lines]
 
     async def _answered(
         self, prediction: Prediction, render: Render | None = None, reasons: Reasons | None = None, dry: bool = False

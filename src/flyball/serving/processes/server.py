@@ -37,6 +37,9 @@ GARBAGE = 20_000
 """Objects more before the collector looks for cycles: few answers make any, and at Python's 700 it took a seventh of
 the time of an answer."""
 _LOOK_S = 0.005
+LAST_S = 0.25
+"""How long a process that stops still answers requests, each with `connection: close`: a client that keeps a connection
+learns so that it must not send into one that is closing."""
 STOP_S = 5
 
 
@@ -110,6 +113,7 @@ class _Connection(HttpToolsProtocol):
     """
 
     receiver: Receiver | None = None
+    stopping = False  # of all connections of a server: each reply is the last of its connection
     short: ShortPaths | None = None
     _path: ShortPath | None = None  # of the request that is coming in
     _body = b""
@@ -143,9 +147,15 @@ class _Connection(HttpToolsProtocol):
         self._in_head, self._head = False, 0
         self._path = self._short_path()
         if self._path is None:
-            super().on_headers_complete()
+            self._pass_on()
         else:
             self._body = b""
+
+    def _pass_on(self) -> None:
+        """Have the routes answer the request whose head is in."""
+        super().on_headers_complete()
+        if self.stopping and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         if self._path is None:
@@ -161,7 +171,7 @@ class _Connection(HttpToolsProtocol):
             try:
                 request = path.read(self._body)
             except Exception:  # the routes parse it again and report the error
-                super().on_headers_complete()
+                self._pass_on()
                 super().on_body(self._body)
             else:
                 self.short.remember(self._message, path, self._body)
@@ -189,6 +199,7 @@ class _Connection(HttpToolsProtocol):
 
     def _answer(self, path: "ShortPath", request: Request) -> None:
         cycle = self.cycle = _ShortCycle()  # type: ignore[assignment]
+        cycle.keep_alive = not self.stopping
         if self.short is not None:
             self.short.answer(request, lambda prediction: self._reply(path, cycle, prediction))
 
@@ -296,9 +307,14 @@ class _Server(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._connection.stopping = True
         if self._receiver is not None:
             await self._receiver.drain()
             await asyncio.sleep(_LOOK_S)  # a connection closed with a request unread is reset: read what has come
+        looks = round(LAST_S / _LOOK_S)
+        while self.server_state.connections and looks > 0 and not self.force_exit:
+            await asyncio.sleep(_LOOK_S)
+            looks -= 1
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
