@@ -125,3 +125,10 @@ def test_a_file_with_make_app_alone_is_an_application_with_its_defaults(tmp_path
     path.write_text(MADE)
     assert load_app(str(path)).task.within_us == 3 * 86_400_000_000  # type: ignore[attr-defined]
     assert load_app(str(path), {"days": 5}).task.within_us == 5 * 86_400_000_000  # type: ignore[attr-defined]
+
+
+def test_a_setting_that_the_application_does_not_take_is_answered_with_those_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "made_too.py"
+    path.write_text(MADE)
+    with pytest.raises(BadDeclaration, match=r"arguments of its make_app \(days\), got .*'weeks'"):
+        load_app(str(path), {"weeks": 5})

@@ -6,7 +6,7 @@ nothing is trained, opened or served here.
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -277,6 +277,13 @@ def _default_gates() -> Gates:
     return gates()
 
 
+def _parameters_of(make: Callable[..., Any]) -> str:
+    """The names of its parameters, for a message."""
+    from inspect import signature  # takes 10 ms to load
+
+    return ", ".join(signature(make).parameters) or "it takes none"
+
+
 def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path | None = None) -> App:
     """Find an application: a built-in name (`movies`), a file (`my_app.py`) or `module:attribute`.
 
@@ -293,7 +300,8 @@ def load_app(spec: str, options: Mapping[str, Any] | None = None, folder: Path |
         try:
             app = make(**options)
         except TypeError as error:
-            raise BadDeclaration(f"settings of application {spec}", "arguments of its make_app", str(error)) from None
+            must = f"arguments of its make_app ({_parameters_of(make)})"
+            raise BadDeclaration(f"settings of application {spec}", must, str(error)) from None
     else:
         if not hasattr(module, attribute):
             apps = [name for name, value in vars(module).items() if isinstance(value, App)]

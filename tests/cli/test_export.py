@@ -107,7 +107,13 @@ def test_a_file_in_a_folder_that_is_not_there_is_refused(shop: Run) -> None:
             "flyball: folder of the file to write must be one that exists: make it first, got 'nowhere'",
         )
     assert not Path("nowhere").exists()
-    assert shop("export", "shop.py", "sales").code == 2
+
+
+def test_an_unknown_thing_to_export_is_answered_with_all_that_may_be(shop: Run) -> None:
+    shop("ingest", "shop.py", "shop-events.jsonl")
+    refused = shop("export", "shop.py", "sales")
+    expected = "flyball: what to export must be one of view, buy, itemcard, predictions, outcomes, got 'sales'"
+    assert (refused.code, refused.err) == (2, expected)
 
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:

@@ -63,3 +63,9 @@ def test_a_release_that_ended_by_itself_shows_what_it_was_decided_on(shop: str, 
     shown = run("releases", "show", shop, "rel2").out
     assert f"of {second} against" in shown
     assert f"what its end was decided on:\n  {sentence}" in shown
+
+
+def test_a_label_for_credit_without_drafted_lists_is_refused(run: Run) -> None:
+    run("new", "shop")
+    refused = run("releases", "start", "shop.py", "v1", "--credit", "nothing")
+    assert (refused.code, refused.err.startswith("flyball: --credit must come with --interleave")) == (1, True)

@@ -53,6 +53,12 @@ def test_what_is_not_found_says_what_there_is_or_what_to_do() -> None:
     assert silent == [], "give the names that exist, or next_step="
 
 
+def test_all_choices_are_listed_and_of_many_names_how_many_there_are_more() -> None:
+    assert str(NotFound("family", "x", "abcdefghijklmnopq")).endswith("known: " + ", ".join("abcdefghijklmnopq"))
+    said = str(NotFound("version", "x", (f"v{number}" for number in range(1, 1_051))))
+    assert said.endswith("v39, v40 and 1,010 more")
+
+
 def test_a_refusal_says_what_to_do() -> None:
     silent = [
         f"{file}:{call.lineno}: {ast.unparse(call)[:100]}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from flyball.cli.show import progress_line
-from flyball.core import BadInput, FileLock, parse_timestamp, sha256_file, write_atomic
+from flyball.core import BadInput, FileLock, NotFound, parse_timestamp, sha256_file, write_atomic
 
 if TYPE_CHECKING:
     import polars as pl
@@ -195,7 +195,7 @@ def _chosen(groups: "Sequence[Group]", rows: "pl.DataFrame", only: str | None, p
     """The groups to compute: `only`, or all whose keys the rows have."""
     named = {group.name: group for group in groups if group.definitions}
     if only is not None and only not in named:
-        raise BadInput("group of features", f"one of {', '.join(named) or 'none'}", only)
+        raise NotFound("group of features", only, named, "" if named else "the application declares none")
     requested = list(named.values()) if only is None else [named[only]]
     computable = [listed for listed in requested if set(listed.keys) <= set(rows.columns)]
     if not computable:

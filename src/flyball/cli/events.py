@@ -344,6 +344,9 @@ def export(
     since_us = None if since is None else parse_timestamp(since)
     kind = format or (FileKind(out.suffix[1:]) if out and out.suffix[1:] in FileKind.__members__ else FileKind.csv)
     path = out or Path(f"{what}.{kind.value}")
+    exported = dict.fromkeys((*runtime.schema.types, *ANSWERS))
+    if what not in exported:
+        raise BadInput("what to export", f"one of {', '.join(exported)}", what)
     catch_up(runtime)
     if what in ANSWERS and what not in runtime.schema.types:
         rows = export_data(AppData(runtime), what, path, kind.value, since_us)

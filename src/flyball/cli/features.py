@@ -12,7 +12,7 @@ from flyball.cli.backfill import backfill_rows
 from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.sections import group as noun
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table
-from flyball.core import BadInput, counted_units, format_duration, parse_duration, parse_size
+from flyball.core import BadInput, NotFound, counted_units, format_duration, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from flyball.features import Derived, Group
@@ -275,7 +275,7 @@ def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str |
 
     groups = {feature_group.name: feature_group for feature_group in runtime.app.task.about.feature_groups}
     if group is not None and group not in groups:
-        raise BadInput("group of features", f"one of {', '.join(groups) or 'none'}", group)
+        raise NotFound("group of features", group, groups, "" if groups else "the application declares none")
     done = []
     with progress_line(json) as progress:
         for name in [group] if group is not None else list(groups):

@@ -223,6 +223,8 @@ def start(
 
     if sample is not None and not shadow:
         raise Refused("--sample must come with --shadow: it says how much of the traffic a shadow answers")
+    if credit and not interleave:
+        raise Refused("--credit must come with --interleave: it says which label earns credit for the lists it drafts")
     runtime = open_home(app, home)
     plan, about = runtime.app.release, runtime.app.task.about
     if interleave:

@@ -14,7 +14,10 @@ FlyballError
 └── HomeBusy            another instance owns the home
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+_MOST_LISTED = 40
+"""Names that a message lists: every choice of a command has fewer, versions and releases may be many."""
 
 
 class FlyballError(Exception):
@@ -65,8 +68,14 @@ class NotFound(FlyballError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str] = (), next_step: str = "") -> None:
         self.kind, self.name, self.known, self.next_step = kind, name, list(known), next_step
-        known_names = f"; known: {', '.join(self.known[:12])}" if self.known else ""
+        known_names = f"; known: {_listed(self.known)}" if self.known else ""
         super().__init__(f"no {kind} {name!r}{known_names}{next_step and f'; {next_step}'}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """All of them, of many the first ones and how many more there are."""
+    more = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 class Refused(FlyballError):
