@@ -67,3 +67,26 @@ def test_the_other_place_is_that_of_the_other_order_of_the_round() -> None:
     alike = msgspec.structs.replace(prediction_of(record), teams=same, drafted=[0, 0, 1])
     assert other_positions(alike) == (0, 1, 2)
     assert other_positions(prediction_of(record)) == ()
+
+
+def test_with_a_rule_the_other_place_is_that_of_the_other_order_of_the_whole_draft() -> None:
+    """At most one of x: control first gives a, c, d; the candidate first b, c, e, so only c stands in both."""
+    values = {"a": ("x",), "b": ("x",)}
+    lists = {"control": ["a", "c", "d"], "candidate": ["b", "c", "e"]}
+    teams = tuple(
+        Team(arm, arm, 0, items, [], at_most=1, values=[values.get(item, ()) for item in items])
+        for arm, items in lists.items()
+    )
+    record = answer(random.Random(1), 7, START_US, items=["a", "c", "d"])
+    first = msgspec.structs.replace(prediction_of(record), teams=teams, drafted=[0, 1, 0])
+    second = msgspec.structs.replace(first, items=["b", "c", "e"], drafted=[1, 0, 1])
+    assert other_positions(first) == other_positions(second) == (0, 1, 2)
+    last = {"control": ["a", "c", "d"], "candidate": ["b", "d", "c"]}
+    teams = tuple(
+        Team(arm, arm, 0, items, [], at_most=1, values=[values.get(item, ()) for item in items])
+        for arm, items in last.items()
+    )
+    first = msgspec.structs.replace(first, teams=teams, items=["a", "d", "c"], drafted=[0, 1, 0])
+    second = msgspec.structs.replace(first, items=["b", "c", "d"], drafted=[1, 0, 1])
+    assert other_positions(first) == (0, 2, 1)
+    assert other_positions(second) == (0, 2, 1)

@@ -8,7 +8,7 @@ import msgspec
 from flyball.outcomes import prediction_record, predictions_frame
 from flyball.policy import interleave
 from flyball.provenance import answer_by, audit, replay, why
-from flyball.registry import add_versions
+from flyball.registry import add_arrangement, add_versions
 from flyball.releases import Actor, Release, ReleaseArm, current, start_release
 from flyball.serving import Serving
 from flyball.testing.requests import loader_of, online_of
@@ -38,6 +38,30 @@ def test_it_is_replayed_whatever_happens_afterwards(learned: Cinema) -> None:
     for answer in answers:
         found = replay(learned.runtime, answer.id)
         assert found.identical, found.text()
+
+
+def test_a_draft_by_a_rule_is_replayed_with_it(learned: Cinema) -> None:
+    """At most four of a half among eight: each list obeys it, and so does the draft, then and in the replay."""
+    runtime, serving = learned.runtime, drafting(learned, "popular", "item_knn")
+    by = {"max_per": ["half", 4]}
+    revision = add_arrangement(runtime.registry, runtime.app.name, by, "ann", "to see", START_US).revision
+    control, candidate = serving.pipelines
+    loaded = {
+        (name, revision): loader_of(runtime).load(runtime.registry.version(name), by, revision).pipeline
+        for name in (control, candidate)
+    }
+    arms = (ReleaseArm("control", control, revision), ReleaseArm("candidate", candidate, revision))
+    release = msgspec.structs.replace(serving.release.releases[-1], arms=arms)
+    state = msgspec.structs.replace(serving.release, releases=(release,))
+    ruled = msgspec.structs.replace(serving, release=state, arranged=loaded)
+    answers = learned.answer(*range(1, 13), serving=ruled)
+    assert all([team.at_most for team in answer.teams] == [4, 4] for answer in answers)
+    for answer in answers:
+        halves = [int(item[1:]) % 2 for item in answer.items]
+        assert (len(halves), sum(halves)) == (8, 4)
+        assert replay(runtime, answer.id).identical, replay(runtime, answer.id).text()
+    plain = learned.answer(*range(1, 13), serving=serving)
+    assert any(sum(int(item[1:]) % 2 for item in answer.items) != 4 for answer in plain)
 
 
 def test_what_differs_is_reported(learned: Cinema) -> None:

@@ -12,7 +12,7 @@ from flyball.releases import INTERLEAVED, Release, ReleaseArm, ReleaseState
 from flyball.serving import Engine, Serving
 from flyball.serving.answering.drafting import draft_of
 from flyball.statistics import position_probabilities
-from flyball.tasks import Response
+from flyball.tasks import ListLimit, Request, Response
 
 RANKINGS = [["a", "b", "c"], ["b", "d", "a"]]
 
@@ -77,6 +77,44 @@ def test_the_same_id_draws_the_same_and_a_draw_within_a_list_counts() -> None:
     assert one == two
     assert {item.item: item.propensity for item in one[0].items}["x"] == pytest.approx(0.05)
     assert draft_of(ask, [Response(), Response()]) == (Response(), ())
+
+
+class Limited(Lists):
+    """A version of lists with at most `at_most` items of a value, the item's first letter; items of `c` are exempt."""
+
+    at_most = 1
+
+    def limit_of(self, request: Request, response: Response) -> ListLimit | None:
+        values = tuple(() if item.item[0] == "c" else (item.item[0],) for item in response.items)
+        return ListLimit("letter", self.at_most, values)
+
+
+def test_a_rule_of_all_versions_holds_in_the_drafted_list() -> None:
+    """Each list obeys it by itself; a draft without the rule would show a1 beside a2 for some ids."""
+    one, two = Limited(["a1", "b1", "c1", "d1"]), Limited(["a2", "b1", "c2", "c3"])
+    drawn = [msgspec.structs.replace(ask, event=msgspec.structs.replace(ask.event, k=4)) for ask in asks(60)]
+    answers = engine(Notes(), v1=one, v2=two).answer(drawn)
+    for got in answers:
+        letters = [item[0] for item in got.items if item[0] != "c"]
+        assert len(got.items) == 4
+        assert len(letters) == len(set(letters))
+        assert [(team.at_most, team.values[0]) for team in got.teams] == [(1, ("a",))] * 2
+        assert prediction_of(prediction_record(got)) == got
+    assert {got.items[0] for got in answers} == {"a1", "a2"}
+    assert {got.propensities[0] for got in answers} == {0.5}
+    plain = engine(Notes(), v1=Lists(one.items), v2=Lists(two.items)).answer(drawn)
+    assert any({"a1", "a2"} <= set(got.items) for got in plain)
+    assert {(team.at_most, *team.values) for got in plain for team in got.teams} == {(0,)}
+
+
+def test_rules_that_differ_are_what_is_compared() -> None:
+    wide = Limited(["a2", "a3"])
+    wide.at_most = 2
+    (got,) = engine(Notes(), v1=Limited(["a1", "b1"]), v2=wide).answer(asks())
+    assert {item[0] for item in got.items} == {"a"}
+    assert [team.at_most for team in got.teams] == [0, 0]
+    (half,) = engine(Notes(), v1=Limited(["a1", "b1"]), v2=Lists(["a2"])).answer(asks())
+    assert [team.at_most for team in half.teams] == [0, 0]
 
 
 @pytest.mark.parametrize(

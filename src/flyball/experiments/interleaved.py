@@ -10,11 +10,13 @@ from flyball.events import EventLog
 from flyball.outcomes import Prediction, outcomes_frame, prediction_of, records_between
 from flyball.releases import Release, unit_of
 from flyball.statistics import (
+    DraftRule,
     Inference,
     harvest_position_bias,
     infer_interleaving,
     interleaving_wealth,
     plan_interleaving,
+    ruled_draft,
     team_credit,
     unit_preference,
 )
@@ -115,10 +117,14 @@ def interleaved_lists(
 def other_positions(prediction: Prediction) -> tuple[int, ...]:
     """The position of each item if its round of the draft had gone in the other order, for a draft of two lists.
 
-    It is the other position of the round if both rankers had different items to add, else the same position.
+    It is the other position of the round if both rankers had different items to add, else the same position. In a draft
+    with a rule, one order holds for all rounds, so it is the position in the whole list of the other order.
     """
     if len(prediction.teams) != 2:
         return ()
+    rule = draft_rule(prediction)
+    if rule is not None:
+        return _by_the_other_order(prediction, rule)
     others = list(range(len(prediction.items)))
     shown: set[str] = set()
     for first in range(0, len(others) - 1, 2):
@@ -127,6 +133,23 @@ def other_positions(prediction: Prediction) -> tuple[int, ...]:
             others[first], others[first + 1] = first + 1, first
         shown.update(prediction.items[first : first + 2])
     return tuple(others)
+
+
+def draft_rule(prediction: Prediction) -> DraftRule[str] | None:
+    """The rule that a drafted list was made by, None without one."""
+    at_most = max((team.at_most for team in prediction.teams), default=0)
+    if not at_most:
+        return None
+    pairs = (pair for team in prediction.teams for pair in zip(team.items, team.values, strict=True))
+    return DraftRule(at_most, dict(pairs))
+
+
+def _by_the_other_order(prediction: Prediction, rule: DraftRule[str]) -> tuple[int, ...]:
+    rankings = [team.items for team in prediction.teams]
+    drafts = [ruled_draft(rankings, len(prediction.items), order, rule).items for order in ((0, 1), (1, 0))]
+    other = next((items for items in drafts if list(items) != prediction.items), ())
+    positions = {item: position for position, item in enumerate(other)}
+    return tuple(positions.get(item, position) for position, item in enumerate(prediction.items))
 
 
 def _head(ranking: Sequence[str], shown: set[str]) -> str | None:

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from flyball.core import BadInput, Doubles, Refused
 from flyball.events import EventLog
+from flyball.experiments.interleaved import draft_rule
 from flyball.experiments.prediction_rows import NOTHING, LabelValues, PredictionRows
 from flyball.outcomes import Prediction, prediction_of, records_between
 from flyball.releases import Release, unit_of
@@ -350,7 +351,7 @@ def _impossible(past: Prediction, again: Prediction, rank: int) -> float:
     """The policy's probability of an item at this position that could not have been logged there."""
     if past.teams and rank < len(again.items):
         rankings = [team.items for team in past.teams]
-        able = position_probabilities(rankings, len(past.items))[rank]
+        able = position_probabilities(rankings, len(past.items), draft_rule(past))[rank]
         return float(again.items[rank] not in able)
     certain = past.propensities.get(rank, 1.0) >= 1.0
     return 1.0 - _item_probability(past, again, rank) if certain else 0.0

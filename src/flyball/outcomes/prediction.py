@@ -37,6 +37,8 @@ class Team(msgspec.Struct, frozen=True, array_like=True):
 
     `items`, `sources`: its whole list, best first; the response shows some of these items. `offsets`: as in
     `Prediction`. `reads`: how many of the response's `reads` are from this version; they are in the order of the teams.
+    `at_most`: so many items of the response may have the same value, 0 without such a rule; `values`: those of `items`,
+    empty without.
     """
 
     arm: str
@@ -46,6 +48,8 @@ class Team(msgspec.Struct, frozen=True, array_like=True):
     sources: list[str]
     offsets: tuple[int, ...] = ()
     reads: int = 0
+    at_most: int = 0
+    values: list[tuple[str, ...]] = []
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -48,7 +48,7 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         total_variation,
         wasserstein,
     )
-    from flyball.statistics.drafts import Draft, position_probabilities, team_draft
+    from flyball.statistics.drafts import Draft, DraftRule, position_probabilities, ruled_draft, team_draft
     from flyball.statistics.fixed import two_proportions, welch
     from flyball.statistics.inference import Inference, inference_of
     from flyball.statistics.interleaving import (
@@ -170,6 +170,7 @@ __all__ = [
     "Design",
     "DistinctCount",
     "Draft",
+    "DraftRule",
     "Estimation",
     "FrequentItems",
     "FrequentValue",
@@ -255,6 +256,7 @@ __all__ = [
     "rate_log_e",
     "ratio_contrast",
     "regret",
+    "ruled_draft",
     "sample_ratio",
     "sample_ratio_chi_square",
     "sample_ratio_log_e",

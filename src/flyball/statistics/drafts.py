@@ -2,9 +2,13 @@
 
 Source: Radlinski, Kurup and Joachims, "How does clickthrough data reflect retrieval quality?", CIKM 2008; several
 rankers: Schuth et al., "Multileaved comparisons", CIKM 2014.
+With a rule for the whole list, such as at most two items of a genre, what a ranker may add depends on all that stands
+there already, so orders drawn again in each round would make probabilities too many to sum. One order is drawn for all
+rounds then: each ranker is first as often, and an exact probability is a mean over the orders.
 """
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import permutations
 from typing import Generic, TypeVar
 
@@ -23,17 +27,62 @@ class Draft(msgspec.Struct, Generic[Item], frozen=True):
     teams: tuple[int, ...]
 
 
-def team_draft(rankings: Sequence[Sequence[Item]], size: int, rng: np.random.Generator) -> Draft[Item]:
+class DraftRule(msgspec.Struct, Generic[Item], frozen=True):
+    """At most `at_most` items of a list have the same value. `values`: {item: its values}; an item without is free."""
+
+    at_most: int
+    values: Mapping[Item, Sequence[Hashable]]
+
+
+def ruled_draft(
+    rankings: Sequence[Sequence[Item]], size: int, order: Sequence[int], rule: DraftRule[Item]
+) -> Draft[Item]:
+    """A list of at most `size` items by `rule`: in each round the rankers, in `order`, add their best allowed item.
+
+    If the rule allows fewer than `size` items, those that it excluded complete the list, in the order in which the
+    rankers came across them. `rankings`: each names an item once.
+
+    >>> rule = DraftRule(1, {"a": ["horror"], "b": ["horror"], "c": ["comedy"]})
+    >>> ruled_draft([["a", "c"], ["b", "c"]], 2, [1, 0], rule)
+    Draft(items=('b', 'c'), teams=(1, 0))
+    """
+    placed: dict[Item, int] = {}
+    excluded: dict[Item, int] = {}
+    counts: Counter[Hashable] = Counter()
+    left = [iter(ranking) for ranking in rankings]
+    before = -1
+    while before < len(placed) < size:
+        before = len(placed)
+        for ranker in order:
+            for item in left[ranker] if len(placed) < size else ():
+                values = rule.values.get(item, ())
+                if item not in placed and all(counts[value] < rule.at_most for value in values):
+                    placed[item] = ranker
+                    counts.update(values)
+                    break
+                excluded.setdefault(item, ranker)
+    for item, ranker in excluded.items():
+        if len(placed) < size:
+            placed.setdefault(item, ranker)
+    return Draft(tuple(placed), tuple(placed.values()))
+
+
+def team_draft(
+    rankings: Sequence[Sequence[Item]], size: int, rng: np.random.Generator, rule: DraftRule[Item] | None = None
+) -> Draft[Item]:
     """Interleave `rankings` into a list of at most `size` items.
 
-    In each round the rankers, in random order, each add their best item that is not in the list yet. Raises `BadInput`
-    for fewer than two rankings, a ranking with a repeated item, or a size below 1.
+    In each round the rankers, in random order, each add their best item that is not in the list yet. With `rule` it is
+    a `ruled_draft` in one random order. Raises `BadInput` for fewer than two rankings, a ranking with a repeated item,
+    or a size below 1.
 
     >>> draft = team_draft([["a", "b"], ["b", "c"]], 2, np.random.default_rng(0))
     >>> sorted(draft.items), sorted(draft.teams)
     (['a', 'b'], [0, 1])
     """
     _check(rankings, size)
+    if rule is not None:
+        return ruled_draft(rankings, size, rng.permutation(len(rankings)).tolist(), rule)
     items: list[Item] = []
     teams: list[int] = []
     heads = [0] * len(rankings)
@@ -46,16 +95,30 @@ def team_draft(rankings: Sequence[Sequence[Item]], size: int, rng: np.random.Gen
     return Draft(tuple(items), tuple(teams))
 
 
-def position_probabilities(rankings: Sequence[Sequence[Item]], size: int) -> list[dict[Item, float]]:
-    """{item: its exact probability} at each position of `team_draft(rankings, size, ...)`.
+def position_probabilities(
+    rankings: Sequence[Sequence[Item]], size: int, rule: DraftRule[Item] | None = None
+) -> list[dict[Item, float]]:
+    """{item: its exact probability} at each position of `team_draft(rankings, size, ..., rule)`.
 
-    After each round the list consists of the first items of each ranking, so a draft has few states: for two rankings,
-    at most as many as positions. Raises as `team_draft` does.
+    With `rule` it is the mean over the orders of rankers. Without, after each round the list consists of the first
+    items of each ranking, so a draft has few states: for two rankings, at most as many as positions. Raises as
+    `team_draft` does.
 
     >>> position_probabilities([["a", "b"], ["b", "c"]], 2)
     [{'a': 0.5, 'b': 0.5}, {'b': 0.5, 'a': 0.5}]
     """
     _check(rankings, size)
+    if rule is None:
+        return _probabilities(rankings, size)
+    orders = list(permutations(range(len(rankings))))
+    counts: list[Counter[Item]] = [Counter() for _ in range(size)]
+    for order in orders:
+        for position, item in enumerate(ruled_draft(rankings, size, order, rule).items):
+            counts[position][item] += 1
+    return [{item: count / len(orders) for item, count in position.items()} for position in counts if position]
+
+
+def _probabilities(rankings: Sequence[Sequence[Item]], size: int) -> list[dict[Item, float]]:
     orders = list(permutations(range(len(rankings))))
     positions: list[dict[Item, float]] = [{} for _ in range(size)]
     states: dict[tuple[int, ...], float] = {(0,) * len(rankings): 1.0}

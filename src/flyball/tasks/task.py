@@ -62,6 +62,26 @@ class Pipeline(Protocol):
         ...
 
 
+class ListLimit(msgspec.Struct, frozen=True):
+    """At most `at_most` items of a list have the same value of `attribute`.
+
+    `values`: of each item of one list, () for an item that is exempt.
+    """
+
+    attribute: str
+    at_most: int
+    values: tuple[tuple[str, ...], ...]
+
+
+@runtime_checkable
+class LimitsLists(Protocol):
+    """A pipeline whose lists obey a rule on all of their items, which then holds in lists drafted from several."""
+
+    def limit_of(self, request: Request, response: Response) -> ListLimit | None:
+        """The rule, with the values of the items of `response`; None where none holds for this request."""
+        ...
+
+
 PRECOMPUTED_LEVEL, POPULAR_LEVEL, DEFAULT_LEVEL, EMPTY_LEVEL = "precomputed", "popular", "default", "empty"
 """The fallback levels, best first: what the best version computed beforehand, what is usual now, what the application
 declared for such a case, nothing better known."""

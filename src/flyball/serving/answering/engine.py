@@ -9,7 +9,7 @@ import msgspec
 from flyball.events import Offsets
 from flyball.outcomes import Prediction, Team, prediction_of_response
 from flyball.releases import ReleaseState, Route, Router, level_of
-from flyball.serving.answering.drafting import draft_of
+from flyball.serving.answering.drafting import draft_of, rule_of_all
 from flyball.tasks import (
     DEFAULT_LEVEL,
     EMPTY_LEVEL,
@@ -17,6 +17,8 @@ from flyball.tasks import (
     PRECOMPUTED_LEVEL,
     About,
     Fallback,
+    LimitsLists,
+    ListLimit,
     Pipeline,
     Request,
     Response,
@@ -248,7 +250,7 @@ class Engine:
             teams = [lists[index, team] for team in range(len(chosen.teams)) if (index, team) in lists]
             if chosen.teams and len(teams) == len(chosen.teams):
                 level = level_of(serving.release, chosen.version)
-                batch.answered[index] = _drafted(batch.requests[index], chosen, teams, level)
+                batch.answered[index] = _drafted(serving, batch.requests[index], chosen, teams, level)
 
     def _score(self, batch: _Batch) -> None:
         """Fill `answered` with the responses of versions, each by the first of a request's versions that can answer,
@@ -373,9 +375,17 @@ def _versions(serving: Serving, chosen: _Source) -> list[_Source]:
     return [source for source in sources if serving.pipeline_of(*source) is not None]
 
 
-def _drafted(request: Request, chosen: Route, answers: Sequence[LevelAnswer], level: str) -> LevelAnswer:
-    """One list of what the teams of a route answer."""
-    response, drafted = draft_of(request, [answer.response for answer in answers])
+def _drafted(
+    serving: Serving, request: Request, chosen: Route, answers: Sequence[LevelAnswer], level: str
+) -> LevelAnswer:
+    """One list of what the teams of a route answer, by the rule that all of them obey."""
+    responses = [answer.response for answer in answers]
+    limits = [
+        _limit(serving.pipeline_of(arm.version, arm.arrangement), request, response)
+        for arm, response in zip(chosen.teams, responses, strict=True)
+    ]
+    rule = rule_of_all(responses, limits)
+    response, drafted = draft_of(request, responses, rule)
     teams = tuple(
         Team(
             arm.name,
@@ -385,11 +395,17 @@ def _drafted(request: Request, chosen: Route, answers: Sequence[LevelAnswer], le
             [item.source for item in answer.response.items],
             answer.offsets,
             len(answer.response.reads),
+            0 if rule is None else rule.at_most,
+            [] if rule is None else [tuple(map(str, rule.values[item.item])) for item in answer.response.items],
         )
         for arm, answer in zip(chosen.teams, answers, strict=True)
     )
     first = answers[0]
     return LevelAnswer(response, chosen.version, first.arrangement, level, first.offsets, teams, drafted)
+
+
+def _limit(pipeline: Pipeline | None, request: Request, response: Response) -> ListLimit | None:
+    return pipeline.limit_of(request, response) if isinstance(pipeline, LimitsLists) else None
 
 
 def holds_any(about: About, answer: Response | Prediction) -> bool:

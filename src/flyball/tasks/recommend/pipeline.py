@@ -16,12 +16,13 @@ from flyball.tasks.recommend.fallback_lists import EVERYONE, LENGTH
 from flyball.tasks.recommend.fold_in import fold_in_items
 from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
 from flyball.tasks.recommend.ranked import Ranking
-from flyball.tasks.recommend.request import COLD_START, GENERAL, MODEL, BadScores, request_type
+from flyball.tasks.recommend.request import COLD_START, GENERAL, MODEL, BadScores, fields_of, request_type
 from flyball.tasks.recommend.rerank import rerank
 from flyball.tasks.recommend.rows import RequestRow
 from flyball.tasks.recommend.state.user_history import UserHistory
 from flyball.tasks.request import Request
 from flyball.tasks.response import RankedItem, Response
+from flyball.tasks.task import ListLimit
 
 _WARM_HISTORY = 3
 
@@ -102,6 +103,15 @@ class RecommendPipeline:
         if not explains(self.model):
             raise Refused(f"{type(self.model).__name__} gives no reasons by item: its score is no sum over the history")
         return [self._contributions(batch, item) for item in response.items]
+
+    def limit_of(self, request: Request, response: Response) -> ListLimit | None:
+        """The rule `max_per`. Cold-start slots are exempt, as in each list; a filter on its attribute removes it."""
+        if self.task.max_per is None or self.task.max_per[0] in fields_of(request).include:
+            return None
+        attribute, at_most = self.task.max_per
+        values, number = self.index.values_of(attribute), self.index.of
+        texts = tuple(() if item.source == COLD_START else values[number[item.item]] for item in response.items)
+        return ListLimit(attribute, at_most, texts)
 
     def warm(self, at_us: int) -> None:
         """Answer for an unknown user and for one with a history, alone and together."""
