@@ -102,10 +102,10 @@ async def test_the_document_says_what_is_sent_and_what_comes_back(caller: Any) -
     parameters = {each["name"]: each for each in document["paths"]["/v1/recommend"]["get"]["parameters"]}
     assert parameters["include.genres"]["schema"]["type"] == "array", "may be repeated"
     assert parameters["user"]["required"]
-    answer = document["components"]["schemas"]["Answer"]["properties"]
+    answer = document["components"]["schemas"]["Response"]["properties"]
     assert answer["user"]["type"] == "string", "ids come back as text"
     got = (await caller.get("/v1/recommend?user=7")).json()
-    required = {*document["components"]["schemas"]["Answer"]["required"]}
+    required = {*document["components"]["schemas"]["Response"]["required"]}
     assert required <= got.keys() <= answer.keys()
     ready = (await caller.get("/readyz")).json()
     assert ready.keys() == {*document["components"]["schemas"]["Readiness"]["required"]}

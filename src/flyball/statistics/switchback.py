@@ -148,16 +148,16 @@ def _signs(plan: SwitchbackPlan, pairs: int) -> Doubles:
     return np.asarray(np.concatenate([np.ones((1, pairs)), drawn]), dtype=np.float64)
 
 
-def carry_over_length(responses: ArrayLike, alpha: float = 0.05) -> int:
+def carry_over_length(means: ArrayLike, alpha: float = 0.05) -> int:
     """The number of periods after a switch that still differ from later periods of their block, by an earlier run.
 
-    `responses`: the mean of the metric in each block and period, shape (blocks, periods in a block), minus the mean of
+    `means`: the mean of the metric in each block and period, shape (blocks, periods in a block), minus the mean of
     the arm of the block. Each period of the first half is compared with the mean of the second half by a t test,
     corrected by Holm's method at level `alpha`. Raises `BadInput` for another shape.
     """
-    table = doubles("responses", responses)
+    table = doubles("means", means)
     if table.ndim != 2 or min(table.shape) < 2:
-        raise BadInput("responses", "of shape (two or more blocks, two or more periods)", table.shape)
+        raise BadInput("means", "of shape (two or more blocks, two or more periods)", table.shape)
     half = table.shape[1] // 2
     settled = table[:, half:].mean(axis=1)
     p = np.array([float(stats.ttest_1samp(table[:, k] - settled, 0.0).pvalue) for k in range(half)])

@@ -30,7 +30,7 @@ def describe(service: "Service") -> Document:
     names = list(service.runtime.schema.types)
     for name, schema in zip(names, events, strict=False):
         _as_sent(parts[_name_in(schema)], name)
-    parts |= {"Request": _request_schema(about.request), "Answer": _answer_schema(service), "Problem": _PROBLEM}
+    parts |= {"Request": _request_schema(about.request), "Response": _response_schema(service), "Problem": _PROBLEM}
     parts["Readiness"] = _READINESS
     document = {
         "openapi": "3.1.0",
@@ -70,7 +70,7 @@ def _questions(service: "Service") -> Document:
         _query("reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"),
         _query("dry", {"type": "boolean"}, "nothing is kept of the request; of one request"),
     ]
-    answers = {"oneOf": [_ref("Answer"), {"type": "array", "items": _ref("Answer")}]}
+    answers = {"oneOf": [_ref("Response"), {"type": "array", "items": _ref("Response")}]}
     requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
         f"/v1/{about.kind}": {
@@ -79,7 +79,7 @@ def _questions(service: "Service") -> Document:
                 f"Answer one request: {_first_line(about.request)}",
                 "answers",
                 [*_parameters(service, about.request), *of_one],
-                {"200": _json(_ref("Answer"))},
+                {"200": _json(_ref("Response"))},
                 400,
                 503,
             ),
@@ -212,7 +212,7 @@ def _releases() -> Document:
 def _own_path(service: "Service", path: str, rendering: str) -> Document:
     method, _, template = path.partition(" ")
     about, fields = service.about, set(_fields_in(template))
-    reply = _json(_ref("Answer")) if RENDERINGS[rendering] is None else _text("one line", headers=_STAMPS)
+    reply = _json(_ref("Response")) if RENDERINGS[rendering] is None else _text("one line", headers=_STAMPS)
     parameters = [
         own_parameter for own_parameter in _parameters(service, about.request) if own_parameter["name"] in fields
     ]
@@ -289,7 +289,7 @@ def _request_schema(event_type: type[Event]) -> Document:
     return schema | {"title": "Request", "additionalProperties": False}
 
 
-def _answer_schema(service: "Service") -> Document:
+def _response_schema(service: "Service") -> Document:
     about, number = service.about, {"type": "number"}
     item = {"item": {"type": "string"}, "score": number, "source": {"type": "string"}, "title": {"type": "string"}}
     if about.parts:
