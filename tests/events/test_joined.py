@@ -514,7 +514,10 @@ def test_a_joined_type_says_what_it_is_made_of() -> None:
         "reason",
         "elapsed_us",
     )
-    frames = with_joined(frames_of(partitioned([transaction(START_US, 1), chargeback(START_US, 1)])), SCHEMA)
+    frames = with_joined(
+        frames_of(partitioned([transaction(START_US, 1), chargeback(START_US, 1)])),
+        [declared.cls for declared in SCHEMA.joined.values()],
+    )
     assert (frames["fraud"].height, frames["dispute"].height) == (1, 1)
 
 

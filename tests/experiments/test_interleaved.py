@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from tests.experiments.market import DAY_US, START_US, answer
 
-from flyball.experiments.interleaved import InterleavedList, compare_interleaved, other_positions, position_bias
+from flyball.experiments.interleaved import (
+    InterleavedList,
+    compare_credit,
+    credit_by_unit,
+    other_positions,
+    position_bias,
+)
 from flyball.outcomes import Team, prediction_of
-from flyball.statistics import team_draft
+from flyball.statistics import Inference, team_draft
 
 
 def lists(units: int, better: float, seed: int) -> list[InterleavedList]:
@@ -23,10 +29,14 @@ def lists(units: int, better: float, seed: int) -> list[InterleavedList]:
     return made
 
 
+def compared(drafted: list[InterleavedList], within_us: int, as_of_us: int, n_best: float) -> Inference:
+    return compare_credit(credit_by_unit(drafted, within_us, as_of_us), n_best)
+
+
 def test_the_better_ranker_is_found_and_equal_ones_are_not_told_apart() -> None:
-    found = compare_interleaved(lists(1_500, 0.15, 1), DAY_US, 2 * DAY_US, n_best=1_500)
+    found = compared(lists(1_500, 0.15, 1), DAY_US, 2 * DAY_US, n_best=1_500)
     assert (found.verdict, found.count_a) == ("better", 1_500)
-    wins = [compare_interleaved(lists(300, 0.0, seed), DAY_US, 2 * DAY_US, n_best=300).verdict for seed in range(40)]
+    wins = [compared(lists(300, 0.0, seed), DAY_US, 2 * DAY_US, n_best=300).verdict for seed in range(40)]
     assert sum(verdict != "undecided" for verdict in wins) <= 4
 
 
@@ -34,11 +44,11 @@ def test_a_unit_counts_once_with_the_lists_of_its_window() -> None:
     early = InterleavedList("u", 0, (0, 1), {1: 1.0})
     late = InterleavedList("u", 11, (0, 1), {0: 5.0})
     waiting = InterleavedList("w", 95, (0, 1), {0: 1.0})
-    alone = compare_interleaved([late, early, waiting], 10, 100, n_best=10)
+    alone = compared([late, early, waiting], 10, 100, n_best=10)
     assert (alone.count_a, alone.effect) == (1, 1.0)
-    both = compare_interleaved([late, early], 11, 100, n_best=10)
+    both = compared([late, early], 11, 100, n_best=10)
     assert both.effect == pytest.approx((1 - 5) / 6)
-    assert compare_interleaved([], 10, 100, n_best=10).verdict == "too early"
+    assert compared([], 10, 100, n_best=10).verdict == "too early"
 
 
 def test_position_bias_comes_from_the_same_lists() -> None:

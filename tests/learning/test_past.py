@@ -64,7 +64,10 @@ def frames() -> dict[str, pl.DataFrame]:
             ("eat", {"user": user, "kitchen": kitchen}, HOUR_US),
         ):
             rows[name].append((SCHEMA.check(name, fields, at + later, at + later), 0, len(rows[name])))
-    return with_joined({name: frame_of(SCHEMA.types[name], some) for name, some in rows.items()}, SCHEMA)
+    return with_joined(
+        {name: frame_of(SCHEMA.types[name], some) for name, some in rows.items()},
+        [declared.cls for declared in SCHEMA.joined.values()],
+    )
 
 
 @pytest.mark.parametrize(

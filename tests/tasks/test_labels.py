@@ -150,7 +150,7 @@ def frames_of(log: list[list[Record]]) -> dict[str, pl.DataFrame]:
         frames[name] = pl.DataFrame(
             rows, schema={**kinds, **dict.fromkeys(("at", "known_at", "partition", "offset"), pl.Int64)}
         )
-    return with_joined(frames, SCHEMA)
+    return with_joined(frames, [declared.cls for declared in SCHEMA.joined.values()])
 
 
 def trained(asked: Sequence[tuple[int, int]], log: list[list[Record]], name: str) -> list[tuple[str, float | None]]:

@@ -58,7 +58,7 @@ def show_report(
         raise BadInput("--plot", "a file whose name ends in .svg", plot.name)
     described = _version(runtime, version)
     report, evaluated = _evaluated(runtime, described)
-    sliced = _sliced(report, evaluated, metric, runtime.app.choose.metric)
+    sliced = _sliced(evaluated, metric, runtime.app.choose.metric)
     in_a_row = _in_a_row(runtime, described, windows, json)
     if plot is not None:
         from flyball.evaluation import draw_report
@@ -105,7 +105,7 @@ def _evaluated(runtime: "Runtime", version: "Version") -> tuple["Report", "Evalu
     return report, report.of(version.candidate)
 
 
-def _sliced(report: "Report", evaluated: "Evaluated", metric: str | None, chosen_by: str) -> str:
+def _sliced(evaluated: "Evaluated", metric: str | None, chosen_by: str) -> str:
     """The metric of the slices that is drawn: coverage, cost, the one that versions are chosen by, or the first."""
     metric_names = list(dict.fromkeys(name for part in evaluated.slices for name in part.metrics))
     if metric is not None and metric not in metric_names:

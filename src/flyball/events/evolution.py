@@ -187,7 +187,7 @@ def compare(old: FieldKind, new: FieldKind) -> str:
         verdict = "narrower"
     if new.entity is not None and old.entity is None:
         verdict = "narrower"
-    if not all(_holds(name, limit, old, new) for name, limit in new.limits.items()):
+    if not all(_holds(name, limit, old) for name, limit in new.limits.items()):
         verdict = "narrower"
     return verdict
 
@@ -223,7 +223,7 @@ def _typed(choice: Any) -> tuple[str, Any]:
 _AT_LEAST, _AT_MOST = ("ge", "gt", "min_length"), ("le", "lt", "max_length")
 
 
-def _holds(name: str, limit: Any, old: FieldKind, new: FieldKind) -> bool:
+def _holds(name: str, limit: Any, old: FieldKind) -> bool:
     """Whether every value that the old kind allowed satisfies a limit."""
     if old.name == "choice":
         return False  # not decided here: stored values are checked

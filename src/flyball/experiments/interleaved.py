@@ -76,13 +76,6 @@ def compare_credit(credit: UnitCredit, n_best: float, alpha: float = 0.05, ranke
     return infer_interleaving(plan, interleaving_wealth(plan, unit_preference(credit.of(0), credit.of(ranker))))
 
 
-def compare_interleaved(
-    lists: Iterable[InterleavedList], within_us: int, as_of_us: int, n_best: float, alpha: float = 0.05
-) -> Inference:
-    """The mean preference between two rankers: `compare_credit` of `credit_by_unit`."""
-    return compare_credit(credit_by_unit(lists, within_us, as_of_us), n_best, alpha)
-
-
 def position_bias(lists: Iterable[InterleavedList]) -> dict[tuple[int, int], tuple[float, int, int]]:
     """The relative examination of positions, estimated from the same lists; see `statistics.harvest_position_bias`."""
     rows = [

@@ -1,10 +1,10 @@
 """Joins frames of two event types: the same pairs that `events.Joiner` makes from a stream."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from flyball.core import BadInput
-from flyball.events import LATE_US, Event, Schema, join_of
+from flyball.events import LATE_US, Event, join_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,13 +53,15 @@ def join_frames(event: type[Event], first: "pl.DataFrame", second: "pl.DataFrame
     )
 
 
-def with_joined(frames: "Mapping[str, pl.DataFrame]", schema: Schema) -> "dict[str, pl.DataFrame]":
-    """`frames`, with those of the joined types whose two sides are among them."""
+def with_joined(frames: "Mapping[str, pl.DataFrame]", event_types: Iterable[type[Event]]) -> "dict[str, pl.DataFrame]":
+    """`frames`, with those of the joined types among `event_types` whose two sides are there."""
     complete = dict(frames)
-    for name, declared in schema.joined.items():
-        first, second = (frames.get(side) for side in sides_of(declared.cls))
-        if name not in complete and first is not None and second is not None:
-            complete[name] = join_frames(declared.cls, first, second)
+    for event in event_types:
+        name = event.__name__.lower()
+        if join_of(event) is not None and name not in complete:
+            first, second = (frames.get(side) for side in sides_of(event))
+            if first is not None and second is not None:
+                complete[name] = join_frames(event, first, second)
     return complete
 
 

@@ -179,7 +179,6 @@ class ShadowRunner:
             batch.leave_out("the request cannot be read any more")
             return False
         self._count(
-            release,
             prediction,
             batch.of(arm, slices_of(release, prediction.request), prediction.at_us),
             response,
@@ -202,7 +201,6 @@ class ShadowRunner:
 
     def _count(
         self,
-        release: Release,
         prediction: Prediction,
         sums: list[ShadowSums],
         response: Response | str,

@@ -30,7 +30,7 @@ def past_of(
     for name, declared in schema.types.items():
         empty = frame_of(declared, [])
         frames[name] = pl.DataFrame(rows[name], schema={key: empty.schema[key] for key in _kept(empty, declared)})
-    complete = with_joined(frames, schema)
+    complete = with_joined(frames, [declared.cls for declared in schema.joined.values()])
 
     def read(name: str) -> pl.DataFrame:
         return complete[name].filter(pl.col("known_at") <= as_of_us)

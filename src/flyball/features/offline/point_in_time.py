@@ -6,14 +6,13 @@ from typing import Any
 import polars as pl
 
 from flyball.core import BadInput
-from flyball.events import join_of
 from flyball.features.declaration.aggregates import Aggregate
 from flyball.features.declaration.groups import Definition, Entity, Features, Group
 from flyball.features.offline.aggregate import Aggregation
 from flyball.features.offline.events import EventSource
 from flyball.features.offline.query_rows import QueryRows
 from flyball.features.offline.visibility import Visibility, visibilities_of
-from flyball.history import join_frames, sides_of
+from flyball.history import with_joined
 
 
 def point_in_time(
@@ -32,7 +31,7 @@ def point_in_time(
     Raises `BadInput` for missing columns.
     """
     bound = [group if isinstance(group, Group) else group.features for group in groups]
-    events = _with_joined(bound, events)
+    events = with_joined(events, dict.fromkeys(event for group in bound for event in group.event_types))
     _check(bound, events, rows)
     parts = []
     for seen in visibilities_of(rows, apply_delay_us):
@@ -58,17 +57,6 @@ def _check(groups: Sequence[Group], events: Mapping[str, pl.DataFrame], rows: pl
             lacking = {"at", "known_at", "partition", "offset"} - set(frame.columns)
             if lacking:
                 raise BadInput(f"frame of {event.__name__}", f"with {', '.join(sorted(lacking))}", frame.columns)
-
-
-def _with_joined(groups: Sequence[Group], events: Mapping[str, pl.DataFrame]) -> Mapping[str, pl.DataFrame]:
-    """`events` with the frames of joined types, computed from their two sides."""
-    complete = dict(events)
-    for event in dict.fromkeys(event for group in groups for event in group.event_types):
-        if join_of(event) is not None and event.__name__.lower() not in complete:
-            first, second = (events.get(side) for side in sides_of(event))
-            if first is not None and second is not None:
-                complete[event.__name__.lower()] = join_frames(event, first, second)
-    return complete
 
 
 class _Computed:

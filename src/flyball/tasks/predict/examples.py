@@ -100,7 +100,7 @@ class RequestHistory:
     def labels(self, as_of_us: int, name: str = "") -> pl.DataFrame:
         """The label of each request as known at `as_of_us`, see `label_requests`. `name`: of one of several labels."""
         labels = [label for label in self.task.about.labels if not name or label.name == name]
-        requests = self.frame.select("at", **_joining(self.task, self.schema))
+        requests = self.frame.select("at", **_joining(self.task))
         return label_requests(requests, labels, self.frames, self.schema, as_of_us)
 
     def known(self, as_of_us: int) -> NDArray[np.bool_]:
@@ -234,7 +234,7 @@ def observed_share(duration_us: Ints, censored: NDArray[np.bool_], at_us: Ints) 
     return share
 
 
-def _joining(task: Predict, schema: Schema) -> dict[str, Any]:
+def _joining(task: Predict) -> dict[str, Any]:
     """The columns that join labels with requests."""
     from flyball.tasks.labels import joining_names
 
