@@ -8,7 +8,7 @@ never stops the stream: it is put into quarantine with its bytes, its position a
 from flyball.events.appender import Appender
 from flyball.events.builtin_formats import FORMATS, columns, find_format, formats_in
 from flyball.events.catalog import EntityCatalog
-from flyball.events.checks import Known, Rejected, Rejection, choices_of
+from flyball.events.checks import Known
 from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field, defaults_in, read_type
 from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
@@ -50,6 +50,7 @@ from flyball.events.quarantine import (
     open_quarantine,
 )
 from flyball.events.reading import after_slices, fresh, read_until, read_where
+from flyball.events.rejection import Rejected, Rejection, choices_of
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import FIRST_US, LAST_US, Schema
 from flyball.events.timestamps import UNIT_WORDS, TimeReader, likely_unit

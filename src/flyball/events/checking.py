@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 
 from flyball.events.catalog import EntityCatalog
-from flyball.events.checks import Known, Rejection
+from flyball.events.checks import Known
 from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import IngestMode
 from flyball.events.lines import MAX_LINE
 from flyball.events.log import IMPORTED, Record
+from flyball.events.rejection import Rejection
 from flyball.events.schema import Schema
 
 

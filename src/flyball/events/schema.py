@@ -5,11 +5,12 @@ from itertools import repeat
 from typing import Any
 
 from flyball.core import BadDeclaration, NotFound
-from flyball.events.checks import Check, Known, Rejected, Rejection
+from flyball.events.checks import Check, Known
 from flyball.events.declared import EventType, read_type
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.joined import join_of, logged_types
 from flyball.events.log import Record
+from flyball.events.rejection import Rejected, Rejection
 from flyball.events.types import Event
 from flyball.events.written import WrittenType
 
