@@ -22,7 +22,7 @@ import flyball as fb
 from flyball.events import Event
 from flyball.tasks import Predict, ServingLag
 from flyball.tasks.predict.examples import RequestHistory, observed_share, training_data
-from flyball.tasks.predict.offline import left_out_notes, undeclared_classes
+from flyball.tasks.predict.notes import left_out_notes, undeclared_classes
 
 
 def orders_of(

@@ -13,7 +13,7 @@ of Sampling Without Replacement from a Finite Universe", JASA 1952.
 """
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -59,6 +59,17 @@ class Labeled(msgspec.Struct, frozen=True):
     reach_us: int = 0
     final_weight: Doubles | None = None
     answered_young: int = 0
+
+
+class _LabelColumns(NamedTuple):
+    """One label of all requests: its states, whether each has one that counts, now or when it is final, and `target`,
+    `weight` and `final_weight` as in `Labeled`, NaN and 0 where it does not count."""
+
+    states: NDArray[np.object_]
+    labeled: NDArray[np.bool_]
+    target: Doubles
+    weight: Doubles
+    final_weight: Doubles
 
 
 class RequestHistory:
@@ -122,46 +133,56 @@ class RequestHistory:
         those that were censored by an event: what takes long is censored more often.
         """
         known, targets = self.known(as_of_us), self.task.targets
-        mature, (impossible, propensity) = self.mature(as_of_us), self.decided
+        mature, (_, propensity) = self.mature(as_of_us), self.decided
         several = self.task.target_kind.kind == "multilabel"
         target, weight, final_weight = (np.full((len(known), len(targets)), value) for value in (np.nan, 0.0, 0.0))
-        counts, answered = {}, np.zeros(len(known), np.bool_)
-        for column, (name, declared) in enumerate(targets.items()):
-            labels = self.labels(as_of_us, name if several else "")
-            states = labels["state"].to_numpy()
-            values = labels["value"].fill_null(np.nan).to_numpy()
-            states = np.where(impossible & (states != HELD), CENSORED, states)
-            labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(values) & (self.weight > 0)
-            answered |= labeled
-            final = self.mature(as_of_us, declared.within_us)
-            counted = self.weight / np.maximum(propensity, SMALLEST_SHARE)
-            of_final = counted
-            if young or self.task.open_examples == "weight":
-                of_final = counted * self._inverse_censoring(labels, known & final, final, as_of_us, declared.within_us)
-            final_weight[labeled & final, column] = of_final[labeled & final]
-            if young:
-                counted = counted * self._inverse_censoring(labels, known, final, as_of_us, declared.within_us)
-            else:
-                labeled, counted = labeled & final, of_final
-            target[labeled, column], weight[labeled, column] = values[labeled], counted[labeled]
+        counts, answered = dict[str, int](), np.zeros(len(known), np.bool_)
+        for column, name in enumerate(targets):
+            of_label = self._labeled(name, known, as_of_us, young)
+            target[:, column], weight[:, column] = of_label.target, of_label.weight
+            final_weight[:, column] = of_label.final_weight
+            answered |= of_label.labeled
             for state in (HELD, OTHERWISE, CENSORED, OPEN):
-                counts[f"{state} for {name}" if several else state] = int((known & (states == state)).sum())
+                counts[f"{state} for {name}" if several else state] = int((known & (of_label.states == state)).sum())
         rows = np.flatnonzero((weight > 0).any(axis=1) & (mature | (not all_final)))
         if not several:
             target, weight, final_weight = target[:, 0], weight[:, 0], final_weight[:, 0]
-        young_count, control = int((known & ~mature).sum()), int((propensity[rows] < 1).sum())
-        reach_us = as_of_us - int(self.at_us[known].min()) if known.any() else 0
         return Labeled(
             rows,
             target[rows],
             weight[rows],
             counts,
-            young_count,
+            int((known & ~mature).sum()),
             as_of_us,
-            control,
-            reach_us,
-            final_weight[rows] if young else None,
-            int((answered & ~mature).sum()) if all_final or not young else 0,
+            control=int((propensity[rows] < 1).sum()),
+            reach_us=as_of_us - int(self.at_us[known].min()) if known.any() else 0,
+            final_weight=final_weight[rows] if young else None,
+            answered_young=int((answered & ~mature).sum()) if all_final or not young else 0,
+        )
+
+    def _labeled(self, name: str, known: NDArray[np.bool_], as_of_us: int, young: bool) -> "_LabelColumns":
+        """The label called `name` of all requests, as of then, and what each counts."""
+        declared, (impossible, propensity) = self.task.targets[name], self.decided
+        labels = self.labels(as_of_us, name if self.task.target_kind.kind == "multilabel" else "")
+        values = labels["value"].fill_null(np.nan).to_numpy()
+        states = labels["state"].to_numpy()
+        states = np.where(impossible & (states != HELD), CENSORED, states)
+        labeled = known & np.isin(states, (HELD, OTHERWISE)) & np.isfinite(values) & (self.weight > 0)
+        final = self.mature(as_of_us, declared.within_us)
+        counted = of_final = self.weight / np.maximum(propensity, SMALLEST_SHARE)
+        if young or self.task.open_examples == "weight":
+            of_final = counted * self._inverse_censoring(labels, known & final, final, as_of_us, declared.within_us)
+        if young:
+            counted = counted * self._inverse_censoring(labels, known, final, as_of_us, declared.within_us)
+            used = labeled
+        else:
+            counted, used = of_final, labeled & final
+        return _LabelColumns(
+            states,
+            labeled,
+            np.where(used, values, np.nan),
+            np.where(used, counted, 0.0),
+            np.where(labeled & final, of_final, 0.0),
         )
 
     def _inverse_censoring(

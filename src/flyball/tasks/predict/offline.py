@@ -1,30 +1,36 @@
 """The offline interface of predictions: examples, fitting and evaluating candidates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_zone, format_duration, format_timestamp
-from flyball.models import TargetKind, TrainingTable, summary_of
+from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_zone, format_timestamp
+from flyball.models import TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.defaults import evaluation_of
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, time_columns, vocabularies_in
 from flyball.tasks.predict.declaration import DAY, TIMES, Predict
 from flyball.tasks.predict.leaks import leaking_columns
+from flyball.tasks.predict.notes import (
+    TEST_SHARE,
+    left_out_notes,
+    needed_past,
+    one_class_notes,
+    too_few,
+    undeclared_classes,
+)
 from flyball.tasks.predict.plan import evaluation_plan
 from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, thresholds_for
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from flyball.tasks.predict.examples import Labeled, RequestHistory
 
-TEST_SHARE, MOST_EVALUATED = 0.2, 20_000
+MOST_EVALUATED = 20_000
 
 
 class PredictTruth(msgspec.Struct, frozen=True):
@@ -68,49 +74,65 @@ class PredictOffline:
         What is learned from was known just before the first of them, so between the last example and the first
         evaluated request lies as much time as a label needs.
         """
-        from flyball.tasks.predict.examples import training_data
-
-        task, history = self._task, self._history_of(past)
+        history = self._history_of(past)
         final = history.examples(past.as_of_us, all_final=True)
         chosen = _tested(history.at_us[final.rows], window_us)
         pool = len(chosen)
         if pool < max(min_examples, 1):
-            return _too_few(task, final, min_examples, pool, window_us)
+            return too_few(self._task, final, min_examples, pool, window_us)
         start_us, end_us = window_us or (
             int(history.at_us[final.rows[chosen[0]]]),
             int(history.at_us[final.rows[chosen[-1]]]) + 1,
         )
-        young = task.open_examples == "weight"
-        before, full = history.examples(start_us - 1, young), history.examples(past.as_of_us, young)
+        young = self._task.open_examples == "weight"
+        before = history.examples(start_us - 1, young)
         if not len(before.rows):
             return (
                 f"nothing to learn from: no request had a final label before the test window, which starts at "
                 f"{format_timestamp(start_us)}; events that happened long ago must be ingested as history, not as live"
-                f"{_needed_past(task, final)}"
+                f"{needed_past(self._task, final)}"
             )
-        table = history.table
         if pool > MOST_EVALUATED:
             sampled_rows = np.random.default_rng(seed).choice(pool, MOST_EVALUATED, replace=False)
             chosen = chosen[np.sort(sampled_rows)]
+        train = self._training_data(history, before)
+        now = self._training_data(history, history.examples(past.as_of_us, young))
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), pool)
-        train, now = (training_data(task, table, rows, history.at_us) for rows in (before, full))
-        targets = {"learn from": train.arrays["target"], "evaluate on": final.target[chosen]}
-        notes = (*evaluation.notes, *one_class_notes(task.target_kind, targets))
-        leaks = leaking_columns(train, task.target_kind.kind)
-        evaluation = msgspec.structs.replace(
+        rule = f"the last {TEST_SHARE:.0%} of the requests with a final label" if window_us is None else "as requested"
+        return Examples(
+            train,
+            now,
+            self._remarked(evaluation, train, final.target[chosen]),
+            Holdout(start_us, end_us, pool / len(final.rows), pool, rule),
+            self._summary(before, len(chosen), start_us),
+        )
+
+    def _training_data(self, history: "RequestHistory", labeled: "Labeled") -> TrainingData:
+        from flyball.tasks.predict.examples import training_data
+
+        return training_data(self._task, history.table, labeled, history.at_us)
+
+    def _remarked(self, evaluation: EvaluationSet, train: TrainingData, tested: Doubles) -> EvaluationSet:
+        """The evaluation set with what a person should know of the examples. `tested`: the targets evaluated on."""
+        kind = self._task.target_kind
+        targets = {"learn from": train.arrays["target"], "evaluate on": tested}
+        leaks = leaking_columns(train, kind.kind)
+        return msgspec.structs.replace(
             evaluation,
-            notes=notes,
+            notes=(*evaluation.notes, *one_class_notes(kind, targets)),
             leaks=tuple(leak.sentence for leak in leaks),
             certain_leaks=tuple(leak.sentence for leak in leaks if leak.certain),
         )
+
+    def _summary(self, before: "Labeled", tested: int, start_us: int) -> str:
+        """One sentence for the person who waits."""
         summary = (
-            f"{len(before.rows):,} examples of {task.on.__name__}, {before.young:,} too young; evaluated on "
-            f"{counted_units(len(chosen), 'request')} after {format_timestamp(start_us)}"
+            f"{len(before.rows):,} examples of {self._task.on.__name__}, {before.young:,} too young; evaluated on "
+            f"{counted_units(tested, 'request')} after {format_timestamp(start_us)}"
         )
         if before.control:
             summary += f"; {before.control:,} of a control group stand for those that were declined"
-        rule = f"the last {TEST_SHARE:.0%} of the requests with a final label" if window_us is None else "as requested"
-        return Examples(train, now, evaluation, Holdout(start_us, end_us, pool / len(final.rows), pool, rule), summary)
+        return summary
 
     def _history_of(self, past: Past) -> "RequestHistory":
         """The request history of `past`, created once for all windows."""
@@ -200,107 +222,8 @@ def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTa
     )
 
 
-def left_out_notes(task: Predict, final: "Labeled") -> list[str]:
-    """A note for each state of labels whose requests are left out of an evaluation, and one for those whose label has
-    come but may still change, or is among the quick ones."""
-    weighted = task.open_examples == "weight"
-    stand_in = "; others that took as long are weighted for them" if weighted else ""
-    notes = []
-    for state, count in final.states.items():
-        if count and state.startswith("censored"):
-            notes.append(f"{counted_units(count, 'request')} left out as {state}{stand_in}")
-        elif count and state.startswith("open"):
-            notes.append(f"{counted_units(count, 'request')} left out as {state}: without a label so far")
-    if final.answered_young:
-        where = "left out of the evaluation" if weighted else "left out"
-        notes.append(
-            f"{counted_units(final.answered_young, 'request')} {where} as too young: with a label, but asked less than "
-            f"{format_duration(task.within_us)} ago"
-        )
-    return notes
-
-
-def undeclared_classes(task: Predict, frames: "Mapping[str, pl.DataFrame]") -> list[str]:
-    """A warning for each target whose events have texts other than its classes; such events label no request."""
-    from flyball.features import texts_of
-
-    notes = []
-    for target in task.targets.values():
-        if target.classes and target.value is not None:
-            counts = texts_of(target.value, frames[target.name]).drop_nulls().value_counts(sort=True)
-            unknown = counts.filter(~counts["text"].is_in(target.classes))
-            if unknown.height:
-                notes.append(
-                    f"warning: {unknown['count'].sum():,} {target.event.__name__} events are none of the classes "
-                    f"{', '.join(target.classes)}, such as {unknown['text'][0]!r}, and label nothing: add the class, "
-                    "or correct the events"
-                )
-    return notes
-
-
-def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[str, ...]:
-    """A warning for each set of examples of one class only. `targets`: {use of the examples: their targets}.
-
-    >>> one_class_notes(TargetKind(kind="binary"), {"learn from": np.zeros(3)})
-    ('warning: the 3 examples to learn from are all of one class (it never happened): nothing tells them apart',)
-    """
-    if kind.kind not in ("binary", "multiclass"):
-        return ()
-    notes = []
-    for use, target in targets.items():
-        if len(target) and (target == target[0]).all():
-            happened = "it always happened" if target[0] else "it never happened"
-            which = kind.classes[int(target[0])] if kind.kind == "multiclass" else happened
-            notes.append(
-                f"warning: the {len(target):,} examples to {use} are all of one class ({which}): nothing tells them "
-                "apart"
-            )
-    return tuple(notes)
-
-
 def _tested(at_us: Ints, window_us: tuple[int, int] | None) -> Ints:
     """Which of the requests with a final label, at these times, are tested: the last fifth, or those in the window."""
     if window_us is None:
         return np.arange(int((1 - TEST_SHARE) * len(at_us)), len(at_us))
     return np.flatnonzero((at_us >= window_us[0]) & (at_us < window_us[1]))
-
-
-def _too_few(task: Predict, final: "Labeled", least: int, rows: int, window_us: tuple[int, int] | None = None) -> str:
-    from flyball.tasks.label_frames import HELD
-
-    if sum(final.states.values()) > final.young and not len(final.rows) and not final.states.get(HELD, 1):
-        target = next(iter(task.targets.values()))
-        return (
-            f"nothing to learn from: no {target.event.__name__} that names the {target.by} of a request came within "
-            f"{format_duration(target.within_us)} after any of {sum(final.states.values()):,} requests: check that it "
-            f"is ingested, with the same {target.by}, and that the span is long enough"
-        )
-    counts = ", ".join(f"{count:,} {state}" for state, count in final.states.items() if count) or "no request"
-    if window_us is not None:
-        start, end = (format_timestamp(at_us) for at_us in window_us)
-        return (
-            f"too little to evaluate on: from {start} to {end} there must be {least} requests with a final label, "
-            f"got {rows}"
-        )
-    return (
-        f"too little to evaluate on: the last fifth of the requests with a final label must hold {least}, got {rows}; "
-        f"labels of {task.on.__name__}: {counts}, {final.young:,} younger than "
-        f"{format_duration(task.within_us)}{_needed_past(task, final)}"
-    )
-
-
-def _needed_past(task: Predict, final: "Labeled") -> str:
-    """A clause on how far requests must reach back, or "" if they do.
-
-    The test window is the last fifth of the final labels, and some labels must be final before it.
-    """
-    within_us = task.within_us
-    needed_us = within_us + int(within_us / (1 - TEST_SHARE))
-    return (
-        f"; a label takes {format_duration(within_us)} to be final, so requests must reach back {_days(needed_us)} and "
-        f"some days more, they reach back {_days(final.reach_us)}"
-    )
-
-
-def _days(span_us: int) -> str:
-    return f"{span_us / DAY_US:.1f} days"
