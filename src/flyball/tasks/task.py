@@ -246,8 +246,9 @@ class Holdout(msgspec.Struct, frozen=True):
 
 
 class Examples(msgspec.Struct, frozen=True):
-    """`train`: known before the test window. `full`: known now. `holdout`: the window of the evaluated requests, which
-    ends so early that every label is mature. `summary`: one sentence for the person who waits."""
+    """`train`: known before the test window. `full`: known now; of a requested window, which nobody learns for,
+    `train`. `holdout`: the window of the evaluated requests, which ends so early that every label is mature.
+    `summary`: one sentence for the person who waits."""
 
     train: TrainingData
     full: TrainingData

@@ -72,7 +72,7 @@ class PredictOffline:
         Candidates are evaluated on the last fifth of the requests with a final label, or on those in the window.
 
         What is learned from was known just before the first of them, so between the last example and the first
-        evaluated request lies as much time as a label needs.
+        evaluated request lies as much time as a label needs. With a window nobody learns from what is known now.
         """
         history = self._history_of(past)
         final = history.examples(past.as_of_us, all_final=True)
@@ -96,7 +96,7 @@ class PredictOffline:
             sampled_rows = np.random.default_rng(seed).choice(pool, MOST_EVALUATED, replace=False)
             chosen = chosen[np.sort(sampled_rows)]
         train = self._training_data(history, before)
-        now = self._training_data(history, history.examples(past.as_of_us, young))
+        now = train if window_us else self._training_data(history, history.examples(past.as_of_us, young))
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), pool)
         rule = f"the last {TEST_SHARE:.0%} of the requests with a final label" if window_us is None else "as requested"
         return Examples(

@@ -90,7 +90,8 @@ class RecommendOffline:
                 "events that happened long ago must be ingested as history, not as live"
             )
         summary = _summary(train, evaluation, window.start_us)
-        return Examples(training_data(train), training_data(full), evaluation, window, summary)
+        before = training_data(train)
+        return Examples(before, before if window_us else training_data(full), evaluation, window, summary)
 
     def train(self, candidate: Recommender, data: TrainingData, past: Past, seed: int) -> Trained:
         """Fit one candidate.
