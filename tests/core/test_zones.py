@@ -1,10 +1,10 @@
 """Zones by name, and local times in them: repeated hours, skipped hours, zones that are none."""
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 import pytest
 
-from flyball.core import BadInput, find_zone, parse_timestamp, with_zone
+from flyball.core import BadInput, find_zone, local_days, parse_timestamp, with_zone
 
 MICROSECOND = timedelta(microseconds=1)
 BERLIN = find_zone("Europe/Berlin")
@@ -80,3 +80,17 @@ def test_a_zone_of_a_fixed_offset_has_every_time_once() -> None:
 )
 def test_the_second_pass_is_written_with_its_offset(local: str, timestamp: str) -> None:
     assert parse_timestamp(local, BERLIN) == parse_timestamp(timestamp)
+
+
+@pytest.mark.parametrize(
+    "name", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Apia"]
+)
+def test_a_day_ends_at_midnight_of_its_zone(name: str) -> None:
+    """Every time of two years, some minutes apart, and those beside each midnight; looked up one by one."""
+    zone = find_zone(name)
+    start = int(datetime(2010, 12, 31, tzinfo=UTC).timestamp())
+    times = [(start + second) * 1_000_000 + 999_999 for second in range(0, 731 * 86_400, 997)]
+    edges = [start + day * 86_400 + quarter * 900 for day in range(731) for quarter in range(96)]
+    times += [edge * 1_000_000 + change for edge in edges[::7] for change in (-1, 0)]
+    days = [(datetime.fromtimestamp(at // 1_000_000, zone).date() - date(1970, 1, 1)).days for at in times]
+    assert local_days(times, zone) == days

@@ -46,7 +46,7 @@ from flyball.core.processes import run_parallel
 from flyball.core.progress import ReportProgress
 from flyball.core.sizes import counted_units, parse_size
 from flyball.core.urls import Url, load_backend, local_path, parse_url
-from flyball.core.zones import find_zone, with_zone
+from flyball.core.zones import find_zone, local_days, with_zone
 
 if TYPE_CHECKING:
     from flyball.core.arrays import Arrays, Doubles, Ints, SignedInts
@@ -93,6 +93,7 @@ __all__ = [
     "json_fault",
     "lazy_door",
     "load_backend",
+    "local_days",
     "local_path",
     "microseconds_of",
     "new_id",

@@ -1,8 +1,11 @@
 """Time zones by name, and local times in them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 
 from flyball.core.errors import BadInput
+
+_QUARTER_US = 900_000_000
 
 
 def find_zone(name: str) -> tzinfo:
@@ -31,3 +34,20 @@ def with_zone(local: datetime, zone: tzinfo) -> datetime:
         must = f"one that clocks in {zone} showed: they skipped this hour (is it the right zone?)"
         raise BadInput("time", must, str(local))
     return first
+
+
+def local_days(at_us: Sequence[int], zone: tzinfo) -> list[int]:
+    """The calendar day in `zone` of each time, as a number: of 1 January 1970 it is 0.
+
+    Clocks change on a quarter of an hour, so the day is looked up once for each quarter.
+
+    >>> local_days([0, 82_800_000_000], find_zone("Europe/Berlin"))  # 23:00 UTC is midnight there
+    [0, 1]
+    """
+    quarters = {at // _QUARTER_US for at in at_us}
+    first = datetime(1970, 1, 1).toordinal()
+    day_of = {
+        quarter: datetime.fromtimestamp(quarter * _QUARTER_US // 1_000_000, zone).toordinal() - first
+        for quarter in quarters
+    }
+    return [day_of[at // _QUARTER_US] for at in at_us]

@@ -1,6 +1,9 @@
 """Examples know what was known: labels that come late bias neither the mean nor the share, and nothing leaks."""
 
+from collections import Counter
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -406,3 +409,28 @@ def test_elapsed_time_lasts_until_the_first_end_after_each_request(
     orders = history.frame["order"].to_list()
     expected = [waited(number, at - START_US, came) for number, at in zip(orders, history.at_us.tolist(), strict=True)]
     assert np.array_equal(minutes, np.array(expected, np.float64), equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"),
+    [
+        ("UTC", {"2026-03-28": 24, "2026-03-29": 24, "2026-03-30": 24}),
+        ("Europe/Berlin", {"2026-03-28": 24, "2026-03-29": 23, "2026-03-30": 24}),  # clocks go forward
+        ("Australia/Sydney", {"2026-04-04": 24, "2026-04-05": 25, "2026-04-06": 24}),  # and back
+    ],
+)
+def test_days_and_hours_of_an_evaluation_are_those_of_the_tasks_zone(zone: str, hours: dict[str, int]) -> None:
+    """An order an hour, for a hundred days."""
+    task = elapsed_task(zone=zone, unit="day")
+    minutes = np.random.default_rng(0).uniform(10, 300, size=2_400)
+    past = past_of(task, orders_of(minutes, HOUR_US), START_US + 100 * DAY_US)
+    found = task.offline().examples(past, 20, 0)
+    assert not isinstance(found, str)
+    evaluation = found.evaluation
+    local = [datetime.fromtimestamp(at // 1_000_000, ZoneInfo(zone)) for at in evaluation.at_us.tolist()]
+    numbers = [moment.toordinal() - date(1970, 1, 1).toordinal() for moment in local]
+    assert [evaluation.units[unit] for unit in evaluation.unit_of.tolist()] == [str(number) for number in numbers]
+    assert evaluation.truth.day_of(evaluation.at_us).tolist() == numbers
+    assert evaluation.slices["hour"] == [str(moment.hour) for moment in local]
+    counts = Counter(moment.date().isoformat() for moment in local)
+    assert {day: counts[day] for day in hours} == hours

@@ -12,7 +12,7 @@ from flyball.policy import ACTIONS, CostColumns, Quote, costs_of_decisions
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.metrics import Resampled, Undefined
-from flyball.tasks.predict.thresholds import DAY_US, as_columns, usable_costs
+from flyball.tasks.predict.thresholds import as_columns, usable_costs
 from flyball.tasks.task import EvaluationSet, MetricFamily
 
 
@@ -91,7 +91,7 @@ class DailyPrecision(msgspec.Struct, frozen=True):
             answers.values[:, 0],
             truth.target,
             self.k * min(1.0, len(evaluation.at_us) / max(evaluation.pool, 1)),
-            evaluation.at_us // DAY_US,
+            truth.day_of(evaluation.at_us),
             evaluation.unit_of,
             len(evaluation.units),
             truth.weight,

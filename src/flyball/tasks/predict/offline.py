@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_zone, format_timestamp
+from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_zone, format_timestamp, local_days
 from flyball.models import TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.defaults import evaluation_of
@@ -37,15 +37,26 @@ class PredictTruth(msgspec.Struct, frozen=True):
     """The outcomes of the requests: `target` and `weight` as in a training table, float64 (requests,) or, of several
     labels, (requests, labels).
 
-    `costs`: of mistakes on each, see `cost_matrix`; None where nothing is decided by costs.
+    `costs`: of mistakes on each, see `cost_matrix`; None where nothing is decided by costs. `days`: the calendar day of
+    each in the task's zone, int64 (requests,).
     """
 
     target: Doubles
     weight: Doubles
     costs: Doubles | None = None
+    days: Ints | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "PredictTruth":
-        return PredictTruth(self.target[rows], self.weight[rows], None if self.costs is None else self.costs[rows])
+        return PredictTruth(
+            self.target[rows],
+            self.weight[rows],
+            None if self.costs is None else self.costs[rows],
+            None if self.days is None else self.days[rows],
+        )
+
+    def day_of(self, at_us: Ints) -> Ints:
+        """The day of each request, which came at `at_us`: in UTC where no zone is known."""
+        return at_us // DAY_US if self.days is None else self.days
 
 
 class PredictOffline:
@@ -152,19 +163,20 @@ class PredictOffline:
         names = [name for name in task.on.__struct_fields__ if name != "at"]
         fields = frame.select(names).to_dicts()
         units: dict[str, Any] = {}
+        zone = find_zone(task.zone)
+        days = local_days(history.at_us[rows].tolist(), zone)
         if task.unit:
-            days = (history.at_us[rows] // DAY_US).tolist()
             by_day = task.unit == DAY and DAY not in names
             names_of = [str(day) for day in days] if by_day else [str(field[task.unit]) for field in fields]
             names_of_units, unit_of = np.unique(np.array(names_of), return_inverse=True)
             units = {"units": names_of_units.tolist(), "unit_of": unit_of.astype(np.int64)}
-        times = time_columns(history.at_us[rows].tolist(), find_zone(task.zone))
+        times = time_columns(history.at_us[rows].tolist(), zone)
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
         notes = [*left_out_notes(task, final), *undeclared_classes(task, history.frames)]
         return evaluation_of(
             history.at_us[rows],
             fields,
-            PredictTruth(final.target[chosen], final.weight[chosen], costs),
+            PredictTruth(final.target[chosen], final.weight[chosen], costs, np.array(days, np.int64)),
             window_us,
             **units,
             slices={

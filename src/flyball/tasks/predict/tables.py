@@ -11,7 +11,7 @@ from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.metrics import Resampled
 from flyball.tasks.predict.declaration import Predict
-from flyball.tasks.predict.thresholds import DAY_US, as_columns, usable_costs
+from flyball.tasks.predict.thresholds import as_columns, usable_costs
 from flyball.tasks.task import EstimateAll, EvaluationSet, ReportTable
 
 CHOSEN = "chosen_thresholds"
@@ -86,7 +86,7 @@ def _cost_curve(
     estimates: EstimateAll,
 ) -> ReportTable:
     truth, units = evaluation.truth, len(evaluation.units)
-    costs, day_of, probability = as_columns(truth.costs), evaluation.at_us // DAY_US, answers.values[:, 0]
+    costs, day_of, probability = as_columns(truth.costs), truth.day_of(evaluation.at_us), answers.values[:, 0]
     curve = metrics.cost_curve(
         policy, probability, truth.target, costs, day_of, evaluation.unit_of, units, truth.weight
     )

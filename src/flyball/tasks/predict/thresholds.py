@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Arrays, BadInput, Doubles, Refused
+from flyball.core import Arrays, BadInput, Doubles, Refused, find_zone, local_days
 from flyball.policy import (
     CostColumns,
     Decide,
@@ -75,7 +75,8 @@ def thresholds_for(
     kept = table_of(_rows(data, newest))
     predictor = candidate.open(model.arrays, model.texts, kept.columns, task.target_kind)
     probability = np.asarray(predictor.predict(kept.numbers, kept.categories)[:, 0], np.float64)
-    costs, day_of = as_columns(data.arrays[COSTS][newest]), kept.at_us // DAY_US
+    costs = as_columns(data.arrays[COSTS][newest])
+    day_of = np.array(local_days(kept.at_us.tolist(), find_zone(task.zone)), np.int64)
     chosen = choose_thresholds(policy, probability, kept.target, costs, day_of, kept.weight)
     newest = newest[-MOST_KEPT:]
     rows = slice(len(probability) - len(newest), None)
