@@ -1,6 +1,8 @@
 """Estimators of other libraries give what they give themselves, and their files hold nothing that was not named."""
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +10,17 @@ import msgspec
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skops.io import dumps as skops_dumps
 from tests.models.tabular.tables import table_of
 
 import flyball as fb
-from flyball.core import BadDeclaration, BadInput, MissingExtra, Refused
+from flyball.core import ArtifactCorrupt, BadDeclaration, BadInput, MissingExtra, Refused
 from flyball.models import TargetKind, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.models.tabular.estimator import encoded
-from flyball.models.tabular.estimator_files import to_bytes
+from flyball.models.tabular.estimator_files import SklearnReader, to_bytes
 from flyball.testing.tabular_checks import TABULAR_CHECKS, TABULAR_TARGETS, TabularCheck
 
 BINARY, NUMBER = TargetKind("binary"), TargetKind("number")
@@ -125,6 +128,36 @@ def test_a_file_with_a_type_of_ones_own_is_refused_without_running_it() -> None:
     arrays = {**fitted.arrays, "skops": to_bytes(Evil())}
     with pytest.raises(Refused, match="Evil"):
         forest("number").open(arrays, {}, table_of(1).columns, NUMBER)
+
+
+class Malicious:
+    """Runs a command when it is read from a pickle."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch /nonexistent/folder/of-a-test",)
+
+
+@pytest.mark.parametrize(
+    ("planted", "named"),
+    [
+        (Malicious(), "Malicious"),
+        (FunctionTransformer(os.system), "posix.system"),
+        (make_pipeline(FunctionTransformer(partial(os.system, "true")), Ridge()), "functools.partial, posix.system"),
+    ],
+)
+def test_a_planted_file_is_refused_by_the_names_of_its_types_and_nothing_runs(
+    planted: Any, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = np.frombuffer(skops_dumps(planted), np.uint8)
+    monkeypatch.setattr(os, "system", lambda command: pytest.fail(f"ran {command}"))
+    with pytest.raises(Refused, match=rf"trusted types only, got \S*{named}: review what they do"):
+        SklearnReader(data, (), classes=False)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x80\x04\x95.", b"PK\x03\x04 cut off"])
+def test_what_is_no_file_of_an_estimator_is_corrupt(data: bytes) -> None:
+    with pytest.raises(ArtifactCorrupt, match=f"must be a file that skops wrote, got {len(data)} bytes of another"):
+        SklearnReader(np.frombuffer(data, np.uint8), (), classes=False)
 
 
 def test_params_and_trusted_types_come_back_from_an_artifact(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadInput, Doubles, MissingExtra, Refused
+from flyball.core import ArtifactCorrupt, BadInput, Doubles, MissingExtra, Refused
 
 SKOPS, XGBOOST, ONNX = "skops", "xgboost", "onnx"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -56,9 +56,12 @@ def to_bytes(estimator: Any) -> NDArray[np.uint8]:
 def check_trusted(data: NDArray[np.uint8], trusted: Sequence[str]) -> list[str]:
     """The types in a skops file that skops does not trust by default, all of them in `trusted`.
 
-    Raises `Refused`, naming them, if some are not in `trusted`.
+    Raises `Refused`, naming them, if some are not in `trusted`; `ArtifactCorrupt` for what is no such file.
     """
-    unknown: list[str] = need("skops.io", "sklearn").get_untrusted_types(data=data.tobytes())
+    try:
+        unknown: list[str] = need("skops.io", "sklearn").get_untrusted_types(data=data.tobytes())
+    except (zipfile.BadZipFile, KeyError, ValueError):  # of no archive, of one without a schema, of one that is no JSON
+        raise ArtifactCorrupt("of an estimator", "a file that skops wrote", f"{len(data):,} bytes of another") from None
     strange = sorted(set(unknown) - set(trusted))
     if strange:
         raise Refused(
