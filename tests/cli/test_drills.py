@@ -1,5 +1,8 @@
 """`flyball drill`: what a person and a script see of it. What drills find out is in tests/simulation/test_drill.py."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,31 @@ import pytest
 from tests.cli.conftest import Run
 
 from flyball.simulation import DrillReport
+
+FITTED = """
+import sys
+from flyball.cli.common import limit_threads
+limit_threads()
+assert "numpy" not in sys.modules
+import numpy as np
+from flyball.models import Linear, TargetKind, TrainingTable
+rng = np.random.default_rng(1)
+rows, target = rng.normal(size=(4_000, 50)), rng.normal(size=4_000)
+print(Linear()._ridge(rows, target, np.ones(4_000)).tobytes().hex())
+"""
+
+
+def test_what_is_fitted_in_a_drill_does_not_depend_on_the_threads_of_linear_algebra() -> None:
+    """Without the limit these bits differ between one thread and two, where there are two processors."""
+    command = [sys.executable, "-c", FITTED]
+    fitted = [
+        subprocess.run(
+            command, env={**os.environ, "OPENBLAS_NUM_THREADS": count}, capture_output=True, text=True, check=True
+        ).stdout
+        for count in ("1", "2")
+    ]
+    assert fitted[0] == fitted[1] != ""
+
 
 REPORT = DrillReport(
     app="movies",

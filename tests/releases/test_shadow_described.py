@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from flyball.releases import Release, ReleaseArm, ShadowBatch, ShadowCounter, describe_shadow
+from flyball.releases import Release, ReleaseArm, ShadowBatch, ShadowCounter, describe_shadow, shadow_progress
 from flyball.statistics import bounded_mean_interval, mean_sequence
 
 ARMS = (ReleaseArm("control"), ReleaseArm("candidate", "v2"))
@@ -47,6 +48,24 @@ def test_the_description_has_the_planted_means_with_their_intervals(tmp_path: Pa
     assert (shift.low, shift.high) == mean_sequence(1_800.0, 6_000.0, 900, 2_000)
     assert rows["score_difference", "city=Gouda"].low is None  # too few for an asymptotic interval
     assert (described.sampled, described.left_out) == (0.5, {"too many waited": 15})
+
+
+def test_what_a_shadow_waits_for_is_said_before_and_after_its_first_look(tmp_path: Path) -> None:
+    counter = ShadowCounter(tmp_path / "shadows.db")
+
+    def said(ends: tuple[int, ...]) -> str:
+        return shadow_progress(RELEASE, counter.result("rel2"), counter.offsets("rel2"), ends)
+
+    assert said((7, 5)).startswith("its process has not looked yet")
+    counter.add(ShadowBatch("rel2"), (7, 5))
+    assert said((7, 5)).startswith("silence: ")
+    assert said((9, 6)) == "3 served answers wait for it"
+    batch = ShadowBatch("rel2")
+    batch.leave_out("served answers waited")
+    counter.add(batch, (9, 6))
+    assert said((9, 6)) == "it has looked at all that was served"
+    ended = msgspec.structs.replace(RELEASE, state="aborted")
+    assert shadow_progress(ended, counter.result("rel2"), {}, (9, 6)) == ""
 
 
 def test_nothing_is_known_before_the_first_answer(tmp_path: Path) -> None:

@@ -177,6 +177,18 @@ def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **o
     return runtime
 
 
+def limit_threads() -> None:
+    """Let linear algebra use one thread in this process and its children; call it before numpy is loaded.
+
+    With another number of threads sums are rounded otherwise, so a fitted model has other bits.
+    """
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
+"""How many threads OpenBLAS, MKL, Accelerate and OpenMP use."""
+
+
 def now_in(runtime: "Runtime") -> int:
     """The present time of a home in microseconds: of one made by `flyball simulate` the time of its last event, of any
     other the system clock's."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Json, Set, load, pairs, settings_for
+from flyball.cli.common import AppName, Json, Set, limit_threads, load, pairs, settings_for
 from flyball.cli.show import progress_line, say, show_json
 
 
@@ -43,6 +43,7 @@ def drill(
     It shows what happened when, and how many units the version reached. The exit code is 1 when the release did not do
     what it must. The same seed gives the same digest of all answers.
     """
+    limit_threads()
     from flyball.simulation import run_drill
 
     options = settings_for(app, None, chosen).app

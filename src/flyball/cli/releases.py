@@ -84,6 +84,7 @@ def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
         now_in(runtime),
         metrics,
         rewards=BanditRewards(runtime),
+        ends=runtime.predictions.ends(),
     )
     result = metrics.results.get(release_id)
     if result is None:
@@ -107,6 +108,8 @@ def _show(described: "ReleaseDescription", app: str) -> None:
         show_table(["arm", "share", "answers", "not by its version"], rows, right=["share", "answers"])
     if described.shadow is not None:
         _show_shadow(described.shadow)
+    if described.shadow_progress:
+        say(f"\nthe shadow: {described.shadow_progress}")
     effects = described.effects.get("sentences") or [*filter(None, [described.effects.get("missing")])]
     for title, lines in (
         (_guardrails_title(release), [verdict.sentence for verdict in described.guardrails]),

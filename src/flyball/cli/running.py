@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, load, open_app, open_home, pairs, settings_for, warn_of_losses
+from flyball.cli.common import (
+    AppName,
+    Home,
+    Json,
+    Set,
+    limit_threads,
+    load,
+    open_app,
+    open_home,
+    pairs,
+    settings_for,
+    warn_of_losses,
+)
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
 from flyball.core import Refused, counted_units, format_second, parse_duration
 
@@ -280,6 +292,7 @@ def simulate(
     The same seed gives the same digest of all answers. The world knows the truth, so the true quality of each version
     stands beside the measured one.
     """
+    limit_threads()
     from flyball.simulation import simulate as run
 
     options = settings_for(app, home, chosen).app

@@ -66,7 +66,7 @@ if TYPE_CHECKING:  # imported on first use, because it needs statistics
     from flyball.releases.canary import GuardrailVerdict, ReleaseDecision, advance, not_shown, verdicts
     from flyball.releases.controller import Controller, ReadMetrics, ReadRewards, no_metrics, no_rewards
     from flyball.releases.described import ReleaseDescription, describe_now, describe_release
-    from flyball.releases.shadow_described import ShadowDescription, describe_shadow
+    from flyball.releases.shadow_described import ShadowDescription, describe_shadow, shadow_progress
 
 __all__ = [
     "BOUNDED",
@@ -142,6 +142,7 @@ __all__ = [
     "rollback",
     "rollback_arrangement",
     "route",
+    "shadow_progress",
     "shown_state",
     "slices_of",
     "slow_limit_us",

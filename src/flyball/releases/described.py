@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import format_timestamp
+from flyball.events import Offsets
 from flyball.registry import Registry, ReleaseStep
 from flyball.releases.canary import BLOCKED, SILENCE, GuardrailVerdict, advance, not_shown, verdicts
 from flyball.releases.change import number_of
@@ -15,7 +16,7 @@ from flyball.releases.evidence import ArmReward, Evidence
 from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
 from flyball.releases.release import UNDER_WAY, WHOLE, Release, shown_state
 from flyball.releases.shadow_counts import ShadowCounter, ShadowResult
-from flyball.releases.shadow_described import ShadowDescription, describe_shadow
+from flyball.releases.shadow_described import ShadowDescription, describe_shadow, shadow_progress
 from flyball.releases.state import current
 
 
@@ -40,6 +41,7 @@ class ReleaseDescription(msgspec.Struct, frozen=True):
     `arms`: {arm, share, answers, failed} for each share that an arm had; of a bandit, whose shares change often, for
     each arm with its present share, and all shares in `by_share`. `effects`: what `flyball experiments show --json`
     says of the metrics, or why there is nothing as "missing"; empty where it was not computed or nothing is compared.
+    `shadow_progress`: how far a shadow is with the served answers.
     `next`: the next transition. `missing`: sentences on the evidence that is missing before the candidate gets more
     users. `shadow`: how the responses of the shadow differ, None if the release never was a
     shadow. `rewards`: of a bandit, each arm in all and in each group; else empty.
@@ -56,6 +58,7 @@ class ReleaseDescription(msgspec.Struct, frozen=True):
     shadow: ShadowDescription | None = None
     rewards: list[RewardDescription] = []
     by_share: list[dict[str, Any]] = []
+    shadow_progress: str = ""
     effects: dict[str, Any] = {}
 
 
@@ -138,11 +141,18 @@ def describe_now(
     now_us: int,
     metrics: ReadMetrics = no_metrics,
     rewards: ReadRewards = no_rewards,
+    ends: Offsets = (),
 ) -> ReleaseDescription:
-    """The description of a release from its counts, `metrics` and `rewards`; raises `NotFound`."""
+    """The description of a release from its counts, `metrics` and `rewards`; raises `NotFound`.
+
+    `ends`: of the stream of predictions, which a shadow follows.
+    """
     release = find_release(registry, current(registry), release_id)
     evidence = read_evidence(release, now_us, counter, metrics, shadows, rewards)
-    return describe_release(registry, release, evidence, now_us, shadows.result(release_id))
+    result = shadows.result(release_id)
+    described = describe_release(registry, release, evidence, now_us, result)
+    progress = shadow_progress(release, result, shadows.offsets(release_id), ends)
+    return msgspec.structs.replace(described, shadow_progress=progress)
 
 
 def _rewards(release: Release, evidence: Evidence) -> list[RewardDescription]:

@@ -5,6 +5,7 @@ from math import isfinite
 
 import msgspec
 
+from flyball.events import Offsets
 from flyball.releases.agreement import BOUNDED
 from flyball.releases.release import CANDIDATE, CONTROL, Release
 from flyball.releases.shadow_counts import ALL, Moments, ShadowResult, ShadowSums
@@ -50,6 +51,25 @@ class ShadowDescription(msgspec.Struct, frozen=True):
     arms: list[ShadowArm]
     measures: list[ShadowMeasure]
     left_out: dict[str, int]
+
+
+def shadow_progress(release: Release, result: ShadowResult, offsets: Mapping[int, int], ends: Offsets) -> str:
+    """How far a shadow is with the served answers, as a sentence; "" for a release that is no shadow now.
+
+    `offsets`: {partition: the next one that it reads}, empty before its first look. `ends`: of the served answers.
+    """
+    if release.acts_as != "shadow":
+        return ""
+    if not offsets:
+        return (
+            "its process has not looked yet: flyball up starts it, and it answers what is served from its first look on"
+        )
+    waiting = sum(max(end - offsets.get(partition, end), 0) for partition, end in enumerate(ends))
+    if waiting:
+        return f"{waiting:,} served answers wait for it"
+    if not (result.sums or result.left_out):
+        return "silence: it looks, and nothing that takes part was served since its first look"
+    return "it has looked at all that was served"
 
 
 def describe_shadow(release: Release, result: ShadowResult) -> ShadowDescription:

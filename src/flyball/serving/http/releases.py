@@ -76,7 +76,8 @@ class _Releases:
             runtime, now_us = self._runtime, self._runtime.clock.now_us()
             counters = runtime.exposure_counter, runtime.shadow_counter
             known = runtime.known_metrics
-            return describe_now(runtime.registry, name, *counters, now_us, known, rewards=known.rewards)
+            ends = runtime.predictions.ends()
+            return describe_now(runtime.registry, name, *counters, now_us, known, known.rewards, ends)
 
         return _answered(await self._service.aside(described))
 
