@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
     from flyball.policy import decide as decide
     from flyball.policy import every as every
-    from flyball.policy import full_rollout as full_rollout
     from flyball.policy import gates as gates
     from flyball.policy import immediate as immediate
     from flyball.policy import interleave as interleave
@@ -122,7 +121,6 @@ _ROOM_OF = {
             "cheapest_within_noise",
             "decide",
             "every",
-            "full_rollout",
             "gates",
             "metric",
             "outcome",

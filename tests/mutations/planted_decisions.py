@@ -4,7 +4,7 @@ from tests.mutations.planted import Planted
 
 _GATES, _CHOICE, _REPORT = "evaluation/gates.py", "evaluation/choice.py", "evaluation/report.py"
 _RESAMPLING, _OUTCOMES = "evaluation/resampling.py", "policy/outcomes.py"
-_RELEASE, _METRICS, _EXPRESSIONS = "policy/release.py", "policy/metrics.py", "policy/expressions.py"
+_BOUNDS, _METRICS, _EXPRESSIONS = "policy/gates.py", "policy/metrics.py", "policy/expressions.py"
 
 PLANTED_DECISIONS = (
     Planted(_GATES, "units >= least", "units > least", "as many users as needed are too few"),
@@ -178,9 +178,9 @@ PLANTED_DECISIONS = (
         "range(reach, len(ats))",
         "what is known not to hold is looked at again",
     ),
-    Planted(_RELEASE, "not number >= 0", "not number > 0", "a gate of 0 is refused"),
-    Planted(_RELEASE, "metric, at_least=float(bound)", "metric, at_most=float(bound)", "at_least bounds from above"),
-    Planted(_RELEASE, "or not isfinite(bound)", "", "nan is a bound"),
+    Planted(_BOUNDS, "not number >= 0", "not number > 0", "a gate of 0 is refused"),
+    Planted(_BOUNDS, "metric, at_least=float(bound)", "metric, at_most=float(bound)", "at_least bounds from above"),
+    Planted(_BOUNDS, "or not isfinite(bound)", "", "nan is a bound"),
     Planted(_METRICS, "_FORM.fullmatch(text)", "_FORM.match(text)", "what follows a name is ignored"),
     Planted(
         _EXPRESSIONS,

@@ -28,6 +28,7 @@ from flyball.policy.decide import (
 )
 from flyball.policy.differences import differences, in_words
 from flyball.policy.expressions import Expression, compile_python, expression_of, trace
+from flyball.policy.gates import Gates, gates
 from flyball.policy.metric import LOSSES, RANKED, EventTotal, ExperimentMetric
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
@@ -35,14 +36,11 @@ from flyball.policy.quote import Quote, quote
 from flyball.policy.release import (
     BANDIT_POLICIES,
     GUARDRAILS,
-    Gates,
     ReleasePlan,
     ab,
     as_shadow,
     bandit,
     canary,
-    full_rollout,
-    gates,
     immediate,
     interleave,
     shadow,
@@ -117,7 +115,6 @@ __all__ = [
     "every",
     "expression_of",
     "first_hold",
-    "full_rollout",
     "gates",
     "immediate",
     "in_words",

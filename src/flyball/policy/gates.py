@@ -1,0 +1,67 @@
+"""The gates that a version must pass before it may be released."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import msgspec
+
+from flyball.core import BadDeclaration, parse_duration
+from flyball.policy.metrics import MetricGate, parse_metric
+
+LEAKS = ("certain", "refuse", "warn")
+"""What may be done about input that gives the outcome away."""
+
+
+class Gates(msgspec.Struct, frozen=True):
+    """The gates that every version must pass before it may serve, in addition to those of its task."""
+
+    min_examples: int
+    max_loss: float
+    max_answer_us: int
+    max_fit_us: int = 7_200_000_000
+    metrics: tuple[MetricGate, ...] = ()
+    leaks: str = "certain"
+
+
+def gates(
+    min_examples: int = 30,
+    max_loss: float = 0.05,
+    max_answer: str = "50ms",
+    max_fit: str = "2h",
+    at_least: Mapping[str, float] | None = None,
+    at_most: Mapping[str, float] | None = None,
+    leaks: str = "certain",
+) -> Gates:
+    """Set the gates.
+
+    `min_examples`: the minimum number of units, such as users, in the evaluation set. `max_loss`: the largest share of
+    the champion's metric that another recipe may lose, with 90 % confidence. `max_answer`: the longest median time of
+    a response. `max_fit`: the longest time of a fit; one that takes longer is stopped and rejected. `at_least`,
+    `at_most`: {metric: bound}, such as `at_least={"coverage@20": 0.1}`; the whole 95 % interval must be on the right
+    side. A bound on a metric that a gate of the task uses replaces that gate. `leaks`: input that gives the
+    outcome away is warned of; "certain" refuses a version that was learned with input that does so for certain,
+    "refuse" one with any, "warn" none. Raises `BadDeclaration`.
+    """
+    _check_numbers({"min_examples": min_examples, "max_loss": max_loss})
+    if leaks not in LEAKS:
+        raise BadDeclaration("leaks of gates(...)", f"one of {', '.join(LEAKS)}", leaks)
+    bounds = {"at_least": dict(at_least or {}), "at_most": dict(at_most or {})}
+    bounds_on_metrics = []
+    for side, by_metric in bounds.items():
+        for metric, bound in by_metric.items():
+            parse_metric(metric)
+            if not isinstance(bound, int | float) or isinstance(bound, bool) or not isfinite(bound):
+                raise BadDeclaration(f"{side} of gates(...) for {metric}", "a number", bound)
+            if side == "at_least":
+                bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_least=float(bound)))
+            else:
+                bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_most=float(bound)))
+    spans_us = parse_duration(max_answer), parse_duration(max_fit)
+    return Gates(min_examples, max_loss, *spans_us, tuple(bounds_on_metrics), leaks)
+
+
+def _check_numbers(numbers: Mapping[str, Any]) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, int | float) or isinstance(number, bool) or not number >= 0:
+            raise BadDeclaration(f"{name} of gates(...)", "a number from 0", number)
