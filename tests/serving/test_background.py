@@ -16,7 +16,6 @@ from flyball.runtime import Runtime
 from flyball.serving import Engine, Refresher, Service
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.prediction_writer import PredictionWriter
-from flyball.serving.versions.refresher import StateLag
 from flyball.tasks import FallbackLists, request_of, request_type
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
@@ -24,46 +23,6 @@ from flyball.testing.requests import make_request
 
 NOW_US = faulty.START_US + 2 * faulty.DAY_US
 ASKED = request_type(faulty.app.task)
-
-
-class TestFreshness:
-    def test_nothing_unapplied_is_no_lag(self) -> None:
-        assert StateLag().poll(50, (), (0, 0)) == 0
-        assert StateLag().poll(50, (3, 4), (3, 4)) == 0
-
-    def test_the_lag_counts_from_the_look_that_first_saw_the_event(self) -> None:
-        freshness = StateLag()
-        assert freshness.poll(1_000, (3, 4), (3, 5)) == 0
-        assert freshness.poll(2_000, (3, 4), (3, 6)) == 1_000
-        assert freshness.poll(3_000, (3, 5), (3, 6)) == 1_000
-        assert freshness.poll(4_000, (3, 6), (3, 6)) == 0
-
-    def test_a_consumer_that_never_wrote_lags_by_all_there_is(self) -> None:
-        freshness = StateLag()
-        freshness.poll(1_000, (), (1, 0))
-        assert freshness.poll(9_000, (), (2, 0)) == 8_000
-
-    def test_a_long_stand_is_reported_in_full(self) -> None:
-        freshness = StateLag()
-        for at in range(5_000):
-            lag = freshness.poll(at, (0,), (at + 1,))
-        assert lag == 4_999
-        assert len(freshness._polls) <= 1_001
-
-    def test_what_waited_before_the_first_look_counts_as_reported(self) -> None:
-        freshness = StateLag(first_us=500)
-        assert freshness.poll(10_000, (0,), (3,)) == 500
-        assert freshness.poll(10_100, (2,), (4,)) == 600
-        assert freshness.poll(10_300, (3,), (4,)) == 200
-        unspent = StateLag(first_us=500)
-        assert unspent.poll(10_000, (3,), (3,)) == 0
-        assert unspent.poll(10_100, (3,), (4,)) == 0
-
-    def test_a_clock_set_back_begins_the_count_again(self) -> None:
-        freshness = StateLag()
-        freshness.poll(9_000, (0,), (1,))
-        assert freshness.poll(5_000, (0,), (1,)) == 0
-        assert freshness.poll(6_000, (0,), (2,)) == 1_000
 
 
 def refresher_of(home: Runtime, clock: ManualClock) -> Refresher:

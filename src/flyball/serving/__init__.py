@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from flyball.serving.processes.server import REPLACE_ME, run, serve
     from flyball.serving.service import Service
     from flyball.serving.shadow import ShadowRunner
+    from flyball.serving.versions.item_titles import items_of, titles_of
     from flyball.serving.versions.learned_otherwise import LearnedOtherwise, learned_otherwise
     from flyball.serving.versions.loader import Loaded, VersionLoader
     from flyball.serving.versions.outages import Outage, outages
-    from flyball.serving.versions.refresher import Refresher, items_of, titles_of
+    from flyball.serving.versions.refresher import Refresher
 
 __all__ = [
     "FAILURES",

@@ -10,7 +10,7 @@ from flyball.events import Event
 from flyball.outcomes import Prediction
 from flyball.serving.event_intake import Summary
 from flyball.serving.http.documents import RENDERINGS
-from flyball.serving.versions.refresher import items_of
+from flyball.serving.versions.item_titles import items_of
 from flyball.tasks import Lookup
 
 if TYPE_CHECKING:

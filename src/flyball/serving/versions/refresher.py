@@ -5,13 +5,11 @@ never delays a request. When something cannot be read, the present value is kept
 """
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets, consumer_troubles, read_worker_report
-from flyball.features import Entity
 from flyball.outcomes import IntervalState, read_interval
 from flyball.releases import (
     ReleaseState,
@@ -27,7 +25,10 @@ from flyball.serving.answering.engine import Engine, NoFallback, ReadContexts, S
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.review_counts import ReviewCounts
 from flyball.serving.versions.integrity import ArtifactFiles
+from flyball.serving.versions.item_titles import items_of, titles_of
 from flyball.serving.versions.loader import Loaded, VersionLoader
+from flyball.serving.versions.state_lag import StateLag
+from flyball.serving.versions.unavailable_state import UnavailableState
 from flyball.state import Catalog, catalog_version, load_catalog
 from flyball.stores import StateStore
 from flyball.tasks import About, AnswersAtOnce, Fallback, IntervalShift, Online, Request, Stores
@@ -41,39 +42,6 @@ _FILLING_US = 1_000_000
 """The polling period of the catalog while it is empty or the state lags, when items arrive by the thousand."""
 _RETRY_US = 5_000_000
 _CATALOG_TRIES = 3
-
-
-class StateLag:
-    """The lag of the online state: how long the log has held events that are not applied yet.
-
-    `first_us`: the assumed age of events that are unapplied at the first poll.
-    """
-
-    def __init__(self, first_us: int = 0) -> None:
-        self._polls: deque[tuple[int, Offsets]] = deque()
-        self._first_us = first_us
-
-    def poll(self, now_us: int, applied: Offsets, ends: Offsets) -> int:
-        """Microseconds since the oldest unapplied event was first seen in the log; 0 when all are applied.
-
-        When the clock has been set back, the time counts from then on.
-        """
-        if self._first_us and not _covers(applied, ends):
-            self._polls.append((now_us - self._first_us, ends))
-        self._first_us = 0
-        if self._polls and now_us < self._polls[-1][0]:
-            self._polls = deque((now_us, seen) for _, seen in self._polls)
-        if not self._polls or self._polls[-1][1] != ends:
-            self._polls.append((now_us, ends))
-        while self._polls and _covers(applied, self._polls[0][1]):
-            self._polls.popleft()
-        if len(self._polls) > 1_000:  # for a consumer without progress, every second poll is enough
-            self._polls = deque(poll for index, poll in enumerate(self._polls) if index % 2 == 0)
-        return now_us - self._polls[0][0] if self._polls else 0
-
-
-def _covers(applied: Offsets, ends: Offsets) -> bool:
-    return all(end <= (applied[index] if index < len(applied) else 0) for index, end in enumerate(ends))
 
 
 class Refresher:
@@ -169,7 +137,7 @@ class Refresher:
         try:
             state: StateStore = self._runtime.state
         except Exception as error:  # a store that cannot be opened: versions can be loaded and described
-            return self._loader_over(_Unavailable(error), {})
+            return self._loader_over(UnavailableState(error), {})
         self._loader = self._loader_over(state, {})
         return self._loader
 
@@ -446,44 +414,3 @@ def _first_fallback(runtime: Runtime) -> Fallback:
 
 def _out_of_service(serving: Serving) -> list[str]:
     return [f"{version} is out of service: {reason}" for version, reason in serving.refused.items()]
-
-
-def items_of(about: About) -> Entity | None:
-    """The entity that the task's responses rank, None for none."""
-    return next((entity for entity in about.entities if entity.name == about.items), None)
-
-
-TITLES = ("title", "name")
-"""Fields of a profile that hold an item's title; the first existing one is used."""
-
-
-def titles_of(catalog: Catalog, items: Entity) -> dict[str, str]:
-    """{item: its title} of the items whose profile has one."""
-    fields = () if items.profile is None else items.profile.__struct_fields__
-    field = next((field for field in TITLES if field in fields), None)
-    if field is None:
-        return {}
-    titles = zip(catalog.ids, catalog.attributes(field), strict=True)
-    return {item: title for item, title in titles if isinstance(title, str) and title}
-
-
-class _Unavailable:
-    """A state store that could not be opened."""
-
-    def __init__(self, reason: Exception) -> None:
-        self._reason = reason
-
-    def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
-        raise StoreUnavailable(str(self._reason))
-
-    def write(self, changes: Mapping[bytes, bytes | None], offsets: Offsets) -> None:
-        raise StoreUnavailable(str(self._reason))
-
-    def offsets(self) -> Offsets:
-        raise StoreUnavailable(str(self._reason))
-
-    def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]:
-        raise StoreUnavailable(str(self._reason))
-
-    def close(self) -> None:
-        pass
