@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         plan_betting,
         plan_bounded_difference,
     )
+    from flyball.statistics.change_detection import DetectorPlan, DetectorState, detect, plan_detector
     from flyball.statistics.contrasts import (
         Contrast,
         adjusted_contrast,
@@ -168,6 +169,8 @@ __all__ = [
     "BoundedDifference",
     "Contrast",
     "Design",
+    "DetectorPlan",
+    "DetectorState",
     "DistinctCount",
     "Draft",
     "DraftRule",
@@ -205,6 +208,7 @@ __all__ = [
     "crossing_probabilities",
     "days_needed",
     "design_effect",
+    "detect",
     "double_stitching_bound",
     "e_benjamini_hochberg",
     "empirical_process_bound",
@@ -235,6 +239,7 @@ __all__ = [
     "p_of_e",
     "plan_betting",
     "plan_bounded_difference",
+    "plan_detector",
     "plan_interleaving",
     "plan_looks",
     "plan_switchback",
