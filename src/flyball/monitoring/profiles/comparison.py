@@ -5,7 +5,7 @@ significant when all columns are considered (Holm), given how far the windows of
 reference in fewer than three windows, its rows count as independent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Literal
 
@@ -85,13 +85,59 @@ def compare_profiles(
     `least`: the least difference of shares that matters, from 0 to 1. Where nothing shifted, the probability of any
     shift among the results is at most `alpha`. Raises `BadInput` if either has no rows.
     """
+    return compare_tables({"": (reference, current)}, least=least, alpha=alpha)[""]
+
+
+def compare_tables(
+    tables: Mapping[str, tuple[Sequence[TableProfile], TableProfile]], *, least: float = LEAST, alpha: float = ALPHA
+) -> dict[str, Comparison]:
+    """`compare_profiles` of several tables, (reference, current) by name; `alpha` holds for all of them together."""
     if not 0 <= least < 1:
         raise BadInput("least difference", "from 0 to below 1", least)
+    looks = {name: _look(name, reference, current) for name, (reference, current) in tables.items()}
+    adjusted = iter(holm([test.p for look in looks.values() for test in look.tests]).tolist())
+    return {name: look.comparison([next(adjusted) for _ in look.tests], least, alpha) for name, look in looks.items()}
+
+
+class _Look(Struct, frozen=True):
+    """A table with the tests of its columns, before they are considered together."""
+
+    reference: TableProfile
+    current: TableProfile
+    kinds: dict[str, tuple[str, str]]
+    tests: list[_Test]
+
+    def comparison(self, p_values: Sequence[float], least: float, alpha: float) -> Comparison:
+        """The result; `p_values`: adjusted, one for each test."""
+        shifts = [
+            Shift(
+                test.column,
+                test.aspect,
+                test.distance,
+                p,
+                p <= alpha and test.distance >= least,
+                test.effect,
+                test.change,
+            )
+            for test, p in zip(self.tests, p_values, strict=True)
+        ]
+        before, now = self.reference, self.current
+        return Comparison(
+            (before.rows, now.rows),
+            tuple(name for name in now.columns if name not in before.columns),
+            tuple(name for name in before.columns if name not in now.columns),
+            self.kinds,
+            tuple(sorted(shifts, key=lambda shift: (not shift.shifted, -shift.distance))),
+        )
+
+
+def _look(table: str, reference: Sequence[TableProfile], current: TableProfile) -> _Look:
     windows = [window for window in reference if window.rows]
     merged = reduce(TableProfile.merge, windows, TableProfile())
+    of_table = f" of {table}" if table else ""
     for what, rows in (("reference", merged.rows), ("current rows", current.rows)):
         if not rows:
-            raise BadInput(what, "one row or more", 0)
+            raise BadInput(f"{what}{of_table}", "one row or more", 0)
     kinds = {
         name: (before, now)
         for name, column in merged.columns.items()
@@ -102,22 +148,7 @@ def compare_profiles(
     }
     same = [name for name in merged.columns if name in current.columns and name not in kinds]
     tests = [test for name in same for test in _tests(name, windows, merged.columns[name], current.columns[name])]
-    adjusted = holm([test.p for test in tests]).tolist()
-    shifts = [
-        Shift(test.column, test.aspect, test.distance, p, _shifted(test, p, least, alpha), test.effect, test.change)
-        for test, p in zip(tests, adjusted, strict=True)
-    ]
-    return Comparison(
-        (merged.rows, current.rows),
-        tuple(name for name in current.columns if name not in merged.columns),
-        tuple(name for name in merged.columns if name not in current.columns),
-        kinds,
-        tuple(sorted(shifts, key=lambda shift: (not shift.shifted, -shift.distance))),
-    )
-
-
-def _shifted(test: _Test, p: float, least: float, alpha: float) -> bool:
-    return p <= alpha and test.distance >= least
+    return _Look(merged, current, kinds, tests)
 
 
 def _tests(name: str, windows: Sequence[TableProfile], before: ColumnProfile, now: ColumnProfile) -> list[_Test]:
