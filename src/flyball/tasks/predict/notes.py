@@ -58,6 +58,7 @@ def undeclared_classes(task: Predict, frames: "Mapping[str, pl.DataFrame]") -> l
 def one_class_notes(kind: TargetKind, targets: Mapping[str, Doubles]) -> tuple[str, ...]:
     """A warning for each set of examples of one class only. `targets`: {use of the examples: their targets}.
 
+    >>> import numpy as np
     >>> one_class_notes(TargetKind(kind="binary"), {"learn from": np.zeros(3)})
     ('warning: the 3 examples to learn from are all of one class (it never happened): nothing tells them apart',)
     """
