@@ -4,7 +4,8 @@ Promises: an explanation is derived from the log, the registry and the artifacts
 determined; a replay is called identical only when it was recomputed and every item, source and bit of a score agrees.
 """
 
-from flyball.provenance.audit import Audit, Difference, FeatureAudit, audit
+from flyball.provenance.audit import audit
+from flyball.provenance.audit_report import Audit, Difference, FeatureAudit
 from flyball.provenance.explain import Contribution, ExplainedItem, FollowUp, Why, why
 from flyball.provenance.recompute import Replay, answer_by, differences_of, replay
 

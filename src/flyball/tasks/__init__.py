@@ -19,6 +19,7 @@ from flyball.tasks.defaults import (
     evaluation_of,
     family_of,
 )
+from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.featurize import (
     Columns,
     GroupKeys,
@@ -26,7 +27,6 @@ from flyball.tasks.featurize import (
     OnlineFeatures,
     ReadFeatures,
     ReadsByEvent,
-    check_hashes,
     coded_column,
     feature_columns,
     sampled,

@@ -13,7 +13,7 @@ from flyball.events import Event, FormerNames, Profile, WrittenType, field_names
 from flyball.models import OneVsRest, TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
 from flyball.tasks.about import About, AdaptedInterval, Label
-from flyball.tasks.featurize import check_hashes
+from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.predict.decisions import (
     QUOTE,
     check_decide,

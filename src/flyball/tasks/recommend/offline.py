@@ -9,7 +9,7 @@ from flyball.core import format_timestamp
 from flyball.events import Schema, logged_types
 from flyball.models import Interactions, Learned, Recommender, histories_of, share_of_users, take
 from flyball.policy import parse_metric
-from flyball.tasks.featurize import check_hashes
+from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.past import Past
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays

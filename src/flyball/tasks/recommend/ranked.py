@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration, Refused
 from flyball.models import Artifact, Histories, Pool, Recommender, Stages, take, trees_of, unscored
-from flyball.tasks.featurize import Columns, ReadFeatures, check_hashes, chosen_features
+from flyball.tasks.feature_hashes import check_hashes
+from flyball.tasks.featurize import Columns, ReadFeatures, chosen_features
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.request import MODEL
 from flyball.tasks.recommend.rows import RequestRow
