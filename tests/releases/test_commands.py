@@ -64,7 +64,7 @@ def test_an_abort_leaves_the_champion_and_the_next_release_draws_again(home: Hom
     first = {user for user in map(str, range(2_000)) if Router(current(home.registry)).route(user).version == "v2"}
     home.do("rel2", "abort")
     assert Router(current(home.registry)).route("1").version == "v1"
-    with pytest.raises(Refused, match="rel2 is aborted, where one can nothing; got resume"):
+    with pytest.raises(Refused, match="rel2 is aborted, so it is over and cannot be changed; got resume"):
         home.do("rel2", "resume")
     home.start("v2", CANARY)
     second = {user for user in map(str, range(2_000)) if Router(current(home.registry)).route(user).version == "v2"}

@@ -50,6 +50,8 @@ INTERLEAVED = "interleaved"
 WHOLE = 10_000
 """The number of slots of a layer. Every share is an integer number of slots."""
 
+AUTOMATIC: frozenset[Command] = frozenset(("hold", "reweight", "retire", "restore"))
+"""The commands that nobody gives: they follow from evidence, or from a command on another release."""
 TRANSITIONS: dict[tuple[Command, StateName], tuple[StateName, ...]] = {
     ("start", "draft"): (*RUNNING, "champion"),
     ("abort", "draft"): ("aborted",),
@@ -199,8 +201,9 @@ def move(
     """
     allowed = TRANSITIONS.get((command, release.state), ())
     if not allowed:
-        able = ", ".join(sorted({name for name, state in TRANSITIONS if state == release.state})) or "nothing"
-        raise Refused(f"{release.id} is {shown_state(release)}, where one can {able}; got {command}")
+        able = sorted({name for name, state in TRANSITIONS if state == release.state} - AUTOMATIC)
+        which = f"where one can {', '.join(able)}" if able else "so it is over and cannot be changed"
+        raise Refused(f"{release.id} is {shown_state(release)}, {which}; got {command}")
     after = to if to is not None else (release.resumes if command == "resume" else None) or allowed[0]
     if after not in allowed:
         raise Refused(f"{command} of {release.id} must lead to {' or '.join(allowed)}, got {after}")
