@@ -1,5 +1,6 @@
 """What a declaration is refused for, and what the refusal says."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,6 +33,9 @@ def declare(**other: Any) -> fb.App:
     [
         ({"name": 5}, "App name must be text, got 5"),
         ({"events": Watch}, "events of App 'cinema' must be a list of event types"),
+        ({"task": fb.Recommend}, r"task of App 'cinema' must be made by fb.Recommend"),
+        ({"candidates": {3: fb.Popular()}}, "candidate name in App 'cinema' must be lower-case .*, got 3"),
+        ({"choose": fb.best("rmse")}, "metric must be one of ndcg@k, .*, got 'rmse'"),
         ({"task": "recommend"}, r"task of App 'cinema' must be made by fb.Recommend"),
         ({"candidates": [fb.Popular()]}, "candidates of App 'cinema' must be models by name"),
         ({"formats": [3]}, "formats of App 'cinema' must be formats by name"),
@@ -79,15 +83,30 @@ def test_a_default_must_fit_its_field_and_at_is_no_field() -> None:
         Schema([Timed])
 
 
+def test_a_rating_is_a_number() -> None:
+    for right in (lambda w: w.minute / 100, lambda w: w.device == "tv"):
+        rated(right)
+    for wrong in (lambda w: w.device, lambda w: w.device + w.minute):
+        with pytest.raises(BadDeclaration, match="rating of Recommend must be a number, got 'text: device'"):
+            rated(wrong)
+
+
+def rated(number: Callable[[Any], Any]) -> fb.Recommend:
+    """A task with a rating."""
+    watched = fb.outcome(Watch)
+    return fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=watched, rating=fb.value(Watch, number))
+
+
 def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
-    plan = declare().task.offline().plan()
+    task = rated(lambda w: w.minute)
+    plan = task.offline().plan()
     for metric in plan.reported:
-        assert declare(choose=fb.best(metric)).choose.metric == metric
+        assert declare(task=task, choose=fb.best(metric)).choose.metric == metric
     for wrong in ("ndgc@20", "ndcg", "rmse@3", "ndcg@0", "ndcg@2.5", "click:ndcg@5"):
         with pytest.raises(
             BadDeclaration, match=r"metric must be one of ndcg@k, recall@k, .*rmse|k of metric"
         ) as message:
-            declare(choose=fb.best(wrong))
+            declare(task=task, choose=fb.best(wrong))
         assert wrong in str(message.value)
     with pytest.raises(BadDeclaration, match=r"metric must be one of ndcg@k, .*, got 'coverge@5'"):
         declare(gates=fb.gates(at_least={"coverge@5": 0.1}))

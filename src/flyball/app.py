@@ -141,7 +141,7 @@ class App:
         if not self.candidates:
             raise BadDeclaration(f"candidates of App {self.name!r}", "one model or more", NOTHING)
         for label in self.candidates:
-            if not _NAME.match(label):
+            if not (isinstance(label, str) and _NAME.match(label)):
                 raise BadDeclaration(
                     f"candidate name in App {self.name!r}", "lower-case letters, digits, - and _", label
                 )
@@ -208,7 +208,8 @@ def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: An
         raise BadDeclaration("App name", "text", name)
     if not isinstance(events, list | tuple):
         raise BadDeclaration(f"events of App {name!r}", "a list of event types, such as [Watch, Rate]", events)
-    if not all(hasattr(task, member) for member in ("about", "bind", "restore", "offline", "online")):
+    members = ("about", "bind", "restore", "offline", "online")
+    if isinstance(task, type) or not all(hasattr(task, member) for member in members):
         raise BadDeclaration(
             f"task of App {name!r}", "made by fb.Recommend(...) or fb.Predict(...), or a Task of your own", task
         )

@@ -2,6 +2,7 @@
 
 import enum
 import math
+from collections.abc import Callable
 from itertools import permutations
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -122,6 +123,21 @@ class LateRef(Profile):
 def test_mistakes_in_a_declaration_are_reported_with_their_place(cls: Any, says: str) -> None:
     with pytest.raises(BadDeclaration, match=says):
         Schema([cls])
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: integer("a"), r"low of integer\(...\) must be a number, got 'a'"),  # type: ignore[arg-type]
+        (lambda: real(0, 1, scale=0), r"scale of real\(...\) must be above 0, got 0"),
+        (lambda: text(max_length="long"), r"max_length of text\(...\) must be a whole number, got 'long'"),  # type: ignore[arg-type]
+        (lambda: text(max_length=3, min_length=4), r"0 <= min_length <= max_length, got \(3, 4\)"),
+        (lambda: text(pattern="("), r"pattern of text\(...\) must be a regular expression"),
+    ],
+)
+def test_mistakes_in_a_limit_are_reported_where_it_is_written(make: Callable[[], object], says: str) -> None:
+    with pytest.raises(BadDeclaration, match=says):
+        make()
 
 
 def test_two_types_of_one_name_are_refused() -> None:

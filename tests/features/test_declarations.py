@@ -35,6 +35,11 @@ user = fb.Entity("user", buys=fb.count(Buy, "7d"))
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: fb.Entity(3), "Entity name must be a word"),  # type: ignore[arg-type]
+        (lambda: fb.Entity("place", Buy), "profile of Entity 'place' must be a class of fb.Profile"),  # type: ignore[arg-type]
+        (lambda: fb.Entity("place", known_by=Buy), "known_by of Entity 'place' must be a tuple"),  # type: ignore[arg-type]
+        (lambda: fb.Features("both", keys=user, n=fb.count(Buy, "7d")), "keys of Features 'both' must be a tuple"),  # type: ignore[arg-type]
+        (lambda: fb.FeatureSet(3), "each group of a FeatureSet must be an fb.Entity"),  # type: ignore[arg-type]
         (lambda: fb.count(Buy, fb.tiled("62m", "5m")), "whole fraction of 62m"),
         (lambda: fb.count(Buy, fb.tiled("365d", "1m")), f"at most {MAX_TILES} tiles"),
         (lambda: fb.count(Buy, "10s"), "24 tiles or more"),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.core import BadDeclaration, BadInput
+from flyball.core import BadDeclaration
 from flyball.policy import (
     any_of,
     best,
@@ -123,13 +123,16 @@ def test_outcomes_flatten_and_check_themselves() -> None:
     for wrong in (True, 2.5, "3"):
         with pytest.raises(BadDeclaration, match=r"at_least of outcome\(Rate\) must be an integer from 1, got"):
             outcome(Rate, at_least=wrong)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="duration"):
-        outcome(Rate, within="soon")
+    for wrong in ("soon", "0d", "-1d", "7 days", 7, None):
+        with pytest.raises(
+            BadDeclaration, match=r"within of outcome\(Rate\) must be a duration .* and 1ms or longer, got"
+        ):
+            outcome(Rate, within=wrong)  # type: ignore[arg-type]
 
 
 def test_rules_of_life() -> None:
     assert every("3d").period_us == 259_200_000_000
-    with pytest.raises(BadDeclaration, match="a minute or longer"):
+    with pytest.raises(BadDeclaration, match="and 1m or longer, got"):
         every("1s")
     assert (best("ndcg@20").cheapest, cheapest_within_noise("ndcg@20").cheapest) == (False, True)
     assert gates(max_answer="20ms").max_answer_us == 20_000
@@ -182,7 +185,7 @@ def test_bounds_on_metrics_are_numbers() -> None:
 def test_gates_are_numbers_and_durations() -> None:
     with pytest.raises(BadDeclaration, match=r"min_examples of gates\(...\) must be a number from 0, got '20'"):
         gates(min_examples="20")  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match="duration must be numbers with units .*, got 2"):
+    with pytest.raises(BadDeclaration, match=r"max_answer of gates\(...\) must be a duration as text, .*, got 2"):
         gates(max_answer=2)  # type: ignore[arg-type]
 
 

@@ -69,6 +69,11 @@ def test_settings_that_are_given_come_before_those_of_the_declaration() -> None:
         world_settings(spec, "movies", {"films": 20})
 
 
+def test_settings_that_a_world_needs_are_named() -> None:
+    with pytest.raises(BadInput, match=r"world of shop must be given buy in fb.world\(...\)"):
+        world_settings(fb.world("shop", view=object), "shop", {})
+
+
 def test_a_class_of_ones_own_is_a_world() -> None:
     class Empty:
         def __init__(self, *, seed: int, start_us: int, size: int = 3) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 import typer
 
+from flyball.cli.argument_faults import argument_fault
 from flyball.cli.show import warn
 from flyball.core import BadDeclaration, BadSetting, FlyballError, NotFound, SystemClock
 
@@ -78,6 +79,9 @@ def in_own_code(error: BaseException) -> str | None:
 
 
 def _described(error: BaseException) -> str:
+    fault = argument_fault(error)
+    if fault is not None:
+        return fault
     words = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{type(error).__name__}: {words}{_meant(error)}" if words else type(error).__name__
 
@@ -87,9 +91,9 @@ def _meant(error: BaseException) -> str:
     if not isinstance(error, AttributeError | NameError) or not error.name:
         return ""
     known = dir(error.obj) if isinstance(error, AttributeError) else []
-    same = [name for name in known if name.lower() == error.name.lower()]
-    near = same or get_close_matches(error.name, [name for name in known if not name.startswith("_")], n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    by_letters = {name.lower(): name for name in known if not name.startswith("_")}
+    near = get_close_matches(error.name.lower(), by_letters, n=1)
+    return f"; did you mean {by_letters[near[0]]}?" if near else ""
 
 
 def _place_in(error: BaseException, spec: str) -> str:

@@ -199,7 +199,7 @@ def _show_preview(shown: "Preview", origin: "LineSource", zone: tzinfo) -> None:
 
 def _lag_us(runtime: "Runtime", lag: str, only: str | None) -> int:
     if lag != _LEARNED:
-        return parse_duration(lag)
+        return parse_duration(lag, "--lag")
     from flyball.history import learned_lag
     from flyball.operations import catch_up
 

@@ -132,8 +132,8 @@ def audit(
     from flyball.provenance import audit as audit_now
 
     runtime = open_home(app, home)
-    target_us = None if target is None else parse_duration(target)
-    report = audit_now(runtime, runtime.clock.now_us() - parse_duration(last), target_us, most, from_log)
+    target_us = None if target is None else parse_duration(target, "--target")
+    report = audit_now(runtime, runtime.clock.now_us() - parse_duration(last, "--last"), target_us, most, from_log)
     if json:
         features = [{**msgspec.to_builtins(feature), "met": feature.met} for feature in report.features]
         show_json({**msgspec.to_builtins(report), "features": features, "exact": report.exact, "passed": report.passed})

@@ -36,7 +36,7 @@ def list_reviews(
 
     runtime = open_home(app, home)
     plan, now_us = _plan(runtime), now_in(runtime)
-    from_us = now_us - parse_duration(since)
+    from_us = now_us - parse_duration(since, "--since")
     reviews = read_reviews(runtime.predictions, runtime.log, runtime.schema, plan, from_us)
     waiting = [review for review in reviews if review.verdict is None]
     shown, load = (reviews if all_ else waiting)[:limit], review_load(reviews, now_us, _zone(runtime))

@@ -106,7 +106,7 @@ def status(
     from flyball.operations import status as status_of
 
     runtime = open_home(app, home)
-    since_us = 0 if since is None else runtime.clock.now_us() - parse_duration(since)
+    since_us = 0 if since is None else runtime.clock.now_us() - parse_duration(since, "--since")
     report = status_of(runtime, since_us)
     if json:
         show_json(report)

@@ -153,7 +153,7 @@ def prequential_windows(
             runtime,
             windows,
             candidate,
-            span_us=None if span is None else parse_duration(span),
+            span_us=None if span is None else parse_duration(span, "--span"),
             seed=seed,
             progress=progress,
         )

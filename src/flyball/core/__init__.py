@@ -21,7 +21,7 @@ from flyball.core.clock import (
 )
 from flyball.core.compiled import forget_stale
 from flyball.core.counters import Counters, Histogram
-from flyball.core.durations import format_duration, parse_duration
+from flyball.core.durations import declared_duration, format_duration, parse_duration
 from flyball.core.elapsed import Elapsed
 from flyball.core.errors import (
     NOTHING,
@@ -85,6 +85,7 @@ __all__ = [
     "UnknownBackend",
     "Url",
     "counted_units",
+    "declared_duration",
     "find_zone",
     "forget_stale",
     "format_duration",

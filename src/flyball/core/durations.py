@@ -1,8 +1,9 @@
 """Durations as text: "90d", "1h30m", "300ms"."""
 
 import re
+from typing import Any
 
-from flyball.core.errors import BadInput
+from flyball.core.errors import BadDeclaration, BadInput
 
 _UNIT_US = {
     "w": 604_800_000_000,
@@ -16,8 +17,8 @@ _UNIT_US = {
 _PART = re.compile(r"(\d+)(ms|us|w|d|h|m|s)")
 
 
-def parse_duration(text: str) -> int:
-    """Whole microseconds of a duration; raises `BadInput` for anything but number-unit pairs.
+def parse_duration(text: str, what: str = "duration") -> int:
+    """Whole microseconds of a duration; raises `BadInput`, naming `what`, for anything but number-unit pairs.
 
     >>> parse_duration("1h30m")
     5400000000
@@ -26,8 +27,25 @@ def parse_duration(text: str) -> int:
     """
     parts = _PART.findall(text) if isinstance(text, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise BadInput("duration", "numbers with units w, d, h, m, s, ms or us, such as 1h30m", text)
+        raise BadInput(what, "numbers with units w, d, h, m, s, ms or us, such as 1h30m", text)
     return sum(int(number) * _UNIT_US[unit] for number, unit in parts)
+
+
+def declared_duration(what: str, text: Any, least: str = "") -> int:
+    """Whole microseconds of a duration in a declaration; raises `BadDeclaration` for what is none, or below `least`.
+
+    >>> declared_duration("within of outcome(Buy)", "7d", least="1ms")
+    604800000000
+    """
+    least_us = parse_duration(least) if least else 0
+    try:
+        duration_us = parse_duration(text)
+    except BadInput:
+        duration_us = -1
+    if duration_us < least_us:
+        bound = f" and {least} or longer" if least else ""
+        raise BadDeclaration(what, f"a duration as text, such as '7d', '1h30m' or '300ms'{bound}", text)
+    return duration_us
 
 
 def format_duration(duration_us: int) -> str:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from flyball.core import BadDeclaration, parse_duration
+from flyball.core import BadDeclaration, declared_duration
 from flyball.events.declared import read_type
 from flyball.events.original_names import original_field_names, original_type_name
 from flyball.events.types import Event, Profile, Renamed
@@ -105,7 +105,14 @@ def joined(
     fields = {name: fields[name] for name in dict.fromkeys((*fields_of(first), *fields))}
     if "elapsed_us" in fields:
         raise BadDeclaration(f"fields of {where}", "other than elapsed_us, which it adds", "elapsed_us")
-    join = Join(first, second, _key_field(where, first, by), _key_field(where, second, by), parse_duration(within), at)
+    join = Join(
+        first,
+        second,
+        _key_field(where, first, by),
+        _key_field(where, second, by),
+        declared_duration(f"within of {where}", within),
+        at,
+    )
     hints = get_type_hints(second, include_extras=True) | get_type_hints(first, include_extras=True)
     namespace: dict[str, Any] = {
         "__module__": first.__module__,

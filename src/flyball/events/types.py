@@ -1,5 +1,6 @@
 """The base classes and annotations of event types: frozen structs whose annotations declare constraints."""
 
+import re
 from typing import Any, ClassVar, dataclass_transform
 
 import msgspec
@@ -56,6 +57,7 @@ def renamed(*names: str) -> Renamed:
 
 def integer(low: int, high: int | None = None) -> msgspec.Meta:
     """An integer in [low, high]; without `high`, up to the largest of 64 bits."""
+    _check_limits("integer", int | float, low=low, high=high)
     if high is not None and low > high:
         raise BadDeclaration("integer(low, high)", "low <= high", (low, high))
     return msgspec.Meta(ge=low, le=high)
@@ -63,6 +65,9 @@ def integer(low: int, high: int | None = None) -> msgspec.Meta:
 
 def real(low: float | None = None, high: float | None = None, scale: float | None = None) -> msgspec.Meta:
     """A finite number in [low, high], each optional. `scale`: the step to which sums in features round it (1e-6)."""
+    _check_limits("real", int | float, low=low, high=high, scale=scale)
+    if scale is not None and not scale > 0:
+        raise BadDeclaration("scale of real(...)", "above 0", scale)
     if low is not None and high is not None and not low <= high:
         raise BadDeclaration("real(low, high)", "low <= high", (low, high))
     return msgspec.Meta(ge=low, le=high, extra=None if scale is None else {"scale": scale})
@@ -71,7 +76,21 @@ def real(low: float | None = None, high: float | None = None, scale: float | Non
 def text(pattern: str | None = None, max_length: int = 1_000, min_length: int = 1) -> msgspec.Meta:
     r"""Text of limited length. `pattern` is searched for, so anchor it with \A and \Z (`$` accepts a trailing
     newline)."""
+    _check_limits("text", int, max_length=max_length, min_length=min_length)
+    if not 0 <= min_length <= max_length:
+        raise BadDeclaration("text(max_length, min_length)", "0 <= min_length <= max_length", (max_length, min_length))
+    try:
+        re.compile(pattern or "")
+    except (re.error, TypeError) as error:
+        raise BadDeclaration("pattern of text(...)", f"a regular expression ({error})", pattern) from None
     return msgspec.Meta(pattern=pattern, max_length=max_length, min_length=min_length)
+
+
+def _check_limits(function: str, kind: Any, **limits: Any) -> None:
+    for name, limit in limits.items():
+        if limit is not None and (not isinstance(limit, kind) or isinstance(limit, bool)):
+            must = "a whole number" if kind is int else "a number"
+            raise BadDeclaration(f"{name} of {function}(...)", must, limit)
 
 
 Fields = dict[str, Any]

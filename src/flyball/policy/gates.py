@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration, parse_duration
+from flyball.core import BadDeclaration, declared_duration
 from flyball.policy.metrics import MetricGate, parse_metric
 
 LEAKS = ("certain", "refuse", "warn")
@@ -57,7 +57,10 @@ def gates(
                 bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_least=float(bound)))
             else:
                 bounds_on_metrics.append(MetricGate(f"{side} {metric}", metric, at_most=float(bound)))
-    spans_us = parse_duration(max_answer), parse_duration(max_fit)
+    spans_us = (
+        declared_duration("max_answer of gates(...)", max_answer),
+        declared_duration("max_fit of gates(...)", max_fit),
+    )
     return Gates(min_examples, max_loss, *spans_us, tuple(bounds_on_metrics), leaks)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from flyball.core import BadDeclaration, parse_duration
+from flyball.core import BadDeclaration, declared_duration
 from flyball.policy.expressions import Expression, trace
 
 Role = Literal["primary", "secondary", "guardrail"]
@@ -308,7 +308,7 @@ def _metric(
         if number is not None:
             _check_number(f"{name} {where}", number, 0.0, above=True)
     spans = {
-        name: _span(f"{name} {where}", span)
+        name: declared_duration(f"{name} {where}", span)
         for name, span in (("within", within), ("after", after), ("late", late), ("before", before or within))
     }
     if not 0 <= spans["after"] < spans["within"]:
@@ -331,12 +331,6 @@ def _metric(
         loss=loss,
         label=label,
     )
-
-
-def _span(what: str, period: Any) -> int:
-    if not isinstance(period, str):
-        raise BadDeclaration(what, "a duration as text, such as '1d'", period)
-    return parse_duration(period)
 
 
 def _check_number(what: str, number: Any, least: float, above: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration, parse_duration
+from flyball.core import BadDeclaration, declared_duration
 from flyball.policy.expressions import Expression, trace
 
 
@@ -41,7 +41,7 @@ def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: in
 
     `within`: the longest time between the first and the last of the `at_least` events, and also the longest time after
     a response at which an event counts as its outcome; both are inclusive. Raises `BadDeclaration` if `event` is not an
-    event type, for a count below 1 and for a filter that cannot be traced.
+    event type, for a count below 1, for a span below a millisecond and for a filter that cannot be traced.
     """
     name = _event_name("outcome", event)
     if not isinstance(at_least, int) or isinstance(at_least, bool) or at_least < 1:
@@ -50,9 +50,8 @@ def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: in
         raise BadDeclaration(
             f"where of outcome({name})", "a function of an event, such as lambda r: r.stars >= 4", where
         )
-    if not isinstance(within, str):
-        raise BadDeclaration(f"within of outcome({name})", "a duration as text, such as '1d'", within)
-    return Outcome(event, None if where is None else trace(where), at_least, parse_duration(within))
+    within_us = declared_duration(f"within of outcome({name})", within, least="1ms")
+    return Outcome(event, None if where is None else trace(where), at_least, within_us)
 
 
 def any_of(*outcomes: Outcome | AnyOf) -> AnyOf:

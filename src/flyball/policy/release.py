@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration, parse_duration
+from flyball.core import BadDeclaration, declared_duration
 
 GUARDRAILS = {"failed": 0.01, "late": 0.01, "empty": 0.01, "slow": 0.02}
 """{guardrail: the accepted rise of its share of responses}. failed: the version did not answer, so a fallback did;
@@ -112,7 +112,7 @@ def canary(
     if list(shares) != sorted(set(shares)) or shares[-1] != 10_000:
         raise BadDeclaration(f"steps of {_CANARY}", "shares that rise and end at 100", steps)
     times = {"step_time_us": step_time, "patience_us": patience, "silence_us": silence, "shadow_us": shadow or "0s"}
-    constants = {name: float(_duration(f"{name[:-3]} of {_CANARY}", period)) for name, period in times.items()}
+    constants = {name: float(declared_duration(f"{name[:-3]} of {_CANARY}", period)) for name, period in times.items()}
     constants["n_best"] = float(_count_above_0("answers", answers))
     constants |= SHADOW_CONSTANTS
     return _plan(
@@ -207,7 +207,7 @@ def bandit(
     floor = _positive("explore", explore)
     if floor >= 1:
         raise BadDeclaration("explore of bandit(...)", "a share below 1", explore)
-    period = float(_duration("every of bandit(...)", every))
+    period = float(declared_duration("every of bandit(...)", every))
     constants = {
         **plan.constants,
         "step_time_us": period,
@@ -236,7 +236,7 @@ def switchback(
             "traffic of switchback(...)", "100: time is not divided among releases", plan.traffic / 100
         )
     period_us, burn_in_us = (
-        float(_duration(f"{name} of switchback(...)", value))
+        float(declared_duration(f"{name} of switchback(...)", value))
         for name, value in (("period", period), ("burn_in", burn_in))
     )
     if not burn_in_us < period_us:
@@ -270,7 +270,7 @@ def interleave(
     plan = ab(
         dict.fromkeys(("control", *names), 1.0), days=days, unit=unit, success={credit: 0.0} if credit else {}, **others
     )
-    constants = {**plan.constants, "unit_us": float(_duration("within of interleave(...)", within))}
+    constants = {**plan.constants, "unit_us": float(declared_duration("within of interleave(...)", within))}
     return msgspec.structs.replace(plan, kind="interleave", constants=constants)
 
 
@@ -365,8 +365,8 @@ def _plan(
         targets=_where(f"only of {where}", only),
         overrides={arm: _where(f"overrides of {where}", rule) for arm, rule in (overrides or {}).items()},
         holdout=_share(f"holdout of {where}", holdout) / 10_000 if holdout else 0.0,
-        holdout_us=_duration(f"holdout_for of {where}", holdout_for),
-        watch_us=_duration(f"watch of {where}", watch),
+        holdout_us=declared_duration(f"holdout_for of {where}", holdout_for),
+        watch_us=declared_duration(f"watch of {where}", watch),
         **fields,
     )
 
@@ -407,12 +407,6 @@ def _where(what: str, rule: Mapping[str, Any] | None) -> dict[str, tuple[str, ..
         name: tuple(map(str, values)) if isinstance(values, list | tuple | set) else (str(values),)
         for name, values in (rule or {}).items()
     }
-
-
-def _duration(what: str, period: str) -> int:
-    if not isinstance(period, str):
-        raise BadDeclaration(what, 'a duration, such as "7d"', period)
-    return parse_duration(period)
 
 
 def _positive(what: str, number: Any) -> float:

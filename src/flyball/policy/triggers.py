@@ -2,7 +2,7 @@
 
 import msgspec
 
-from flyball.core import BadDeclaration, parse_duration
+from flyball.core import declared_duration
 
 
 class Every(msgspec.Struct, frozen=True, tag="every"):
@@ -16,7 +16,4 @@ Trigger = Every
 
 def every(period: str) -> Every:
     """Learn every `period` ("3d"). Raises `BadDeclaration` for less than a minute."""
-    period_us = parse_duration(period)
-    if period_us < 60_000_000:
-        raise BadDeclaration("every(...)", "a minute or longer", period)
-    return Every(period_us)
+    return Every(declared_duration("period of every(...)", period, least="1m"))

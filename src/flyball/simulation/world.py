@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from flyball.core import BadDeclaration, BadInput, Doubles
+from flyball.core import NOTHING, BadDeclaration, BadInput, Doubles
 from flyball.policy import WORLDS, WorldSpec
 from flyball.tasks import Response
 
@@ -141,7 +141,15 @@ def world_settings(spec: WorldSpec | None, app: str, settings: Mapping[str, Any]
     for name in chosen:
         if name not in names:
             raise BadInput(f"setting of the world of {app}", f"one of {', '.join(names)}", name)
+    needed = [name for name in names if _is_required(parameters[name]) and name not in chosen]
+    if needed:
+        raise BadInput(f"world of {app}", f"given {', '.join(needed)} in fb.world(...)", NOTHING)
     return chosen
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    gathers_others = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and not gathers_others
 
 
 def shown_settings(spec: WorldSpec | None, app: str, settings: Mapping[str, Any]) -> dict[str, int | float | str]:

@@ -94,6 +94,10 @@ class FeatureSet:
     """
 
     def __init__(self, *groups: Entity | Features | Group | type[Event], **derived: Derived) -> None:
+        for member in groups:
+            if not isinstance(member, Entity | Features | Group | type):
+                must = "an fb.Entity, an fb.Features or the event type of the request"
+                raise BadDeclaration("each group of a FeatureSet", must, member)
         events = [member for member in groups if isinstance(member, type)]
         self.fields = tuple(name for event in events for name in event.__struct_fields__ if name != "at")
         kept = [member for member in groups if not isinstance(member, type)]

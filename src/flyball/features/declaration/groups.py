@@ -134,8 +134,11 @@ class Entity:
         group: Callable[[Any], Any] | None = None,
         **features: Feature,
     ) -> None:
-        if not name.isidentifier():
-            raise BadDeclaration("Entity name", "a word of letters, digits and _", name)
+        _check_name("Entity", name)
+        if profile is not None and not _is_event(profile, Profile):
+            raise BadDeclaration(f"profile of Entity {name!r}", "a class of fb.Profile", profile)
+        if not isinstance(known_by, tuple | list) or not all(_is_event(event, Event) for event in known_by):
+            raise BadDeclaration(f"known_by of Entity {name!r}", "a tuple of event types, such as (Joined,)", known_by)
         if group is not None and profile is None:
             raise BadDeclaration(f"group of Entity {name!r}", "over a profile, so the entity needs one", "no profile")
         self.name, self.profile, self.known_by = name, profile, tuple(known_by)
@@ -154,9 +157,8 @@ class Features:
     """
 
     def __init__(self, name: str, /, keys: Sequence[Entity | str], **features: Feature) -> None:
-        if not name.isidentifier():
-            raise BadDeclaration("Features name", "a word of letters, digits and _", name)
-        if isinstance(keys, str) or not keys:
+        _check_name("Features", name)
+        if not (isinstance(keys, tuple | list) and keys and all(isinstance(key, Entity | str) for key in keys)):
             raise BadDeclaration(f"keys of Features {name!r}", "a tuple of entities or field names", keys)
         named = [(key, False) if isinstance(key, str) else (key.name, True) for key in keys]
         if len({key for key, _ in named}) < len(named):
@@ -168,6 +170,15 @@ class Features:
 
     def __repr__(self) -> str:
         return f"Features({self.name!r})"
+
+
+def _check_name(kind: str, name: Any) -> None:
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise BadDeclaration(f"{kind} name", "a word of letters, digits and _", name)
+
+
+def _is_event(declared: Any, base: type[Event]) -> bool:
+    return isinstance(declared, type) and issubclass(declared, base)
 
 
 def hash_of(content: Any) -> str:

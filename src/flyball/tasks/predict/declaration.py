@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from flyball.core import BadDeclaration, BadInput, Refused, find_zone, format_duration, parse_duration
+from flyball.core import (
+    BadDeclaration,
+    BadInput,
+    Refused,
+    declared_duration,
+    find_zone,
+    format_duration,
+    parse_duration,
+)
 from flyball.events import Event, FormerNames, Profile, WrittenType, field_names_now, join_of, read_type
 from flyball.models import OneVsRest, TableColumn, TabularModel, TargetKind
 from flyball.policy import Decide, Expression, Quote, trace
@@ -482,9 +490,4 @@ def _check_times(task: Predict) -> None:
         find_zone(task.zone)
     except (BadInput, TypeError, AttributeError):
         raise BadDeclaration("zone of Predict", "one such as Europe/Berlin", task.zone) from None
-    try:
-        deadline_us = parse_duration(task.deadline)
-    except (BadInput, TypeError):
-        deadline_us = 0
-    if deadline_us < 1_000:
-        raise BadDeclaration("deadline of Predict", "a duration of a millisecond or more, such as 300ms", task.deadline)
+    declared_duration("deadline of Predict", task.deadline, least="1ms")

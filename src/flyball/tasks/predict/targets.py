@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from flyball.core import BadDeclaration, BadInput, parse_duration
+from flyball.core import BadDeclaration, declared_duration
 from flyball.events import Event, Profile, join_of
 from flyball.policy import Expression, trace
 from flyball.tasks.about import Label
@@ -69,7 +69,14 @@ def elapsed(
     _check("elapsed", event, by, censored_by)
     if unit not in UNITS_US:
         raise BadDeclaration("unit of elapsed", f"one of {', '.join(UNITS_US)}", unit)
-    return Target("elapsed", event, by, _span("elapsed", within), tuple(censored_by), UNITS_US[unit])
+    return Target(
+        "elapsed",
+        event,
+        by,
+        declared_duration("within of elapsed", within, least="1ms"),
+        tuple(censored_by),
+        UNITS_US[unit],
+    )
 
 
 def occurs(
@@ -95,7 +102,7 @@ def occurs(
         "occurs",
         event,
         by,
-        _span("occurs", within),
+        declared_duration("within of occurs", within, least="1ms"),
         tuple(censored_by),
         where=None if where is None else trace(where),
         latest=latest,
@@ -125,7 +132,7 @@ def target_value(
         "value",
         event,
         by,
-        _span("target_value", within),
+        declared_duration("within of target_value", within, least="1ms"),
         tuple(censored_by),
         where=None if where is None else trace(where),
         value=trace(of),
@@ -181,16 +188,6 @@ def key_field_of(event: type[Event], by: str) -> str:
     if not named:
         raise BadDeclaration("by of a target", f"a field of {event.__name__}, or an entity that one refers to", by)
     return named[0]
-
-
-def _span(owner: str, within: Any) -> int:
-    try:
-        span_us = parse_duration(within)
-    except (BadInput, TypeError):
-        span_us = 0
-    if span_us < 1_000:
-        raise BadDeclaration(f"within of {owner}", "a duration of a millisecond or more, such as 6h", within)
-    return span_us
 
 
 def _check(owner: str, event: Any, by: Any, censored_by: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
-from flyball.core import NOTHING, BadDeclaration, BadInput, parse_duration
+from flyball.core import NOTHING, BadDeclaration, declared_duration, parse_duration
 from flyball.events import Event, Profile, Schema, WrittenType, read_type
 from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
@@ -69,7 +69,7 @@ class Recommend(msgspec.Struct, frozen=True):
             _check_rating(self.rating, {self.user.name, self.item.name})
         _check_whole("k", self.k, 1, MAX_K)
         _check_whole("cold_start_slots", self.cold_start_slots, 0, self.k)
-        _check_deadline(self.deadline)
+        declared_duration("deadline of Recommend", self.deadline, least="1ms")
         if self.max_per is not None:
             _check_max_per(self.max_per, self.item)
         _check_features(self.features, (self.user.features, self.item.features))
@@ -254,6 +254,18 @@ def _check_rating(declared: Any, entities: set[str]) -> None:
     if not isinstance(declared, Value):
         raise BadDeclaration("rating of Recommend", "made by fb.value(...)", declared)
     _check_event("rating of Recommend", declared.event, entities, declared.expression.fields())
+    texts = _texts_in(declared.expression, get_type_hints(declared.event))
+    if texts:
+        raise BadDeclaration("rating of Recommend", "a number", f"text: {', '.join(sorted(texts))}")
+
+
+def _texts_in(expression: Expression, hints: dict[str, Any]) -> set[str]:
+    """The text fields that an expression computes a number from; comparisons of texts are numbers."""
+    if expression.op == "field":
+        return {expression.args[0]} if _is_text(hints[expression.args[0]]) else set()
+    if expression.op in ("==", "!=", "<", "<=", ">", ">="):
+        return set()
+    return set().union(*(_texts_in(part, hints) for part in expression.args if isinstance(part, Expression)))
 
 
 def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -> None:
@@ -293,16 +305,6 @@ def _is_text(hint: Any) -> bool | None:
 def _check_whole(field: str, got: Any, low: int, high: int) -> None:
     if not isinstance(got, int) or isinstance(got, bool) or not low <= got <= high:
         raise BadDeclaration(f"{field} of Recommend", f"a whole number from {low} to {high}", got)
-
-
-def _check_deadline(text: Any) -> None:
-    must = "a duration of a millisecond or more, such as 300ms"
-    try:
-        duration_us = parse_duration(text)
-    except (BadInput, TypeError):
-        raise BadDeclaration("deadline of Recommend", must, text) from None
-    if duration_us < 1_000:
-        raise BadDeclaration("deadline of Recommend", must, text)
 
 
 def _check_max_per(max_per: Any, item: "Entity") -> None:

@@ -24,6 +24,7 @@ from flyball.tasks.task import EvaluationPlan, Metric, MetricFamily
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend
 
+OF_RATINGS = ("rmse", "mae")
 LISTS_ALONE = ("novelty", "popularity_share", "mean_popularity")
 
 
@@ -61,13 +62,13 @@ _NO_SCORES = (
 
 
 def evaluation_plan(task: "Recommend") -> EvaluationPlan:
-    """The plan of a task: metrics of lists at its `k`, and of ratings if candidates predict them."""
-    k = task.k
+    """The plan of a task: metrics of lists at its `k`, and of ratings if it declares one and candidates predict it."""
+    k, rated = task.k, task.rating is not None
     return EvaluationPlan(
-        families=FAMILIES,
+        families={name: family for name, family in FAMILIES.items() if rated or name not in OF_RATINGS},
         default=f"ndcg@{k}",
-        reported=(*(f"{name}@{k}" for name in _AT_K), "rmse", "mae"),
-        shown=(f"ndcg@{k}", f"recall@{k}", f"hit_rate@{k}", f"coverage@{k}", "rmse"),
+        reported=(*(f"{name}@{k}" for name in _AT_K), *(OF_RATINGS if rated else ())),
+        shown=(f"ndcg@{k}", f"recall@{k}", f"hit_rate@{k}", f"coverage@{k}", *(OF_RATINGS[:1] if rated else ())),
         baselines={"random": Random(), "popular": Popular()},
         sliced=(*ACCURACY, *(f"ips_{name}" for name in GAINS)),
         corrected={name: f"ips_{name}" for name in GAINS},
