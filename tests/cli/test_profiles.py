@@ -1,11 +1,14 @@
 """`flyball profiles` as a user types it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from tests.cli.conftest import Run
+
+from flyball.core import parse_timestamp
 
 
 @pytest.fixture
@@ -61,3 +64,23 @@ def test_wrong_files_are_refused_with_what_to_name(files: Run) -> None:
     assert not Path("x.csv").exists()
     Path("bad.profile").write_bytes(b"x")
     assert "that flyball profiles show --out wrote" in files("profiles", "compare", "bad.profile", "now.csv").err
+
+
+def test_changes_of_an_application_are_shown(shop: Run) -> None:
+    assert shop("ingest", "shop.py", "shop-events.jsonl").code == 0
+    quiet = shop("profiles", "changes", "shop.py", "--before", "7d")
+    assert (quiet.code, quiet.out.splitlines()[-1]) == (0, "2 comparisons without a shift")
+    events = [json.loads(line) for line in Path("shop-events.jsonl").read_text().splitlines()]
+    buys = [event for event in events if event["type"] == "buy"]
+    latest = max(parse_timestamp(event["at"]) for event in events)
+    later = [{**buy, "price": 90_000.0, "at": latest + 60_000_000 * number} for number, buy in enumerate(buys[:99])]
+    lines = "\n".join(map(json.dumps, later))
+    assert shop("ingest", "shop.py", "-", "--as", "history", stdin=lines).code == 0
+    changed = shop("profiles", "changes", "shop.py", "buy", "--before", "7d")
+    assert changed.code == 1
+    assert "buy.price" in changed.out
+    assert "→ 90000" in changed.out
+    assert "no event type 'sell'; known: view, buy" in shop("profiles", "changes", "shop.py", "sell").err
+    nothing = shop("profiles", "changes", "shop.py", "--until", "2020-01-01T00:00:00Z")
+    assert nothing.code != 0
+    assert "nothing could be compared: view has no rows in the last window" in nothing.err

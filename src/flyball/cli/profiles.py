@@ -5,17 +5,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import Json
+from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
-from flyball.core import BadInput, counted_units, format_second, parse_duration
+from flyball.core import BadInput, Refused, counted_units, format_second, parse_duration, parse_timestamp
 
 if TYPE_CHECKING:
-    from flyball.monitoring import ColumnProfile, Comparison, TableProfile, WindowProfiles
+    from collections.abc import Mapping
 
-commands = group("What rows look like, and whether later ones look alike: show, compare.")
+    from flyball.monitoring import ColumnProfile, Comparison, DataChanges, TableProfile, WindowProfiles
+
+commands = group("What rows look like, and whether later ones look alike: show, compare, changes.")
 
 TimeColumn = Annotated[str | None, typer.Option("--time", help="The column of times that divides rows into windows.")]
+Least = Annotated[float, typer.Option("--least", help="The least difference that matters, in shares of the rows.")]
+Alpha = Annotated[
+    float, typer.Option("--alpha", help="The probability of any shift among the results where nothing shifted.")
+]
 WindowLength = Annotated[str, typer.Option("--window", help="The length of a window, such as 1h or 7d.")]
 
 
@@ -57,12 +63,8 @@ def compare(
     current: Annotated[Path, typer.Argument(metavar="CURRENT", help="The rows to look at, or their .profile.")],
     time: TimeColumn = None,
     window: WindowLength = "1d",
-    least: Annotated[
-        float, typer.Option("--least", help="The least difference that matters, in shares of the rows.")
-    ] = 0.05,
-    alpha: Annotated[
-        float, typer.Option("--alpha", help="The probability of any shift among the results where nothing shifted.")
-    ] = 0.05,
+    least: Least = 0.05,
+    alpha: Alpha = 0.05,
     json: Json = False,
 ) -> None:
     """Compare rows with those of a reference; exits 1 if a column shifted, came, went or changed its type.
@@ -81,6 +83,52 @@ def compare(
     else:
         _show_comparison(comparison, len(before.windows))
     if comparison.differs:
+        raise typer.Exit(1)
+
+
+@commands.command("changes")
+def changes(
+    app: AppName,
+    what: Annotated[
+        list[str] | None, typer.Argument(metavar="[TYPE]...", help="Event types, or predictions; all if left out.")
+    ] = None,
+    last: Annotated[str, typer.Option("--last", help="The length of the window to look at.")] = "1d",
+    before: Annotated[str, typer.Option("--before", help="How much before it is usual: a multiple of --last.")] = "28d",
+    until: Annotated[
+        str | None, typer.Option("--until", help="The end of the window; by default behind the latest event.")
+    ] = None,
+    least: Least = 0.05,
+    alpha: Alpha = 0.05,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Show what changed in the data of an application; exits 1 if anything did.
+
+    The events and predictions of the last window are compared with those of the windows before.
+    """
+    from flyball.monitoring import data_changes
+    from flyball.operations import catch_up
+
+    runtime = open_home(app, home)
+    catch_up(runtime)
+    result = data_changes(
+        runtime,
+        last_us=parse_duration(last),
+        before_us=parse_duration(before),
+        names=what or (),
+        until_us=None if until is None else parse_timestamp(until),
+        least=least,
+        alpha=alpha,
+    )
+    if json:
+        show_json(result)
+    else:
+        _show_changes(result)
+    if not result.tables:
+        raise Refused(
+            "nothing could be compared: " + "; ".join(f"{name} has {why}" for name, why in result.skipped.items())
+        )
+    if result.differs:
         raise typer.Exit(1)
 
 
@@ -139,25 +187,49 @@ def _show_comparison(comparison: "Comparison", windows: int) -> None:
     before, now = comparison.rows
     reference = f"{counted_units(before, 'row')} in {counted_units(windows, 'window')}"
     say(f"{counted_units(now, 'row')} compared with {reference}")
-    for words, names in (("new columns", comparison.added), ("columns gone", comparison.removed)):
-        if names:
-            say(f"{words}: {', '.join(names)}")
-    for name, (kind_before, kind_now) in comparison.kinds.items():
-        say(f"column {name} changed its kind from {kind_before} to {kind_now}")
-    shifts = [shift for shift in comparison.shifts if shift.shifted]
-    if shifts:
-        columns = ["column", "of its", "change", "difference", "p", "rows like one"]
-        rows = [
-            [
-                shift.column,
-                shift.aspect,
-                shift.change,
-                f"{shift.distance:.1%}",
-                f"{shift.p:.2g}",
-                f"{shift.design_effect:.1f}",
-            ]
-            for shift in shifts
+    _show_differences({"": comparison})
+
+
+def _show_changes(changes: "DataChanges") -> None:
+    start_us = changes.until_us - changes.last_us
+    say(f"{format_second(start_us)} to {format_second(changes.until_us)}, compared with windows as long before it\n")
+    volumes = [
+        [
+            name,
+            f"{volume.rows:,}",
+            f"{volume.usual:,.0f}",
+            None if volume.p is None else f"{volume.p:.2g}",
+            changes.skipped.get(name),
         ]
+        for name, volume in changes.volumes.items()
+    ]
+    show_table(["rows of", "now", "usual", "p", ""], volumes, right=["now", "usual", "p"])
+    say()
+    _show_differences(changes.tables)
+
+
+def _show_differences(tables: "Mapping[str, Comparison]") -> None:
+    for name, comparison in tables.items():
+        of_table = f" of {name}" if name else ""
+        for words, names in (("new columns", comparison.added), ("columns gone", comparison.removed)):
+            if names:
+                say(f"{words}{of_table}: {', '.join(names)}")
+        for column, (kind_before, kind_now) in comparison.kinds.items():
+            say(f"column {column}{of_table} changed its kind from {kind_before} to {kind_now}")
+    shifts = [(name, shift) for name, comparison in tables.items() for shift in comparison.shifts]
+    rows = [
+        [
+            f"{name}.{shift.column}" if name else shift.column,
+            shift.aspect,
+            shift.change,
+            f"{shift.distance:.1%}",
+            f"{shift.p:.2g}",
+            f"{shift.design_effect:.1f}",
+        ]
+        for name, shift in shifts
+        if shift.shifted
+    ]
+    if rows:
+        columns = ["column", "of its", "change", "difference", "p", "rows like one"]
         show_table(columns, rows, right=columns[3:], optional=["rows like one", "p"])
-    quiet = len(comparison.shifts) - len(shifts)
-    say(f"{counted_units(quiet, 'comparison')} without a shift")
+    say(f"{counted_units(len(shifts) - len(rows), 'comparison')} without a shift")

@@ -40,6 +40,10 @@ class History:
                 counts[part.type] = counts.get(part.type, 0) + part.rows
         return counts
 
+    def latest_at_us(self) -> int:
+        """The time of the latest event, microseconds since 1970; 0 without any."""
+        return max((part.last_at_us for part in read_manifest(self.folder).parts), default=0)
+
     def events(
         self, name: str, since_us: int | None = None, as_of_us: int | None = None, until_us: int | None = None
     ) -> "pl.DataFrame":
