@@ -6,13 +6,15 @@ from functools import cache
 from typing import Any
 
 import pytest
+from scipy.stats import norm
 
 from flyball.app import load_app
 from flyball.core import BadInput, new_id
-from flyball.experiments import MetricResult
+from flyball.experiments import Baseline, MetricResult
+from flyball.releases import Release
 from flyball.simulation import DRILLS, DrillReport, run_drill
-from flyball.simulation.drill import SHARE, Planted, _resolution
-from flyball.statistics import Inference
+from flyball.simulation.drill import SHARE, Planted, _resolution, silent_limit
+from flyball.statistics import BURN_IN, Inference
 from flyball.tasks import RankedItem, Request, Response
 
 
@@ -121,6 +123,27 @@ def test_a_silent_fault_that_is_not_stopped_in_time_fails_and_says_what_was_miss
     assert (report.passed, report.outcome) == (False, "canary at 20 % (step 1 of 3)")
     assert any(finding.startswith("not shown yet: ") for finding in report.findings)
     assert "FAILED: it must be stopped; it is canary at 20 % (step 1 of 3)" in report.text()
+
+
+def test_the_limit_of_a_silent_fault_is_what_a_test_needs_and_what_passes_while_it_waits() -> None:
+    release = Release(
+        id="rel1",
+        kind="canary",
+        state="canary",
+        arms=(),
+        salt="s",
+        steps=(2_000, 10_000),
+        constants={"n_best": 2_000.0},
+    )
+    share, margin, variance = 0.2, 0.05, 0.25
+    limit = silent_limit(release, Baseline(0.5, variance, 900), margin, 1.0, 0.0)
+    both = norm.isf(0.025) + norm.isf(0.1)
+    one_look = both**2 * variance / (share * (1 - share) * margin**2) * share
+    assert one_look < limit < 3 * one_look, "more than for one look, but not by much"
+    assert silent_limit(release, Baseline(0.5, variance, 900), margin, 2.0, 70.0) == pytest.approx(
+        2 * limit + 70, abs=2
+    )
+    assert silent_limit(release, Baseline(0.5, variance, 900), 10.0, 1.0, 0.0) == BURN_IN
 
 
 def test_the_same_seed_gives_the_same_drill() -> None:

@@ -37,7 +37,16 @@ from flyball.experiments.interleaving import (
 from flyball.experiments.logged_events import LoggedEvents
 from flyball.experiments.logged_exposures import ExposureReader, exposed_by, exposures_of
 from flyball.experiments.periods import PeriodAnswer, compare_periods, period_answers
-from flyball.experiments.power import Baseline, PowerReport, PowerRow, baseline, power_report, row_of, units_by
+from flyball.experiments.power import (
+    Baseline,
+    PowerReport,
+    PowerRow,
+    baseline,
+    control_baseline,
+    power_report,
+    row_of,
+    units_by,
+)
 from flyball.experiments.prediction_rows import NOTHING, PredictionRows
 from flyball.experiments.release_results import ReleaseResult, release_results
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
@@ -85,6 +94,7 @@ __all__ = [
     "compare_credit",
     "compare_periods",
     "compared",
+    "control_baseline",
     "credit_by_unit",
     "credit_label",
     "decision_choices",

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
+import polars as pl
 
 from flyball.core import BadInput, Doubles, Refused
 from flyball.events import EventLog
 from flyball.experiments.comparison import contrast_of
-from flyball.experiments.experiment import metrics_of, values_of
+from flyball.experiments.experiment import metrics_measured, metrics_of, release_of, values_of
 from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
+from flyball.experiments.logged_exposures import exposures_of
 from flyball.experiments.unit_values import UnitValues
 from flyball.outcomes import prediction_of, records_between
 from flyball.policy import ExperimentMetric
@@ -87,6 +89,21 @@ def baseline(metric: ExperimentMetric, values: UnitValues) -> Baseline | None:
         return None
     variance_removed = 1 - (own.se / plain.se) ** 2 if values.adjusted else None
     return Baseline(own.base, own.se**2 * sums.count / 2, sums.count, variance_removed)
+
+
+def control_baseline(runtime: Runtime, release_id: str, name: str, as_of_us: int) -> Baseline | None:
+    """The baseline of a metric from the units of a release that have control; None if they are too few or do not vary.
+
+    Raises `NotFound` for an unknown release.
+    """
+    release = release_of(runtime.registry, release_id)
+    metrics = metrics_measured(runtime.app.task.about, runtime.app.metrics, release)
+    exposed = first_exposures(exposures_of(runtime.predictions, release, (), as_of_us + 1), as_of_us)
+    alone = exposed.frame.filter(pl.col("arm") == CONTROL)
+    shares = {stratum: {CONTROL: 1.0} for stratum in exposed.shares}
+    control = ExposedUnits(alone, (CONTROL,), shares)
+    values = values_of(runtime, {name: metrics[name]}, control, release.unit, as_of_us)
+    return baseline(metrics[name], values[name])
 
 
 def row_of(name: str, days: float, units: float, now: Baseline, design: Design) -> PowerRow:

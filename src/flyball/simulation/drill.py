@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from flyball.app import App
 from flyball.core import BadInput, Refused, SystemStopwatch, format_duration
-from flyball.experiments import MetricResult, experiment, metrics_of
+from flyball.experiments import Baseline, MetricResult, control_baseline, experiment, metrics_measured, metrics_of
 from flyball.operations import ReleaseMetrics
 from flyball.outcomes import Prediction
 from flyball.policy import ReleasePlan, canary, gates
@@ -37,12 +37,13 @@ from flyball.releases import (
 from flyball.serving import Serving
 from flyball.simulation.virtual import START_US, Simulation
 from flyball.simulation.world import DAY_US, World, drill_scale, open_world
+from flyball.statistics import BURN_IN, Design, units_needed
 from flyball.tasks import Pipeline, Request, Response
 
 SHARE, SLOW_BY = 0.3, 100.0
 """The share of answers that a fault strikes; the factor by which slow answers take longer."""
 STEP_US, DAYS = 3_600_000_000, 10
-_POOL, _DAYS_AFTER = 200, 6
+_POOL, _DAYS_AFTER = 200, 14
 _BY = "drill"
 UNDECLARED = canary(20, 50, 100, step_time="2h", silence="12h", patience="5d", watch="1d")
 """The release of an application that declares no canary: its steps can be decided by a few thousand answers a day."""
@@ -53,7 +54,8 @@ class Drill(msgspec.Struct, frozen=True):
 
     `words`: a description of the fault. `fault`: what happens to answers of the candidate, or of the champion with
     `of_champion`; "" for nothing. `ends`: the states of the release that pass; `expected`: the same in words.
-    `most_struck`: how many answers the fault may strike before the release stops it, 0 for no limit.
+    `most_struck`: how many answers the fault may strike before the release stops it, 0 for no limit, or that of
+    `silent_limit` if only outcomes show the fault.
     """
 
     words: str
@@ -65,8 +67,9 @@ class Drill(msgspec.Struct, frozen=True):
 
 
 STOPPED = ("aborted", "rolled_back")
-LOUD_MOST, SILENT_MOST = 200, 4_000
-"""How many answers may be struck by a fault that is visible in answers, and by one that is visible in outcomes only."""
+LOUD_MOST = 200
+"""How many answers may be struck by a fault that is visible in answers; see `silent_limit` for outcomes."""
+POWER = 0.9
 DRILLS = {
     "bad-release": Drill(
         "three in ten answers hold nothing or no numbers", "garbage", STOPPED, "stopped", most_struck=LOUD_MOST
@@ -82,7 +85,6 @@ DRILLS = {
         "other",
         STOPPED,
         "stopped",
-        most_struck=SILENT_MOST,
     ),
     "no-effect": Drill(
         "nothing: it is the champion again",
@@ -168,23 +170,26 @@ def run_drill(
 ) -> DrillReport:
     """Run the drill `name` of `DRILLS` in the application's world; same arguments, same digest.
 
-    The champion is the better one of the first two declared candidates, which learn quickly. `days`: the virtual days
-    after which an undecided release ends; by default 10, or more if the fault is visible only in labels that take
-    longer. `settings`: of the world, including `past_days`. Raises `BadInput` for an unknown drill, `BadDeclaration`
-    for an application without a world, `Refused` if no version could be learned.
+    The champion is the better one of the first two declared candidates, which learn quickly; if only outcomes show the
+    fault, of those that the world names. `days`: the virtual days after which an undecided release ends; by default 10,
+    or more if the fault is visible only in labels that take longer. `settings`: of the world, including `past_days`.
+    Raises `BadInput` for an unknown drill, `BadDeclaration` for an application without a world, `Refused` if no version
+    could be learned.
     """
     if name not in DRILLS:
         raise BadInput("drill", f"one of {', '.join(DRILLS)}", name)
     stopwatch = SystemStopwatch()
     began_s = stopwatch.read_s()
+    scale, of_outcomes = drill_scale(app.world, app.name), DRILLS[name].fault == "other"
     chosen = {
         "past_days": app.world.past_days if app.world else 0,
-        **drill_scale(app.world, app.name).settings,
+        **scale.settings,
+        **(scale.of_outcomes if of_outcomes else {}),
         **settings,
     }
     start_us = START_US - int(chosen.pop("past_days")) * DAY_US
     world = open_world(app.world, app.name, seed=seed, start_us=start_us, **chosen)
-    _reduce(app)
+    _reduce(app, scale.candidates if of_outcomes else ())
     with tempfile.TemporaryDirectory(prefix="flyball-drill-") as folder:
         simulation = _DrillSimulation(app, Path(folder), world, seed, DRILLS[name], report_progress or _silent)
         simulation.begin(start_us)
@@ -193,16 +198,45 @@ def run_drill(
     return msgspec.structs.replace(report, seconds=stopwatch.read_s() - began_s)
 
 
+def silent_limit(
+    release: Release, baseline: Baseline, margin: float, answers_a_unit: float, while_waiting: float
+) -> int:
+    """How many answers a fault that only outcomes show may strike before the release stops it.
+
+    The release must stop a loss that exceeds the accepted `margin` by the same margin again. A test that is valid at
+    every look, at level 0.05, shows this with a probability of 0.9 once there are
+
+        n = (b + z)² variance / (share (1 - share) margin²)
+
+    units in both arms, where b is the boundary of the test in standard errors and z = 1.28 (`units_needed` computes
+    both from the crossing probabilities of Brownian motion). Of these, `share` are in the arm of the first step, at
+    least the `BURN_IN` before which no asymptotic interval is given. While the labels of the last one become final, the
+    arm goes on answering: `while_waiting`. The variance of a unit is that of control, which the fault does not strike,
+    so the limit depends neither on the fault nor on what the drill finds.
+
+    >>> arms = dict(id="rel1", kind="canary", state="canary", arms=(), salt="s")
+    >>> release = Release(steps=(5_000, 10_000), constants={"n_best": 2_000.0}, **arms)
+    >>> limits = [silent_limit(release, Baseline(0.2, 0.16, 500), margin, 1.0, 100.0) for margin in (0.03, 0.015)]
+    >>> 1_000 < limits[0] < limits[1] / 3
+    True
+    """
+    share = release.steps[0] / 10_000
+    n_best = release.constants.get("n_best")
+    design = Design(variance=baseline.variance, method="anytime", power=POWER, share=share, n_best=n_best)
+    units = max(units_needed(design, margin) * share, BURN_IN)
+    return math.ceil(units * answers_a_unit + while_waiting)
+
+
 def _usual_days(app: App, drill: Drill) -> int:
     """A fault that is visible only in outcomes needs the days until labels are final, and days of traffic."""
     label_us = max((label.within_us for label in app.task.about.labels), default=0)
     return DAYS if drill.fault != "other" else max(DAYS, -(-label_us // DAY_US) + _DAYS_AFTER)
 
 
-def _reduce(app: App) -> None:
-    """Reduce the application to its first two candidates, which learn quickly, and to one run of learning."""
-    names = list(app.candidates)
-    app.candidates = {name: app.candidates[name] for name in names[:2]}
+def _reduce(app: App, chosen: Sequence[str]) -> None:
+    """Reduce the application to the `chosen` candidates, else to its first two, and to one run of learning."""
+    names = [name for name in chosen if name in app.candidates] or list(app.candidates)[:2]
+    app.candidates = {name: app.candidates[name] for name in names}
     app.retrain, app.gates = (), gates(min_examples=1, max_answer="10s")
     if app.release.kind != "canary":
         app.release = UNDECLARED
@@ -274,12 +308,21 @@ class _DrillSimulation(Simulation):
         now_us = self._clock.now_us()
         if not self._release:
             if now_us - START_US > 2 * DAY_US:
-                runs = "; ".join(run.reason for run in self._tally.learned) or "no run of learning"
-                raise Refused(f"a drill of {self._runtime.app.name} must have a champion within two days, got: {runs}")
+                raise Refused(
+                    f"a drill of {self._runtime.app.name} must have a champion within two days, got: {self._why_none()}"
+                )
             return False
         ends = OVER if "champion" not in self._drill.ends else (*OVER, "champion")  # a bad champion is still monitored
         ended = self._released().state in ends
         return ended or now_us - self._began_us >= days * DAY_US
+
+    def _why_none(self) -> str:
+        """Why no version became the champion."""
+        reasons = [run.reason for run in self._tally.learned] or ["no run of learning"]
+        for version in self._runtime.registry.versions():
+            failed = [gate["reason"] for gate in version.gates if not gate["passed"]]
+            reasons += [f"{version.candidate}: {'; '.join(failed)}"] if failed else []
+        return "; ".join(reasons)
 
     def _released(self) -> Release:
         registry = self._runtime.registry
@@ -306,6 +349,20 @@ class _DrillSimulation(Simulation):
         primary = next((name for name, declared in metrics.items() if declared.role == "primary"), "")
         success = {primary: drill_scale(app.world, app.name).margin} if primary else {}
         return msgspec.structs.replace(plan, success=success)
+
+    def _limit(self, release: Release) -> int:
+        """`Drill.most_struck`, or the `silent_limit` of the release."""
+        if self._drill.fault != "other" or not release.success:
+            return self._drill.most_struck
+        (name, margin), now_us = next(iter(release.success.items())), self._clock.now_us()
+        about = self._runtime.app.task.about
+        metric = metrics_measured(about, self._runtime.app.metrics, release)[name]
+        labels_us = max((label.within_us for label in about.labels), default=0)
+        waits = (metric.within_us + labels_us) / max(now_us - self._began_us, 1) * self._exposed
+        known = control_baseline(self._runtime, release.id, name, now_us)
+        if known is None:  # no label is final yet: only the wait for labels is accepted
+            return math.ceil(waits)
+        return silent_limit(release, known, margin, self._exposed / max(len(self._units), 1), waits)
 
     def _findings(self, release: Release) -> tuple[list[str], list[str]]:
         """Sentences on the new version at the end, and the metrics whose verdict is better."""
@@ -359,7 +416,8 @@ class _DrillSimulation(Simulation):
         if drill.fault:
             better = []  # a version without the fault may well be better
         outcome = _PASSED.get(release.state, shown_state(release))
-        few = not drill.most_struck or self._struck <= drill.most_struck
+        most_struck = self._limit(release)
+        few = not most_struck or self._struck <= most_struck
         return DrillReport(
             app=self._runtime.app.name,
             drill=name,
@@ -376,7 +434,7 @@ class _DrillSimulation(Simulation):
             lasted_us=self._clock.now_us() - self._began_us,
             struck=self._struck,
             struck_units=len(self._struck_units),
-            most_struck=drill.most_struck,
+            most_struck=most_struck,
             findings=findings if release.state not in STOPPED else [],
         )
 

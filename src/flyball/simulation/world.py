@@ -110,11 +110,15 @@ class DrillScale(msgspec.Struct, frozen=True):
     """The settings of a world in a drill: small, but with enough traffic to decide a release within days.
 
     The class of a world may have one as `DRILL`. `settings`: of the world, including `past_days`. `margin`: how much
-    worse the primary metric of an experiment may be, in its unit, if only this metric shows the fault.
+    worse the primary metric of an experiment may be, in its unit, if only this metric shows the fault. `of_outcomes`:
+    settings that replace others then, and `candidates`: the names of the candidates that are learned (default: the
+    first two declared). A fault can only take from answers what they are worth: the champion must be worth something.
     """
 
     settings: dict[str, Any] = {}
     margin: float = 0.1
+    of_outcomes: dict[str, Any] = {}
+    candidates: tuple[str, ...] = ()
 
 
 def drill_scale(spec: WorldSpec | None, app: str) -> DrillScale:

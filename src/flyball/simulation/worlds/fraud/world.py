@@ -37,7 +37,13 @@ class FraudWorld:
     is clipped to [0.0001, 0.9999]; `saved`, the money that the decision saves compared with approving.
     """
 
-    DRILL = DrillScale({"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0}, margin=0.1)
+    # The risk of a terminal needs a month of labels that take three weeks, before the same again to learn from.
+    DRILL = DrillScale(
+        {"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0},
+        margin=0.1,
+        of_outcomes={"past_days": 110},
+        candidates=("rate", "trees"),
+    )
 
     def __init__(
         self, *, seed: int, start_us: int, customers: int = 1_000, terminals: int = 2_000, fraud: float = 1.0
