@@ -7,12 +7,24 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
 from flyball.core import BadDeclaration, BadInput, NotFound
-from flyball.events import FORMATS, Format, Parsed, Rejected, columns, find_format, read_pieces
+from flyball.events import (
+    FORMATS,
+    Event,
+    Format,
+    Parsed,
+    Ref,
+    Rejected,
+    Schema,
+    columns,
+    find_format,
+    read_pieces,
+    renamed,
+)
 from flyball.testing.movie_events import movie_schema
 
 NOON = "2022-11-14T12:00:00Z"
@@ -221,6 +233,37 @@ def test_decimals_of_parquet_are_numbers(tmp_path: Path) -> None:
     with path.open("rb") as stream:
         lines = b"".join(THEIRS["parquet"].lines(stream)).splitlines()
     assert [fields["stars"] for _, fields, _ in rows_of(THEIRS["parquet"].parser(SCHEMA).parse(lines))] == [3, 2]
+
+
+class Rating(Event):
+    """What was once `Rate`, with `stars`."""
+
+    former_names = ("Rate",)
+    user: Annotated[int, Ref("user")]
+    score: Annotated[int, renamed("points", "stars")]
+
+
+RENAMED = Schema([Rating])
+SCORED = [("rating", {"user": 7, "score": 3}, NOON_US)]
+
+
+@pytest.mark.parametrize("name", ["stars", "points", "score"])
+def test_lines_that_name_a_field_as_before_are_read_under_its_present_name(name: str) -> None:
+    document = {"at": NOON, "user": 7, name: 3}
+    for line in (document, {"type": "rate", **document}, {"type": "rating", **document}):
+        assert rows_of(FORMATS["jsonl"].parser(RENAMED).parse([json.dumps(line).encode()])) == SCORED
+    assert rows_of(FORMATS["parquet"].parser(RENAMED).parse([json.dumps(document).encode()])) == SCORED
+    parsed = FORMATS["csv"].parser(RENAMED).parse([f"at;user;{name}".encode(), f"{NOON};7;3".encode()])
+    assert rows_of(parsed) == [("rating", {"user": "7", "score": "3"}, NOON_US)]
+    assert parsed.ignored == frozenset()
+
+
+def test_a_present_name_comes_before_a_former_one() -> None:
+    line = json.dumps({"type": "rating", "at": NOON, "user": 7, "stars": 1, "score": 3}).encode()
+    parsed = FORMATS["jsonl"].parser(RENAMED).parse([line])
+    assert (rows_of(parsed), parsed.ignored) == (SCORED, {"stars"})
+    csv = FORMATS["csv"].parser(RENAMED).parse([b"at,stars,user,score", f"{NOON},1,7,3".encode()])
+    assert (rows_of(csv)[0][1], csv.ignored) == ({"user": "7", "score": "3"}, {"stars"})
 
 
 def test_gzip_is_unpacked_in_pieces() -> None:

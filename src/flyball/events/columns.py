@@ -8,6 +8,7 @@ import msgspec
 
 from flyball.core import BadDeclaration, BadInput, NotFound, find_zone
 from flyball.events.declared import EventType
+from flyball.events.original_names import field_names_now
 from flyball.events.schema import Schema
 from flyball.events.timestamps import UNIT_NS, TimeReader, check_pattern
 
@@ -112,6 +113,8 @@ class TypeFinder:
                     raise BadDeclaration(f"{argument} of fb.columns", f"about one of {', '.join(sorted(fields))}", name)
         self._types = [schema.types[only]] if only is not None else list(schema.types.values())
         self._rename = columns.rename
+        former = {name: declared for declared in schema.types.values() for name in declared.former}
+        self._by_name = former | dict(schema.types)
 
     def our_names(self, theirs: Sequence[str]) -> list[str | None]:
         """The declared name of each column; None for a renamed column whose new name is also a column."""
@@ -122,13 +125,27 @@ class TypeFinder:
             renamed.append(None if ours != name and ours in exact else ours)
         return renamed
 
+    def fields_of(self, declared: EventType, names: Sequence[str | None]) -> list[str | None]:
+        """The field of a type, or "at", that each declared name means, also under a former name; None for no field.
+
+        Where a field's present name is among `names`, its former names mean nothing.
+        """
+        now, exact = field_names_now(declared.cls), set(names)
+        fields = [None if name is None else now.get(name) for name in names]
+        return [None if field != name and field in exact else field for name, field in zip(names, fields, strict=True)]
+
+    def type_called(self, name: str) -> EventType | None:
+        """The type of this name, present or former; None where there is none."""
+        return self._by_name.get(name)
+
     def find(self, present: Iterable[str]) -> EventType:
         """The type whose required fields are among `present`; of several, the one that uses all columns of the others.
 
         Of an event and a profile that use the same columns, the profile when there is no time. Raises `BadInput`.
         """
         columns = set(present)
-        fits = {t.name: columns.intersection(t.fields) for t in self._types if columns.issuperset(t.required)}
+        used = {t.name: set(self.fields_of(t, tuple(columns))) - {None} for t in self._types}
+        fits = {t.name: used[t.name] for t in self._types if used[t.name].issuperset(t.required)}
         best = [t for t in self._types if t.name in fits and not any(fits[t.name] < other for other in fits.values())]
         if len(best) > 1 and "at" not in columns:
             best = [declared for declared in best if declared.is_profile] or best

@@ -73,7 +73,7 @@ class _CsvParser:
         """Read the header; raises `BadInput` when its columns belong to no event type, since then no line can be
         read."""
         self._delimiter, theirs, self._type = self._recognize(_decode(line))
-        ours = self._finder.our_names(theirs)
+        ours = self._finder.fields_of(self._type, self._finder.our_names(theirs))
         declared = {field.name: field for field in self._type.declared}
         self._cells = [
             (index, declared[name]) for index, name in enumerate(ours) if name is not None and name in declared
@@ -96,7 +96,8 @@ class _CsvParser:
                 widths[delimiter] = len(names)
                 ours = self._finder.our_names(names)
                 declared = self._finder.find(name for name in ours if name is not None)
-                read[delimiter] = len({*declared.fields, "at"}.intersection(map(str, ours))), names, declared
+                used = set(self._finder.fields_of(declared, ours)) - {None}
+                read[delimiter] = len(used), names, declared
             except BadInput as error:
                 errors[delimiter] = error
         allowed = {d: columns_read for d, columns_read in read.items() if self._columns.delimiter in ("", d)}

@@ -113,17 +113,15 @@ class JsonParser:
     def _look_up(self, named: object, theirs: list[str]) -> Recognized:
         ours = dict(zip(theirs, self._finder.our_names(theirs), strict=True))
         types = self._schema.types
-        if isinstance(named, str) and named in types:
-            declared = types[named]
+        called = self._finder.type_called(named) if isinstance(named, str) else None
+        if called is not None:
+            declared = called
         elif isinstance(named, str) and not self._has_type_field:
             raise BadInput("type", f"one of {', '.join(types)}", named)
         else:
             declared = self._finder.find(name for name in ours.values() if name is not None)
-        used = {
-            name: our_name
-            for name, our_name in ours.items()
-            if our_name is not None and (our_name == "at" or our_name in declared.fields)
-        }
+        fields = self._finder.fields_of(declared, list(ours.values()))
+        used = {name: field for name, field in zip(ours, fields, strict=True) if field is not None}
         return declared, used, frozenset(ours) - set(used) - {"type"}
 
 
