@@ -87,7 +87,7 @@ def test_the_chosen_threshold_and_the_capacity_are_marked() -> None:
     ((x, _),) = circles(svg, 0, MARK)
     assert x == pytest.approx(64 + (0 + 1) / 1.69897 * 378, abs=0.5)  # a decade from 0.01, along logarithms
     assert "chosen: 2" in texts(svg)
-    assert "declared for an average day: 8" in texts(svg)
+    assert "the most of a day: 8" in texts(svg)
     assert "approve all" in texts(svg)
 
 
@@ -97,7 +97,21 @@ def test_hours_are_drawn_in_their_order_with_the_level_beside() -> None:
     assert len(points) == 24
     assert [y for _, y in points] == sorted((y for _, y in points), reverse=True)
     assert "should be 0.8" in texts(svg)
-    assert "coverage by hour (all: 0.78)" in texts(svg)
+    assert "coverage by hour" in texts(svg)
+    assert "all: 0.78" in texts(svg)
+
+
+def test_names_of_lines_stand_above_the_points_and_a_share_has_no_axis_beyond_1() -> None:
+    slices = [SliceMetrics("hour", str(n), 9, 9, {"coverage": Estimate(0.9, 0.7, 1.0)}) for n in range(24)]
+    svg = drawn(everything([], slices))
+    named = [element for element in svg.iter() if (element.text or "") in ("should be 0.8", "all: 0.78")]
+    top = min(y for _, y in circles(svg, 0))
+    assert len(named) == 2
+    assert all(float(element.get("y", "inf")) < min(44.0, top) for element in named)
+    at = sorted(float(element.get("x", "nan")) for element in named)
+    assert at[1] - at[0] > 80  # beside each other
+    assert "1" in {element.text for element in svg.iter()}
+    assert "1.2" not in {element.text for element in svg.iter()}
 
 
 def test_of_many_shops_the_largest_are_drawn() -> None:
@@ -159,6 +173,6 @@ def test_axes_say_what_they_measure() -> None:
         "declined from this probability on, log scale",
         "mean cost of a request",
         "hour of the day",
-        "declared for an average day: 8",
+        "the most of a day: 8",
     ):
         assert f">{words}<" in svg, words

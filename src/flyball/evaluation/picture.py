@@ -84,7 +84,8 @@ class _Panel:
     ) -> None:
         self._x, self._y, self._logarithmic = x, y, logarithmic
         self.parts: list[str] = []
-        self.text(_LEFT, 22, title, 13.5, INK, weight=600)
+        self._next_name = float(_LEFT)
+        self.text(_LEFT, 20, title, 13.5, INK, weight=600)
         for value in _ticks(*y):
             self.line(_LEFT, self.down(value), PANEL_WIDTH - _RIGHT, self.down(value), GRID)
             self.text(_LEFT - 8, self.down(value) + 4, f"{value:g}", 11, SOFT, "end")
@@ -137,10 +138,20 @@ class _Panel:
         self.parts.append(f"<circle cx='{self.right(x):.1f}' cy='{self.down(y):.1f}' r='{radius}' fill='{color}'/>")
 
     def level(self, y: float, words: str, color: str = SOFT) -> None:
-        """A dashed horizontal line with a label."""
+        """A dashed horizontal line, named below the title, where it hides no point."""
         at = self.down(y)
         self.line(_LEFT, at, PANEL_WIDTH - _RIGHT, at, color, 1.2, "5 4")
-        self.text(PANEL_WIDTH - _RIGHT - 2, at - 5, words, 11, color, "end")
+        self.line(self._next_name, 34, self._next_name + 22, 34, color, 1.2, "5 4")
+        self.text(self._next_name + 28, 38, words, 11, color)
+        self._next_name += 28 + 6.5 * len(words) + 20
+
+    def mark(self, x: float, y: float, words: str) -> None:
+        """A large dot with words below it, or above where there is no room."""
+        self.dot(x, y, MARK, 5.5)
+        end = self.right(x) > PANEL_WIDTH * 0.6
+        below = self.down(y) + 22 < PANEL_HEIGHT - _BOTTOM
+        at = self.right(x) + (-10 if end else 10), self.down(y) + (20 if below else -10)
+        self.text(*at, words, 12, MARK, "end" if end else "start", 600)
 
 
 def _reliability(table: ReportTable) -> _Panel:
@@ -180,23 +191,12 @@ def _cost_curve(table: ReportTable) -> _Panel:
     if "approve all" in references:
         panel.level(references["approve all"], "approve all")
     if marked is not None:
-        panel.dot(marked[at], marked[cost], MARK, 5.5)
-        end = panel.right(marked[at]) > PANEL_WIDTH * 0.6
-        words = f"chosen: {marked[cost]:.4g}"
-        panel.text(
-            panel.right(marked[at]) + (-10 if end else 10),
-            panel.down(marked[cost]) - 10,
-            words,
-            12,
-            MARK,
-            "end" if end else "start",
-            600,
-        )
+        panel.mark(marked[at], marked[cost], f"chosen: {marked[cost]:.4g}")
     return panel
 
 
 def _capacity(table: ReportTable) -> _Panel:
-    """Reviews per day over the thresholds of the cost curve, with the declared number."""
+    """Reviews per day that thresholds of the cost curve ask for, with the most that a day has."""
     index = {name: number for number, name in enumerate(table.columns)}
     (name, capacity), at = next(iter(table.limits.items())), index["declined from"]
     points = sorted((row for row in table.rows if row[at] is not None), key=lambda row: row[at])
@@ -205,11 +205,9 @@ def _capacity(table: ReportTable) -> _Panel:
     axes = ("declined from this probability on, log scale", name)
     panel = _Panel("Reviews that the thresholds ask for", (points[0][at], points[-1][at]), (0.0, most), axes, True)
     panel.curve([(row[at], row[index[name]]) for row in points if row is not marked], LINE)
-    panel.level(capacity, f"declared for an average day: {capacity:g}", MARK)
+    panel.level(capacity, f"the most of a day: {capacity:g}", MARK)
     if marked is not None:
-        panel.dot(marked[at], marked[index[name]], MARK, 5.5)
-        words = f"chosen: {marked[index[name]]:.3g}"
-        panel.text(panel.right(marked[at]) + 10, panel.down(marked[index[name]]) + 18, words, 12, MARK, "start", 600)
+        panel.mark(marked[at], marked[index[name]], f"chosen: {marked[index[name]]:.3g}")
     return panel
 
 
@@ -245,9 +243,10 @@ def _bars(
     ends = [end for value in values for end in (value.value, value.low, value.high) if end is not None]
     bounds = [*ends, *([target] if target is not None else []), *([overall_estimate.value] if overall_estimate else [])]
     low, high = _span(min(bounds), max(bounds))
-    overall = "" if overall_estimate is None else f" (all: {overall_estimate.value:.3g})"
+    if min(bounds) >= 0 and max(bounds) <= 1:  # of a share, which cannot be more
+        high = min(high, 1.0)
     panel = _Panel(
-        f"{metric} by {by}{overall}", (-0.7, len(ordered) - 0.3), (low, high), (_AXES.get(by, by), metric), ticks=False
+        f"{metric} by {by}", (-0.7, len(ordered) - 0.3), (low, high), (_AXES.get(by, by), metric), ticks=False
     )
     every = max(1, ceil(len(ordered) * 16 / (PANEL_WIDTH - _LEFT - _RIGHT)))
     for number, (part, value) in enumerate(zip(ordered, values, strict=True)):
@@ -257,10 +256,10 @@ def _bars(
         panel.dot(number, value.value)
         if number % every == 0:
             panel.text(at, PANEL_HEIGHT - _BOTTOM + 18, slice_name(part)[:10], 10, SOFT, "middle")
+    if overall_estimate is not None:
+        panel.level(overall_estimate.value, f"all: {overall_estimate.value:.3g}")
     if target is not None:
         panel.level(target, f"should be {target:g}", MARK)
-    if overall_estimate is not None:
-        panel.level(overall_estimate.value, "")
     return panel
 
 
