@@ -49,8 +49,8 @@ class Reviews(msgspec.Struct, frozen=True):
 
     `decision`: of those responses, "review". `request`: the event type of a request; `verdict`: that of a verdict.
     `by`: the fields of the request and of the verdict that must agree; `finding`: that of the verdict which says
-    whether it happened. `within_us`: how long after its request a verdict counts as its outcome. `per_day`: how many
-    the thresholds aim at on an average day, None where none are declared.
+    whether it happened. `within_us`: how long after its request a verdict counts as its outcome. `per_day`: the
+    most of a day, None where none are declared.
     """
 
     decision: str

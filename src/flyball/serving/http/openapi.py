@@ -76,7 +76,7 @@ def _questions(service: "Service") -> Document:
         f"/v1/{about.kind}": {
             "get": _operation(
                 about.kind,
-                f"Answer one request: {_first_line(about.request)}",
+                f"Answer one request: {_continued(_first_line(about.request))}",
                 "answers",
                 [*_parameters(service, about.request), *of_one],
                 {"200": _json(_ref("Response"))},
@@ -366,6 +366,15 @@ def _fields_in(template: str) -> list[str]:
 
 def _name_in(schema: Document) -> str:
     return str(schema["$ref"]).rsplit("/", 1)[1]
+
+
+def _continued(sentence: str) -> str:
+    """The sentence as it goes on after a colon.
+
+    >>> _continued("A customer orders"), _continued("SMS that was sent")
+    ('a customer orders', 'SMS that was sent')
+    """
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 
 def _first_line(struct: type) -> str:
