@@ -13,6 +13,7 @@ from flyball.core import new_id
 from flyball.events import open_log
 from flyball.outcomes import Prediction, prediction_record
 from flyball.serving.review_counts import ReviewCounts
+from flyball.serving.review_file import ReviewFile
 from flyball.tasks import Request, request_of, request_type
 from flyball.testing import faulty
 
@@ -73,6 +74,54 @@ def test_threads_do_not_exceed_it_together() -> None:
     for part in parts:
         part.join()
     assert (len(made), reviews(made)) == (400, 50)
+
+
+def test_processes_of_one_home_do_not_exceed_it_together(tmp_path: Path) -> None:
+    """Each has counts of its own, and none reads the log in between."""
+    requests, made = asks(400), list[Prediction]()
+    processes = [ReviewCounts("review", UTC, ReviewFile(tmp_path)) for _ in range(4)]
+    parts = [
+        threading.Thread(target=lambda n=n: made.extend(serve(processes[n], requests[n::4], 50))) for n in range(4)
+    ]
+    for part in parts:
+        part.start()
+    for part in parts:
+        part.join()
+    assert (len(made), reviews(made)) == (400, 50)
+
+
+def test_what_one_gives_back_another_may_take(tmp_path: Path) -> None:
+    first, second = (ReviewCounts("review", UTC, ReviewFile(tmp_path)) for _ in range(2))
+    dry, late, default, other, last = asks(5)
+    assert first.take(dry, 1) == 0
+    first.forget(decided(dry, "review"))
+    assert second.take(late, 1) == 0
+    second.settle(decided(late, "decline"))
+    assert first.take(other, 1) == 0
+    first.settle(decided(other, "review"))
+    first.settle(decided(default, "review"))
+    assert second.take(last, 3) == 2
+
+
+def test_a_line_that_was_cut_off_and_a_file_that_cannot_be_written_do_no_harm(tmp_path: Path) -> None:
+    counts, requests = ReviewCounts("review", UTC, ReviewFile(tmp_path)), asks(10)
+    serve(counts, requests[:2], 5)
+    (path,) = tmp_path.iterdir()
+    with open(path, "ab") as file:
+        file.write(b"+01KG8")  # a process was killed
+    others = ReviewCounts("review", UTC, ReviewFile(tmp_path))
+    assert others.take(requests[2], 5) == 2
+    (tmp_path / "file").write_text("no folder")
+    alone = ReviewCounts("review", UTC, ReviewFile(tmp_path / "file"))
+    assert reviews(serve(alone, requests, 5)) == 5
+
+
+def test_files_of_earlier_days_are_removed(tmp_path: Path) -> None:
+    counts, log = ReviewCounts("review", UTC, ReviewFile(tmp_path / "run")), open_log(f"sqlite://{tmp_path}/log.db")
+    for day in range(4):
+        serve(counts, asks(1, NOW_US + day * DAY_US, seed=day), 5)
+        counts.read(log, NOW_US + day * DAY_US)
+    assert [path.name for path in sorted((tmp_path / "run").iterdir())] == ["reviews-2026-01-03", "reviews-2026-01-04"]
 
 
 def test_versions_that_are_asked_for_the_same_request_take_one_review() -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from flyball.core import Stopwatch, SystemStopwatch, find_zone
+from flyball.core import Stopwatch, SystemStopwatch
 from flyball.outcomes import Prediction, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving.answering.request import RequestReader
 from flyball.serving.metrics import ServingMetrics
-from flyball.serving.review_counts import ReviewCounts
+from flyball.serving.review_counts import counts_of
 from flyball.serving.versions.refresher import Refresher
 
 
@@ -33,7 +33,7 @@ def answer_once(
     reader = RequestReader(task.about.request, runtime.clock, rng or random.SystemRandom())
     request = reader.read({reader.key_field: key} | ({} if k is None else {"k": k}))
     limit = task.about.daily_limit
-    reviews = None if limit is None else ReviewCounts(limit.decision, find_zone(limit.zone))
+    reviews = None if limit is None else counts_of(runtime, limit)
     refresher = Refresher(runtime, metrics, runtime.clock, reviews=reviews)
     refresher.step()
     for reason in refresher.reasons():

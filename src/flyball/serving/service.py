@@ -15,7 +15,6 @@ from flyball.core import (
     Stopwatch,
     StoreUnavailable,
     SystemStopwatch,
-    find_zone,
     timestamp_of_id,
 )
 from flyball.outcomes import Prediction, find_prediction, parts_of, response_of
@@ -25,7 +24,7 @@ from flyball.serving.batching import Scorer
 from flyball.serving.event_intake import EventIntake
 from flyball.serving.metrics import ServingMetrics
 from flyball.serving.prediction_writer import PredictionWriter
-from flyball.serving.review_counts import ReviewCounts
+from flyball.serving.review_counts import counts_of
 from flyball.serving.versions.refresher import Refresher
 from flyball.tasks import FALLBACK_LEVELS, Lookup, OffersLookups, Request
 
@@ -67,7 +66,7 @@ class Service:
         self.clock, self.stopwatch = clock or runtime.clock, stopwatch or SystemStopwatch()
         self.metrics = ServingMetrics(runtime.counters_folder, worker, self.stopwatch)
         limit = about.daily_limit
-        self._reviews = None if limit is None else ReviewCounts(limit.decision, find_zone(limit.zone))
+        self._reviews = None if limit is None else counts_of(runtime, limit)
         self.refresher = Refresher(runtime, self.metrics, self.clock, reviews=self._reviews)
         self.engine = self.refresher.engine
         self.scorer = Scorer(self.engine, self.refresher.trip, self.metrics, self.stopwatch, about.deadline_us / 1e6)
