@@ -8,7 +8,7 @@ import pytest
 
 import flyball as fb
 from flyball.app import load_app
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, NotFound
 from flyball.events import Schema
 
 User = Annotated[int, fb.Ref("user")]
@@ -137,6 +137,11 @@ def make_app(days: int = 3) -> fb.App:
         "made", events=[View, Buy], task=fb.Predict(on=View, target=target), candidates={"c": fb.Constant()}
     )
 """
+
+
+def test_an_attribute_of_a_file_is_named_by_its_module() -> None:
+    with pytest.raises(NotFound, match=r"no application 'shop.py:other'; name the file alone, shop.py, .* shop:other"):
+        load_app("shop.py:other")
 
 
 def test_a_file_with_make_app_alone_is_an_application_with_its_defaults(tmp_path: Path) -> None:

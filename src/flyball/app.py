@@ -333,6 +333,9 @@ def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]
         return _load_file(path.resolve()), "app", path.resolve()
     if ":" in spec:
         name, attribute = spec.split(":", 1)
+        if name.endswith(".py"):
+            next_step = f"name the file alone, {name}, or what is in its module, {name.removesuffix('.py')}:{attribute}"
+            raise NotFound("application", spec, next_step=next_step)
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
         try:

@@ -34,6 +34,15 @@ def test_an_unknown_argument_of_a_struct_is_reported_with_its_fields() -> None:
     assert fault.endswith("got 'feature'; did you mean features?")
 
 
+def test_arguments_that_a_function_hands_on_are_named_too() -> None:
+    fault = argument_fault(raised(lambda: fb.metric.rate(Watch, rol="primary")))
+    assert fault is not None
+    assert fault.startswith(
+        "an argument of fb.metric.rate must be one of event, where, at_least, within, before, after,"
+    )
+    assert fault.endswith("got 'rol'; did you mean role?")
+
+
 def test_arguments_that_are_missing_are_named() -> None:
     assert argument_fault(raised(lambda: fb.count())) == "event and window of fb.count must be given"  # type: ignore[call-arg]
     assert argument_fault(raised(lambda: fb.App())) == (  # type: ignore[call-arg]

@@ -25,12 +25,17 @@ def argument_fault(error: BaseException) -> str | None:
     if not isinstance(error, TypeError) or fault is None:
         return None
     call = _call_of_flyball(error.__traceback__)
-    if call is None or fault["owner"] not in (None, call[1].__qualname__, f"{call[1].__qualname__}.__init__"):
+    if call is None:
         return None
     written, called = call
+    helper = None
+    if fault["owner"] not in (None, called.__qualname__, f"{called.__qualname__}.__init__"):
+        helper = _helper(error.__traceback__, fault["owner"])
+        if helper is None or unknown is None:
+            return None
     if unknown is None:
         return f"{' and '.join(_NAME.findall(fault['names']))} of {written} must be given"
-    names = _arguments(called)
+    names = _arguments(called, helper)
     near = get_close_matches(unknown["name"], names, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
     return f"an argument of {written} must be one of {', '.join(names)}, got {unknown['name']!r}{meant}"
@@ -72,6 +77,20 @@ def _resolve(written: str, names: dict[str, Any]) -> Any:
     return value
 
 
-def _arguments(called: Callable[..., Any]) -> list[str]:
+def _helper(traceback: TracebackType | None, name: str) -> Callable[..., Any] | None:
+    """The function of Flyball, called in the innermost frame, that others hand their further arguments on to."""
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    scope = {} if traceback is None else traceback.tb_frame.f_globals
+    helper = scope.get(name) if _of_flyball(scope.get("__name__")) else None
+    return helper if inspect.isfunction(helper) else None
+
+
+def _arguments(called: Callable[..., Any], helper: Callable[..., Any] | None) -> list[str]:
+    """The names of what a function takes; of one that hands others on to a helper, the keywords of both."""
     fields = getattr(called, "__struct_fields__", None)
-    return list(inspect.signature(called).parameters if fields is None else fields)
+    if fields is not None:
+        return list(fields)
+    names = [name for name, of in inspect.signature(called).parameters.items() if of.kind != of.VAR_KEYWORD]
+    further = {} if helper is None else inspect.signature(helper).parameters
+    return names + [name for name, of in further.items() if of.kind == of.KEYWORD_ONLY and name not in names]
