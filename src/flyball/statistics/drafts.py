@@ -82,7 +82,8 @@ def team_draft(
     """
     _check(rankings, size)
     if rule is not None:
-        return ruled_draft(rankings, size, rng.permutation(len(rankings)).tolist(), rule)
+        order = [int(ranker) for ranker in rng.permutation(len(rankings))]
+        return ruled_draft(rankings, size, order, rule)
     items: list[Item] = []
     teams: list[int] = []
     heads = [0] * len(rankings)
