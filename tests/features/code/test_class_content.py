@@ -1,6 +1,7 @@
 """The text of a class's code: what changes it, and what does not."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from flyball.core import BadDeclaration
+from flyball.events import Rejected
 from flyball.features import content_of_class
+from flyball.models import Recommender
 
 HELPERS = """
 SHIFT = 1.0
@@ -271,3 +274,47 @@ def test_a_class_that_a_function_makes_counts_with_what_it_was_made_from(tmp_pat
     )
     texts = [contents(tmp_path / str(n), f"{text}    return Own\n\n\nOwn = made({n})\n")[0] for n in (1, 2)]
     assert texts[0] != texts[1]
+
+
+NAMES_FLYBALL = """
+from flyball.events import Rejected
+from flyball.models import Recommender
+
+class Own(Recommender):
+    def score(self, value):
+        return Rejected if value else sorted(value)
+"""
+
+
+def test_moving_a_class_inside_flyball_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = content_of_class(loaded(tmp_path / "before", NAMES_FLYBALL).Own)
+    for moved in (Rejected, Recommender):
+        monkeypatch.setattr(moved, "__module__", "flyball.elsewhere.moved")
+    assert content_of_class(loaded(tmp_path / "after", NAMES_FLYBALL).Own) == before
+
+
+def test_a_base_that_flyball_gives_its_own_class_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = []
+    for bases in ((), (dict,)):
+        monkeypatch.setattr(sys.modules["flyball.models"], "Split", type("Split", bases, {}), raising=False)
+        vars(sys.modules["flyball.models"])["Split"].__module__ = "flyball.models.split"
+        text = NAMES_FLYBALL.replace("import Recommender", "import Split").replace("(Recommender)", "(Split)")
+        texts.append(content_of_class(loaded(tmp_path / str(len(bases)), text).Own))
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("taken", ["Rejected", "Recommender"])
+def test_a_class_of_the_same_name_from_another_package_counts_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: str
+) -> None:
+    installed = tmp_path / "site-packages" / "other_package"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").write_text(f"class {taken}:\n    pass\n")
+    monkeypatch.syspath_prepend(installed.parent)
+    text = re.sub(rf"from flyball\.\w+ import {taken}", f"from other_package import {taken}", NAMES_FLYBALL)
+    assert text != NAMES_FLYBALL
+    other = content_of_class(loaded(tmp_path / "other", text).Own)
+    sys.modules.pop("other_package")
+    assert content_of_class(loaded(tmp_path / "flyball", NAMES_FLYBALL).Own) != other

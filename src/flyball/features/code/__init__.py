@@ -3,7 +3,7 @@
 `content_of` walks `function_content` → `function_nodes` (the parsed node) → `variables` (their names are left out) →
 `function_text` (the node as text, with what it reads from outside) → `value_text` (each value of that). For classes
 `content_of_class` adds `class_nodes`, `class_members`, `modules` and `statements`, those that make and change a value.
-`ownership` says whose code a module is.
+`ownership` says whose code a module is, `public_name` what counts of a package that is installed.
 """
 
 from typing import TYPE_CHECKING

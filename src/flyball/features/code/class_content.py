@@ -24,6 +24,7 @@ from flyball.features.code.function_nodes import imported_by, node_of
 from flyball.features.code.modules import file_of_module, file_of_scope, package_of_scope, parsed_module, tree_of
 from flyball.features.code.node_text import is_docstring, with_names
 from flyball.features.code.ownership import is_own_code
+from flyball.features.code.public_name import public_name
 from flyball.features.code.statements import (
     imported_by_text,
     module_of,
@@ -86,14 +87,16 @@ class ClassContent(FunctionContent):
         return [parent for parent in kind.__mro__ if self.is_own(parent.__module__)]
 
     def class_lines(self, kind: type, left_out: Collection[str] = (), fields: Collection[str] = ()) -> Iterator[str]:
-        """The lines of a class and of its bases, the class first."""
-        for parent in self.own_parents(kind):
+        """The lines of a class and of its bases, the class first; of those of libraries the names that it names."""
+        own = self.own_parents(kind)
+        for parent in own:
             self._classes.setdefault(parent, len(self._classes))
+        named = {base for parent in own for base in parent.__bases__}
         for parent in kind.__mro__:
-            if self.is_own(parent.__module__):
+            if parent in own:
                 yield from self._own_class_lines(parent, left_out, fields)
-            elif parent is not object:
-                yield f"base {parent.__module__.partition('.')[0]}.{parent.__qualname__}"
+            elif parent in named and parent is not object:
+                yield f"base {public_name(parent, parent.__module__, parent.__qualname__)}"
 
     def function_lines(self, function: FunctionType) -> Iterator[str]:
         """The lines of a function; names are looked up in its file."""

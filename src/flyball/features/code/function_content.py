@@ -3,7 +3,7 @@
 Layout, comments, docstrings and annotations are left out, and so is what variables, parameters and constants are
 called: a renaming changes nothing. What the function uses from outside is included by its value: numbers and texts
 (sets sorted, dicts in their order, which a function can see), Python functions by their source, attributes of the
-user's own modules and classes by their value, built-in and installed names by their qualified name. Anything else is
+user's own modules and classes by their value, built-in and installed names by their public name. Anything else is
 refused.
 """
 

@@ -1,6 +1,6 @@
 """The text of a value that code reads from outside: numbers and texts by themselves, functions by their source.
 
-Sets are sorted, dicts in their order, which a function can see; what is built in or installed counts by its qualified
+Sets are sorted, dicts in their order, which a function can see; what is built in or installed counts by its public
 name. Anything else is refused.
 """
 
@@ -18,6 +18,7 @@ from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodTyp
 from typing import Any
 
 from flyball.core import BadDeclaration
+from flyball.features.code.public_name import public_name
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 _BY_REPR = (
@@ -129,5 +130,5 @@ class ValueText(ABC):
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         module = getattr(value, "__module__", None) or type(value).__module__
         if callable(value) and isinstance(name, str) and not self.is_own(module):
-            return f"is {module}.{name}"
+            return f"is {public_name(value, module, name)}"
         raise BadDeclaration(where, MUST, value)
