@@ -119,6 +119,16 @@ def test_an_example_of_weight_two_counts_as_two() -> None:
     assert weighted.cost == pytest.approx(repeated.cost)
 
 
+def test_reviews_are_counted_by_requests_whatever_an_example_is_worth() -> None:
+    world = planted(1)
+    costs = CostColumns(world.costs.false_approve, world.costs.false_decline, np.full(20_000, 0.5))
+    policy = fb.decide(lambda p: p.amount, 5.0, review=0.5, reviews_per_day=25)
+    weight, stands_for = world.costs.false_approve, np.where(np.arange(20_000) % 10 == 0, 5.0, 1.0)
+    chosen = choose_thresholds(policy, world.predicted, world.actual, costs, world.day_of, weight, stands_for)
+    reviewed = intended_actions(policy, chosen.thresholds, world.predicted, costs) == ACTIONS.index("review")
+    assert 25 * 20 - 5 < stands_for[reviewed].sum() <= 25 * 20
+
+
 def test_of_one_class_nothing_is_chosen_and_the_reason_given() -> None:
     world = planted(0, rows=50)
     chosen = choose_thresholds(POLICY, world.predicted, np.zeros(50), world.costs, world.day_of)

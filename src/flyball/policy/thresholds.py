@@ -95,11 +95,13 @@ def choose_thresholds(
     costs: CostColumns,
     day_of: SignedInts,
     weight: NDArray[Any] | None = None,
+    requests: NDArray[Any] | None = None,
 ) -> ThresholdChoice:
     """The thresholds with the lowest cost on examples that were not used for training.
 
     `probability`, `actual` (0 or 1), `weight`: (n,). `day_of`: int64 (n,), the day of each example, because errors
-    within a day are correlated and reviews are limited by day. Raises `BadInput` for columns of different lengths or
+    within a day are correlated and reviews are limited by day. `requests`: (n,), how many requests each example stands
+    for, where that is not its weight. Raises `BadInput` for columns of different lengths or
     without examples.
     """
     lengths = {"actual": len(actual), "costs": len(costs), "day_of": len(day_of)}
@@ -109,7 +111,8 @@ def choose_thresholds(
     if not len(probability):
         raise BadInput("examples to choose thresholds on", "one or more", 0)
     counted = np.ones(len(probability)) if weight is None else np.asarray(weight, np.float64)
-    tried = [within_capacity(policy, odds, probability, costs, day_of, counted) for odds in ODDS]
+    stood_for = counted if requests is None else np.asarray(requests, np.float64)
+    tried = [within_capacity(policy, odds, probability, costs, day_of, stood_for) for odds in ODDS]
     paid = [
         costs_of_decisions(intended_actions(policy, threshold, probability, costs), actual, costs)
         for threshold in tried
@@ -135,14 +138,18 @@ def within_capacity(
     probability: Doubles,
     costs: CostColumns,
     day_of: SignedInts,
-    weight: NDArray[Any] | None = None,
+    requests: NDArray[Any] | None = None,
 ) -> Thresholds:
-    """Thresholds with the factor `odds` that lead to at most `reviews_per_day` reviews a day, on average."""
+    """Thresholds with the factor `odds` that lead to at most `reviews_per_day` reviews a day, on average.
+
+    `requests`: (n,), how many requests each example stands for; None for one. What an example is worth does not matter
+    here: a person looks at one request, whatever its amount.
+    """
     if policy.reviews_per_day is None or costs.review is None:
         return Thresholds(odds)
     everything = Thresholds(odds)
     reviewed = intended_actions(policy, everything, probability, costs) == _CODE[REVIEW]
-    counted = (np.ones(len(probability)) if weight is None else np.asarray(weight, np.float64))[reviewed]
+    counted = (np.ones(len(probability)) if requests is None else np.asarray(requests, np.float64))[reviewed]
     capacity = policy.reviews_per_day * len(np.unique(day_of))
     if counted.sum() <= capacity:
         return everything

@@ -109,13 +109,13 @@ def test_each_decision_is_that_of_the_new_costs_and_of_thresholds_chosen_by_them
     """An oracle of its own over what the version kept of its validation examples."""
     version = served.new.registry.version(served.version)
     arrays = load_artifact(served.new.artifacts / version.artifact).arrays
-    probability, actual, day_of, weight = arrays["decide_validation"].T
+    probability, actual, day_of, weight, requests = arrays["decide_validation"].T
     names = ["amount", "risk"]
     costs_of = compile_costs(DEARER)
     fields = [dict(zip(["payment", "card", *names], row, strict=False)) for row in arrays["decide_fields"].tolist()]
     own = [costs_of(fb_namespace(row)) for row in fields]
     days = day_of.astype(np.int64)
-    chosen = choose_thresholds(DEARER, probability, actual, cost_columns(own), days, weight).thresholds
+    chosen = choose_thresholds(DEARER, probability, actual, cost_columns(own), days, weight, requests).thresholds
     for request, prediction in zip(asked(200), served.after, strict=True):
         costs = costs_of(request.event)
         decided_by = decide_unreviewed if prediction.capacity_used_up else decide_one

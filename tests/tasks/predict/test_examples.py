@@ -124,10 +124,27 @@ class TestPlantedDelay:
         for calibrated in (False, True):
             candidate = fb.calibrated(fb.Constant(), "platt") if calibrated else fb.Constant()
             learned = task.offline().train(candidate, data, past, seed=1).arrays
-            probability, happened, _, weight = learned["decide_validation"].T
+            probability, happened, _, weight, requests = learned["decide_validation"].T
             assert happened.mean() == pytest.approx(0.3, abs=0.06)
-            assert set(weight) == {1.0}
+            assert set(weight) == set(requests) == {1.0}
             assert probability == pytest.approx(0.3, abs=0.08)
+
+    def test_a_declared_weight_takes_no_reviews_away(self) -> None:
+        """Fewer orders than a day has reviews: each may be reviewed, whether it counts once or thirty times."""
+        decide = fb.decide(false_approve=9.0, false_decline=9.0, review=0.5, reviews_per_day=2_000)
+        kept = []
+        for weight in (None, lambda o: 30.0):
+            task = occurs_task(open_examples="weight", decide=decide, weight=weight)
+            past = past_of(task, orders_of(self.minutes, 6_000_000), self.as_of_us)
+            history = RequestHistory(task, past)
+            data = training_data(task, history.table, history.examples(self.as_of_us, young=True), history.at_us)
+            kept.append(task.offline().train(fb.Constant(), data, past, seed=1).arrays)
+        plain, weighted = kept
+        assert len(plain["decide_validation"]) < 2_000 < 30 * len(plain["decide_validation"])
+        assert weighted["decide_thresholds"].tolist() == plain["decide_thresholds"].tolist() == [1.0, 0.0]
+        assert (weighted["decide_validation"][:, 3:] / plain["decide_validation"][:, 3:]).tolist() == [
+            [30.0, 1.0]
+        ] * len(plain["decide_validation"])
 
 
 def test_cancellations_that_hit_the_slow_are_weighted_away() -> None:

@@ -29,7 +29,8 @@ class Asked:
         rng = np.random.default_rng(0)
         self.amount, self.probability = rng.lognormal(3.5, 1.0, ROWS), rng.beta(0.4, 2.0, ROWS)
         self.happened = (rng.random(ROWS) < self.probability).astype(np.float64)
-        self.weight = rng.choice([1.0, 5.0], ROWS)
+        self.requests = rng.choice([1.0, 5.0], ROWS)
+        self.weight = self.requests * self.amount  # weight=lambda p: p.amount
         self.thresholds = Thresholds(1.3, 4.0)
         costs_of = compile_costs(payments.POLICY)
         self.costs = [costs_of(type("P", (), {"amount": amount})) for amount in self.amount.tolist()]
@@ -45,7 +46,7 @@ class Asked:
             contexts=[None] * ROWS,
             units=[str(row) for row in range(ROWS)],
             unit_of=np.arange(ROWS),
-            truth=PredictTruth(self.happened, self.weight, matrix),
+            truth=PredictTruth(self.happened, self.weight, matrix, requests=self.requests),
             pool=4 * ROWS,
         )
         responses = [
@@ -110,8 +111,11 @@ def test_the_chosen_point_costs_what_the_decisions_came_to(asked: Asked, tables:
     error = np.sqrt((asked.weight**2 * (gain - saved) ** 2).sum()) / asked.weight.sum()  # of a ratio of sums
     assert low == pytest.approx(saved - 1.96 * error, abs=error)
     assert high == pytest.approx(saved + 1.96 * error, abs=error)
-    reviews = np.average([action == "review" for action in asked.actions], weights=asked.weight)
-    assert row["reviews a day"] == pytest.approx(reviews * 4 * ROWS / DAYS)
+    reviews = float(asked.requests[[action == "review" for action in asked.actions]].sum())
+    assert row["reviews a day"] == pytest.approx(4 * reviews / DAYS)  # a quarter of the requests is evaluated
+    for line in table.rows[:-2]:
+        if line[0] != "chosen":
+            assert line[table.columns.index("reviews a day")] <= 8.0 + 1e-9
     shares = [row[action] for action in ACTIONS[:3]]
     assert sum(shares) == pytest.approx(1.0)
     odds = [line[1] for line in table.rows if line[1] is not None]
@@ -127,9 +131,9 @@ def test_the_reviews_of_the_test_window_stand_beside_the_declared_ones(
     a_day = table.rows[table.marked][table.columns.index("reviews a day")]
     (note,) = table.notes
     measured, low, high = (float(text) for text in re.findall(r"[\d.]+", note)[:3])
-    share = np.average([action == "review" for action in asked.actions], weights=asked.weight)
-    error = np.sqrt((asked.weight**2 * (np.array([a == "review" for a in asked.actions]) - share) ** 2).sum())
-    error *= 4 * ROWS / DAYS / asked.weight.sum()
+    share = np.average([action == "review" for action in asked.actions], weights=asked.requests)
+    error = np.sqrt((asked.requests**2 * (np.array([a == "review" for a in asked.actions]) - share) ** 2).sum())
+    error *= 4 / DAYS
     assert measured == pytest.approx(a_day, rel=0.01)
     assert (low, high) == pytest.approx((a_day - 1.96 * error, a_day + 1.96 * error), abs=error)
     assert ("more than declared" in note) == (low > 8)

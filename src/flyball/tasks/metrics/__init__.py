@@ -14,7 +14,7 @@ from flyball.tasks.metrics.binary import (
     recall_at_fpr,
 )
 from flyball.tasks.metrics.classes import accuracy, balanced_accuracy, class_logloss, macro_f1
-from flyball.tasks.metrics.cost_curve import CostCurve, CostPoint, cost_curve
+from flyball.tasks.metrics.cost_curve import CostCurve, CostPoint, cost_curve, reviews_of
 from flyball.tasks.metrics.decisions import (
     confusion,
     false_positive_rate,
@@ -85,6 +85,7 @@ __all__ = [
     "recall_of_flagged",
     "reliability",
     "request_mean",
+    "reviews_of",
     "rmse",
     "rmsle",
     "row_weights",

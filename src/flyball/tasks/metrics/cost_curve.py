@@ -23,12 +23,13 @@ from flyball.tasks.unit_weights import ExampleWeight, Resampled, request_mean
 
 
 class CostPoint(msgspec.Struct, frozen=True):
-    """Thresholds with this factor of the `odds`: the mean cost of an example as a function of unit weights, and the
-    share of examples by action."""
+    """Thresholds with this factor of the `odds`: the mean cost of an example as a function of unit weights, the share
+    of examples by action, and how many requests are sent to review."""
 
     odds: float
     cost: Resampled
     shares: dict[str, float]
+    reviews: float
 
 
 class CostCurve(msgspec.Struct, frozen=True):
@@ -48,11 +49,16 @@ def cost_curve(
     unit_of: SignedInts,
     units: int,
     weight: ExampleWeight = None,
+    requests: ExampleWeight = None,
 ) -> CostCurve:
-    """The curve over `policy.ODDS`; every point observes the capacity of reviews. Columns are (rows,)."""
+    """The curve over `policy.ODDS`; every point observes the capacity of reviews. Columns are (rows,).
+
+    `requests`: how many requests each example stands for, where that is not its weight.
+    """
+    stood_for = weight if requests is None else requests
     points = []
     for odds in ODDS:
-        thresholds = within_capacity(policy, odds, probability, costs, day_of, weight)
+        thresholds = within_capacity(policy, odds, probability, costs, day_of, stood_for)
         actions = intended_actions(policy, thresholds, probability, costs)
         paid = costs_of_decisions(actions, actual, costs)
         counted = np.bincount(actions, weight, len(ACTIONS)) / max(len(actions) if weight is None else weight.sum(), 1)
@@ -61,6 +67,7 @@ def cost_curve(
                 odds,
                 request_mean(paid, unit_of, units, weight),
                 dict(zip(ACTIONS, counted.tolist(), strict=True)),
+                reviews_of(actions, stood_for),
             )
         )
     same = {
@@ -72,3 +79,8 @@ def cost_curve(
         request_mean(same["approve"], unit_of, units, weight),
         request_mean(same["decline"], unit_of, units, weight),
     )
+
+
+def reviews_of(actions: NDArray[np.int8], requests: ExampleWeight = None) -> float:
+    """How many requests are sent to review. `requests`: how many each example stands for, one if None."""
+    return float(np.bincount(actions, requests, len(ACTIONS))[ACTIONS.index("review")])

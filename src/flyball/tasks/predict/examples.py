@@ -28,7 +28,7 @@ from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_re
 from flyball.tasks.past import DECISIONS, Past
 from flyball.tasks.predict.columns import feature_frame, number_fields, time_columns
 from flyball.tasks.predict.declaration import TIMES, Predict
-from flyball.tasks.predict.thresholds import COST_FIELDS, COSTS
+from flyball.tasks.predict.thresholds import COST_FIELDS, COSTS, DECLARED
 from flyball.tasks.task import TrainingData
 
 ORDER = ("at", "partition", "offset")
@@ -41,7 +41,8 @@ class Labeled(msgspec.Struct, frozen=True):
     """The labeled requests.
 
     `rows`: their indexes, int64 (n,). `target`, `weight`, `final_weight`: float64 (n,), or (n, labels) for several
-    labels, as in a training table.
+    labels, as in a training table. `declared`: float64 (n,), the part of the weights that `weight=` declares; None
+    without one.
 
     `states`: {state of the label: requests}, of all requests known at `as_of_us`, of several labels such as "held
     for late"; `young`: how many of them are younger than the target's span, of several labels the longest;
@@ -58,6 +59,7 @@ class Labeled(msgspec.Struct, frozen=True):
     control: int = 0
     reach_us: int = 0
     final_weight: Doubles | None = None
+    declared: Doubles | None = None
     answered_young: int = 0
 
 
@@ -157,6 +159,7 @@ class RequestHistory:
             control=int((propensity[rows] < 1).sum()),
             reach_us=as_of_us - int(self.at_us[known].min()) if known.any() else 0,
             final_weight=final_weight[rows] if young else None,
+            declared=None if self.task.weight is None else self.weight[rows],
             answered_young=int((answered & ~mature).sum()) if all_final or not young else 0,
         )
 
@@ -312,6 +315,8 @@ def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: 
         arrays["final_weight"] = examples.final_weight
     if isinstance(task.decide, Decide):
         arrays[COSTS] = cost_matrix(task.decide, chosen)
+        if examples.declared is not None:
+            arrays[DECLARED] = examples.declared
         texts[COST_FIELDS] = names = number_fields(task.on)
         columns = [chosen[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names]
         arrays[COST_FIELDS] = np.stack(columns, axis=1) if names else np.empty((chosen.height, 0))

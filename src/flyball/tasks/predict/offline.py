@@ -38,13 +38,15 @@ class PredictTruth(msgspec.Struct, frozen=True):
     labels, (requests, labels).
 
     `costs`: of mistakes on each, see `cost_matrix`; None where nothing is decided by costs. `days`: the calendar day of
-    each in the task's zone, int64 (requests,).
+    each in the task's zone, int64 (requests,). `requests`: how many requests each stands for, where that is not its
+    weight.
     """
 
     target: Doubles
     weight: Doubles
     costs: Doubles | None = None
     days: Ints | None = None
+    requests: Doubles | None = None
 
     def take(self, rows: NDArray[np.int64]) -> "PredictTruth":
         return PredictTruth(
@@ -52,6 +54,7 @@ class PredictTruth(msgspec.Struct, frozen=True):
             self.weight[rows],
             None if self.costs is None else self.costs[rows],
             None if self.days is None else self.days[rows],
+            None if self.requests is None else self.requests[rows],
         )
 
     def day_of(self, at_us: Ints) -> Ints:
@@ -172,11 +175,14 @@ class PredictOffline:
             units = {"units": names_of_units.tolist(), "unit_of": unit_of.astype(np.int64)}
         times = time_columns(history.at_us[rows].tolist(), zone)
         costs = cost_matrix(task.decide, frame) if isinstance(task.decide, Decide) else None
+        requests = None
+        if costs is not None and final.declared is not None:
+            requests = final.weight[chosen] / final.declared[chosen]
         notes = [*left_out_notes(task, final), *undeclared_classes(task, history.frames)]
         return evaluation_of(
             history.at_us[rows],
             fields,
-            PredictTruth(final.target[chosen], final.weight[chosen], costs, np.array(days, np.int64)),
+            PredictTruth(final.target[chosen], final.weight[chosen], costs, np.array(days, np.int64), requests),
             window_us,
             **units,
             slices={

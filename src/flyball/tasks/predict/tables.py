@@ -32,7 +32,8 @@ def report_tables(
             chosen = answers.further.get(CHOSEN)
             decided = answers.take(rows)
             tables.append(_confusion(decided, evaluation.take(rows), estimates))
-            tables.append(_cost_curve(policy, decided, evaluation.take(rows), chosen, estimates))
+            requests = _stood_for(evaluation)[rows]
+            tables.append(_cost_curve(policy, decided, evaluation.take(rows), requests, chosen, estimates))
     return tables
 
 
@@ -82,19 +83,20 @@ def _cost_curve(
     policy: Decide,
     answers: Answers,
     evaluation: EvaluationSet,
+    requests: NDArray[np.float64],
     chosen: NDArray[Any] | None,
     estimates: EstimateAll,
 ) -> ReportTable:
     truth, units = evaluation.truth, len(evaluation.units)
     costs, day_of, probability = as_columns(truth.costs), truth.day_of(evaluation.at_us), answers.values[:, 0]
     curve = metrics.cost_curve(
-        policy, probability, truth.target, costs, day_of, evaluation.unit_of, units, truth.weight
+        policy, probability, truth.target, costs, day_of, evaluation.unit_of, units, truth.weight, requests
     )
     measured = {f"{index}": point.cost for index, point in enumerate(curve.points)}
     measured |= {"approve all": curve.approve_all, "decline all": curve.decline_all}
-    a_day = max(evaluation.pool, len(probability)) / max(len(np.unique(day_of)), 1)
-    labels: list[tuple[str, float | None, dict[str, float]]] = [
-        (f"odds x{point.odds:.3g}", point.odds, point.shares) for point in curve.points
+    days = max(len(np.unique(day_of)), 1)
+    labels: list[_Point] = [
+        (f"odds x{point.odds:.3g}", point.odds, point.shares, point.reviews / days) for point in curve.points
     ]
     marked = None
     if chosen is not None:
@@ -106,19 +108,30 @@ def _cost_curve(
         accepted = costs_of_decisions(np.zeros(len(actions), np.int8), truth.target, costs)
         measured["saved"] = metrics.money_saved(paid, accepted, evaluation.unit_of, units, truth.weight)
         reviewed = actions == ACTIONS.index("review")
-        measured["reviewed"] = metrics.request_mean(reviewed, evaluation.unit_of, units, truth.weight)
+        measured["reviewed"] = metrics.request_mean(reviewed, evaluation.unit_of, units, requests)
         counted = np.bincount(actions, truth.weight, len(ACTIONS)) / truth.weight.sum()
-        labels.insert(marked, ("chosen", thresholds.odds, dict(zip(ACTIONS, counted.tolist(), strict=True))))
+        reviews = metrics.reviews_of(actions, requests) / days
+        labels.insert(marked, ("chosen", thresholds.odds, dict(zip(ACTIONS, counted.tolist(), strict=True)), reviews))
     values = estimates(measured)
-    rows = _curve_rows(labels, values, costs, a_day)
+    rows = _curve_rows(labels, values, costs)
     limits = {} if policy.reviews_per_day is None else {"reviews a day": policy.reviews_per_day}
     title = "Mean cost by threshold, without the control group"
     summary = "" if marked is None else _saved(values["saved"], values["approve all"][0])
     notes: tuple[str, ...] = ()
     if marked is not None and policy.reviews_per_day is not None:
-        notes = (_reviews_beside_declared(values["reviewed"], a_day, policy.reviews_per_day),)
+        notes = (_reviews_beside_declared(values["reviewed"], float(requests.sum()) / days, policy.reviews_per_day),)
     return ReportTable("cost_curve", title, _CURVE_COLUMNS, rows, marked, limits, summary, notes)
 
+
+def _stood_for(evaluation: EvaluationSet) -> NDArray[np.float64]:
+    """How many requests of the test window each evaluated one stands for: also more where these are a sample."""
+    truth = evaluation.truth
+    requests = truth.weight if truth.requests is None else truth.requests
+    return np.asarray(requests * max(1.0, evaluation.pool / len(requests)), np.float64)
+
+
+_Point = tuple[str, float | None, dict[str, float], float]
+"""Thresholds of the curve: what they are called, their odds, the share of each decision, and the reviews of a day."""
 
 _CURVE_COLUMNS = (
     "thresholds",
@@ -135,22 +148,21 @@ _CURVE_COLUMNS = (
 
 
 def _curve_rows(
-    labels: Sequence[tuple[str, float | None, dict[str, float]]],
+    labels: Sequence[_Point],
     values: Mapping[str, tuple[float, float | None, float | None]],
     costs: CostColumns,
-    a_day: float,
 ) -> list[list[Any]]:
-    """One row for each threshold, then the costs of approving and of declining all. `a_day`: examples a day."""
+    """One row for each threshold, then the costs of approving and of declining all."""
     approving = values["approve all"][0]
     rows: list[list[Any]] = []
     point_number = 0
-    for label, odds, shares in labels:
+    for label, odds, shares, reviews in labels:
         name = "chosen" if label == "chosen" else str(point_number)
         point_number += label != "chosen"
         cost, low, high = values[name]
         threshold = None if odds is None else _threshold(costs, odds)
         by_action = [shares[action] for action in ("approve", "review", "decline")]
-        rows.append([label, threshold, cost, low, high, approving - cost, *by_action, shares["review"] * a_day])
+        rows.append([label, threshold, cost, low, high, approving - cost, *by_action, reviews])
     for label in ("approve all", "decline all"):
         cost, low, high = values[label]
         declined = float(label == "decline all")

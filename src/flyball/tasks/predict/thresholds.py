@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from flyball.tasks.predict.declaration import Predict
 
 THRESHOLDS, COSTS = "decide_thresholds", "decide_costs"
+DECLARED = "declared_weight"
+"""The part of the weight of an example that `weight=` declares. The rest is how many requests it stands for."""
 VALIDATION, COST_FIELDS = "decide_validation", "decide_fields"
-"""The names of the arrays that thresholds are chosen on: probabilities, outcomes, days, weights, and numbers of the
-requests."""
+"""The names of the arrays that thresholds are chosen on: probabilities, outcomes, days, weights, how many requests
+each stands for, and numbers of the requests."""
 KEPT = (THRESHOLDS, VALIDATION, COST_FIELDS)
 MOST_KEPT = 20_000
 """The largest number of the newest examples that thresholds are chosen on."""
@@ -77,10 +79,11 @@ def thresholds_for(
     probability = np.asarray(predictor.predict(kept.numbers, kept.categories)[:, 0], np.float64)
     costs = as_columns(data.arrays[COSTS][newest])
     day_of = np.array(local_days(kept.at_us.tolist(), find_zone(task.zone)), np.int64)
-    chosen = choose_thresholds(policy, probability, kept.target, costs, day_of, kept.weight)
+    requests = kept.weight / data.arrays[DECLARED][newest] if DECLARED in data.arrays else kept.weight
+    chosen = choose_thresholds(policy, probability, kept.target, costs, day_of, kept.weight, requests)
     newest = newest[-MOST_KEPT:]
     rows = slice(len(probability) - len(newest), None)
-    validation = np.stack([probability, kept.target, day_of.astype(np.float64), kept.weight], axis=1)[rows]
+    validation = np.stack([probability, kept.target, day_of.astype(np.float64), kept.weight, requests], axis=1)[rows]
     arrays = {
         THRESHOLDS: _plain(chosen.thresholds),
         VALIDATION: validation,
@@ -120,9 +123,11 @@ def thresholds_of(
             rows.append(row)
     if len(rows) < FEWEST:
         return Thresholds()
-    probability, actual, day_of, weight = arrays[VALIDATION][rows].T
+    columns = arrays[VALIDATION][rows].T
+    probability, actual, day_of, weight = columns[:4]
+    requests = columns[-1]  # versions that were learned before it was kept have the weight there
     return choose_thresholds(
-        policy, probability, actual, cost_columns(costs), day_of.astype(np.int64), weight
+        policy, probability, actual, cost_columns(costs), day_of.astype(np.int64), weight, requests
     ).thresholds
 
 
