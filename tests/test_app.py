@@ -1,9 +1,11 @@
 """What a declaration is refused for, and what the refusal says."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 import flyball as fb
@@ -110,6 +112,28 @@ def test_the_metrics_to_choose_by_are_those_of_the_reports() -> None:
         assert wrong in str(message.value)
     with pytest.raises(BadDeclaration, match=r"metric must be one of ndcg@k, .*, got 'coverge@5'"):
         declare(gates=fb.gates(at_least={"coverge@5": 0.1}))
+
+
+class Viewer(fb.Profile):
+    user: Annotated[int, fb.Ref("user")]
+    gender: str | None = None
+
+
+def test_a_slice_that_no_report_has_is_refused_with_those_there_are() -> None:
+    task = rated(lambda w: w.minute)
+    grouped = msgspec.structs.replace(task, user=fb.Entity("user", Viewer, group=lambda viewer: viewer.gender))
+    for length in ("0", "1-4", "5-19", "20+"):
+        metric = f"ndcg@10/history_length={length}"
+        assert declare(task=task, choose=fb.best(metric)).choose.metric == metric
+    assert declare(task=grouped, choose=fb.best("ndcg@10/group=F")).choose.metric == "ndcg@10/group=F"
+    must = r"slice of metric \S+ must be one of history_length=0\|1-4\|5-19\|20\+, got '"
+    for wrong in ("new", "history_length", "history_length=7", "group=F"):
+        with pytest.raises(BadDeclaration, match=f"{must}{re.escape(wrong)}'"):
+            declare(task=task, choose=fb.best(f"ndcg@10/{wrong}"))
+        with pytest.raises(BadDeclaration, match=must):
+            declare(task=task, gates=fb.gates(at_least={f"recall@5/{wrong}": 0.1}))
+    with pytest.raises(BadDeclaration, match=r"must be a metric that is reported by slice: .*, got 'coverage'"):
+        declare(task=task, choose=fb.best("coverage@10/history_length=0"))
 
 
 def test_a_format_that_cannot_read_the_events_is_refused_with_the_application() -> None:

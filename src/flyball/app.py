@@ -152,7 +152,7 @@ class App:
         check_plan(self.release, self.task.about, self.metrics)
         plan = self.task.offline().plan()
         for metric in (self.choose.metric, *(gate.metric for gate in self.gates.metrics)):
-            plan.metric(metric)
+            plan.check_metric(metric)
         known = {*self.events, *self.profiles}
         for used in self.task.about.event_types:
             if used not in known:

@@ -129,6 +129,17 @@ def test_check_says_where_in_json(shop: Run, edit: tuple[str, str]) -> None:
     assert got.last["where"].startswith("other.py:")
 
 
+def test_check_refuses_a_setting_that_the_simulated_world_lacks(shop: Run) -> None:
+    source = Path("shop.py").read_text()
+    assert 'fb.world("shop", ' in source
+    Path("other.py").write_text(source.replace('fb.world("shop", ', 'fb.world("shop", userz=5, '))
+    got = shop("check", "other.py")
+    assert (got.code, got.out) == (2, "")
+    assert got.err.startswith("flyball: setting of the world of shop must be one of ")
+    assert got.err.strip().endswith(", got 'userz'")
+    assert shop("check", "other.py", "--json").last["where"] == "world"
+
+
 def test_an_unknown_application_is_answered_with_what_there_is(shop: Run) -> None:
     got = shop("check", "shop")
     assert got.code == 2

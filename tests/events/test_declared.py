@@ -3,7 +3,7 @@
 import enum
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, ClassVar, Literal, get_origin
 
 import pytest
 
@@ -23,6 +23,7 @@ from flyball.events import (
     integer,
     open_log,
     open_quarantine,
+    read_type,
 )
 from flyball.history import History, HistoryConsumer
 from flyball.testing.log_contract import PlainLog
@@ -216,3 +217,48 @@ def test_the_detail_says_what_a_value_must_be_in_plain_words() -> None:
         with pytest.raises(Rejected) as refused:
             schema.check("seen", fields, 1, 1)
         assert (refused.value.reason, refused.value.detail) == ("wrong_type", detail)
+
+
+class Named(Event):
+    """What is no field, and need not be one."""
+
+    user: Annotated[int, Ref("user")]
+    stars: int = 3
+    natural_key = ("user",)
+    former_names = ("Called",)
+    limit: ClassVar = 5
+    _seen = 0
+
+    class Inside:
+        pass
+
+    @property
+    def half(self) -> float:
+        return self.stars / 2
+
+    def check(self) -> str | None:
+        return None
+
+
+def test_members_constants_and_settings_of_a_class_are_no_fields() -> None:
+    assert read_type(Named).fields == ("user", "stars")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "field"),
+    [
+        ("price", 3, "price: int = 3"),
+        ("price", None, "price: float | None = None"),
+        ("price", [], "price: list = []"),
+        ("price", int, "price: int"),
+        ("price", Annotated[int, Ref("item")], "price: Annotated[int, "),
+        ("stars", 4, "stars: int = 4"),
+    ],
+)
+def test_a_name_without_a_type_is_refused_with_the_field_that_it_may_be(name: str, value: Any, field: str) -> None:
+    wrong = type("Wrong", (Named,), {name: value, "__module__": __name__, "__qualname__": "Wrong"})
+    with pytest.raises(BadDeclaration) as refused:
+        read_type(wrong)
+    message = str(refused.value)
+    assert message.startswith(f"Wrong.{name} must be written with its type to be a field, such as {field}")
+    assert f"({name}: ClassVar = ... is no field), got " in message

@@ -10,7 +10,7 @@ import typer
 from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, settings_for, sourced_settings
 from flyball.cli.show import say, show_json, show_table
 from flyball.cli.template import write_project
-from flyball.core import Refused, SystemClock, format_duration
+from flyball.core import BadInput, Refused, SystemClock, format_duration
 
 if TYPE_CHECKING:
     from flyball.app import App
@@ -72,6 +72,7 @@ def check(app: AppName, home: Home = None, chosen: Set = None, json: Json = Fals
     from flyball.serving import learned_otherwise, outages
 
     declared = _declared(app, chosen, json)
+    _check_world(declared, json)
     settings = settings_for(app, home, chosen)
     _check_events(declared, settings, json)
     lost, renewed = undeclared_in(declared, settings), identity_changes_in(declared, settings)
@@ -109,6 +110,20 @@ def _declared(app: str, chosen: list[str] | None, json: bool) -> "App":
         if not json:
             raise
         show_json({"ok": False, "where": error.location, "error": error.problem})
+        raise typer.Exit(2) from None
+
+
+def _check_world(declared: "App", json: bool) -> None:
+    """Exit code 2 where its simulated world has no such settings, or needs others."""
+    from flyball.simulation import world_settings
+
+    try:
+        if declared.world is not None:
+            world_settings(declared.world, declared.name, {})
+    except BadInput as error:
+        if not json:
+            raise
+        show_json({"ok": False, "where": "world", "error": str(error)})
         raise typer.Exit(2) from None
 
 

@@ -99,6 +99,7 @@ def _read_type(cls: type[Event]) -> EventType:
         raise BadDeclaration(f"event type {cls.__name__}", "made of types that msgspec can check", str(error)) from None
     if "at" in cls.__annotations__:
         raise BadDeclaration(f"{cls.__name__}.at", "left out: every event has it, the time it happened", "a field")
+    _check_annotated(cls)
     declared = tuple(_read_field(cls, info) for info in infos)
     refs = tuple((field.name, field.entity) for field in declared if field.entity is not None)
     names = tuple(field.name for field in declared)
@@ -127,6 +128,29 @@ def _read_type(cls: type[Event]) -> EventType:
         list_refs=tuple((field.name, field.item_entity) for field in declared if field.item_entity is not None),
         former=tuple(name.lower() for name in cls.former_names),
     )
+
+
+def _check_annotated(cls: type[Event]) -> None:
+    """Raise `BadDeclaration` for `name = value` without a type, which would be no field."""
+    bases = [base for base in cls.__mro__ if base not in (*Event.__mro__, Profile)]
+    inherited = {name for base in cls.__mro__ for name in getattr(base, "__annotations__", ())}
+    settings = inherited - set(cls.__struct_fields__)  # such as natural_key
+    for base in bases:
+        for name, value in vars(base).items():
+            is_annotated = name in getattr(base, "__annotations__", ()) or name in settings
+            is_member = hasattr(value, "__get__") or getattr(value, "__qualname__", "") == f"{base.__qualname__}.{name}"
+            if not (name.startswith("_") or is_annotated or is_member):
+                must = f"written with its type to be a field, such as {_as_field(name, value)}"
+                raise BadDeclaration(f"{cls.__name__}.{name}", f"{must} ({name}: ClassVar = ... is no field)", value)
+
+
+def _as_field(name: str, value: Any) -> str:
+    """How a field is declared whose default is the value, or whose type it is."""
+    if isinstance(value, type):
+        return f"{name}: {value.__name__}"
+    if get_origin(value) is not None:
+        return f"{name}: {str(value).replace('typing.', '')}"
+    return f"{name}: {type(value).__name__ if value is not None else 'float | None'} = {value!r}"
 
 
 def _check_former(cls: type[Event], fields: tuple[Field, ...]) -> None:

@@ -5,33 +5,38 @@ every response is known, so that measured metrics can be compared with true ones
 of `World`.
 """
 
-from flyball.simulation.demo import (
-    WorldPlan,
-    check_made_up,
-    drive_plan,
-    new_plan,
-    plan_summary,
-    read_plan,
-    seed_home,
-    speed_for,
-    world_of,
-    world_program,
-)
-from flyball.simulation.drill import DRILLS, DrillReport, run_drill
-from flyball.simulation.live import Driver, DriveReport, HttpService, ServiceClient, drive_http, stop_on_signals
-from flyball.simulation.past import ingest_pieces, live_past
-from flyball.simulation.report import SimulationReport
-from flyball.simulation.virtual import simulate
-from flyball.simulation.world import (
-    DAY_US,
-    Timeline,
-    TrueOutcome,
-    World,
-    WorldBatch,
-    WorldRequest,
-    open_world,
-    world_settings,
-)
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
+
+if TYPE_CHECKING:
+    from flyball.simulation.demo import (
+        WorldPlan,
+        check_made_up,
+        drive_plan,
+        new_plan,
+        plan_summary,
+        read_plan,
+        seed_home,
+        speed_for,
+        world_of,
+        world_program,
+    )
+    from flyball.simulation.drill import DRILLS, DrillReport, run_drill
+    from flyball.simulation.live import Driver, DriveReport, HttpService, ServiceClient, drive_http, stop_on_signals
+    from flyball.simulation.past import ingest_pieces, live_past
+    from flyball.simulation.report import SimulationReport
+    from flyball.simulation.virtual import simulate
+    from flyball.simulation.world import (
+        DAY_US,
+        Timeline,
+        TrueOutcome,
+        World,
+        WorldBatch,
+        WorldRequest,
+        open_world,
+        world_settings,
+    )
 
 __all__ = [
     "DAY_US",
@@ -66,3 +71,5 @@ __all__ = [
     "world_program",
     "world_settings",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)

@@ -330,8 +330,9 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
     `families`: metrics by the name used in `choose=`, `gates=` and reports, see `policy.MetricName`. `reported`: full
     names that every report has, `shown`: those of them that tables show first. `corrected`: {family: the one whose
     value decides in its stead where a report has it}, such as an inverse-propensity-weighted one. `sliced`: families
-    reported by slice. `baselines`: always evaluated beside the candidates, the first is the one that a winner must
-    beat. `gates`: the task's own. `further`: what metrics need of a candidate beside its responses: (pipeline,
+    reported by slice. `slices`: {what these slice by: the names of its slices, () where data say them}, None where it
+    is not known. `baselines`: always evaluated beside the candidates, the first is the one that a winner must beat.
+    `gates`: the task's own. `further`: what metrics need of a candidate beside its responses: (pipeline,
     evaluation set) -> arrays. `tables`: (answers, evaluation set, how to estimate) -> what a report shows of a
     candidate beside its metrics. `references`: such arrays of simple rules that are no candidates, by name.
     """
@@ -342,6 +343,7 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
     shown: tuple[str, ...]
     baselines: Mapping[str, Any]
     sliced: tuple[str, ...] = ()
+    slices: Mapping[str, tuple[str, ...]] | None = None
     corrected: Mapping[str, str] = {}
     gates: tuple[MetricGate, ...] = ()
     further: Callable[[Any, EvaluationSet], Mapping[str, NDArray[Any]]] | None = None
@@ -360,6 +362,21 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
         if family.argument == "k" and parsed.argument not in range(1, MAX_CUTOFF + 1):
             raise BadDeclaration(f"k of metric {name}", f"a whole number from 1 to {MAX_CUTOFF}", parsed.argument)
         return family.make(0.0 if parsed.argument is None else parsed.argument)
+
+    def check_metric(self, name: str) -> None:
+        """Raise `BadDeclaration` for a metric, or a slice of one, that no report of the task has."""
+        self.metric(name)
+        parsed = parse_metric(name)
+        if not parsed.slice:
+            return
+        if parsed.family not in self.sliced:
+            must = f"a metric that is reported by slice: {', '.join(self.sliced) or 'none of this task is'}"
+            raise BadDeclaration(f"metric {name}", must, parsed.family)
+        by, _, value = parsed.slice.partition("=")
+        values = None if self.slices is None else self.slices.get(by)
+        if self.slices is not None and (not value or values is None or (values and value not in values)):
+            forms = [f"{by}={'|'.join(values) or '...'}" for by, values in self.slices.items()]
+            raise BadDeclaration(f"slice of metric {name}", f"one of {', '.join(forms) or 'none'}", parsed.slice)
 
     @property
     def names(self) -> list[str]:

@@ -128,3 +128,13 @@ def test_a_version_in_other_units_than_the_target_is_refused() -> None:
     hours, minutes = (fb.elapsed(Chargeback, by="payment", within="1d", unit=unit) for unit in ("h", "m"))
     with pytest.raises(Refused, match=r"units of 1h, as when the version was learned, got 1m: .*flyball learn"):
         task_of(target=minutes).restore(task_of(target=hours).about.declaration)
+
+
+def test_reports_are_sliced_by_the_time_and_by_declared_fields() -> None:
+    plan = task_of(slices=("till",)).offline().plan()
+    metric = plan.default
+    for name in ("hour=0", "hour=23", "weekday=6", "till=anything"):
+        plan.check_metric(f"{metric}/{name}")
+    for wrong in ("hour=24", "weekday=7", "till", "card=3", "new"):
+        with pytest.raises(BadDeclaration, match=rf"slice of metric .* must be one of hour=0\|1.*, got '{wrong}'"):
+            plan.check_metric(f"{metric}/{wrong}")

@@ -15,7 +15,7 @@ from flyball.tasks.answers import Answers
 from flyball.tasks.defaults import family_of
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
-from flyball.tasks.predict.declaration import DAY, Predict
+from flyball.tasks.predict.declaration import DAY, TIMES, Predict
 from flyball.tasks.predict.label_metrics import Measure, label_families
 from flyball.tasks.predict.tables import CHOSEN, report_tables
 from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFamily
@@ -159,6 +159,7 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
             shown=tuple(name for name in names if ":" not in name),
             baselines={"constant": OneVsRest(Constant())},
             sliced=names[:1],
+            slices=_slices(task),
         )
     by_kind: Mapping[str, Callable[[], dict[str, TargetMetric]]] = {
         "number": _numbers,
@@ -188,7 +189,14 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
         tables=lambda answers, evaluation, estimates: report_tables(task, answers, evaluation, estimates),
         gates=(_covers(task),) if task.interval is not None else (),
         sliced=tuple(name for name in names if name == names[0] or name in _SLICED),
+        slices=_slices(task),
     )
+
+
+def _slices(task: Predict) -> dict[str, tuple[str, ...]]:
+    """What reports slice by: the time, and the declared fields, whose values the data say."""
+    times = {name: tuple(map(str, range(count))) for name, count in zip(TIMES, (24, 7), strict=True)}
+    return {**times, **dict.fromkeys(task.slices, ())}
 
 
 def _thresholds(pipeline: Any, evaluation: EvaluationSet) -> Mapping[str, NDArray[np.float64]]:

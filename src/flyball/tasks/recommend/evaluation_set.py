@@ -1,5 +1,6 @@
 """The requests that candidates are evaluated on: at the times at which users came, with what was known then."""
 
+from bisect import bisect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from flyball.tasks.recommend.known import FrameCatalog, catalogs_at, groups_at
 from flyball.tasks.recommend.metrics.predicted_ratings import with_references
 from flyball.tasks.recommend.metrics.propensity import IpsWeights, Positions, propensity_weights
 from flyball.tasks.recommend.metrics.ratings import global_mean
+from flyball.tasks.recommend.plan import HISTORY_LENGTHS
 from flyball.tasks.recommend.request_times import logged_times, sampled, visit_times
 from flyball.tasks.recommend.state.signals import POSITIVE, Signals
 from flyball.tasks.recommend.truth import RatedItems, RecommendTruth, number_items, users_by_item
@@ -127,7 +129,7 @@ def history_length(items: int) -> str:
     >>> [history_length(items) for items in (0, 1, 4, 5, 19, 20)]
     ['0', '1-4', '1-4', '5-19', '5-19', '20+']
     """
-    return "0" if items == 0 else "1-4" if items < 5 else "5-19" if items < 20 else "20+"
+    return HISTORY_LENGTHS[bisect((1, 5, 20), items)]
 
 
 def _notes(truth: RecommendTruth) -> tuple[str, ...]:
