@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 import flyball as fb
@@ -85,7 +86,7 @@ def test_the_queue_holds_what_was_sent_to_review_with_its_latest_verdict(logs: A
     queue = read_reviews(predictions, events, schema, PLAN)
     assert [(one.key, one.verdict_at_us) for one in queue] == [("1", None), ("2", START_US + 9 * HOUR_US), ("3", None)]
     assert queue[1].verdict == {"of": 2, "holder": "c2", "amount": 20.0, "fraud": False, "note": ""}
-    assert (queue[0].prediction, queue[0].values) == (given[1].id, [0.3])
+    assert (queue[0].prediction, queue[0].values, queue[0].level) == (given[1].id, [0.3], "champion")
     later = read_reviews(predictions, events, schema, PLAN, START_US + 3 * HOUR_US, START_US + 5 * HOUR_US)
     assert [one.key for one in later] == ["2"]
     assert read_reviews(predictions, events, schema, PLAN, START_US + 50 * HOUR_US) == []
@@ -101,6 +102,11 @@ def test_the_load_is_counted_by_day_until_now(logs: Any) -> None:
     assert load is not None
     assert (load.per_day, load.most) == (2.0, 3), "the hour 47 is of the day after"
     assert load.busiest_us == (queue[1].at_us // DAY_US) * DAY_US
+    assert load.by_default == 0
+    unanswered = [msgspec.structs.replace(review, level="default") for review in queue[:2]]
+    mixed = review_load([*unanswered, *queue[2:]], queue[0].at_us + 3 * DAY_US)
+    assert mixed is not None
+    assert mixed.by_default == 2
     soon = review_load(queue[:1], queue[0].at_us)
     assert soon is not None
     assert (soon.per_day, soon.most) == (1.0, 1)

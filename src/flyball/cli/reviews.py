@@ -49,7 +49,8 @@ def list_reviews(
             review_row.prediction,
             format_timestamp(review_row.at_us),
             _words(review_row.request),
-            " ".join(f"{name}={value:.3g}" for name, value in zip(names, review_row.values, strict=False)),
+            " ".join(f"{name}={value:.3g}" for name, value in zip(names, review_row.values, strict=False))
+            or review_row.level,
             _verdict_words(review_row),
         ]
         for review_row in shown
@@ -113,7 +114,14 @@ def _load_words(load: "ReviewLoad", plan: "Reviews", zone: tzinfo) -> str:
     """How many came a day, beside the declared number."""
     busiest = datetime.fromtimestamp(load.busiest_us // 1_000_000, zone).date()
     words = f"{load.per_day:.3g} a day on average, {load.most} on the busiest, {busiest}"
-    return words + ("" if plan.per_day is None else f"; reviews_per_day={plan.per_day:g} is the most that a day has")
+    if plan.per_day is None:
+        return words
+    if not load.by_default:
+        return f"{words}; reviews_per_day={plan.per_day:g} is the most that a day has"
+    return (
+        f"{words}; {load.by_default} by default, since no version answered, which "
+        f"reviews_per_day={plan.per_day:g} does not hold back"
+    )
 
 
 def _zone(runtime: "Runtime") -> tzinfo:

@@ -10,7 +10,7 @@ import msgspec
 from flyball.core import BadInput, Refused, format_duration, format_timestamp
 from flyball.events import EventLog, Schema, read_where
 from flyball.outcomes.prediction import LAST_US, Prediction, prediction_of, records_between
-from flyball.tasks import Reviews, fields_of_event, references
+from flyball.tasks import DEFAULT_LEVEL, Reviews, fields_of_event, references
 
 _DAY_US = 86_400_000_000
 
@@ -19,6 +19,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     """A response whose decision is a review by a person.
 
     `key`: the key that its verdict must name. `request`, `values`: the fields of the request and the predicted values.
+    `level`: the fallback level that decided.
     `verdict`: the fields of the latest verdict, which counts; None while there is none. `verdict_at_us`: its time.
     `verdicts`: their number; `disagree`: whether they have different findings.
     """
@@ -29,6 +30,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
     request: dict[str, Any]
     values: list[float]
     version: str
+    level: str = ""
     verdict: dict[str, Any] | None = None
     verdict_at_us: int | None = None
     verdicts: int = 0
@@ -37,11 +39,13 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
 class ReviewLoad(msgspec.Struct, frozen=True):
     """How many responses were sent to review. `per_day`: on average, since the first of them; `most`: on the busiest
-    calendar day, which began at `busiest_us`."""
+    calendar day, which began at `busiest_us`; `by_default`: how many of all were sent by the default decision, since no
+    version answered, which no limit of a day holds back."""
 
     per_day: float
     most: int
     busiest_us: int
+    by_default: int = 0
 
 
 Verdicts = Sequence[tuple[int, dict[str, Any]]]
@@ -75,7 +79,8 @@ def review_load(reviews: Sequence[Review], now_us: int, zone: tzinfo = UTC) -> R
     busiest, most = max(Counter(days_of).items(), key=lambda day: (day[1], -day[0]))
     midnight = datetime.combine(date.fromordinal(busiest), time.min, zone)
     days = max(1.0, (now_us - min(review.at_us for review in reviews)) / _DAY_US)
-    return ReviewLoad(len(reviews) / days, most, round(midnight.timestamp() * 1e6))
+    by_default = sum(review.level == DEFAULT_LEVEL for review in reviews)
+    return ReviewLoad(len(reviews) / days, most, round(midnight.timestamp() * 1e6), by_default)
 
 
 def verdict_fields(plan: Reviews, prediction: Prediction, verdict: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,6 +177,7 @@ def _review(prediction: Prediction, plan: Reviews, verdicts: Mapping[str, Verdic
         request=prediction.request,
         values=prediction.values,
         version=prediction.version,
+        level=prediction.level,
         verdict=fields,
         verdict_at_us=at_us,
         verdicts=len(own),

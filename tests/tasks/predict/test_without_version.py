@@ -319,5 +319,20 @@ def test_an_altered_artifact_without_a_version_before_it_is_named(learned: Path)
     assert service.refresher.unready() == ["v1 is out of service: planted"]
 
 
+def test_while_the_first_version_is_being_loaded_no_learning_is_advised(learned: Path) -> None:
+    service = Service(opened(bank(), learned), "test", random.Random(1))
+    loader, said = service.refresher.loader, list[tuple[list[str], list[str]]]()
+    load = loader.load
+
+    def loading(*arguments: Any, **named: Any) -> Any:
+        said.append((service.refresher.unready(), service.refresher.reasons()))
+        return load(*arguments, **named)
+
+    loader.load = loading  # type: ignore[method-assign]
+    service.refresher.step()
+    assert said == [(["v1 is being loaded"], [])]
+    assert (service.refresher.unready(), service.refresher.reasons()) == ([], [])
+
+
 def _raising(*arguments: Any, **named: Any) -> Any:
     raise RuntimeError("planted")

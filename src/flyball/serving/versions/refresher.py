@@ -170,7 +170,7 @@ class Refresher:
         """Problems in spite of which requests can be answered."""
         serving = self.engine.serving
         reasons = _out_of_service(serving)
-        if serving.release.champion is None:
+        if serving.release.champion is None and self._released and not self._loading:
             reasons.append("no version is released yet: run flyball learn")
         for version in serving.pipelines:
             if missing_files := self._files.gone(version):
