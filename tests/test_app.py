@@ -89,7 +89,7 @@ def test_a_rating_is_a_number() -> None:
     for right in (lambda w: w.minute / 100, lambda w: w.device == "tv"):
         rated(right)
     for wrong in (lambda w: w.device, lambda w: w.device + w.minute):
-        with pytest.raises(BadDeclaration, match="rating of Recommend must be a number, got 'text: device'"):
+        with pytest.raises(BadDeclaration, match="rating of Recommend must be a number, got text: device"):
             rated(wrong)
 
 

@@ -53,7 +53,9 @@ def test_a_wrong_field_is_named(films: SimpleNamespace, field: str, wrong: Any) 
 
 
 def test_events_must_name_both_and_have_the_fields(films: SimpleNamespace) -> None:
-    with pytest.raises(BadDeclaration, match="positive of Recommend .* refer to film and user, got 'Joined"):
+    with pytest.raises(
+        BadDeclaration, match="positive of Recommend .* refer to film and user, got Joined, which does not"
+    ):
         films.task(positive=fb.outcome(films.Joined))
     with pytest.raises(BadDeclaration, match="weak_positive of Recommend .* fields of Watch"):
         films.task(weak_positive=fb.outcome(films.Watch, where=lambda w: w.minutes > 3))
@@ -123,7 +125,7 @@ class Card(fb.Profile):
     genre: str = ""
 
 
-class Described(fb.Profile):
+class InWords(fb.Profile):
     film: Annotated[str, fb.Ref("film")]
     kind: str = ""
 
@@ -173,7 +175,7 @@ USER, FILM = fb.Entity("user", Viewer, group=_old), fb.Entity("film", Card)
         (fb.Entity("user", Viewer), FILM, "group= of entity 'user'"),
         (fb.Entity("user", Member, group=_old), FILM, "or its profile, must be as when"),
         (USER, fb.Entity("film"), "profile= of entity 'film' must be Card"),
-        (USER, fb.Entity("film", Described), "profile= of entity 'film' must be Card"),
+        (USER, fb.Entity("film", InWords), "profile= of entity 'film' must be Card"),
         (USER, fb.Entity("film", Card, known_by=(Seen,)), "known_by= of entity 'film' must be nothing"),
     ],
 )

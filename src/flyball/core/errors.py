@@ -117,6 +117,19 @@ NOTHING = _Nothing()
 """Stands for a missing value in a message, which then ends in `got nothing`, without quotation marks."""
 
 
+class InWords(str):
+    """Describes a value in a message, which shows it without quotation marks.
+
+    >>> str(BadDeclaration("inputs", "numbers", InWords("a list")))
+    'inputs must be numbers, got a list'
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 def _short(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

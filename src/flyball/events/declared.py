@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from flyball.core import BadDeclaration, requirement
+from flyball.core import BadDeclaration, InWords, requirement
 from flyball.events.types import Event, Profile, Ref, Renamed
 from flyball.events.written import WrittenField, WrittenType, kind_of
 
@@ -98,7 +98,9 @@ def _read_type(cls: type[Event]) -> EventType:
     except (TypeError, NameError) as error:
         raise BadDeclaration(f"event type {cls.__name__}", "made of types that msgspec can check", str(error)) from None
     if "at" in cls.__annotations__:
-        raise BadDeclaration(f"{cls.__name__}.at", "left out: every event has it, the time it happened", "a field")
+        raise BadDeclaration(
+            f"{cls.__name__}.at", "left out: every event has it, the time it happened", InWords("a field")
+        )
     _check_annotated(cls)
     declared = tuple(_read_field(cls, info) for info in infos)
     refs = tuple((field.name, field.entity) for field in declared if field.entity is not None)
@@ -186,7 +188,7 @@ def defaults_in(cls: type[Event], *texts: str) -> list[tuple[str, str]]:
 def _check_first_ref(cls: type[Event], field: Field) -> None:
     if field.optional or not field.required:
         raise BadDeclaration(
-            f"{cls.__name__}.{field.name}", "required: the log is partitioned by it", "an optional field"
+            f"{cls.__name__}.{field.name}", "required: the log is partitioned by it", InWords("an optional field")
         )
 
 

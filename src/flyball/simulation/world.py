@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import numpy as np
 
-from flyball.core import NOTHING, BadDeclaration, BadInput, Doubles
+from flyball.core import NOTHING, BadDeclaration, BadInput, Doubles, InWords
 from flyball.policy import WORLDS, WorldSpec
 from flyball.tasks import Response
 
@@ -170,7 +170,7 @@ def _maker(spec: WorldSpec | None, app: str) -> Any:
             f"application {app!r}",
             'one that names a world of simulated users, such as fb.App(..., world=fb.world("shop")); '
             "see docs/how-to/try-it-in-a-simulated-world.md",
-            "no world",
+            InWords("no world"),
         )
     if not isinstance(spec.kind, str):
         return spec.kind

@@ -7,7 +7,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import BadDeclaration, Doubles, Refused
+from flyball.core import BadDeclaration, Doubles, InWords, Refused
 from flyball.tasks.about import About
 from flyball.tasks.labels import references
 from flyball.tasks.past import Frames
@@ -194,7 +194,7 @@ def chosen_features(task: HasFeatures, names: Sequence[str]) -> dict[str, str]:
     """
     feature_set, (key, item) = task.about.features, _entities_of(task.about)
     if feature_set is None:
-        raise BadDeclaration("features of Stages", "features that the task declares", "a task without any")
+        raise BadDeclaration("features of Stages", "features that the task declares", InWords("a task without any"))
     groups = {group.name: group for group in feature_set.groups}
     kinds = {definition.name: definition.result for group in feature_set.groups for definition in group.definitions}
     known = [*groups, *kinds, *feature_set.derived]
@@ -203,7 +203,7 @@ def chosen_features(task: HasFeatures, names: Sequence[str]) -> dict[str, str]:
         if name not in known:
             raise BadDeclaration("features of Stages", f"among {', '.join(known) or 'none'}", name)
         if kinds.get(name) == "list":
-            raise BadDeclaration(f"feature {name} of Stages", "a number or text", "a list")
+            raise BadDeclaration(f"feature {name} of Stages", "a number or text", InWords("a list"))
         named = [definition.name for definition in groups[name].definitions] if name in groups else [name]
         chosen.update(feature for feature in named if kinds.get(feature) != "list")
         strange = _keys_of(feature_set, named) - {key, item}

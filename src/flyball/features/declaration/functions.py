@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, InWords
 from flyball.events import Event, Profile
 from flyball.features.declaration.aggregates import (
     ATTRIBUTE,
@@ -316,9 +316,11 @@ def _value(
     declared, read = declared_type(event), trace(value)
     kind = kind_of(read, declared)
     if op in _NUMERIC and kind not in (INT, REAL, BOOL):
-        raise BadDeclaration(f"value of {label}", "a number", f"{read.text()}, which is {kind}")
+        raise BadDeclaration(f"value of {label}", "a number", InWords(f"{read.text()}, which is {kind}"))
     if op != ATTRIBUTE and kind not in (INT, REAL, BOOL, TEXT):
-        raise BadDeclaration(f"value of {label}", "a number, text or yes-or-no", f"{read.text()}, which is {kind}")
+        raise BadDeclaration(
+            f"value of {label}", "a number, text or yes-or-no", InWords(f"{read.text()}, which is {kind}")
+        )
     if kind in (TEXT, LIST) or op == ATTRIBUTE:
         if scale is not None:
             raise BadDeclaration(f"scale of {label}", "left out, as nothing is added up", scale)

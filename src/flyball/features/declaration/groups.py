@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import NOTHING, BadDeclaration
+from flyball.core import NOTHING, BadDeclaration, InWords
 from flyball.events import Event, Profile, join_of, original_field_name, original_type_name
 from flyball.features.declaration.aggregates import ATTRIBUTE, Aggregate, Feature, Ratio
 from flyball.features.declaration.functions import keyed_by
@@ -140,7 +140,9 @@ class Entity:
         if not isinstance(known_by, tuple | list) or not all(_is_event(event, Event) for event in known_by):
             raise BadDeclaration(f"known_by of Entity {name!r}", "a tuple of event types, such as (Joined,)", known_by)
         if group is not None and profile is None:
-            raise BadDeclaration(f"group of Entity {name!r}", "over a profile, so the entity needs one", "no profile")
+            raise BadDeclaration(
+                f"group of Entity {name!r}", "over a profile, so the entity needs one", InWords("no profile")
+            )
         self.name, self.profile, self.known_by = name, profile, tuple(known_by)
         self.group = group
         self.features = make_group(name, [(name, True)], features)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
-from flyball.core import NOTHING, BadDeclaration, declared_duration, parse_duration
+from flyball.core import NOTHING, BadDeclaration, InWords, declared_duration, parse_duration
 from flyball.events import Event, Profile, Schema, WrittenType, read_type
 from flyball.models import Recommender
 from flyball.policy import AnyOf, Expression, Outcome, Value, outcomes_of
@@ -125,7 +125,9 @@ class Recommend(msgspec.Struct, frozen=True):
         _check_features(more, feature_set.groups)
         for name, derived_feature in more.derived.items():
             if name in feature_set.derived and feature_set.derived[name].hash != derived_feature.hash:
-                raise BadDeclaration(f"derived feature {name}", "the same wherever it is named", "two definitions")
+                raise BadDeclaration(
+                    f"derived feature {name}", "the same wherever it is named", InWords("two definitions")
+                )
         groups, derived = _groups((*feature_set.groups, *more.groups)), {**feature_set.derived, **more.derived}
         return msgspec.structs.replace(self, features=FeatureSet(*groups, **derived))
 
@@ -216,7 +218,9 @@ def _check_features(declared: Any, known: "Sequence[Group]") -> None:
             raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
         for group in declared.groups:
             if hashes.get(group.name, _meaning(group)) != _meaning(group):
-                raise BadDeclaration(f"features of {group.name}", "the same wherever they are named", "two definitions")
+                raise BadDeclaration(
+                    f"features of {group.name}", "the same wherever they are named", InWords("two definitions")
+                )
         return
     if any(not hasattr(feature_group, "features") for feature_group in declared):
         raise BadDeclaration(where, "a tuple of fb.Features, or an fb.FeatureSet", declared)
@@ -256,7 +260,7 @@ def _check_rating(declared: Any, entities: set[str]) -> None:
     _check_event("rating of Recommend", declared.event, entities, declared.expression.fields())
     texts = _texts_in(declared.expression, get_type_hints(declared.event))
     if texts:
-        raise BadDeclaration("rating of Recommend", "a number", f"text: {', '.join(sorted(texts))}")
+        raise BadDeclaration("rating of Recommend", "a number", InWords(f"text: {', '.join(sorted(texts))}"))
 
 
 def _texts_in(expression: Expression, hints: dict[str, Any]) -> set[str]:
@@ -274,7 +278,9 @@ def _check_event(where: str, event: Any, entities: set[str], fields: set[str]) -
     missing = entities - set(references(event).values())
     if missing:
         raise BadDeclaration(
-            where, f"about events that refer to {' and '.join(sorted(entities))}", f"{event.__name__}, which does not"
+            where,
+            f"about events that refer to {' and '.join(sorted(entities))}",
+            InWords(f"{event.__name__}, which does not"),
         )
     strange = fields - set(event.__struct_fields__)
     if strange:
