@@ -81,6 +81,13 @@ def test_values_are_plain_and_finite_or_missing() -> None:
             derive(function, kind)
 
 
+def test_an_error_in_a_function_says_which_feature_and_of_what() -> None:
+    late = FeatureSet(logs.user, x=computed(lambda n, at: n * at, "user.heat", "at"))
+    with pytest.raises(TypeError) as caught:
+        late.derive({"user.heat": None, "at": 4, "user": "7"})
+    assert caught.value.__notes__ == ["computed feature x was given user.heat=None, at=4; a missing input is None"]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

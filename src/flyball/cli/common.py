@@ -83,7 +83,8 @@ def _described(error: BaseException) -> str:
     if fault is not None:
         return fault
     words = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {words}{_meant(error)}" if words else type(error).__name__
+    notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()) if "\n" not in note)
+    return (f"{type(error).__name__}: {words}{_meant(error)}" if words else type(error).__name__) + notes
 
 
 def _meant(error: BaseException) -> str:

@@ -214,7 +214,12 @@ def _empty(frame: "pl.DataFrame") -> Iterator[tuple[()]]:
 def _value(name: str, feature: Derived, inputs: Sequence[Any]) -> Any:
     if feature.function is None:
         return None if any(value is None for value in inputs) else _bucket(inputs, feature.size)
-    value = feature.function(*inputs)
+    try:
+        value = feature.function(*inputs)
+    except Exception as error:
+        named_inputs = ", ".join(f"{source}={value!r}" for source, value in zip(feature.inputs, inputs, strict=True))
+        error.add_note(f"computed feature {name} was given {named_inputs}; a missing input is None")
+        raise
     if value is None:
         return None
     if feature.result == REAL and not isinstance(value, str | bool):
