@@ -201,7 +201,7 @@ def full(*_: object) -> None:
         ("user,when\n1,2\n", (), "columns of rows.csv must be at"),
         ("actor,at\n1,2\n", (), "the keys user or film or user, film"),
         ("user,at\n1,2\n", ("--group", "film"), "the keys film"),
-        ("user,at\n1,2\n", ("--group", "actor"), "must be one of user, film, pair"),
+        ("user,at\n1,2\n", ("--group", "actor"), "no group of features 'actor'; known: user, film, pair"),
         ("user,at\n1,2\n", ("--memory", "lots"), "such as 2GB"),
         ("user,at\n1,2\n", ("--memory", "1KB"), "--memory must be 1MiB or more"),
         ("user,at\n1,2\n", ("--out", "values.xlsx"), ".parquet or .csv"),

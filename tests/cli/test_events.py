@@ -62,7 +62,7 @@ def test_odd_files_are_reported_not_raised(shop: Run, content: bytes, read: int)
         (["shop.py"], "flyball: the format of shop.py must be named, got no known ending; add --format, one of jsonl"),
         (["."], "flyball: no MovieLens files in"),
         (["shop-events.jsonl", "--format", "xml"], "flyball: no format 'xml'; known: csv, jsonl, parquet"),
-        (["shop-events.jsonl", "--lag", "soon"], "flyball: duration must be"),
+        (["shop-events.jsonl", "--lag", "soon"], "flyball: --lag must be"),
         (["shop-events.jsonl", "--format", "parquet", "--follow"], "flyball: --follow must be about a file of lines"),
     ],
 )
