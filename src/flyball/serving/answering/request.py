@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from flyball.core import BadInput, Clock, new_id
-from flyball.events import Event
+from flyball.events import Event, field_names_now
 from flyball.serving.answering.ids import IdRule, id_rules
 from flyball.tasks import Request, bad_request, key_field, request_of
 
@@ -41,9 +41,22 @@ class RequestReader:
         """
         now_us = self._clock.now_us() if at_us is None else at_us
         if not self._names.issuperset(fields):
-            raise BadInput("field", f"one of {', '.join(self.names)}", next(n for n in fields if n not in self._names))
+            fields = self._named_now(fields)
         values = with_ids(fields, self._rules)
         return request_of(self.event_type, new_id(now_us, self._rng), now_us, values, strict)
+
+    def _named_now(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields under their present names; raises `BadInput` for one that is unknown or given by two names."""
+        names = field_names_now(self.event_type)
+        values: dict[str, Any] = {}
+        for name, value in fields.items():
+            present = names.get(name)
+            if present is None:
+                raise BadInput("field", f"one of {', '.join(self.names)}", name)
+            if present in values:
+                raise BadInput(f"field {present}", "given once, by its present or a former name", name)
+            values[present] = value
+        return values
 
 
 def read_query(struct: type[Query], fields: Mapping[str, Any]) -> Query:
