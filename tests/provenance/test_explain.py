@@ -83,6 +83,17 @@ def test_fallbacks_are_explained_as_such(learned: Cinema) -> None:
     assert "no state was read" in why(learned.runtime, bare.id).text()
 
 
+def test_the_version_that_should_have_answered_is_named(learned: Cinema) -> None:
+    learned.champion("item_knn")
+    (answer,) = learned.answer(2)
+    assert "did not answer" not in why(learned.runtime, answer.id).text()
+    late_id = answer.id[:-1] + ("0" if answer.id[-1] != "0" else "1")
+    late = msgspec.structs.replace(answer, id=late_id, level="previous", assigned="v7", failed="late")
+    learned.runtime.predictions.append([prediction_record(late)])
+    stamp = f"level previous, arm champion with probability 1, version {answer.version}, since v7 did not answer (late)"
+    assert stamp in why(learned.runtime, late_id).text().splitlines()
+
+
 def test_a_model_that_gives_no_reasons_says_so(learned: Cinema) -> None:
     learned.champion("popular")
     (answer,) = learned.answer(1)

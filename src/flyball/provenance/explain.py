@@ -253,11 +253,12 @@ def _note_next(runtime: Runtime, prediction: Prediction, record: Record, follow_
 
 def _stamp_lines(why: Why) -> list[str]:
     p = why.prediction
+    missed = f", since {p.assigned} did not answer ({p.failed})" if p.assigned and p.failed else ""
     lines = [
         f"answer {p.id}",
         f"at {format_timestamp(p.at_us)} for {_key_words(p)}, {_size(p)}, "
         f"in {p.took_us / 1_000:.1f} ms" + (f" by {p.worker}" if p.worker else ""),
-        f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}",
+        f"level {p.level}, arm {p.arm} with probability {p.propensity:g}, version {p.version or 'none'}{missed}",
     ]
     for version in why.teams or ([] if why.version is None else [why.version]):
         dirty = " with uncommitted changes" if version.code_dirty else ""
