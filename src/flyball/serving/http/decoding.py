@@ -1,6 +1,6 @@
 """Decodes requests: bodies within a limit, fields in the query or as JSON, events as lines."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, get_origin, get_type_hints
 
 import msgspec
@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 
 from flyball.core import BadInput, json_fault
+from flyball.events import Event, field_names_now
 from flyball.serving.http.problems import Problem
 
 MAX_BODY = 1 << 20
@@ -62,9 +63,13 @@ def fields_of_query(
     request: HttpRequest, struct: type[msgspec.Struct], parameters: Collection[str] = ()
 ) -> dict[str, Any]:
     """The fields of `struct` by the parameters of the query: a list is given by commas or repeatedly, a value of a map
-    as `field.key=value`. Numbers stay text. `parameters`: that may be given besides, unless fields have their names."""
+    as `field.key=value`. Numbers stay text. A field of an event may have a former name. `parameters`: that may be given
+    besides, unless fields have their names."""
     hints = get_type_hints(struct, include_extras=True)
     origins = {name: get_origin(_bare(hints[name])) for name in struct.__struct_fields__ if name != "at"}
+    present = list(origins)
+    if issubclass(struct, Event) and not origins.keys() >= set(request.query_params):
+        origins |= {former: origins[name] for former, name in field_names_now(struct).items() if name in origins}
     fields: dict[str, Any] = {}
     for name, value in request.query_params.multi_items():
         if name in parameters and name not in origins:
@@ -77,12 +82,9 @@ def fields_of_query(
         elif not dot and field in origins and origins[field] is not dict:
             fields[field] = required_parameter(request, field)
         else:
-            raise BadInput("parameter", f"one of {', '.join(_names(origins))}", name)
+            names = [f"{known}.<key>" if origins[known] is dict else known for known in present]
+            raise BadInput("parameter", f"one of {', '.join(names)}", name)
     return fields
-
-
-def _names(origins: Mapping[str, Any]) -> list[str]:
-    return [f"{name}.<key>" if origin is dict else name for name, origin in origins.items()]
 
 
 def _bare(hint: Any) -> Any:
