@@ -19,6 +19,7 @@ from flyball.tasks.defaults import (
     evaluation_of,
     family_of,
 )
+from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet, Metric, MetricFamily, ReportTable
 from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.featurize import (
     Columns,
@@ -75,21 +76,16 @@ from flyball.tasks.task import (
     AnswersAtOnce,
     Candidate,
     DescribesContexts,
-    EvaluationPlan,
-    EvaluationSet,
     Examples,
     Fallback,
     Holdout,
     LimitsLists,
     ListLimit,
     Lookup,
-    Metric,
-    MetricFamily,
     OffersLookups,
     Offline,
     Online,
     Pipeline,
-    ReportTable,
     Stores,
     TakeReview,
     TakesShares,

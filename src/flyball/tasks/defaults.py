@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from flyball.events import Event, Offsets, WrittenType
 from flyball.models import Artifact
 from flyball.tasks.answers import Answers
+from flyball.tasks.evaluation import EvaluationSet, Metric, MetricFamily
 from flyball.tasks.request import Request
 from flyball.tasks.response import Response
-from flyball.tasks.task import POPULAR_LEVEL, EvaluationSet, Metric, MetricFamily, Pipeline, Stores
+from flyball.tasks.task import POPULAR_LEVEL, Pipeline, Stores
 from flyball.tasks.unit_weights import Resampled, request_mean
 
 

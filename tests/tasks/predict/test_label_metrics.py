@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.tasks.answers import Answers
+from flyball.tasks.evaluation import EvaluationSet
 from flyball.tasks.metrics import Undefined
 from flyball.tasks.predict.label_metrics import label_families
-from flyball.tasks.task import EvaluationSet
 
 LABELS = ("late", "damaged", "lost")
 PROBABILITY = np.array([[0.9, 0.2, 0.6], [0.4, 0.7, 0.5], [0.3, 0.6, 0.1], [0.8, 0.1, 0.4], [0.55, 0.5, 0.3]])

@@ -11,9 +11,9 @@ from flyball.core import Doubles
 from flyball.policy import ACTIONS, CostColumns, Quote, costs_of_decisions
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
+from flyball.tasks.evaluation import EvaluationSet, MetricFamily
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.thresholds import as_columns, usable_costs
-from flyball.tasks.task import EvaluationSet, MetricFamily
 
 
 class Decided(msgspec.Struct, frozen=True):

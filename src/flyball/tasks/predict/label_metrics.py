@@ -10,8 +10,8 @@ from flyball.core import BadDeclaration
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.defaults import family_of
+from flyball.tasks.evaluation import EvaluationSet, Metric, MetricFamily
 from flyball.tasks.metrics import Resampled, Undefined
-from flyball.tasks.task import EvaluationSet, Metric, MetricFamily
 
 Measure = Callable[..., Resampled]
 

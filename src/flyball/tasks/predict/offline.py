@@ -11,6 +11,7 @@ from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_z
 from flyball.models import TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.defaults import evaluation_of
+from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet
 from flyball.tasks.past import Past
 from flyball.tasks.predict.columns import BASELINE, columns_in, time_columns, vocabularies_in
 from flyball.tasks.predict.declaration import DAY, TIMES, Predict
@@ -25,7 +26,7 @@ from flyball.tasks.predict.notes import (
 )
 from flyball.tasks.predict.plan import evaluation_plan
 from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, thresholds_for
-from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
+from flyball.tasks.task import Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
     from flyball.tasks.predict.examples import Labeled, RequestHistory

@@ -13,12 +13,12 @@ from flyball.policy import Decide, MetricGate, Quote
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.defaults import family_of
+from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet, Metric, MetricFamily
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
 from flyball.tasks.predict.declaration import DAY, TIMES, Predict
 from flyball.tasks.predict.label_metrics import Measure, label_families
 from flyball.tasks.predict.tables import CHOSEN, report_tables
-from flyball.tasks.task import EvaluationPlan, EvaluationSet, Metric, MetricFamily
 
 
 class TargetMetric(msgspec.Struct, frozen=True):

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from flyball.policy import ACTIONS, CostColumns, Decide, Thresholds, costs_of_decisions, intended_actions
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
+from flyball.tasks.evaluation import EstimateAll, EvaluationSet, ReportTable
 from flyball.tasks.metrics import Resampled
 from flyball.tasks.predict.declaration import Predict
 from flyball.tasks.predict.thresholds import as_columns, usable_costs
-from flyball.tasks.task import EstimateAll, EvaluationSet, ReportTable
 
 CHOSEN = "chosen_thresholds"
 """The name in the answers of a candidate for the odds and the review margin of its thresholds."""

@@ -10,6 +10,7 @@ import numpy as np
 from flyball.core import BadInput
 from flyball.events import Schema
 from flyball.models import Interactions
+from flyball.tasks.evaluation import EvaluationSet
 from flyball.tasks.past import Frames
 from flyball.tasks.recommend.cases import histories_from, known_only
 from flyball.tasks.recommend.declaration import Recommend
@@ -22,7 +23,6 @@ from flyball.tasks.recommend.plan import HISTORY_LENGTHS
 from flyball.tasks.recommend.request_times import logged_times, sampled, visit_times
 from flyball.tasks.recommend.state.signals import POSITIVE, Signals
 from flyball.tasks.recommend.truth import RatedItems, RecommendTruth, number_items, users_by_item
-from flyball.tasks.task import EvaluationSet
 
 if TYPE_CHECKING:
     import polars

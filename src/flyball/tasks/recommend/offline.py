@@ -9,6 +9,7 @@ from flyball.core import format_timestamp
 from flyball.events import Schema, logged_types
 from flyball.models import Interactions, Learned, Recommender, histories_of, share_of_users, take
 from flyball.policy import parse_metric
+from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet
 from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.past import Past
 from flyball.tasks.recommend.declaration import Recommend
@@ -16,7 +17,7 @@ from flyball.tasks.recommend.fallback import fallback_arrays
 from flyball.tasks.recommend.plan import evaluation_plan
 from flyball.tasks.recommend.request import BadScores
 from flyball.tasks.recommend.training_data import interactions_of, training_data
-from flyball.tasks.task import EvaluationPlan, EvaluationSet, Examples, Holdout, Trained, TrainingData
+from flyball.tasks.task import Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
     import polars

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flyball.models import Popular, Random
 from flyball.policy import MetricGate
+from flyball.tasks.evaluation import EvaluationPlan, Metric, MetricFamily
 from flyball.tasks.recommend.metrics.lists import (
     PERSONAL_SOURCES,
     SCORED_SOURCES,
@@ -19,7 +20,6 @@ from flyball.tasks.recommend.metrics.lists import (
 from flyball.tasks.recommend.metrics.predicted_ratings import RatingMetric, predicted_ratings, reference_ratings
 from flyball.tasks.recommend.metrics.propensity import GAINS
 from flyball.tasks.recommend.metrics.ranking import ACCURACY
-from flyball.tasks.task import EvaluationPlan, Metric, MetricFamily
 
 if TYPE_CHECKING:
     from flyball.tasks.recommend.declaration import Recommend

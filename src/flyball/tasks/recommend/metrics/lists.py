@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from flyball.core import Doubles
 from flyball.tasks.answers import Answers
 from flyball.tasks.defaults import RequestMean
+from flyball.tasks.evaluation import EvaluationSet
 from flyball.tasks.recommend.metrics.beyond_accuracy import (
     mean_popularity,
     novelty,
@@ -20,7 +21,6 @@ from flyball.tasks.recommend.metrics.propensity import gains
 from flyball.tasks.recommend.metrics.ranking import ACCURACY
 from flyball.tasks.recommend.request import GENERAL, MODEL
 from flyball.tasks.recommend.truth import RecommendTruth
-from flyball.tasks.task import EvaluationSet
 from flyball.tasks.unit_weights import Resampled, ratio
 
 _COVERAGE_ROWS = 64

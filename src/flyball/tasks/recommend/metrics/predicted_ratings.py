@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from flyball.core import BadInput
 from flyball.models import Histories, Interactions, predict_pairs, predicts_ratings, row_pointers
 from flyball.tasks.answers import Answers
+from flyball.tasks.evaluation import EvaluationSet
 from flyball.tasks.recommend.metrics.ratings import bias_predictions, global_mean
 from flyball.tasks.recommend.pipeline import RecommendPipeline
 from flyball.tasks.recommend.request import request_type
 from flyball.tasks.recommend.state.user_history import UserHistory
 from flyball.tasks.recommend.truth import RatedItems, RecommendTruth
 from flyball.tasks.request import Request
-from flyball.tasks.task import EvaluationSet
 from flyball.tasks.unit_weights import Resampled
 
 PREDICTED = "predicted_ratings"
