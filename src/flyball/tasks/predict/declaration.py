@@ -53,7 +53,7 @@ TIMES = ("hour", "weekday")
 """Columns computed from the request's time in the zone of the task, as categories: "0" to "23", "0" (Monday) to "6"."""
 
 DAY = "day"
-"""The unit of all requests of one day (UTC)."""
+"""The unit of all requests of one day, in the zone of the task."""
 
 _SOURCES = {"feature": "a feature", "field": "a field of the request", "time": "made of the request's time"}
 
@@ -73,11 +73,11 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     example. `features`: entities, `fb.Features` and `fb.FeatureSet`s for keys in the event. `ignore`: fields of the
     event, hour and weekday, and features that models do not see, such as the inputs of derived features. `slices`:
     fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, or "day"; by
-    default each request. `zone`: the time zone of the columns hour and weekday, and of the days
-    of `reviews_per_day`. `decide`: made by `fb.decide`, for a
-    probability, or `fb.quote`, for quantiles. `deadline`: the time within which a request must be answered. `adapt`:
-    for quantiles, the step of adaptive conformal inference, by which outcomes widen or narrow the interval between the
-    outer two quantiles until it covers its declared share; 0 leaves the interval as the version predicts it.
+    default each request. `zone`: the time zone of the columns hour and weekday, and of the days of metrics and of
+    `reviews_per_day`. `decide`: made by `fb.decide`, for a probability, or `fb.quote`, for quantiles. `deadline`: the
+    time within which a request must be answered. `adapt`: for quantiles, the step of adaptive conformal inference, by
+    which outcomes widen or narrow the interval between the outer two quantiles until it covers its declared share; 0
+    leaves the interval as the version predicts it.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
