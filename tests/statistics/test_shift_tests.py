@@ -16,9 +16,18 @@ def test_p_values_are_those_of_scipy() -> None:
     rng = np.random.default_rng(1)
     a, b = rng.integers(20, 90, 6), rng.integers(20, 90, 6)
     assert homogeneity_p(a, b) == pytest.approx(stats.chi2_contingency([a, b], correction=False).pvalue)
-    x, y = rng.normal(size=500), rng.normal(0.1, 1, 300)
-    expected = stats.ks_2samp(x, y, method="asymp")
-    assert kolmogorov_smirnov_p(expected.statistic, 500, 300) == pytest.approx(expected.pvalue)
+    x, y = rng.normal(size=5_000), rng.normal(0.05, 1, 3_000)
+    expected = stats.ks_2samp(x, y, method="exact")
+    assert kolmogorov_smirnov_p(expected.statistic, 5_000, 3_000) == pytest.approx(expected.pvalue, rel=0.05)
+
+
+@pytest.mark.parametrize("rows_a", [1, 2, 3, 5, 8, 20, 60])
+@pytest.mark.parametrize("rows_b", [2, 4, 7, 15, 50, 200])
+def test_few_rows_are_no_more_certain_than_they_are(rows_a: int, rows_b: int) -> None:
+    rng = np.random.default_rng(6)
+    for shift in np.repeat([0.0, 0.5, 1.0, 3.0, 9.0], 5):
+        exact = stats.ks_2samp(rng.normal(shift, 1, rows_a), rng.normal(size=rows_b), method="exact")
+        assert kolmogorov_smirnov_p(exact.statistic, rows_a, rows_b) >= min(exact.pvalue, 0.1)
 
 
 def test_rare_categories_are_put_together() -> None:
