@@ -39,7 +39,7 @@ from flyball.core.errors import (
     StoreUnavailable,
     UnknownBackend,
 )
-from flyball.core.files import FileLock, sha256_file, write_atomic
+from flyball.core.files import FileLock, lock_soon, sha256_file, write_atomic
 from flyball.core.ids import new_id, number_of_id, timestamp_of_id
 from flyball.core.json_faults import json_fault, requirement
 from flyball.core.lazy import lazy_door, parse_source
@@ -98,6 +98,7 @@ __all__ = [
     "load_backend",
     "local_days",
     "local_path",
+    "lock_soon",
     "microseconds_of",
     "new_id",
     "number_of_id",

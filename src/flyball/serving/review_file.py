@@ -4,16 +4,14 @@ It makes a limit of a day exact among them; what it lacks, such as reviews of be
 log of predictions has a moment later.
 """
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
 
-_TRIES, _PAUSE_S = 50, 0.0002
-"""How often and how long to wait for another process, which holds the file for some microseconds."""
+from flyball.core import lock_soon
+
 _NAME = "reviews-"
 
 
@@ -30,7 +28,7 @@ class ReviewFile:
         self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._folder / f"{_NAME}{day}", os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            _lock(descriptor)
+            lock_soon(descriptor)
             new = os.pread(descriptor, os.fstat(descriptor).st_size, self._read.get(day, 0))
             whole_lines = new[: new.rfind(b"\n") + 1]  # a process may have been killed within a line
             self._read[day] = self._read.get(day, 0) + len(whole_lines)
@@ -56,14 +54,3 @@ class _SharedLines:
         """Where it cannot be written, such as on a full disk, others learn of it from the log of predictions."""
         with suppress(OSError):
             os.write(self._descriptor, f"{line}\n".encode())
-
-
-def _lock(descriptor: int) -> None:
-    for _ in range(_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_PAUSE_S)
-        else:
-            return
-    raise BlockingIOError("the file of reviews is held by a process that does not run")
