@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 
 if TYPE_CHECKING:  # polars and scipy are loaded when first used
+    from flyball.monitoring.findings.budget import FindingsDecision, MonitorState, decide_findings
+    from flyball.monitoring.findings.finding import FaultOrigin, Finding, Severity, fingerprint_of
+    from flyball.monitoring.findings.observation import Observation
     from flyball.monitoring.profiles.application import DataChanges, Volume, data_changes
     from flyball.monitoring.profiles.column import ColumnProfile, NumberMoments
     from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, Shift, compare_profiles, compare_tables
@@ -24,7 +27,13 @@ __all__ = [
     "ColumnProfile",
     "Comparison",
     "DataChanges",
+    "FaultOrigin",
+    "Finding",
+    "FindingsDecision",
+    "MonitorState",
     "NumberMoments",
+    "Observation",
+    "Severity",
     "Shift",
     "TableProfile",
     "Volume",
@@ -32,6 +41,8 @@ __all__ = [
     "compare_profiles",
     "compare_tables",
     "data_changes",
+    "decide_findings",
+    "fingerprint_of",
     "profile_table",
     "read_profiles",
     "write_profiles",

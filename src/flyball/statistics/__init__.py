@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         team_credit,
         unit_preference,
     )
+    from flyball.statistics.many_detectors import alarms_among, e_of_p, next_log_wealth
     from flyball.statistics.mixtures import (
         best_rho,
         beta_binomial_log_mixture,
@@ -190,6 +191,7 @@ __all__ = [
     "adjusted_contrast",
     "adjusted_ratio_contrast",
     "adjustment",
+    "alarms_among",
     "anytime",
     "arm_probabilities",
     "benjamini_hochberg",
@@ -211,6 +213,7 @@ __all__ = [
     "detect",
     "double_stitching_bound",
     "e_benjamini_hochberg",
+    "e_of_p",
     "empirical_process_bound",
     "gamma_exponential_log_mixture",
     "gamma_poisson_log_mixture",
@@ -233,6 +236,7 @@ __all__ = [
     "mean_sequence",
     "minimum_detectable_effect",
     "mixture_bound",
+    "next_log_wealth",
     "normal_log_mixture",
     "normal_mixture_bound",
     "overlap",

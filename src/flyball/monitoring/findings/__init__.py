@@ -1,0 +1,1 @@
+"""What monitors see, and which of it is worth a person's time."""

@@ -1,0 +1,43 @@
+"""A finding: something that a monitor holds to be wrong, with its evidence."""
+
+from hashlib import sha256
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Severity = Literal["low", "high"]
+FaultOrigin = Literal["own", "world", "unknown"]
+
+
+class Finding(Struct, frozen=True):
+    """What is wrong, since when, how bad it is and how that is known.
+
+    `monitor`: what kind of check, such as "volume". `subject`: what it looks at, from the general to the special, such
+    as "events.Watch.minutes" or "predictions.score". `at_us`: the end of the window that showed it. `since_us`: the
+    start of the change as far as it is known. Times are in microseconds since 1970. `severity`: "high" if users or
+    money are at risk. `origin`: "own" for a fault of our own pipeline, "world" for a change of what it observes.
+    `message`: one sentence with numbers. `evidence`: plain values, as JSON has them.
+    """
+
+    monitor: str
+    subject: str
+    at_us: int
+    since_us: int
+    severity: Severity
+    message: str
+    origin: FaultOrigin = "unknown"
+    evidence: dict[str, Any] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for every finding of a monitor about a subject: 12 hexadecimal digits."""
+        return fingerprint_of(self.monitor, self.subject)
+
+
+def fingerprint_of(monitor: str, subject: str) -> str:
+    """The fingerprint of the findings of a monitor about a subject: 12 hexadecimal digits.
+
+    >>> fingerprint_of("volume", "events.Watch")
+    'a43e62158982'
+    """
+    return sha256(f"{monitor}\0{subject}".encode()).hexdigest()[:12]
