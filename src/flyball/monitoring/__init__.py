@@ -14,7 +14,17 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.findings.observation import Observation
     from flyball.monitoring.profiles.application import DataChanges, Volume, data_changes
     from flyball.monitoring.profiles.column import ColumnProfile, NumberMoments
-    from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, Shift, compare_profiles, compare_tables
+    from flyball.monitoring.profiles.comparison import (
+        ALPHA,
+        LEAST,
+        ColumnTest,
+        Comparison,
+        SeasonWindow,
+        Shift,
+        column_tests,
+        compare_profiles,
+        compare_tables,
+    )
     from flyball.monitoring.profiles.profile_file import ENDING, WindowProfiles, read_profiles, write_profiles
     from flyball.monitoring.profiles.table import TableProfile
     from flyball.monitoring.profiles.table_file import ENDINGS, profile_table
@@ -25,6 +35,7 @@ __all__ = [
     "ENDINGS",
     "LEAST",
     "ColumnProfile",
+    "ColumnTest",
     "Comparison",
     "DataChanges",
     "FaultOrigin",
@@ -33,11 +44,13 @@ __all__ = [
     "MonitorState",
     "NumberMoments",
     "Observation",
+    "SeasonWindow",
     "Severity",
     "Shift",
     "TableProfile",
     "Volume",
     "WindowProfiles",
+    "column_tests",
     "compare_profiles",
     "compare_tables",
     "data_changes",
