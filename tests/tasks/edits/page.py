@@ -33,6 +33,7 @@ OWNERS = {
     "Gates": "fb.gates",
     "MetricGate": "Gates of metrics",
     "Every": "fb.every",
+    "Cron": "fb.cron",
     "WorldSpec": "fb.world",
     "ExperimentMetric": "fb.metric",
     "EventTotal": "Sums of fb.metric",

@@ -839,6 +839,13 @@ RULES = [
     ),
     *_rules("Every", "retrain", '[msgspec.structs.replace(fb.every("1d"), {})]', period_us="90_000_000"),
     *_rules(
+        "Cron",
+        "retrain",
+        '[msgspec.structs.replace(fb.cron("0 3 * * *"), {})]',
+        times='"0 4 * * mon"',
+        zone='"Europe/Berlin"',
+    ),
+    *_rules(
         "WorldSpec",
         "world",
         'msgspec.structs.replace(fb.world("fraud"), {})',
