@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from flyball.features import tiled as tiled
     from flyball.models import *  # noqa: F403  # every model, as its door lists them
     from flyball.policy import ab as ab
+    from flyball.policy import alerts as alerts
     from flyball.policy import any_of as any_of
     from flyball.policy import bandit as bandit
     from flyball.policy import best as best
     from flyball.policy import canary as canary
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
-    from flyball.policy import cron as cron
     from flyball.policy import decide as decide
     from flyball.policy import every as every
     from flyball.policy import gates as gates
@@ -110,6 +110,7 @@ _ROOM_OF = {
     ),
     **dict.fromkeys(
         [
+            "alerts",
             "any_of",
             "ab",
             "bandit",
@@ -120,7 +121,6 @@ _ROOM_OF = {
             "switchback",
             "best",
             "cheapest_within_noise",
-            "cron",
             "decide",
             "every",
             "gates",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType, UnionType
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from flyball.core import NOTHING, BadDeclaration, NotFound, Refused
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
 from flyball.models import own_code, own_models_in
 from flyball.policy import (
+    AlertPlan,
     Choice,
     ExperimentMetric,
     Gates,
@@ -30,6 +31,7 @@ from flyball.policy import (
     gates,
     immediate,
 )
+from flyball.policy import alerts as default_alerts
 from flyball.tasks import PATH_RENDERINGS, Task, check_plan, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
@@ -45,7 +47,8 @@ class App:
 
     `events`: declared event types; the profiles of the task's entities and the joined types of the task are added.
     `formats`: further input formats by name. `choose`: how the winner is chosen; `release`: how it is rolled out;
-    `gates`: what it must pass; `retrain`: when learning runs again. The `fb.FeatureSet` of a candidate becomes the
+    `gates`: what it must pass; `retrain`: when learning runs again; `alerts`: whom findings of monitors
+    reach. The `fb.FeatureSet` of a candidate becomes the
     task's. `world`: simulated users. `paths`: HTTP paths beside those of the task: {"POST /eta": "json"}, or "lines"
     for the ids of the items in one line; names in braces, `"GET /for/{user}"`, are fields of the request.
     `metrics`: what experiments compare, by name, made by the functions of `fb.metric`.
@@ -63,6 +66,7 @@ class App:
         release: ReleasePlan | None = None,
         gates: Gates | None = None,
         retrain: Sequence[Trigger] | None = None,
+        alerts: AlertPlan | None = None,
         world: WorldSpec | None = None,
         paths: Mapping[str, str] | None = None,
         metrics: Mapping[str, ExperimentMetric] | None = None,
@@ -79,6 +83,7 @@ class App:
         if retrain is not None and not isinstance(retrain, list | tuple):
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
+        self.alerts = alerts or default_alerts()
         self.world = world
         self.paths = _paths(name, paths, task)
         self.metrics = _metrics(name, metrics)
@@ -178,7 +183,7 @@ class App:
 
     def _check_rules(self) -> None:
         """Check the types of the other arguments here, not in the command that first uses them."""
-        rules: list[tuple[str, Any, type | UnionType, str]] = [
+        rules: list[tuple[str, Any, type, str]] = [
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
             (
                 "release",
@@ -187,10 +192,8 @@ class App:
                 "made by fb.canary, fb.immediate or their like, such as fb.canary(1, 10, 100)",
             ),
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
-            *(
-                ("retrain", trigger, Trigger, 'made by fb.every or fb.cron, such as [fb.every("1d")]')
-                for trigger in self.retrain
-            ),
+            ("alerts", self.alerts, AlertPlan, 'made by fb.alerts, such as fb.alerts(on_call=["ann"])'),
+            *(("retrain", trigger, Trigger, 'made by fb.every, such as [fb.every("1d")]') for trigger in self.retrain),
         ]
         if self.world is not None:
             rules.append(("world", self.world, WorldSpec, 'made by fb.world, such as fb.world("shop")'))

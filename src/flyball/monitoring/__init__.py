@@ -1,7 +1,8 @@
-"""Watching an application: what its data look like, and whether that changed.
+"""Watching an application: what its data look like, whether that changed, and what comes of what was found.
 
 Promises: a profile takes constant memory, and profiles of parts merge to that of the whole; a comparison says how large
-a difference is and how likely chance alone makes one, over all columns together.
+a difference is and how likely chance alone makes one, over all columns together. Findings of one cause are one
+incident; recorded twice they change nothing; every change of an incident has its time, actor and reason.
 """
 
 from typing import TYPE_CHECKING
@@ -12,19 +13,22 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.findings.budget import FindingsDecision, MonitorState, decide_findings
     from flyball.monitoring.findings.finding import FaultOrigin, Finding, Severity, fingerprint_of
     from flyball.monitoring.findings.observation import Observation
+    from flyball.monitoring.incidents.alert import Alert, group_of
+    from flyball.monitoring.incidents.commands import (
+        INCIDENT_COMMANDS,
+        add_silence,
+        change_incident,
+        end_silence,
+        find_incident,
+    )
+    from flyball.monitoring.incidents.incident import NEXT_STATES, Incident, state_after
+    from flyball.monitoring.incidents.notification import Notification
+    from flyball.monitoring.incidents.record import RecordedFindings, clear, record_findings
+    from flyball.monitoring.incidents.silence import Silence
+    from flyball.monitoring.incidents.timeline import IncidentActor
     from flyball.monitoring.profiles.application import DataChanges, Volume, data_changes
     from flyball.monitoring.profiles.column import ColumnProfile, NumberMoments
-    from flyball.monitoring.profiles.comparison import (
-        ALPHA,
-        LEAST,
-        ColumnTest,
-        Comparison,
-        SeasonWindow,
-        Shift,
-        column_tests,
-        compare_profiles,
-        compare_tables,
-    )
+    from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, Shift, compare_profiles, compare_tables
     from flyball.monitoring.profiles.profile_file import ENDING, WindowProfiles, read_profiles, write_profiles
     from flyball.monitoring.profiles.table import TableProfile
     from flyball.monitoring.profiles.table_file import ENDINGS, profile_table
@@ -33,31 +37,44 @@ __all__ = [
     "ALPHA",
     "ENDING",
     "ENDINGS",
+    "INCIDENT_COMMANDS",
     "LEAST",
+    "NEXT_STATES",
+    "Alert",
     "ColumnProfile",
-    "ColumnTest",
     "Comparison",
     "DataChanges",
     "FaultOrigin",
     "Finding",
     "FindingsDecision",
+    "Incident",
+    "IncidentActor",
     "MonitorState",
+    "Notification",
     "NumberMoments",
     "Observation",
-    "SeasonWindow",
+    "RecordedFindings",
     "Severity",
     "Shift",
+    "Silence",
     "TableProfile",
     "Volume",
     "WindowProfiles",
-    "column_tests",
+    "add_silence",
+    "change_incident",
+    "clear",
     "compare_profiles",
     "compare_tables",
     "data_changes",
     "decide_findings",
+    "end_silence",
+    "find_incident",
     "fingerprint_of",
+    "group_of",
     "profile_table",
     "read_profiles",
+    "record_findings",
+    "state_after",
     "write_profiles",
 ]
 

@@ -5,6 +5,12 @@ its entry in the audit trail are one transaction; opening a registry migrates it
 a newer one. Reading does not import SQLAlchemy.
 """
 
+from flyball.registry.incident_rows import (
+    IncidentRows,
+    changing_incidents,
+    incident_documents,
+    incident_entries,
+)
 from flyball.registry.store import (
     BACKENDS,
     Database,
@@ -22,6 +28,7 @@ from flyball.registry.types import (
     REMOVED,
     Arrangement,
     AuditEntry,
+    IncidentEntry,
     ReleaseRow,
     ReleaseStep,
     Run,
@@ -38,6 +45,8 @@ __all__ = [
     "Arrangement",
     "AuditEntry",
     "Database",
+    "IncidentEntry",
+    "IncidentRows",
     "Registry",
     "ReleaseRow",
     "ReleaseStep",
@@ -53,8 +62,11 @@ __all__ = [
     "add_versions",
     "begin_run",
     "begin_search",
+    "changing_incidents",
     "end_run",
     "end_search",
+    "incident_documents",
+    "incident_entries",
     "registry_exists",
     "replace_release",
     "searches_of",

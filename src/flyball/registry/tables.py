@@ -106,3 +106,53 @@ trials = sa.Table(
     *_filled(sa.Double, "share", "seconds"),
     sa.Column("value", sa.Double, nullable=True),
 )
+
+incidents = sa.Table(
+    "incidents",
+    metadata,
+    _number(),
+    *_filled(sa.Text, "state", "severity", "document"),
+    *_filled(sa.Integer, "revision"),
+)
+
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("fingerprint", sa.Text, primary_key=True),
+    sa.Column("incident_number", sa.Integer, sa.ForeignKey("incidents.number"), nullable=True, index=True),
+    *_filled(sa.Text, "state", "document"),
+)
+
+incident_entries = sa.Table(
+    "incident_entries",
+    metadata,
+    _number(),
+    sa.Column("incident_number", sa.Integer, sa.ForeignKey("incidents.number"), nullable=False, index=True),
+    *_filled(sa.BigInteger, "at_us"),
+    *_filled(sa.Text, "by_whom", "command", "state_before", "state_after", "reason", "evidence"),
+)
+
+silences = sa.Table(
+    "silences",
+    metadata,
+    _number(),
+    *_filled(sa.BigInteger, "ends_us"),
+    *_filled(sa.Text, "document"),
+)
+
+notifications = sa.Table(
+    "notifications",
+    metadata,
+    _number(),
+    sa.Column("incident_number", sa.Integer, sa.ForeignKey("incidents.number"), nullable=True),
+    *_filled(sa.BigInteger, "at_us"),
+    *_filled(sa.Text, "document"),
+)
+
+sinks = sa.Table(
+    "sinks",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    *_filled(sa.Integer, "delivered"),
+    *_filled(sa.Text, "document"),
+)

@@ -154,3 +154,17 @@ class ReleaseStep(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int = 0
     by: str = ""
     serial: int = 0
+
+
+class IncidentEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry in the timeline of an incident: who did what, when and why. `incident`: its number; `before` and
+    `after`: its states; `evidence`: what was known then."""
+
+    incident: int
+    at_us: int
+    by: str
+    command: str
+    before: str
+    after: str
+    reason: str = ""
+    evidence: JsonObject = {}

@@ -1,0 +1,1 @@
+"""Findings become alerts, alerts become incidents, and people bring these to an end."""

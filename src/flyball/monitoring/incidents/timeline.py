@@ -1,0 +1,46 @@
+"""The timeline of an incident: every revision of it has an entry with time, actor and reason."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flyball.monitoring.incidents.incident import Incident, IncidentCommand
+from flyball.registry import IncidentEntry, IncidentRows
+
+
+class IncidentActor(msgspec.Struct, frozen=True):
+    """Who changes an incident, when and why."""
+
+    by: str
+    now_us: int
+    reason: str = ""
+
+
+def write_incident(
+    rows: IncidentRows,
+    after: Incident,
+    before: str,
+    command: IncidentCommand,
+    actor: IncidentActor,
+    evidence: Mapping[str, Any],
+) -> Incident:
+    """Store `after`, which has the revision that it replaces, as the next revision; returns that.
+
+    `before`: the state before, "" for a new incident. Raises `Refused` after a change in between.
+    """
+    after = msgspec.structs.replace(after, revision=after.revision + 1, changed_us=actor.now_us)
+    rows.put_incident(after.number, after.revision, after, after.state, after.severity)
+    rows.add_entry(
+        IncidentEntry(
+            incident=after.number,
+            at_us=actor.now_us,
+            by=actor.by,
+            command=command,
+            before=before,
+            after=after.state,
+            reason=actor.reason,
+            evidence=msgspec.to_builtins(dict(evidence)),
+        )
+    )
+    return after

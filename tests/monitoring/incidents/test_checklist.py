@@ -1,0 +1,59 @@
+"""What to do first: by monitor, origin and recent releases; every command is one of the command line."""
+
+import shlex
+from typing import Any
+
+import pytest
+import typer
+from tests.monitoring.incidents.world import DAY, HOUR, START, finding
+
+from flyball.cli import app
+from flyball.monitoring.incidents.checklist import ReleaseContext, checklist
+
+RELEASED = ReleaseContext(champion="v3", previous="v2", champion_since_us=START - 2 * HOUR, under_way=("rel4",))
+MONITORS = ("volume", "schema", "attack_burst", "latency", "performance", "covariate_shift", "unknown")
+
+
+def commands_of(context: ReleaseContext, **fields: Any) -> list[str]:
+    return [step.command for step in checklist("shop.py", "inc1", [finding(**fields)], context)]
+
+
+def test_a_release_shortly_before_is_rolled_back_first() -> None:
+    commands = commands_of(RELEASED, monitor="performance")
+    assert commands[:2] == [
+        "flyball releases pause shop.py rel4 --reason inc1",
+        "flyball versions rollback shop.py --reason inc1",
+    ]
+
+
+def test_a_champion_of_long_ago_is_not_suspected() -> None:
+    old = ReleaseContext(champion="v3", previous="v2", champion_since_us=START - 9 * DAY)
+    assert not any("rollback" in command for command in commands_of(old, monitor="performance"))
+
+
+def test_for_a_change_of_the_world_one_learns_instead_of_rolling_back() -> None:
+    commands = commands_of(RELEASED, monitor="covariate_shift", origin="world")
+    assert commands[0] == "flyball learn shop.py"
+
+
+def test_wrong_rows_are_stopped_at_their_source() -> None:
+    texts = [step.text for step in checklist("shop.py", "inc1", [finding(monitor="schema")], ReleaseContext())]
+    assert texts[0].startswith("pause the source of events.Watch")
+
+
+def test_a_step_stands_there_once() -> None:
+    many = [finding(f"events.Watch.f{index}") for index in range(30)]
+    steps = checklist("shop.py", "inc1", many, RELEASED)
+    assert len({step.text for step in steps}) == len(steps) < 7
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+@pytest.mark.parametrize("origin", ["own", "world"])
+def test_every_command_is_there_with_these_arguments(monitor: str, origin: str) -> None:
+    for command in filter(None, commands_of(RELEASED, monitor=monitor, origin=origin)):
+        if command.startswith("flyball incidents"):
+            continue
+        group, words = typer.main.get_command(app), shlex.split(command)[1:]
+        while hasattr(group, "commands"):
+            group = group.commands[words.pop(0)]
+        group.make_context("flyball", words)
