@@ -69,3 +69,5 @@ def test_a_label_for_credit_without_drafted_lists_is_refused(run: Run) -> None:
     run("new", "shop")
     refused = run("releases", "start", "shop.py", "v1", "--credit", "nothing")
     assert (refused.code, refused.err.startswith("flyball: --credit must come with --interleave")) == (1, True)
+    both = run("releases", "start", "shop.py", "v1", "--shadow", "--interleave")
+    assert (both.code, both.err.startswith("flyball: --shadow must come without --interleave")) == (1, True)

@@ -175,6 +175,17 @@ def test_targets_and_overrides_are_by_declared_fields() -> None:
     assert router.route("1", SimpleNamespace(country="DE", group="staff")) == Route("v2", "candidate", 1.0)
 
 
+def test_an_override_holds_in_whichever_release_of_the_layer_the_unit_falls() -> None:
+    staff = Override({"group": ("staff",)}, "candidate")
+    first = ab("rel1", end=5_000, arms=arms(candidate="v2"))
+    second = ab("rel2", first=5_000, arms=arms(candidate="v3"), overrides=(staff,))
+    router = of(first, second)
+    overridden = {router.route(user, SimpleNamespace(group="staff")) for user in USERS[:200]}
+    assert overridden == {Route("v3", "candidate", 1.0)}
+    others = [router.route(user, SimpleNamespace(group="")).exposures[0].release for user in USERS]
+    assert abs(others.count("rel1") / len(others) - 0.5) < 0.03
+
+
 def test_a_forced_arm_takes_part_in_no_comparison() -> None:
     router = of(canary(100), ab("rel2", layer="other", arms=arms(treated="v3")))
     assert router.route("1", None, "candidate") == Route("v2", "candidate", 1.0)

@@ -111,6 +111,27 @@ async def test_a_release_of_drafted_lists_is_started(caller: Any) -> None:
     assert (wrong.status_code, "field interleave must be true or false" in wrong.json()["detail"]) == (400, True)
 
 
+async def test_what_does_not_go_with_drafted_lists_is_refused(caller: Any) -> None:
+    for document, words in (
+        ({"interleave": True, "credit": "nothing"}, "credit of interleave(...) must be among labels of the task"),
+        ({"credit": "positive"}, "field credit must be left out without interleave"),
+        ({"interleave": True, "shadow": 5}, "field shadow must be left out with interleave"),
+    ):
+        answer = await post(caller, "/v1/releases", {"versions": ["v2"], **document})
+        assert (answer.status_code, words in answer.json()["detail"]) == (400, True), answer.text
+    assert current(caller.service.runtime.registry).numbered == 1
+
+
+async def test_a_command_needs_no_body(caller: Any) -> None:
+    await post(caller, "/v1/releases", {"versions": ["v2"]})
+    assert (await caller.client.post("/v1/releases/rel2/abort")).status_code == 200
+    steps = (await caller.get("/v1/releases/rel2")).json()["steps"]
+    assert (steps[-1]["command"], steps[-1]["by"], steps[-1]["reason"]) == ("abort", "http", "over HTTP")
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    broken = await caller.client.post("/v1/releases/rel2/abort", content=b'{"reason": ', headers=headers)
+    assert (broken.status_code, "body must be a JSON object" in broken.json()["detail"]) == (400, True)
+
+
 async def test_what_the_controller_measured_is_shown(caller: Any) -> None:
     await post(caller, "/v1/releases", {"versions": ["v2"], "interleave": True})
     runtime = caller.service.runtime

@@ -19,6 +19,12 @@ ABOUT = faulty.app.task.about
         (ab(unit="device"), r"unit of ab\(...\) must be of fields of the request: user, k,.* got .device."),
         (canary(only={"land": "NL"}), r"only of canary\(...\) must be of fields"),
         (ab(overrides={"candidate": {"land": "NL"}}), r"overrides of ab\(...\) must be of fields"),
+        (canary(only={"k": "ten"}), r"only of canary\(...\) for k must be what the field can hold .* got .ten."),
+        (canary(only={"k": [5, 5_000]}), r"only of canary\(...\) for k must be what the field can hold .* got .5000."),
+        (
+            ab(overrides={"candidate": {"user": "ann"}}),
+            r"overrides of ab\(...\) for candidate for user must be what the field can hold",
+        ),
         (
             canary(success={"liekd": 0.1}),
             r"success of canary\(...\) must be among metrics .* or labels: bought, positive",
@@ -31,6 +37,16 @@ ABOUT = faulty.app.task.about
 def test_what_nothing_has_is_named(plan: ReleasePlan, words: str) -> None:
     with pytest.raises(BadDeclaration, match=words):
         check_plan(plan, ABOUT, ["bought"])
+
+
+def test_a_value_is_written_as_its_field_holds_it() -> None:
+    from flyball.apps.fraud import app
+
+    check_plan(canary(only={"amount": [5.0, "7.5"]}), app.task.about, ())
+    with pytest.raises(
+        BadDeclaration, match=r"only of canary\(...\) for amount must be as the field holds it: 5.0, got"
+    ):
+        check_plan(canary(only={"amount": 5}), app.task.about, ())
 
 
 def test_what_fits_passes() -> None:

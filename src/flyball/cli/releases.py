@@ -228,6 +228,8 @@ def start(
         raise Refused("--sample must come with --shadow: it says how much of the traffic a shadow answers")
     if credit and not interleave:
         raise Refused("--credit must come with --interleave: it says which label earns credit for the lists it drafts")
+    if shadow and interleave:
+        raise Refused("--shadow must come without --interleave: users see the lists that it drafts")
     runtime = open_home(app, home)
     plan, about = runtime.app.release, runtime.app.task.about
     if interleave:

@@ -6,6 +6,21 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration, declared_duration
+from flyball.policy.release_arguments import (
+    count_above_0,
+    days_of,
+    field_names,
+    is_arm_name,
+    is_name,
+    known_arguments,
+    margins_of,
+    number_above_0,
+    overrides_of,
+    rate_margins,
+    share_of,
+    values_by_field,
+    weights_of,
+)
 
 GUARDRAILS = {"failed": 0.01, "late": 0.01, "empty": 0.01, "slow": 0.02}
 """{guardrail: the accepted rise of its share of responses}. failed: the version did not answer, so a fallback did;
@@ -109,12 +124,12 @@ def canary(
     outcomes have 95 % intervals. `answers`: the number of responses, of both arms together, at which intervals are
     narrowest. Raises `BadDeclaration`.
     """
-    shares = tuple(_share(f"step of {_CANARY}", step) for step in (steps or (1, 5, 25, 50, 100)))
+    shares = tuple(share_of(f"step of {_CANARY}", step) for step in (steps or (1, 5, 25, 50, 100)))
     if list(shares) != sorted(set(shares)) or shares[-1] != 10_000:
         raise BadDeclaration(f"steps of {_CANARY}", "shares that rise and end at 100", steps)
     times = {"step_time_us": step_time, "patience_us": patience, "silence_us": silence, "shadow_us": shadow or "0s"}
     constants = {name: float(declared_duration(f"{name[:-3]} of {_CANARY}", period)) for name, period in times.items()}
-    constants["n_best"] = float(_count_above_0("answers", answers))
+    constants["n_best"] = float(count_above_0("answers", answers))
     constants |= SHADOW_CONSTANTS
     return _plan(
         "canary",
@@ -133,8 +148,8 @@ def canary(
         holdout_for=holdout_for,
         alpha=alpha,
         shadow_first=bool(shadow),
-        sampled=_share(f"shadow_sample of {_CANARY}", shadow_sample) / 10_000,
-        slices=_names(f"shadow_slices of {_CANARY}", shadow_slices),
+        sampled=share_of(f"shadow_sample of {_CANARY}", shadow_sample) / 10_000,
+        slices=field_names(f"shadow_slices of {_CANARY}", shadow_slices),
     )
 
 
@@ -162,11 +177,11 @@ def ab(
     release is held. Guardrails abort as in `canary`; no version is promoted automatically. Other arguments: as in
     `canary`. Raises `BadDeclaration`.
     """
-    constants = {"patience_us": _positive("days", days) * 86_400e6, "n_best": float(_count_above_0("answers", answers))}
+    constants = {"patience_us": days_of(days) * 86_400e6, "n_best": float(count_above_0("answers", answers))}
     return _plan(
         "ab",
         constants,
-        weights=_weights(weights),
+        weights=weights_of("weights of ab(...)", weights),
         watch=watch,
         guardrails=guardrails,
         success=success,
@@ -202,10 +217,12 @@ def bandit(
     """
     if not isinstance(group, str):
         raise BadDeclaration("group of bandit(...)", "a field of the request", group)
-    plan = ab(weights, days=days, success={reward: 0.0}, **others)
+    if not is_name(reward):
+        raise BadDeclaration("reward of bandit(...)", "the name of a label", reward)
+    plan = ab(weights, days=days, success={reward: 0.0}, **known_arguments("bandit", others, ab))
     if policy not in BANDIT_POLICIES:
         raise BadDeclaration("policy of bandit(...)", f"one of {', '.join(BANDIT_POLICIES)}", policy)
-    floor = _positive("explore", explore)
+    floor = number_above_0("explore", explore)
     if floor >= 1:
         raise BadDeclaration("explore of bandit(...)", "a share below 1", explore)
     period = float(declared_duration("every of bandit(...)", every))
@@ -231,7 +248,7 @@ def switchback(
     periods are drawn independently for each of its values. `others`: as in `ab`; a switchback takes its whole layer.
     Raises `BadDeclaration`.
     """
-    plan = ab(days=days, unit=unit, **others)
+    plan = ab(days=days, unit=unit, **known_arguments("switchback", others, ab))
     if plan.traffic != 10_000:
         raise BadDeclaration(
             "traffic of switchback(...)", "100: time is not divided among releases", plan.traffic / 100
@@ -263,13 +280,17 @@ def interleave(
     arms take part in every list. Raises `BadDeclaration`.
     """
     names = rankers or ("candidate",)
-    if len(names) > MOST_RANKERS or len({"control", *names}) != len(names) + 1 or not all(map(_is_name, names)):
+    if len(names) > MOST_RANKERS or len({"control", *names}) != len(names) + 1 or not all(map(is_arm_name, names)):
         must = f'one to {MOST_RANKERS} different names of arms beside "control"'
         raise BadDeclaration("rankers of interleave(...)", must, rankers)
     if not isinstance(credit, str):
         raise BadDeclaration("credit of interleave(...)", "the name of a label", credit)
     plan = ab(
-        dict.fromkeys(("control", *names), 1.0), days=days, unit=unit, success={credit: 0.0} if credit else {}, **others
+        dict.fromkeys(("control", *names), 1.0),
+        days=days,
+        unit=unit,
+        success={credit: 0.0} if credit else {},
+        **known_arguments("interleave", others, ab, ("weights",)),
     )
     constants = {**plan.constants, "unit_us": float(declared_duration("within of interleave(...)", within))}
     return msgspec.structs.replace(plan, kind="interleave", constants=constants)
@@ -277,10 +298,6 @@ def interleave(
 
 MOST_RANKERS = 3
 """Versions besides control. The exact propensities of a draft take 10 ms for four lists, 0.1 ms for two."""
-
-
-def _is_name(name: Any) -> bool:
-    return isinstance(name, str) and bool(name)
 
 
 SHADOW_CONSTANTS = {"shadow_answers": 1_000.0, "shadow_budget": 0.5}
@@ -304,14 +321,13 @@ def shadow(
     a person advances it to a canary with `steps`, promotes, finishes or aborts it. `slices`: fields of the request;
     responses are also counted by their values. `others`: as in `canary`. Raises `BadDeclaration`.
     """
-    if "shadow" in others or "patience" in others:
-        raise BadDeclaration(
-            "arguments of shadow(...)", "those of canary(...) beside shadow and patience", list(others)
-        )
-    plan = canary(*steps, shadow_sample=sample, shadow_slices=slices, **others)
+    if not isinstance(steps, list | tuple):
+        raise BadDeclaration("steps of shadow(...)", "a list of percentages, such as [1, 5, 25, 50, 100]", steps)
+    own = known_arguments("shadow", others, canary, ("shadow", "patience", "shadow_sample", "shadow_slices"))
+    plan = canary(*steps, shadow_sample=sample, shadow_slices=slices, **own)
     if not isinstance(budget, int | float) or isinstance(budget, bool) or not 0 < budget <= 1:
         raise BadDeclaration("budget of shadow(...)", "a share of one processor's time, above 0 and up to 1", budget)
-    constants = {"patience_us": _positive("days", days) * 86_400e6, "shadow_budget": float(budget)}
+    constants = {"patience_us": days_of(days) * 86_400e6, "shadow_budget": float(budget)}
     return msgspec.structs.replace(plan, kind="shadow", constants={**plan.constants, **constants})
 
 
@@ -321,7 +337,7 @@ def as_shadow(plan: ReleasePlan, sample: float | None = None) -> ReleasePlan:
     `sample`: percent of the requests (default: as declared). Raises `BadDeclaration`.
     """
     own = plan if plan.kind in ("canary", "shadow") else msgspec.structs.replace(shadow(), guardrails=plan.guardrails)
-    sampled = own.sampled if sample is None else _share("sample of a shadow", sample) / 10_000
+    sampled = own.sampled if sample is None else share_of("sample of a shadow", sample) / 10_000
     return msgspec.structs.replace(own, kind="shadow", shadow_first=False, sampled=sampled)
 
 
@@ -349,74 +365,22 @@ def _plan(
     where = f"{kind}(...)"
     if not isinstance(alpha, float) or not 0 < alpha < 0.5:
         raise BadDeclaration(f"alpha of {where}", "between 0 and 0.5", alpha)
-    for name in guardrails or {}:
-        if name not in GUARDRAILS:
-            raise BadDeclaration(f"guardrails of {where}", f"among {', '.join(GUARDRAILS)}", name)
     if not isinstance(layer, str) or not layer:
         raise BadDeclaration(f"layer of {where}", "a name", layer)
+    arms = list(fields.get("weights") or ("control", "candidate"))
     return ReleasePlan(
         kind=kind,
         constants={**constants, "alpha": alpha},
-        guardrails={**GUARDRAILS, **_margins(f"guardrails of {where}", guardrails)},
-        success=_margins(f"success of {where}", success),
-        harmful=_margins(f"harmful of {where}", harmful),
-        unit=_names(f"unit of {where}", unit),
+        guardrails={**GUARDRAILS, **rate_margins(f"guardrails of {where}", guardrails, GUARDRAILS)},
+        success=margins_of(f"success of {where}", success),
+        harmful=margins_of(f"harmful of {where}", harmful),
+        unit=field_names(f"unit of {where}", unit),
         layer=layer,
-        traffic=_share(f"traffic of {where}", traffic),
-        targets=_where(f"only of {where}", only),
-        overrides={arm: _where(f"overrides of {where}", rule) for arm, rule in (overrides or {}).items()},
-        holdout=_share(f"holdout of {where}", holdout) / 10_000 if holdout else 0.0,
+        traffic=share_of(f"traffic of {where}", traffic),
+        targets=values_by_field(f"only of {where}", only),
+        overrides=overrides_of(f"overrides of {where}", overrides, arms),
+        holdout=share_of(f"holdout of {where}", holdout) / 10_000 if holdout else 0.0,
         holdout_us=declared_duration(f"holdout_for of {where}", holdout_for),
         watch_us=declared_duration(f"watch of {where}", watch),
         **fields,
     )
-
-
-def _share(what: str, percentage: Any) -> int:
-    if not isinstance(percentage, int | float) or isinstance(percentage, bool) or not 0.01 <= percentage <= 100:
-        raise BadDeclaration(what, "a percentage from 0.01 to 100", percentage)
-    return round(percentage * 100)
-
-
-def _margins(what: str, margins: Mapping[str, float] | None) -> dict[str, float]:
-    for name, margin in (margins or {}).items():
-        if not isinstance(margin, int | float) or isinstance(margin, bool) or not 0 <= margin < float("inf"):
-            raise BadDeclaration(f"{what} for {name}", "a margin from 0", margin)
-    return {name: float(margin) for name, margin in (margins or {}).items()}
-
-
-def _weights(weights: Mapping[str, float] | None) -> dict[str, float]:
-    chosen = dict(weights or {"control": 1.0, "candidate": 1.0})
-    if len(chosen) < 2 or not all(isinstance(weight, int | float) and weight > 0 for weight in chosen.values()):
-        raise BadDeclaration("weights of ab(...)", "two arms or more, each with a weight above 0", weights)
-    if next(iter(chosen)) != "control":
-        raise BadDeclaration("weights of ab(...)", 'arms of which the first is "control"', list(chosen))
-    return {name: float(weight) for name, weight in chosen.items()}
-
-
-def _names(what: str, names: str | Sequence[str]) -> tuple[str, ...]:
-    fields = (names,) if isinstance(names, str) else tuple(names)
-    if not all(isinstance(name, str) and name for name in fields):
-        raise BadDeclaration(what, "a field of the request, or a list of some", names)
-    return fields
-
-
-def _where(what: str, rule: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
-    if rule is not None and not isinstance(rule, Mapping):
-        raise BadDeclaration(what, 'values by field, such as {"country": ["NL", "BE"]}', rule)
-    return {
-        name: tuple(map(str, values)) if isinstance(values, list | tuple | set) else (str(values),)
-        for name, values in (rule or {}).items()
-    }
-
-
-def _positive(what: str, number: Any) -> float:
-    if not isinstance(number, int | float) or isinstance(number, bool) or not 0 < number < float("inf"):
-        raise BadDeclaration(what, "a number above 0", number)
-    return float(number)
-
-
-def _count_above_0(what: str, number: Any) -> int:
-    if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-        raise BadDeclaration(what, "a whole number above 0", number)
-    return number

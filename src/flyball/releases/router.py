@@ -137,11 +137,8 @@ class Router:
         if holdout is not None and (unit := holdout.unit(key, event)) is not None:
             marks[0] = _IN if _bucket(unit, holdout.hasher) < holdout.size else _OUT
         for layer_hasher, splits in self._layers:
-            fits, chosen, slot = 0, _NOBODY, -1
+            fits, chosen, slot = 0, _overridden(splits, event), -1
             for number, split in enumerate(splits):
-                for index, (matches, _) in enumerate(split.overrides):
-                    if chosen == _NOBODY and matches(event):
-                        chosen = -(number * _PER_RELEASE + index) - 2
                 if split.matches is not None and not split.matches(event):
                     continue
                 unit = split.unit(key, event)
@@ -231,6 +228,15 @@ def _chosen(splits: tuple[_Split, ...], chosen: int) -> tuple[_Outcome, str, Exp
     number, index = divmod(chosen, _PER_RELEASE)
     part = splits[number].slices[index]
     return part.outcome, part.name, part.exposure, part.teams
+
+
+def _overridden(splits: tuple[_Split, ...], event: Any) -> int:
+    """The mark of the first override that the request matches, before any release of the layer draws its arm."""
+    for number, split in enumerate(splits):
+        for index, (matches, _) in enumerate(split.overrides):
+            if matches(event):
+                return -(number * _PER_RELEASE + index) - 2
+    return _NOBODY
 
 
 def _share(takes: list[_Split], outcome: _Outcome) -> float:

@@ -1,6 +1,9 @@
 """Whether a declared release fits the application: before it starts, not when it comes to decide."""
 
 from collections.abc import Collection, Sequence
+from typing import get_type_hints
+
+import msgspec
 
 from flyball.core import BadDeclaration
 from flyball.policy import ReleasePlan, interleave
@@ -8,8 +11,8 @@ from flyball.tasks.about import About
 
 
 def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> None:
-    """Raises `BadDeclaration` for fields that requests do not have, for success and harmful metrics that nothing
-    measures, and for a kind that the task cannot serve.
+    """Raises `BadDeclaration` for fields that requests do not have and values that those cannot hold, for success and
+    harmful metrics that nothing measures, and for a kind that the task cannot serve.
 
     `metrics`: the names of the application's own.
     """
@@ -24,6 +27,9 @@ def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> Non
         for name in names:
             if name not in fields:
                 raise BadDeclaration(f"{argument} of {where}", f"of fields of the request: {', '.join(fields)}", name)
+    _check_values(f"only of {where}", plan.targets, about)
+    for arm, rule in plan.overrides.items():
+        _check_values(f"overrides of {where} for {arm}", rule, about)
     labels = list(dict.fromkeys(label.name for label in about.labels))
     named = {"success": plan.success, "harmful": plan.harmful}
     if plan.kind in OF_LABELS:
@@ -35,6 +41,19 @@ def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> Non
                 kinds = "labels of the task" if known is labels else "metrics of fb.App(metrics=...) or labels"
                 must = f"among {kinds}: {', '.join(dict.fromkeys(known)) or 'there are none'}"
                 raise BadDeclaration(f"{argument} of {where}", must, name)
+
+
+def _check_values(what: str, rule: dict[str, tuple[str, ...]], about: About) -> None:
+    """Raises `BadDeclaration` for a value that its field never has, so that no request would match it."""
+    hints = get_type_hints(about.request, include_extras=True)
+    for field, values in rule.items():
+        for value in values:
+            try:
+                held = msgspec.convert(value, hints[field], strict=False)
+            except msgspec.ValidationError as error:
+                raise BadDeclaration(f"{what} for {field}", f"what the field can hold ({error})", value) from None
+            if str(held) != value:
+                raise BadDeclaration(f"{what} for {field}", f"as the field holds it: {held!r}", value)
 
 
 def interleaved_plan(

@@ -40,16 +40,18 @@ async def read_body(request: HttpRequest, limit: int = MAX_BODY) -> bytes:
 
 
 async def fields_of_body(
-    request: HttpRequest, parameters: Collection[str] = ()
+    request: HttpRequest, parameters: Collection[str] = (), may_be_empty: bool = False
 ) -> dict[str, Any] | list[dict[str, Any]]:
     """One request as a JSON object, or several as an array of them; raises `Problem`. `parameters`: of the query, that
-    may be given besides."""
+    may be given besides. `may_be_empty`: whether no body at all stands for an object without fields."""
     only(request, set(parameters))
     content_type = content_type_of(request)
     if content_type not in ("", _ONE, *UNNAMED):
         raise Problem(415, f"content type must be {_ONE}, got {content_type}")
     body = await read_body(request)
-    if content_type in UNNAMED and not is_json(body):
+    if may_be_empty and not body:
+        return {}
+    if content_type in UNNAMED and not _begins_as_json(body):
         raise Problem(415, f"content type must be {_ONE}, got {content_type}")
     try:
         if body.lstrip()[:1] == b"[":

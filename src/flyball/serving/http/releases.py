@@ -9,7 +9,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flyball.core import BadInput
+from flyball.core import BadDeclaration, BadInput
 from flyball.policy import ReleasePlan, as_shadow
 from flyball.releases import (
     Change,
@@ -65,6 +65,11 @@ class _Releases:
             plan = as_shadow(plan, sample)
         if not isinstance(fields.get("interleave", False), bool):
             raise BadInput("field interleave", "true or false", fields["interleave"])
+        if "credit" in fields and not fields.get("interleave"):
+            must = "left out without interleave: it says which label earns credit for the lists it drafts"
+            raise BadInput("field credit", must, fields["credit"])
+        if sample is not None and fields.get("interleave"):
+            raise BadInput("field shadow", "left out with interleave: users see the lists it drafts", sample)
         return await self._changed(lambda: self._start(versions, plan, fields), 201)
 
     async def show(self, request: HttpRequest) -> Response:
@@ -119,7 +124,7 @@ class _Releases:
                 "releases are changed over HTTP only where the setting manage is true (FLYBALL_MANAGE=true): whoever "
             )
             raise Problem(403, f"{must}reaches the port may then change what serves, since there are no keys yet")
-        fields = await fields_of_body(request)
+        fields = await fields_of_body(request, may_be_empty=True)
         if not isinstance(fields, dict):
             raise BadInput("body", "one JSON object", f"an array of {len(fields)}")
         if unknown := set(fields) - known:
@@ -127,7 +132,10 @@ class _Releases:
         return fields
 
     async def _changed(self, change: Callable[[], Change], status: int = 200) -> Response:
-        done = await self._service.aside(change)
+        try:
+            done = await self._service.aside(change)
+        except BadDeclaration as error:  # what was sent does not fit the application as declared
+            raise Problem(400, str(error)) from None
         return _answered({"changed": done.changed, "message": done.message, "releases": done.state.releases}, status)
 
 
