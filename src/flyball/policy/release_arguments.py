@@ -139,9 +139,9 @@ def known_arguments(
     return dict(others)
 
 
-def _mapping(what: str, given: Any, must: str) -> Mapping[Any, Any]:
-    if not given and (given is None or isinstance(given, Mapping | tuple | list)):
+def _mapping(what: str, argument: Any, must: str) -> Mapping[Any, Any]:
+    if not argument and (argument is None or isinstance(argument, Mapping | tuple | list)):
         return {}
-    if not isinstance(given, Mapping):
-        raise BadDeclaration(what, must, given)
-    return given
+    if not isinstance(argument, Mapping):
+        raise BadDeclaration(what, must, argument)
+    return argument

@@ -49,11 +49,11 @@ def _check_values(what: str, rule: dict[str, tuple[str, ...]], about: About) -> 
     for field, values in rule.items():
         for value in values:
             try:
-                held = msgspec.convert(value, hints[field], strict=False)
+                converted = msgspec.convert(value, hints[field], strict=False)
             except msgspec.ValidationError as error:
                 raise BadDeclaration(f"{what} for {field}", f"what the field can hold ({error})", value) from None
-            if str(held) != value:
-                raise BadDeclaration(f"{what} for {field}", f"as the field holds it: {held!r}", value)
+            if str(converted) != value:
+                raise BadDeclaration(f"{what} for {field}", f"as the field holds it: {converted!r}", value)
 
 
 def interleaved_plan(
