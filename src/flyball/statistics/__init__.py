@@ -30,7 +30,15 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         plan_betting,
         plan_bounded_difference,
     )
+    from flyball.statistics.calibration_gaps import (
+        CALIBRATION_BINS,
+        CalibrationGap,
+        calibration_errors,
+        calibration_gap,
+        calibration_log_e,
+    )
     from flyball.statistics.change_detection import DetectorPlan, DetectorState, detect, plan_detector
+    from flyball.statistics.confidence_based import ExpectedMetric, ExpectedPerformance, expected_performance
     from flyball.statistics.contrasts import (
         Contrast,
         adjusted_contrast,
@@ -41,6 +49,12 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         ratio_contrast,
         stratified_contrast,
     )
+    from flyball.statistics.discrepancies import (
+        TwoSampleTest,
+        mean_discrepancy,
+        mean_discrepancy_test,
+        median_bandwidth,
+    )
     from flyball.statistics.distances import (
         jensen_shannon_divergence,
         kolmogorov_smirnov,
@@ -49,7 +63,9 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         total_variation,
         wasserstein,
     )
+    from flyball.statistics.domain_classifier import domain_classifier_test
     from flyball.statistics.drafts import Draft, DraftRule, position_probabilities, ruled_draft, team_draft
+    from flyball.statistics.equal_runs import LongestRun, longest_run, run_lengths
     from flyball.statistics.fixed import two_proportions, welch
     from flyball.statistics.inference import Inference, inference_of
     from flyball.statistics.interleaving import (
@@ -60,6 +76,8 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         team_credit,
         unit_preference,
     )
+    from flyball.statistics.label_shares import SHIFT_METHODS, LabelShift, label_shift
+    from flyball.statistics.learned_calibration import LearnedCalibration, learn_calibration
     from flyball.statistics.many_detectors import alarms_among, e_of_p, next_log_wealth
     from flyball.statistics.mixtures import (
         best_rho,
@@ -159,15 +177,18 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
 __all__ = [
     "BANDITS",
     "BURN_IN",
+    "CALIBRATION_BINS",
     "CONCENTRATION",
     "ESTIMATORS",
     "LIST_FORMS",
     "METHODS",
     "SAMPLE_RATIO_ALPHA",
+    "SHIFT_METHODS",
     "SPENDING",
     "Bandit",
     "BettingPlan",
     "BoundedDifference",
+    "CalibrationGap",
     "Contrast",
     "Design",
     "DetectorPlan",
@@ -176,17 +197,23 @@ __all__ = [
     "Draft",
     "DraftRule",
     "Estimation",
+    "ExpectedMetric",
+    "ExpectedPerformance",
     "FrequentItems",
     "FrequentValue",
     "GroupSequentialPlan",
     "Hashes",
     "Inference",
+    "LabelShift",
+    "LearnedCalibration",
+    "LongestRun",
     "Overlap",
     "PolicyValue",
     "QuantileSketch",
     "SampleRatio",
     "Sums",
     "SwitchbackPlan",
+    "TwoSampleTest",
     "Wealth",
     "adjusted_contrast",
     "adjusted_ratio_contrast",
@@ -203,6 +230,9 @@ __all__ = [
     "betting_interval",
     "betting_log_e",
     "bounded_mean_interval",
+    "calibration_errors",
+    "calibration_gap",
+    "calibration_log_e",
     "carry_over_length",
     "choose_arm",
     "concentration",
@@ -211,10 +241,12 @@ __all__ = [
     "days_needed",
     "design_effect",
     "detect",
+    "domain_classifier_test",
     "double_stitching_bound",
     "e_benjamini_hochberg",
     "e_of_p",
     "empirical_process_bound",
+    "expected_performance",
     "gamma_exponential_log_mixture",
     "gamma_poisson_log_mixture",
     "group_probabilities",
@@ -231,9 +263,15 @@ __all__ = [
     "jensen_shannon_divergence",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_p",
+    "label_shift",
+    "learn_calibration",
     "list_value",
+    "longest_run",
     "mean_contrast",
+    "mean_discrepancy",
+    "mean_discrepancy_test",
     "mean_sequence",
+    "median_bandwidth",
     "minimum_detectable_effect",
     "mixture_bound",
     "next_log_wealth",
@@ -266,6 +304,7 @@ __all__ = [
     "ratio_contrast",
     "regret",
     "ruled_draft",
+    "run_lengths",
     "sample_ratio",
     "sample_ratio_chi_square",
     "sample_ratio_log_e",
