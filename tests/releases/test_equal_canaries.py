@@ -32,6 +32,11 @@ def test_canaries_of_equal_truth_err_no_more_often_than_stated(canaries: ModuleT
     assert canaries.run_canaries(1, 1) == ends[:1]
 
 
+def test_canaries_of_five_metrics_are_aborted_no_more_often_than_stated(canaries: ModuleType) -> None:
+    aborts = canaries.run_equal_metrics(12, 1, looks=10, batch=400)
+    assert aborts.divided <= min(canaries.most(12, 0.01), aborts.undivided)
+
+
 @pytest.mark.parametrize("worse", [{"failed": 0.06}, {"late": 0.06}, {"empty": 0.06}, {"slow": 0.08}, {"liked": 0.02}])
 def test_the_same_canaries_stop_a_candidate_that_is_worse(canaries: ModuleType, worse: dict[str, float]) -> None:
     (end,) = canaries.run_canaries(1, 2, worse)

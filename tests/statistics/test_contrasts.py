@@ -131,6 +131,7 @@ def test_what_has_no_contrast_is_refused() -> None:
     for call, message in [
         (lambda: mean_contrast(flat, flat), "not all the same"),
         (lambda: mean_contrast(zero, zero, relative=True), "other than 0"),
+        (lambda: mean_contrast(Sums.of([0.0, 1.0]), Sums.of([0.0, 0.0]), relative=True), "arm b must be not all 0"),
         (lambda: adjusted_contrast(flat, flat), "covariates"),
         (lambda: adjusted_ratio_contrast(flat, flat), "four columns"),
         (lambda: ratio_contrast(flat, flat), "2 columns"),

@@ -159,8 +159,12 @@ def _compared(
     waiting = {side: sum(int((pair[i] & ~values.closed).sum()) for pair in pairs) for i, side in enumerate(names)}
     if not min(units.values()):
         return msgspec.structs.replace(blank, units=units, waiting=waiting, missing=values.missing or _no_data(units))
-    at = exposed.frame["at"].to_numpy()
-    compared = compare(metric, plan, values, pairs, _share(exposed, arm), at)
+    at, share = exposed.frame["at"].to_numpy(), _share(exposed, arm)
+    compared = compare(metric, plan, values, pairs, share, at)
+    abort = None
+    if plan.abort_alpha and part is None and name in plan.aborting:
+        strict = msgspec.structs.replace(plan, alpha=plan.abort_alpha)
+        abort = compare(metric, strict, values, pairs, share, at).inference
     return msgspec.structs.replace(
         blank,
         control=compared.control,
@@ -174,6 +178,7 @@ def _compared(
         waiting=waiting,
         missing=compared.missing,
         warnings=_metric_warnings(compared, plan),
+        abort=abort,
     )
 
 

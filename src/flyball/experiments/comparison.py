@@ -44,6 +44,7 @@ class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
     `ramp`: whether the split changes during the experiment. `burn_in`: units in the smaller arm before an asymptotic
     interval is given. `pre_alpha`: of the test that arms did not differ before their exposure. `fewest`: units that
     each arm of a slice must have. `primary_share`: share of the false discovery budget for primary metrics, by default.
+    `abort_alpha`: the error of each of the metrics `aborting` when a release is aborted by it; 0 for that of `alpha`.
     """
 
     alpha: float = 0.05
@@ -55,10 +56,12 @@ class AnalysisPlan(msgspec.Struct, frozen=True, kw_only=True):
     pre_alpha: float = 0.001
     fewest: int = 100
     primary_share: float = 0.5
+    abort_alpha: float = 0.0
+    aborting: tuple[str, ...] = ()
 
     def constants(self) -> dict[str, float]:
         """The constants as numbers, to store with results."""
-        named = {name: getattr(self, name) for name in self.__struct_fields__ if name != "method"}
+        named = {name: getattr(self, name) for name in self.__struct_fields__ if name not in ("method", "aborting")}
         return {name: float(value) for name, value in named.items()}
 
 

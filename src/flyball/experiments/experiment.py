@@ -18,7 +18,7 @@ from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
 from flyball.outcomes import OutcomeConsumer
 from flyball.policy import RANKED, ExperimentMetric, metric
 from flyball.registry import Registry
-from flyball.releases import Release, all_releases
+from flyball.releases import Release, abort_alpha, abort_margins, all_releases
 from flyball.runtime import Runtime
 from flyball.tasks import About, key_field, references
 
@@ -38,7 +38,10 @@ def release_of(registry: Registry, release_id: str) -> Release:
 def plan_of(release: Release) -> AnalysisPlan:
     """The constants of the analysis, as they were fixed when the release started."""
     return AnalysisPlan(
-        n_best=release.constants.get("n_best", AnalysisPlan().n_best), ramp=release.kind in ("canary", "bandit")
+        n_best=release.constants.get("n_best", AnalysisPlan().n_best),
+        ramp=release.kind in ("canary", "bandit"),
+        abort_alpha=abort_alpha(release),
+        aborting=tuple(abort_margins(release)),
     )
 
 

@@ -16,7 +16,7 @@ from flyball.experiments.interleaved import (
 from flyball.experiments.prediction_rows import label_of_metric
 from flyball.experiments.result import WORDS
 from flyball.policy import metric
-from flyball.releases import Release
+from flyball.releases import Release, abort_alpha, abort_margins
 from flyball.runtime import Runtime
 from flyball.statistics import Inference
 from flyball.tasks import About
@@ -28,13 +28,15 @@ ALPHA = 0.05
 
 class RankerResult(msgspec.Struct, frozen=True):
     """One version compared with control. `credit`, `control_credit`: what its items and those of control earned.
-    `inference`: on the mean over units of (its credit - control's) / (their sum), above 0 if users prefer it."""
+    `inference`: on the mean over units of (its credit - control's) / (their sum), above 0 if users prefer it. `abort`:
+    as in `MetricResult`."""
 
     arm: str
     version: str
     credit: float
     control_credit: float
     inference: Inference
+    abort: Inference | None = None
 
     @property
     def sentence(self) -> str:
@@ -96,8 +98,9 @@ class InterleavingResult(msgspec.Struct, frozen=True, kw_only=True):
         plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, rankers=()))
         plain["rankers"] = [
             {
-                **msgspec.to_builtins(msgspec.structs.replace(ranker, inference=None)),
+                **msgspec.to_builtins(msgspec.structs.replace(ranker, inference=None, abort=None)),
                 "inference": ranker.inference.document(),
+                "abort": None if ranker.abort is None else ranker.abort.document(),
                 "sentence": ranker.sentence,
             }
             for ranker in self.rankers
@@ -126,7 +129,7 @@ def interleaving(runtime: Runtime, release: Release, as_of_us: int) -> Interleav
         units=len(credit.credit),
         waiting=credit.waiting,
         lists=credit.lists,
-        rankers=tuple(_rankers(release, credit)),
+        rankers=tuple(_rankers(release, credit, name)),
         position_bias=_position_bias(lists),
         constants={"alpha": ALPHA, "unit_us": float(unit_us), **release.constants},
     )
@@ -141,10 +144,11 @@ def credit_label(about: About, release: Release) -> str:
     return named
 
 
-def _rankers(release: Release, credit: UnitCredit) -> list[RankerResult]:
+def _rankers(release: Release, credit: UnitCredit, label: str) -> list[RankerResult]:
     """Each arm against control; alpha is divided among them."""
     others = list(enumerate(release.arms))[1:]
     n_best = release.constants.get("n_best", 2_000.0)
+    aborts = abort_alpha(release) if label in abort_margins(release) else 0.0
     control = sum(credit.of(0))
     return [
         RankerResult(
@@ -153,6 +157,7 @@ def _rankers(release: Release, credit: UnitCredit) -> list[RankerResult]:
             sum(credit.of(index)),
             control,
             compare_credit(credit, n_best, ALPHA / len(others), index),
+            compare_credit(credit, n_best, aborts, index) if aborts else None,
         )
         for index, arm in others
     ]

@@ -36,7 +36,8 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
     `adjusted_by`: the share of variance that CUPED removed, None without it. `units`: {arm: units with closed
     windows}; `waiting`: {arm: units with open windows}. `more_units`: roughly how many more units of both arms
     would decide if the effect is as estimated, None if it is decided or cannot be computed. `slice`: such as
-    "device=tv", "" for all.
+    "device=tv", "" for all. `abort`: the inference at the error by which a release is aborted by this metric, None
+    where it cannot be or `inference` decides.
     """
 
     metric: str
@@ -61,6 +62,7 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = "too early"
     warnings: tuple[str, ...] = ()
     slice: str = ""
+    abort: Inference | None = None
 
     @property
     def sentence(self) -> str:
@@ -97,8 +99,9 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def document(self) -> dict[str, Any]:
         """The result as plain values, with the sentence, for JSON."""
-        plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, inference=None))
-        plain["inference"] = None if self.inference is None else self.inference.document()
+        plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, inference=None, abort=None))
+        for name, known in (("inference", self.inference), ("abort", self.abort)):
+            plain[name] = None if known is None else known.document()
         return {**plain, "sentence": self.sentence}
 
 

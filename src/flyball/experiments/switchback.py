@@ -11,7 +11,7 @@ from flyball.experiments.periods import PeriodAnswer, compare_periods, period_an
 from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.result import WORDS
 from flyball.policy import ExperimentMetric
-from flyball.releases import Release
+from flyball.releases import Release, abort_alpha, abort_margins
 from flyball.runtime import Runtime
 from flyball.statistics import Inference
 
@@ -19,7 +19,8 @@ ALPHA = 0.05
 
 
 class SwitchedMetric(msgspec.Struct, frozen=True):
-    """One metric of one arm against control, over periods. `missing`: why there is no `inference`, else ""."""
+    """One metric of one arm against control, over periods. `missing`: why there is no `inference`, else "". `abort`: as
+    in `MetricResult`."""
 
     metric: str
     arm: str
@@ -27,6 +28,7 @@ class SwitchedMetric(msgspec.Struct, frozen=True):
     answers: int
     inference: Inference | None = None
     missing: str = ""
+    abort: Inference | None = None
 
     @property
     def sentence(self) -> str:
@@ -63,8 +65,9 @@ class SwitchbackResult(msgspec.Struct, frozen=True, kw_only=True):
         plain: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(self, metrics=()))
         plain["metrics"] = [
             {
-                **msgspec.to_builtins(msgspec.structs.replace(metric, inference=None)),
+                **msgspec.to_builtins(msgspec.structs.replace(metric, inference=None, abort=None)),
                 "inference": None if metric.inference is None else metric.inference.document(),
+                "abort": None if metric.abort is None else metric.abort.document(),
                 "sentence": metric.sentence,
             }
             for metric in self.metrics
@@ -113,17 +116,24 @@ def _compared(
 def _of_arm(
     release: Release, name: str, metric: ExperimentMetric, answers: list[PeriodAnswer], arm: str, alpha: float
 ) -> SwitchedMetric:
-    known = SwitchedMetric(name, arm, metric.better, len(answers))
+    known, aborts = SwitchedMetric(name, arm, metric.better, len(answers)), name in abort_margins(release)
+    levels = (alpha, abort_alpha(release) if aborts else 0.0)
     try:
-        inference = compare_periods(
-            answers,
-            int(release.constants["period_us"]),
-            int(release.constants.get("burn_in_us", 0.0)),
-            arm,
-            alpha,
-            metric.better == "high",
-            planned_periods(release),
-        )
+        inference, abort = (_inference(release, metric, answers, arm, level) if level else None for level in levels)
     except Refused as error:  # too few periods yet
         return msgspec.structs.replace(known, missing=str(error))
-    return msgspec.structs.replace(known, inference=inference)
+    return msgspec.structs.replace(known, inference=inference, abort=abort)
+
+
+def _inference(
+    release: Release, metric: ExperimentMetric, answers: list[PeriodAnswer], arm: str, alpha: float
+) -> Inference:
+    return compare_periods(
+        answers,
+        int(release.constants["period_us"]),
+        int(release.constants.get("burn_in_us", 0.0)),
+        arm,
+        alpha,
+        metric.better == "high",
+        planned_periods(release),
+    )

@@ -3,7 +3,7 @@
 from flyball.experiments import NOTHING, PredictionRows
 from flyball.outcomes import prediction_of, records_between
 from flyball.policy import metric
-from flyball.releases import MetricEvidence, Release
+from flyball.releases import MetricEvidence, Release, harm_alpha
 from flyball.runtime import Runtime
 from flyball.statistics import rate_difference
 
@@ -41,7 +41,7 @@ def _of_label(runtime: Runtime, release: Release, name: str, now_us: int) -> Met
         return MetricEvidence(name, candidate, "harmful", missing=missing, sentence=f"{name}: {missing} are missing")
     before, since = ((harmed[version], answers[version]) for version in (release.over, release.candidate))
     known = rate_difference(
-        *before, *since, release.constants.get("n_best", 2_000.0), release.constants["alpha"], higher_is_better=False
+        *before, *since, release.constants.get("n_best", 2_000.0), harm_alpha(release), higher_is_better=False
     )
     sentence = (
         f"{name} after {since[0] / since[1]:.2%} of {since[1]:,} answers by {release.candidate}, against "

@@ -89,7 +89,10 @@ def evidence_of(result: ReleaseResult, release: Release) -> tuple[list[MetricEvi
     """(the metrics that the release is evaluated by, as evidence; why no comparison is valid, "" when it is)."""
     if isinstance(result, InterleavingResult):
         rankers = result.rankers
-        return [_evidence(result.label, ranker.arm, ranker.inference, ranker.sentence) for ranker in rankers], ""
+        return [
+            _evidence(result.label, ranker.arm, ranker.inference, ranker.sentence, abort=ranker.abort)
+            for ranker in rankers
+        ], ""
     if isinstance(result, SwitchbackResult):
         return [_switched(metric, release) for metric in result.metrics], ""
     declared = {**release.success, **release.harmful}
@@ -99,7 +102,7 @@ def evidence_of(result: ReleaseResult, release: Release) -> tuple[list[MetricEvi
 
 def _switched(result: SwitchedMetric, release: Release) -> MetricEvidence:
     role: Literal["success", "harmful"] = "harmful" if result.metric in release.harmful else "success"
-    return _evidence(result.metric, result.arm, result.inference, result.sentence, result.better, role)
+    return _evidence(result.metric, result.arm, result.inference, result.sentence, result.better, role, result.abort)
 
 
 def _missing(release: Release, why: str) -> list[MetricEvidence]:
@@ -121,6 +124,7 @@ def _evidence(
     sentence: str,
     better: str = "high",
     role: Literal["success", "harmful"] = "success",
+    abort: Inference | None = None,
 ) -> MetricEvidence:
     """Above 0 is better, whatever the direction of the metric."""
     if known is None:
@@ -128,12 +132,15 @@ def _evidence(
     effect, low, high = known.effect, known.low, known.high
     if better == "low":
         effect, low, high = -effect, -high, -low
-    return MetricEvidence(name, arm, role, effect, low, high, known.missing, sentence)
+    most = None if abort is None else abort.high if better == "high" else -abort.low
+    return MetricEvidence(name, arm, role, effect, low, high, known.missing, sentence, most)
 
 
 def metric_evidence(result: MetricResult, release: Release) -> MetricEvidence:
     """A metric of an experiment as evidence for the controller: above 0 is better, whatever the metric's direction."""
     role: Literal["success", "harmful"] = "success" if result.metric in release.success else "harmful"
-    evidence = _evidence(result.metric, result.arm, result.inference, result.sentence, result.better, role)
+    evidence = _evidence(
+        result.metric, result.arm, result.inference, result.sentence, result.better, role, result.abort
+    )
     missing = result.missing or ("nothing was measured yet" if result.inference is None else evidence.missing)
     return msgspec.structs.replace(evidence, missing=missing)

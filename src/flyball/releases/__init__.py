@@ -20,6 +20,7 @@ from flyball.releases.arrangements import (
 )
 from flyball.releases.change import Change, check_servable, check_version_features, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
+from flyball.releases.error_budget import abort_alpha, abort_margins, harm_alpha
 from flyball.releases.evidence import ArmReward, Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter, slow_limit_us
 from flyball.releases.known_metrics import KnownMetrics
@@ -110,6 +111,8 @@ __all__ = [
     "ShadowResult",
     "ShadowSums",
     "Transition",
+    "abort_alpha",
+    "abort_margins",
     "advance",
     "agreement",
     "all_releases",
@@ -130,6 +133,7 @@ __all__ = [
     "describe_release",
     "describe_shadow",
     "find_release",
+    "harm_alpha",
     "level_of",
     "move",
     "no_metrics",

@@ -5,6 +5,8 @@ Harm and safety of a guardrail are tested by e-processes for the difference of t
 Harm: the rise is above the margin. Safe to advance to a share s: the rise is below margin / s, so that at most `margin`
 of all responses become worse. So the early steps of a ramp need little evidence, the last one the whole margin. Where
 margin / s is 1 or more, only a rise of 1 would be too much: one answer that is not worse refutes it, none does not.
+Harm needs the part of alpha that `error_budget` gives to each comparison that may abort; to advance all of them must be
+safe, so each needs alpha itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +17,14 @@ import msgspec
 
 from flyball.core import format_duration
 from flyball.releases.bandit import bandit_weights, differs, shown_rewards, with_weights
+from flyball.releases.error_budget import (
+    abort_alpha,
+    abort_margins,
+    guardrail_alphas,
+    list_guardrails,
+    shown_metric,
+    watch_alpha,
+)
 from flyball.releases.evidence import Evidence, MetricEvidence, shown_counts
 from flyball.releases.exposure_counts import AnswerCounts
 from flyball.releases.release import CONTROL, OVER, WHOLE, Command, Release
@@ -151,7 +161,7 @@ def verdicts(release: Release, evidence: Evidence, share: float = 1.0) -> list[G
     if release.acts_as == "interleave":
         return []
     return [
-        _verdict(release, evidence, name, arm, margin, share, level=_level(release))
+        _verdict(release, evidence, name, arm, margin, share)
         for name, margin in release.guardrails.items()
         for arm in arms
     ]
@@ -193,18 +203,14 @@ def summary(release: Release, evidence: Evidence) -> dict[str, Any]:
     return {
         "arms": rows,
         "guardrails": [verdict.sentence for verdict in verdicts(release, evidence)],
-        "metrics": [metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics],
+        "metrics": [shown_metric(release, metric) for metric in evidence.metrics],
     }
 
 
-def _level(release: Release) -> float:
-    """The log e-value from which a guardrail counts as decided: alpha is divided among guardrails and arms."""
-    return log(max(len(release.guardrails), 1) * (len(release.arms) - 1) / release.constants["alpha"])
-
-
 def _verdict(
-    release: Release, evidence: Evidence, name: str, arm: str, margin: float, share: float, level: float
+    release: Release, evidence: Evidence, name: str, arm: str, margin: float, share: float
 ) -> GuardrailVerdict:
+    aborts, advances = (-log(alpha) for alpha in guardrail_alphas(release))
     count, constants = COUNTED[name], release.constants
     strata = [
         (count(control, constants), control.answers, count(counts, constants), counts.answers, part / WHOLE)
@@ -217,9 +223,11 @@ def _verdict(
     rise = _rise(strata)
     log_e = _log_e(strata, margin if rise > margin else allowed, constants)
     shown = ""
-    if rise > margin and log_e >= level:
+    if rise > margin and log_e >= aborts:
         shown = "harm"
-    elif rise < allowed and (log_e >= level or (allowed >= 1.0 and _comparable(strata))):
+    elif rise <= margin and rise < allowed and log_e >= advances:
+        shown = "safe"
+    elif rise < allowed and allowed >= 1.0 and _comparable(strata):
         shown = "safe"
     return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown, all_control)
 
@@ -271,8 +279,9 @@ def _log_e(strata: list[_Stratum], margin: float, constants: Mapping[str, float]
 
 def _harm(release: Release, evidence: Evidence) -> str | None:
     if release.acts_as == "interleave":  # every list mixes arms, so compare with lists before the release
-        names = [name for name in release.guardrails if name != "slow"]
-        broken = _worse_than_before(release, evidence, names, "since lists are drafted")
+        names = list_guardrails(release)
+        alpha = abort_alpha(release) or release.constants["alpha"] / max(len(names), 1)
+        broken = _worse_than_before(release, evidence, names, alpha, "since lists are drafted")
         return broken or _harmful(release, evidence)
     for verdict in verdicts(release, evidence):
         if verdict.shown == "harm":
@@ -281,14 +290,11 @@ def _harm(release: Release, evidence: Evidence) -> str | None:
 
 
 def _harmful(release: Release, evidence: Evidence) -> str | None:
+    margins = abort_margins(release)
     for metric in evidence.metrics:
-        several = release.kind == "interleave" and len(release.arms) > 2  # the other arms still need their comparison
-        success = (
-            {} if several or release.kind == "bandit" else release.success
-        )  # a bandit reacts to these by its shares
-        margin = release.harmful.get(metric.name, success.get(metric.name))
-        if margin is not None and not metric.missing and metric.high < -margin:
-            return metric.sentence or f"{metric.name} of {metric.arm} is worse by at least {-metric.high:.4g}"
+        margin, most = margins.get(metric.name), metric.aborts_from
+        if margin is not None and not metric.missing and most < -margin:
+            return shown_metric(release, metric)
     return None
 
 
@@ -337,14 +343,18 @@ def _watch(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision
     late = _harmful(release, evidence)
     if late is not None:
         return ReleaseDecision("rollback", late, summary(release, evidence))
-    reason = _worse_than_before(release, evidence, list(release.guardrails), "since it is the champion")
+    names = list(release.guardrails)
+    alpha = watch_alpha(release, max(len(names), 1))
+    reason = _worse_than_before(release, evidence, names, alpha, "since it is the champion")
     if reason is None:
         return None
     shown = {"before": shown_counts(evidence.before), "since": shown_counts(evidence.since)}
     return ReleaseDecision("rollback", reason, shown)
 
 
-def _worse_than_before(release: Release, evidence: Evidence, names: list[str], now: str) -> str | None:
+def _worse_than_before(
+    release: Release, evidence: Evidence, names: list[str], alpha: float, now: str
+) -> str | None:
     """A sentence on the first of these guardrails that is broken compared with the previous champion; None if none."""
     for name in names:
         margin, count, constants = release.guardrails[name], COUNTED[name], release.constants
@@ -353,7 +363,7 @@ def _worse_than_before(release: Release, evidence: Evidence, names: list[str], n
         if _rise(strata) <= margin:
             continue
         log_e = _log_e(strata, margin, {"n_best": 2_000.0, **constants})
-        if log_e >= log(len(names) / constants["alpha"]):
+        if log_e >= -log(alpha):
             return (
                 f"{name} {count(since, constants) / since.answers:.2%} of {since.answers:,} answers {now}, against "
                 f"{count(before, constants) / before.answers:.2%} of {before.answers:,} by {release.over} before, "

@@ -12,6 +12,7 @@ from flyball.releases.canary import BLOCKED, SILENCE, GuardrailVerdict, advance,
 from flyball.releases.change import number_of
 from flyball.releases.commands import find_release
 from flyball.releases.controller import ReadMetrics, ReadRewards, no_metrics, no_rewards, read_evidence
+from flyball.releases.error_budget import shown_metric
 from flyball.releases.evidence import ArmReward, Evidence
 from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
 from flyball.releases.release import UNDER_WAY, WHOLE, Release, shown_state
@@ -87,7 +88,7 @@ def describe_release(
         by_share=by_share if release.kind == "bandit" else [],
         guardrails=verdicts(release, evidence) if split else [],
         metrics=[
-            *(metric.sentence or f"{metric.name}: {metric.missing}" for metric in evidence.metrics),
+            *(shown_metric(release, metric) for metric in evidence.metrics),
             *(_reward(release, reward) for reward in rewards),
         ],
         missing=not_shown(release, evidence, next_share(release)) if split and _goes_on(release) else [],

@@ -12,8 +12,9 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     """The evidence on one metric of one arm against control, signed so that above 0 is better for the arm.
 
     `role`: "success" must be shown to be not worse than its margin; "harmful" aborts the release if it is shown to be
-    worse than its margin. `low`, `high`: an interval that is valid at every look. `missing`: what must happen before a
-    conclusion, else "". `sentence`: the evidence as text.
+    worse than its margin. `low`, `high`: an interval that is valid at every look. `abort_high`: its upper end at the
+    error that the release allows to one comparison that may abort it; None for `high`. `missing`: what must happen
+    before a conclusion, else "". `sentence`: the evidence as text.
     """
 
     name: str
@@ -24,6 +25,12 @@ class MetricEvidence(msgspec.Struct, frozen=True):
     high: float = float("inf")
     missing: str = ""
     sentence: str = ""
+    abort_high: float | None = None
+
+    @property
+    def aborts_from(self) -> float:
+        """The end of the interval that must be below minus the margin for an abort."""
+        return self.high if self.abort_high is None else self.abort_high
 
 
 class ArmReward(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import msgspec
 
 from flyball.core import Refused
 from flyball.policy import ReleasePlan
+from flyball.releases.error_budget import drafted_constants
 from flyball.releases.release import CANDIDATE, CONTROL, WHOLE, Override, Release, ReleaseArm, ReleaseKind
 from flyball.releases.state import HoldoutGroup, ReleaseState
 
@@ -24,7 +25,7 @@ def draft(
     constants = {"watch_us": float(plan.watch_us), "traffic": plan.traffic / WHOLE}
     if plan.holdout:
         constants |= {"holdout": plan.holdout, "holdout_us": float(plan.holdout_us)}
-    return Release(
+    drafted = Release(
         id=name,
         kind=kind,
         state="draft",
@@ -48,6 +49,7 @@ def draft(
         by=by,
         reason=reason,
     )
+    return msgspec.structs.replace(drafted, constants={**drafted.constants, **drafted_constants(drafted, plan)})
 
 
 def _arms(plan: ReleasePlan, versions: Sequence[str]) -> tuple[ReleaseArm, ...]:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from flyball.app import App
 from flyball.core import BadInput, Refused, SystemStopwatch, format_duration
-from flyball.experiments import Baseline, MetricResult, control_baseline, experiment, metrics_measured, metrics_of
+from flyball.experiments import (
+    AnalysisPlan,
+    Baseline,
+    MetricResult,
+    control_baseline,
+    experiment,
+    metrics_measured,
+    metrics_of,
+)
 from flyball.operations import ReleaseMetrics
 from flyball.outcomes import Prediction
 from flyball.policy import ReleasePlan, canary, gates
@@ -26,6 +34,7 @@ from flyball.releases import (
     CANDIDATE,
     OVER,
     Release,
+    abort_alpha,
     all_releases,
     bucket_of,
     current,
@@ -204,7 +213,7 @@ def silent_limit(
     """How many answers a fault that only outcomes show may strike before the release stops it.
 
     The release must stop a loss that exceeds the accepted `margin` by the same margin again. A test that is valid at
-    every look, at level 0.05, shows this with a probability of 0.9 once there are
+    every look, at the level of an abort, shows this with a probability of 0.9 once there are
 
         n = (b + z)² variance / (share (1 - share) margin²)
 
@@ -222,7 +231,8 @@ def silent_limit(
     """
     share = release.steps[0] / 10_000
     n_best = release.constants.get("n_best")
-    design = Design(variance=baseline.variance, method="anytime", power=POWER, share=share, n_best=n_best)
+    alpha = abort_alpha(release) or AnalysisPlan().alpha
+    design = Design(baseline.variance, method="anytime", alpha=alpha, power=POWER, share=share, n_best=n_best)
     units = max(units_needed(design, margin) * share, BURN_IN)
     return math.ceil(units * answers_a_unit + while_waiting)
 

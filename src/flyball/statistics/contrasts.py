@@ -57,7 +57,14 @@ def _contrast(
         raise BadInput("mean of arm a", "other than 0 for a relative effect; ask for the absolute one", baseline)
     size = abs(baseline)
     se = np.sqrt(part_b / size**2 + part_a * (difference + baseline) ** 2 / size**4)
-    return Contrast(difference / size, float(se), dof, count_a, count_b, baseline, True)
+    return Contrast(difference / size, _spread(float(se)), dof, count_a, count_b, baseline, True)
+
+
+def _spread(se: float) -> float:
+    """The standard error of a relative effect: 0 where all values of b are 0, which says nothing about the next one."""
+    if not se > 0:
+        raise BadInput("values of arm b", "not all 0: without variance a relative effect has no interval", se)
+    return se
 
 
 def mean_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
@@ -105,7 +112,7 @@ def adjusted_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
     gradient_a = np.concatenate([[-b.mean() / baseline], theta])  # |baseline| x d effect / d means of a
     variance_a = float(gradient_a @ a.covariances() @ gradient_a)
     se = np.sqrt(variances[1] / b.count + variance_a / a.count) / abs(baseline)
-    return Contrast(difference / abs(baseline), float(se), absolute.dof, a.count, b.count, baseline, True)
+    return Contrast(difference / abs(baseline), _spread(float(se)), absolute.dof, a.count, b.count, baseline, True)
 
 
 def adjustment(a: Sums, b: Sums) -> Doubles:
@@ -165,7 +172,7 @@ def adjusted_ratio_contrast(a: Sums, b: Sums, relative: bool = False, theta: flo
         raise BadInput("ratio of arm a", "other than 0 for a relative effect; ask for the absolute one", baseline)
     gradient_a = -(baseline + difference) / baseline * after["a"] + theta * before["a"]
     se = np.sqrt(variances[1] / b.count + _variance(a, gradient_a) / a.count) / abs(baseline)
-    return Contrast(difference / abs(baseline), float(se), absolute.dof, a.count, b.count, baseline, True)
+    return Contrast(difference / abs(baseline), _spread(float(se)), absolute.dof, a.count, b.count, baseline, True)
 
 
 def _ratio(sums: Sums, first: int = 0) -> float:
