@@ -6,8 +6,8 @@ units are simulated, and `flyball.releases.advance` decides. With equal truth, a
 the release, rollbacks in the watch window at most the same again, and "better" at most the alpha of the metric. A limit
 is the stated error and 2.67 standard errors.
 
-`--metrics` runs canaries of five metrics and four guardrails that accept no loss at all, which is the hardest case: with
-equal truth every comparison is at the edge of what aborts. They are looked at after every batch, with alpha divided among
+`--metrics` runs canaries of five metrics and four guardrails that accept no loss at all, which is the hardest case: every
+comparison of equal versions is at the edge of an abort. They are looked at after every batch, with alpha divided among
 all nine comparisons, and as it was before, with 5 % for each metric beside alpha for the guardrails.
 """
 
@@ -226,7 +226,7 @@ def errors_of(ends: list[CanaryEnd]) -> dict[str, int]:
 def print_equal_metrics(aborts: Aborts) -> None:
     """How often canaries of five metrics were aborted, beside what is stated."""
     alpha = NO_LOSS.constants["alpha"]
-    print(f"equal truth, 5 metrics and 4 guardrails that accept no loss: {aborts.canaries} canaries, a look at every batch")
+    print(f"equal truth, 5 metrics and 4 guardrails that accept no loss: {aborts.canaries} canaries, a look a batch")
     print(f"{'alpha':<44}{'aborted':>8}{'share':>9}{'stated':>9}   within")
     for name, count in (
         ("divided among all that may abort", aborts.divided),

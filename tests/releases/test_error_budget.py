@@ -79,7 +79,9 @@ def metric(high: float, abort_high: float | None) -> MetricEvidence:
 
 def test_harm_must_be_shown_at_the_level_of_an_abort() -> None:
     release, _ = move(drafted(canary(success={"bought": 0.02})), "start", 0, reason="", to="canary")
-    arms = tuple(ArmCounts(name, share, AnswerCounts(10), 1) for name, share in (("candidate", 100), ("control", 9_900)))
+    arms = tuple(
+        ArmCounts(name, share, AnswerCounts(10), 1) for name, share in (("candidate", 100), ("control", 9_900))
+    )
 
     def decision(known: MetricEvidence) -> Any:
         return advance(release, Evidence(arms, metrics=(known,)), 1)

@@ -143,7 +143,9 @@ def _guardrails_title(release: "Release") -> str:
     """What the verdicts below it hold for."""
     alpha, tests = release.constants.get("alpha", 0.0), int(release.constants.get("abort_tests", 0))
     over = f", over all {tests} comparisons that may abort" if tests > 1 else ""
-    return f"guardrails (valid at every look; an abort for a harm that is none has a chance of at most {alpha:.2%}{over})"
+    return (
+        f"guardrails (valid at every look; an abort for a harm that is none has a chance of at most {alpha:.2%}{over})"
+    )
 
 
 def _decided_on(described: "ReleaseDescription") -> list[str]:

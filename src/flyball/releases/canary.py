@@ -221,13 +221,12 @@ def _verdict(
     rate, control_rate = bad / max(answers, 1), bad_control / max(all_control, 1)
     allowed = min(margin / share, 1.0)
     rise = _rise(strata)
-    log_e = _log_e(strata, margin if rise > margin else allowed, constants)
+    above = rise > margin
+    log_e = _log_e(strata, margin if above else allowed, constants)
     shown = ""
-    if rise > margin and log_e >= aborts:
+    if above and log_e >= aborts:
         shown = "harm"
-    elif rise <= margin and rise < allowed and log_e >= advances:
-        shown = "safe"
-    elif rise < allowed and allowed >= 1.0 and _comparable(strata):
+    elif rise < allowed and ((not above and log_e >= advances) or (allowed >= 1.0 and _comparable(strata))):
         shown = "safe"
     return GuardrailVerdict(name, arm, rate, control_rate, answers, margin, log_e, shown, all_control)
 
@@ -352,9 +351,7 @@ def _watch(release: Release, evidence: Evidence, now_us: int) -> ReleaseDecision
     return ReleaseDecision("rollback", reason, shown)
 
 
-def _worse_than_before(
-    release: Release, evidence: Evidence, names: list[str], alpha: float, now: str
-) -> str | None:
+def _worse_than_before(release: Release, evidence: Evidence, names: list[str], alpha: float, now: str) -> str | None:
     """A sentence on the first of these guardrails that is broken compared with the previous champion; None if none."""
     for name in names:
         margin, count, constants = release.guardrails[name], COUNTED[name], release.constants
