@@ -6,9 +6,9 @@ units are simulated, and `flyball.releases.advance` decides. With equal truth, a
 the release, rollbacks in the watch window at most the same again, and "better" at most the alpha of the metric. A limit
 is the stated error and 2.67 standard errors.
 
-`--metrics` runs canaries of five metrics and four guardrails that accept no loss at all, which is the hardest case: every
-comparison of equal versions is at the edge of an abort. They are looked at after every batch, with alpha divided among
-all nine comparisons, and as it was before, with 5 % for each metric beside alpha for the guardrails.
+`--metrics` runs canaries of five metrics and four guardrails that accept no loss at all, which is the hardest case:
+every comparison of equal versions is at the edge of an abort. They are looked at after every batch, with alpha
+divided among all nine comparisons, and as it was before, with 5 % for each metric beside alpha for the guardrails.
 """
 
 import argparse

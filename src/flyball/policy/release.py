@@ -121,8 +121,8 @@ def canary(
     {"candidate": {field: values}}, requests that always get the arm. `layer`, `traffic`: releases of one layer share no
     unit; this release takes `traffic` percent of its layer. `holdout`: percent of units that no release reaches for
     `holdout_for`. `alpha`: the probability, over the whole release, of an abort without harm; it is divided evenly
-    among all comparisons that may abort: guardrails, `success` and `harmful` metrics. `answers`: the number of responses, of
-    both arms together, at which intervals are narrowest. Raises `BadDeclaration`.
+    among all comparisons that may abort: guardrails, `success` and `harmful` metrics. `answers`: the number of
+    responses, of both arms together, at which intervals are narrowest. Raises `BadDeclaration`.
     """
     shares = tuple(share_of(f"step of {_CANARY}", step) for step in (steps or (1, 5, 25, 50, 100)))
     if list(shares) != sorted(set(shares)) or shares[-1] != 10_000:
