@@ -37,7 +37,7 @@ def drafted_constants(release: Release, plan: ReleasePlan) -> dict[str, float]:
         return {"watch_tests": float(watch)}
     shadow_only = release.kind == "shadow" and not plan.steps
     outcomes = 0 if shadow_only else len(abort_margins(release)) * arms
-    stages = 2 if plan.shadow_first or (release.kind == "shadow" and plan.steps) else 1  # counted anew in the second
+    stages = 2 if plan.shadow_first or (release.kind == "shadow" and plan.steps) else 1  # each has counts of its own
     answers = len(list_guardrails(release)) if release.kind == _LISTS else len(release.guardrails) * arms
     return {"abort_tests": float(answers * stages + outcomes), "watch_tests": float(watch)}
 
