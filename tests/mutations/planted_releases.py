@@ -71,7 +71,20 @@ PLANTED_RELEASES = (
     ),
     Planted(_RELEASE, '("retire", "champion"): ("retired",),', "", "a champion cannot be relieved"),
     Planted(_CANARY, "allowed = min(margin / share, 1.0)", "allowed = 1.0", "a ramp goes on without evidence"),
-    Planted(_CANARY, "if rise > margin and log_e >= level:", "if rise > margin:", "noise aborts a release"),
+    Planted(_CANARY, "if above and log_e >= aborts:", "if above:", "noise aborts a release"),
+    Planted(_CANARY, "(not above and log_e >= advances)", "log_e >= advances", "evidence of harm counts as safety"),
+    Planted(
+        "error_budget.py",
+        "stages + outcomes)",
+        "stages)",
+        "metrics that may abort have no part of alpha",
+    ),
+    Planted(
+        "error_budget.py",
+        'tests = release.constants.get("abort_tests", 0.0)',
+        'tests = release.constants.get("abort_tests", 4.0)',
+        "a release from before gets another alpha",
+    ),
     Planted(_CANARY, "if metric.missing:", "if False:", "a metric that was not measured lets a release through"),
     Planted(
         _CANARY, "elif metric.low <= -margin / share:", "elif metric.effect < 0:", "a metric by its point estimate"

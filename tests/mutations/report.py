@@ -89,6 +89,7 @@ LISTS = {
             "releases/test_opening.py",
             "releases/test_router.py",
             "releases/test_canary.py",
+            "releases/test_error_budget.py",
             "releases/test_releases.py",
             "releases/test_arrangements.py",
         ),
