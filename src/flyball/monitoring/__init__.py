@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.findings.finding import FaultOrigin, Finding, Severity, fingerprint_of
     from flyball.monitoring.findings.observation import Observation
     from flyball.monitoring.incidents.alert import Alert, group_of
+    from flyball.monitoring.incidents.bundle import incident_bundle, write_bundle
     from flyball.monitoring.incidents.commands import (
         INCIDENT_COMMANDS,
         add_silence,
@@ -21,6 +22,17 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
         end_silence,
         find_incident,
     )
+    from flyball.monitoring.incidents.description import (
+        IncidentDescription,
+        IncidentList,
+        IncidentSummary,
+        all_silences,
+        describe_incident,
+        list_incidents,
+        open_counts,
+    )
+    from flyball.monitoring.incidents.digest import IncidentDigest, digest, rounded_duration, send_digest
+    from flyball.monitoring.incidents.escalation import escalate
     from flyball.monitoring.incidents.incident import NEXT_STATES, Incident, state_after
     from flyball.monitoring.incidents.notification import Notification
     from flyball.monitoring.incidents.record import RecordedFindings, clear, record_findings
@@ -49,6 +61,10 @@ __all__ = [
     "FindingsDecision",
     "Incident",
     "IncidentActor",
+    "IncidentDescription",
+    "IncidentDigest",
+    "IncidentList",
+    "IncidentSummary",
     "MonitorState",
     "Notification",
     "NumberMoments",
@@ -61,20 +77,30 @@ __all__ = [
     "Volume",
     "WindowProfiles",
     "add_silence",
+    "all_silences",
     "change_incident",
     "clear",
     "compare_profiles",
     "compare_tables",
     "data_changes",
     "decide_findings",
+    "describe_incident",
+    "digest",
     "end_silence",
+    "escalate",
     "find_incident",
     "fingerprint_of",
     "group_of",
+    "incident_bundle",
+    "list_incidents",
+    "open_counts",
     "profile_table",
     "read_profiles",
     "record_findings",
+    "rounded_duration",
+    "send_digest",
     "state_after",
+    "write_bundle",
     "write_profiles",
 ]
 

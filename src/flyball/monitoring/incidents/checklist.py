@@ -21,7 +21,8 @@ class ReleaseContext(msgspec.Struct, frozen=True, kw_only=True):
     prediction_ends: tuple[int, ...] = ()
 
 
-DATA = ("volume*", "freshness*", "schema*", "range*", "pattern*", "missing*", "unseen*", "*consistency*", "run_length*")
+ARRIVAL = ("volume*", "freshness*")
+ROWS = ("schema*", "range*", "pattern*", "missing*", "unseen*", "*consistency*", "run_length*", "column*", "type*")
 ATTACKS = ("*attack*", "*poison*", "*burst*", "*near_identical*", "*accounts*")
 SERVING = ("latency*", "error*", "fallback*", "*stale*", "*skew*", "*digest*", "*consumer*", "lag*")
 QUALITY = ("performance*", "loss*", "calibration*", "*shift*", "*drift*", "*decay*")
@@ -44,11 +45,17 @@ def checklist(
 
 
 def _steps(app: str, incident: str, finding: Finding, context: ReleaseContext) -> Iterator[MitigationStep]:
-    kinds = [kind for kind in (DATA, ATTACKS, SERVING, QUALITY) if _matches(finding.monitor, kind)]
+    kinds = [kind for kind in (ARRIVAL, ROWS, ATTACKS, SERVING, QUALITY) if _matches(finding.monitor, kind)]
     if finding.origin != "world" or SERVING in kinds:
         yield from _release_steps(app, incident, finding, context)
-    if DATA in kinds:
-        yield from _data_steps(app, finding)
+    if ARRIVAL in kinds:
+        yield MitigationStep(
+            f"see whether {group_of(finding)} still arrives, and whether the log worker follows",
+            f"flyball status {app}",
+        )
+        yield MitigationStep("see whether its lines are set aside", f"flyball quarantine list {app}")
+    if ROWS in kinds:
+        yield from _row_steps(app, finding)
     if ATTACKS in kinds:
         yield MitigationStep("hold the suspects back: block or limit their accounts at the source")
         yield MitigationStep("train without what they sent until it is cleared up: declare retrain=[] meanwhile")
@@ -72,7 +79,7 @@ def _release_steps(app: str, incident: str, finding: Finding, context: ReleaseCo
         )
 
 
-def _data_steps(app: str, finding: Finding) -> Iterator[MitigationStep]:
+def _row_steps(app: str, finding: Finding) -> Iterator[MitigationStep]:
     table = group_of(finding)
     yield MitigationStep(
         f"pause the source of {table} where it sends wrong rows; tell its owner since when",

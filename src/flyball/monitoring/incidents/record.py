@@ -13,14 +13,11 @@ from flyball.monitoring.incidents.checklist import ReleaseContext, checklist
 from flyball.monitoring.incidents.incident import Incident, IncidentCommand
 from flyball.monitoring.incidents.notification import NotificationKind, notification_of, notify, title_of
 from flyball.monitoring.incidents.silence import Silence, silence_of
-from flyball.monitoring.incidents.timeline import IncidentActor, write_incident
+from flyball.monitoring.incidents.timeline import FLYBALL, IncidentActor, write_incident
 from flyball.policy import AlertPlan
 from flyball.registry import IncidentRows, changing_incidents
 from flyball.releases import current
 from flyball.runtime import Runtime
-
-BY = "flyball"
-"""Who acts where no person does."""
 
 
 class RecordedFindings(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,9 +201,10 @@ class _Recording:
         return name
 
     def _of(self, incident: Incident) -> list[Alert]:
-        """The alerts of an incident that fire."""
+        """The alerts of an incident that fire, the most severe first."""
         alerts = self._alerts.values()
-        return [alert for alert in alerts if alert.incident == incident.id and alert.state == "firing"]
+        firing = [alert for alert in alerts if alert.incident == incident.id and alert.state == "firing"]
+        return sorted(firing, key=lambda alert: alert.last.severity != "high")
 
     def _join(self, incident: Incident, fired: Sequence[Alert]) -> None:
         """Bring an incident up to date after alerts of it fired."""
@@ -285,7 +283,7 @@ class _Recording:
         kind: NotificationKind,
         lines: Sequence[str],
     ) -> None:
-        actor = IncidentActor(BY, self._now_us, reason)
+        actor = IncidentActor(FLYBALL, self._now_us, reason)
         after = write_incident(self._rows, after, self._states.get(after.id, ""), command, actor, evidence)
         self._incidents[after.id] = after
         notify(self._rows, notification_of(kind, after, self._now_us, lines))

@@ -8,6 +8,9 @@ import msgspec
 from flyball.monitoring.incidents.incident import Incident, IncidentCommand
 from flyball.registry import IncidentEntry, IncidentRows
 
+FLYBALL = "flyball"
+"""Who acts where no person does."""
+
 
 class IncidentActor(msgspec.Struct, frozen=True):
     """Who changes an incident, when and why."""
