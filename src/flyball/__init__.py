@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from flyball.policy import best as best
     from flyball.policy import canary as canary
     from flyball.policy import cheapest_within_noise as cheapest_within_noise
+    from flyball.policy import cron as cron
     from flyball.policy import decide as decide
     from flyball.policy import every as every
     from flyball.policy import gates as gates
@@ -121,6 +122,7 @@ _ROOM_OF = {
             "switchback",
             "best",
             "cheapest_within_noise",
+            "cron",
             "decide",
             "every",
             "gates",

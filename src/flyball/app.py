@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, UnionType
 from typing import Any
 
 import msgspec
@@ -183,7 +183,7 @@ class App:
 
     def _check_rules(self) -> None:
         """Check the types of the other arguments here, not in the command that first uses them."""
-        rules: list[tuple[str, Any, type, str]] = [
+        rules: list[tuple[str, Any, type | UnionType, str]] = [
             ("choose", self.choose, Choice, 'made by fb.best or fb.cheapest_within_noise, such as fb.best("ndcg@20")'),
             (
                 "release",
@@ -193,7 +193,10 @@ class App:
             ),
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
             ("alerts", self.alerts, AlertPlan, 'made by fb.alerts, such as fb.alerts(on_call=["ann"])'),
-            *(("retrain", trigger, Trigger, 'made by fb.every, such as [fb.every("1d")]') for trigger in self.retrain),
+            *(
+                ("retrain", trigger, Trigger, 'made by fb.every or fb.cron, such as [fb.every("1d")]')
+                for trigger in self.retrain
+            ),
         ]
         if self.world is not None:
             rules.append(("world", self.world, WorldSpec, 'made by fb.world, such as fb.world("shop")'))

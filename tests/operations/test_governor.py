@@ -2,7 +2,7 @@
 
 from flyball.core import ManualStopwatch
 from flyball.operations import Governor
-from flyball.policy import every
+from flyball.policy import cron, every
 
 DAY_US = 86_400_000_000
 MINUTE_US = 60_000_000
@@ -124,3 +124,25 @@ def test_follows_the_schedule_from_the_last_attempt_whoever_made_it() -> None:
     jobs[0].outcome = "no better version"
     assert one.tick(12 * DAY_US).kind == "finished"
     assert one.tick(12 * DAY_US).kind == "started"
+
+
+def test_times_of_the_calendar_that_pass_while_a_run_is_under_way_start_one_run_together() -> None:
+    hour_us, stores, jobs = DAY_US // 24, Stores(), list[HandJob]()
+
+    def start(now_us: int) -> HandJob:
+        stores.last_us = now_us
+        jobs.append(HandJob())
+        return jobs[-1]
+
+    governor_of_nights = Governor([cron("0 3 * * *"), cron("0 15 * * *")], stores, start)
+    stores.serving, stores.last_us = "v1", 10 * DAY_US
+    assert governor_of_nights.tick(10 * DAY_US + hour_us).next_us == 10 * DAY_US + 3 * hour_us
+    assert governor_of_nights.tick(10 * DAY_US + 3 * hour_us - 1).kind == "waiting"
+    assert governor_of_nights.tick(10 * DAY_US + 3 * hour_us).kind == "started"
+    assert governor_of_nights.tick(11 * DAY_US + 4 * hour_us).kind == "running"  # 15:00 and 03:00 have passed
+    jobs[0].outcome = "no better version"
+    assert governor_of_nights.tick(11 * DAY_US + 4 * hour_us).kind == "finished"
+    assert governor_of_nights.tick(11 * DAY_US + 4 * hour_us).kind == "started"
+    jobs[1].outcome = "no better version"
+    assert governor_of_nights.tick(11 * DAY_US + 5 * hour_us).kind == "finished"
+    assert governor_of_nights.tick(11 * DAY_US + 5 * hour_us).next_us == 11 * DAY_US + 15 * hour_us

@@ -40,7 +40,17 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.incidents.timeline import IncidentActor
     from flyball.monitoring.profiles.application import DataChanges, Volume, data_changes
     from flyball.monitoring.profiles.column import ColumnProfile, NumberMoments
-    from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, Shift, compare_profiles, compare_tables
+    from flyball.monitoring.profiles.comparison import (
+        ALPHA,
+        LEAST,
+        ColumnTest,
+        Comparison,
+        SeasonWindow,
+        Shift,
+        column_tests,
+        compare_profiles,
+        compare_tables,
+    )
     from flyball.monitoring.profiles.profile_file import ENDING, WindowProfiles, read_profiles, write_profiles
     from flyball.monitoring.profiles.table import TableProfile
     from flyball.monitoring.profiles.table_file import ENDINGS, profile_table
@@ -54,6 +64,7 @@ __all__ = [
     "NEXT_STATES",
     "Alert",
     "ColumnProfile",
+    "ColumnTest",
     "Comparison",
     "DataChanges",
     "FaultOrigin",
@@ -70,6 +81,7 @@ __all__ = [
     "NumberMoments",
     "Observation",
     "RecordedFindings",
+    "SeasonWindow",
     "Severity",
     "Shift",
     "Silence",
@@ -80,6 +92,7 @@ __all__ = [
     "all_silences",
     "change_incident",
     "clear",
+    "column_tests",
     "compare_profiles",
     "compare_tables",
     "data_changes",

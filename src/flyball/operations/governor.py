@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from flyball.core import Elapsed, Stopwatch
-from flyball.policy import Every, Trigger
+from flyball.policy import Trigger
 
 MINUTE_US = 60_000_000
 
@@ -120,5 +120,5 @@ class Governor:
 
 def next_learn_us(triggers: Sequence[Trigger], last_us: int) -> int | None:
     """When learning is next due after an attempt at `last_us`; None without a schedule."""
-    periods = [trigger.period_us for trigger in triggers if isinstance(trigger, Every)]
-    return last_us + min(periods) if periods else None
+    due = [trigger.next_us(last_us) for trigger in triggers]
+    return min((due_us for due_us in due if due_us is not None), default=None)

@@ -9,6 +9,7 @@ from flyball.core import lazy_door
 from flyball.policy import metric
 from flyball.policy.alerts import AlertDelay, AlertPlan, alerts
 from flyball.policy.choose import Choice, best, cheapest_within_noise
+from flyball.policy.cron import Cron, CronTimes, cron, cron_times, next_cron_us
 from flyball.policy.decide import (
     ABSTAIN,
     ACTIONS,
@@ -47,7 +48,7 @@ from flyball.policy.release import (
     shadow,
     switchback,
 )
-from flyball.policy.triggers import Every, Trigger, every
+from flyball.policy.triggers import Every, Trigger, every, trigger_text
 from flyball.policy.world import WORLDS, WorldSpec, world
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ __all__ = [
     "AnyOf",
     "Choice",
     "CostColumns",
+    "Cron",
+    "CronTimes",
     "Decide",
     "DecidedAction",
     "EventTotal",
@@ -111,6 +114,8 @@ __all__ = [
     "cost_columns",
     "cost_of",
     "costs_of_decisions",
+    "cron",
+    "cron_times",
     "decide",
     "decide_default",
     "decide_one",
@@ -125,6 +130,7 @@ __all__ = [
     "intended_actions",
     "interleave",
     "metric",
+    "next_cron_us",
     "outcome",
     "outcomes_of",
     "parse_metric",
@@ -133,6 +139,7 @@ __all__ = [
     "switchback",
     "together",
     "trace",
+    "trigger_text",
     "uniform_of",
     "value",
     "within_capacity",

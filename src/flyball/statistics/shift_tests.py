@@ -17,11 +17,13 @@ _CAUTION = 0.25
 _FEWEST_EXPECTED = 5.0
 
 
-def design_effect(shares: ArrayLike, counts: ArrayLike) -> float:
+def design_effect(shares: ArrayLike, counts: ArrayLike, seasons: ArrayLike | None = None) -> float:
     """How many dependent rows count as one, from `shares`, shape (windows, categories), of windows of `counts` rows.
 
-    The categories may overlap, such as "at most x" for several x. At least 1. It is an estimate from few windows, so
-    the upper end of an interval of one side is taken, at the level of 75 %. Raises `BadInput` for fewer than 3 windows.
+    The categories may overlap, such as "at most x" for several x. `seasons`: an integer for each window, such as its
+    day of the week; windows are then held against the mean of their season alone. At least 1. It is an estimate from
+    few windows, so the upper end of an interval of one side is taken, at the level of 75 %. Raises `BadInput` for fewer
+    than 3 windows, or fewer than 3 more than seasons.
 
     >>> design_effect([[0.5], [0.5], [0.5], [0.5]], [10, 10, 10, 10])
     1.0
@@ -29,16 +31,24 @@ def design_effect(shares: ArrayLike, counts: ArrayLike) -> float:
     table, rows = doubles("shares", shares, 0.0, 1.0), doubles("counts", counts, 0.0)
     if table.ndim != 2 or rows.shape != table.shape[:1]:
         raise BadInput("shares", "of shape (windows, categories), with a count for each window", table.shape)
-    table, rows = table[rows > 0], rows[rows > 0]
-    if len(rows) < 3:
-        raise BadInput("windows with rows", "3 or more", len(rows))
+    season = np.zeros(len(rows)) if seasons is None else np.asarray(seasons)
+    if season.shape != rows.shape:
+        raise BadInput("seasons", f"one for each of {len(rows)} windows", season.shape)
+    filled = rows > 0
+    table, rows = table[filled], rows[filled]
+    names, season = np.unique(season[filled], return_inverse=True)
+    free = len(rows) - len(names)
+    if len(rows) < 3 or (len(names) > 1 and free < 3):
+        raise BadInput("windows with rows", "3 or more" if len(names) <= 1 else "3 more than seasons", len(rows))
     mean = (table * rows[:, None]).sum(axis=0) / rows.sum()
     varied = (mean > 0) & (mean < 1)
     if not varied.any():
         return 1.0
-    mean = mean[varied]
-    spread = (rows[:, None] * (table[:, varied] - mean) ** 2).sum(axis=0) / (mean * (1 - mean))
-    free = len(rows) - 1
+    mean, table = mean[varied], table[:, varied]
+    sums = np.zeros((len(names), table.shape[1]))
+    np.add.at(sums, season, table * rows[:, None])
+    expected = (sums / np.bincount(season, rows)[:, None])[season]
+    spread = (rows[:, None] * (table - expected) ** 2).sum(axis=0) / (mean * (1 - mean))
     return max(1.0, float(spread.mean() / stats.chi2.ppf(_CAUTION, free)))
 
 

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from flyball.core import BadInput
-from flyball.monitoring import Shift, TableProfile, compare_profiles
+from flyball.monitoring import ColumnProfile, Shift, TableProfile, column_tests, compare_profiles
 
 QUIET_TRIALS = 150
 
@@ -107,3 +107,31 @@ def test_a_table_without_rows_is_refused() -> None:
         compare_profiles([some], TableProfile.of(pl.DataFrame({"a": []})))
     with pytest.raises(BadInput, match="from 0 to below 1"):
         compare_profiles([some], some, least=1.0)
+
+
+def test_a_change_of_the_form_of_rare_texts_is_seen_in_their_length() -> None:
+    rng = np.random.default_rng(4)
+    ids = pl.Series([f"{number:016x}" for number in rng.integers(0, 2**62, 6_000)])
+    found = shifted(pl.DataFrame({"id": ids[:4_000]}), pl.DataFrame({"id": ids[4_000:].str.slice(4)}))
+    assert ("id", "length") in found
+
+
+def test_seasons_are_no_variation_between_windows() -> None:
+    """Four weeks of days with a weekend: held against its weekday, a day that is elsewhere by a fifth is found."""
+    rng = np.random.default_rng(5)
+
+    def day(number: int, share: float = 0.0) -> ColumnProfile:
+        weekend = number % 7 >= 5
+        return ColumnProfile.of(pl.Series(rng.random(400) < (0.7 if weekend else 0.2) + share))
+
+    days = [day(number) for number in range(28)]
+    spread = [(number % 7, profile) for number, profile in enumerate(days)]
+    for weekday in range(7):
+        (missing, values) = column_tests("card", days[weekday::7], day(weekday), spread)
+        assert missing.p == 1.0
+        assert values.p > 0.001
+        assert values.effect < 2.5
+    planted = column_tests("card", days[3::7], day(3, 0.2), spread)[1]
+    assert planted.p < 1e-6
+    without_seasons = column_tests("card", days, day(3, 0.2))[1]
+    assert without_seasons.p > 1e-3

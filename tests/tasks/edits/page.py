@@ -35,6 +35,7 @@ OWNERS = {
     "Every": "fb.every",
     "AlertPlan": "fb.alerts",
     "AlertDelay": "Delays of fb.alerts",
+    "Cron": "fb.cron",
     "WorldSpec": "fb.world",
     "ExperimentMetric": "fb.metric",
     "EventTotal": "Sums of fb.metric",

@@ -861,6 +861,13 @@ RULES = [
         lasts_us="60_000_000",
     ),
     *_rules(
+        "Cron",
+        "retrain",
+        '[msgspec.structs.replace(fb.cron("0 3 * * *"), {})]',
+        times='"0 4 * * mon"',
+        zone='"Europe/Berlin"',
+    ),
+    *_rules(
         "WorldSpec",
         "world",
         'msgspec.structs.replace(fb.world("fraud"), {})',

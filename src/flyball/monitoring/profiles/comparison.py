@@ -32,7 +32,9 @@ _POINTS = np.linspace(0.1, 0.9, 9)
 _FEWEST_WINDOWS = 3
 _LOOKED_AT = 20
 
-Aspect = Literal["values", "missing", "infinite"]
+Aspect = Literal["values", "missing", "infinite", "length"]
+SeasonWindow = tuple[int, ColumnProfile]
+"""A season, such as the day of the week, and the profile of a window in it."""
 
 
 class Shift(Struct, frozen=True):
@@ -68,7 +70,9 @@ class Comparison(Struct, frozen=True):
         return bool(self.added or self.removed or self.kinds or any(shift.shifted for shift in self.shifts))
 
 
-class _Test(Struct, frozen=True):
+class ColumnTest(Struct, frozen=True):
+    """One aspect of a column, tested alone; the fields are those of `Shift`, `effect` is the design effect."""
+
     column: str
     aspect: Aspect
     distance: float
@@ -105,7 +109,7 @@ class _Look(Struct, frozen=True):
     reference: TableProfile
     current: TableProfile
     kinds: dict[str, tuple[str, str]]
-    tests: list[_Test]
+    tests: list[ColumnTest]
 
     def comparison(self, p_values: Sequence[float], least: float, alpha: float) -> Comparison:
         """The result; `p_values`: adjusted, one for each test."""
@@ -147,38 +151,75 @@ def _look(table: str, reference: Sequence[TableProfile], current: TableProfile) 
         and before != now
     }
     same = [name for name in merged.columns if name in current.columns and name not in kinds]
-    tests = [test for name in same for test in _tests(name, windows, merged.columns[name], current.columns[name])]
+    tests = [
+        test
+        for name in same
+        for test in column_tests(name, [window.column(name) for window in windows], current.columns[name])
+    ]
     return _Look(merged, current, kinds, tests)
 
 
-def _tests(name: str, windows: Sequence[TableProfile], before: ColumnProfile, now: ColumnProfile) -> list[_Test]:
-    parts = [window.column(name) for window in windows]
-    tests = [_share(name, "missing", [(part.missing, part.rows) for part in parts], (now.missing, now.rows))]
+def column_tests(
+    name: str, reference: Sequence[ColumnProfile], now: ColumnProfile, spread: Sequence[SeasonWindow] = ()
+) -> list[ColumnTest]:
+    """The tests of the aspects of a column of one kind, not adjusted for each other.
+
+    `reference`: the profiles that `now` is compared with, those of one season, say. `spread`: more windows, by their
+    season, which show how usual windows differ; by default those of `reference`.
+    """
+    before = reduce(ColumnProfile.merge, reference)
+    windows = spread or [(0, part) for part in reference]
+    tests = [_share(name, "missing", before, now, windows)]
     if before.infinite or now.infinite:
-        tests.append(_share(name, "infinite", [(part.infinite, part.rows) for part in parts], (now.infinite, now.rows)))
+        tests.append(_share(name, "infinite", before, now, windows))
     if before.kind in (TEXT, BOOLEAN, LIST):
         if sum(before.buckets) and sum(now.buckets):
-            tests.append(_categories(name, parts, before, now))
+            tests.append(_categories(name, before, now, windows))
     elif before.numbers.count and now.numbers.count:
-        tests.append(_numbers(name, parts, before, now))
+        tests.append(_numbers(name, "values", before, now, windows))
+    if before.numbers.count and now.numbers.count and (before.kind == LIST or _mostly_rare(before)):
+        tests.append(_numbers(name, "length", before, now, windows))
     return tests
 
 
-def _share(name: str, aspect: Aspect, parts: Sequence[tuple[int, int]], now: tuple[int, int]) -> _Test:
+def _mostly_rare(column: ColumnProfile) -> bool:
+    """Whether it holds texts most of which are rare, such as ids: a change of their form is seen in their lengths."""
+    frequent = column.frequent
+    return column.kind == TEXT and sum(frequent.counts.values()) < frequent.count / 2
+
+
+def _share(
+    name: str,
+    aspect: Literal["missing", "infinite"],
+    before: ColumnProfile,
+    now: ColumnProfile,
+    windows: Sequence[SeasonWindow],
+) -> ColumnTest:
     """Compare the share of rows that are, say, missing."""
-    before = (sum(some for some, _ in parts), sum(rows for _, rows in parts))
-    effect = _effect(np.array([[some / rows] for some, rows in parts]), [rows for _, rows in parts])
-    counts = [(some, rows - some) for some, rows in (before, now)]
-    change = f"{before[0] / before[1]:.1%} → {now[0] / now[1]:.1%}"
-    return _Test(name, aspect, total_variation(*counts), homogeneity_p(counts[0], counts[1], effect), effect, change)
+    some: list[tuple[int, int]] = [(getattr(part, aspect), part.rows) for part in (before, now)]
+    parts = [(season, part) for season, part in windows if part.rows]
+    effect = _effect(
+        np.array([[getattr(part, aspect) / part.rows] for _, part in parts]),
+        [part.rows for _, part in parts],
+        [season for season, _ in parts],
+    )
+    counts = [(number, rows - number) for number, rows in some]
+    change = " → ".join(f"{number / rows:.1%}" for number, rows in some)
+    return ColumnTest(
+        name, aspect, total_variation(*counts), homogeneity_p(counts[0], counts[1], effect), effect, change
+    )
 
 
-def _categories(name: str, parts: Sequence[ColumnProfile], before: ColumnProfile, now: ColumnProfile) -> _Test:
-    filled = [part for part in parts if sum(part.buckets)]
-    effect = _effect(np.array([shares_of(part.buckets) for part in filled]), [sum(part.buckets) for part in filled])
+def _categories(name: str, before: ColumnProfile, now: ColumnProfile, windows: Sequence[SeasonWindow]) -> ColumnTest:
+    parts = [(season, part) for season, part in windows if sum(part.buckets)]
+    effect = _effect(
+        np.array([shares_of(part.buckets) for _, part in parts]),
+        [sum(part.buckets) for _, part in parts],
+        [season for season, _ in parts],
+    )
     distance = total_variation(before.buckets, now.buckets)
     p = homogeneity_p(before.buckets, now.buckets, effect)
-    return _Test(name, "values", distance, p, effect, _moved_item(before, now))
+    return ColumnTest(name, "values", distance, p, effect, _moved_item(before, now))
 
 
 def _moved_item(before: ColumnProfile, now: ColumnProfile) -> str:
@@ -194,19 +235,32 @@ def _moved_item(before: ColumnProfile, now: ColumnProfile) -> str:
     return f"{item} {share(before, item):.1%} → {share(now, item):.1%}"
 
 
-def _numbers(name: str, parts: Sequence[ColumnProfile], before: ColumnProfile, now: ColumnProfile) -> _Test:
-    filled = [part for part in parts if part.numbers.count]
+def _numbers(
+    name: str,
+    aspect: Literal["values", "length"],
+    before: ColumnProfile,
+    now: ColumnProfile,
+    windows: Sequence[SeasonWindow],
+) -> ColumnTest:
+    parts = [(season, part) for season, part in windows if part.numbers.count]
     points = before.quantiles.quantiles(_POINTS)
-    shares = np.array([part.quantiles.cdf(points) for part in filled])
-    effect = _effect(shares, [part.numbers.count for part in filled])
+    effect = _effect(
+        np.array([part.quantiles.cdf(points) for _, part in parts]),
+        [part.numbers.count for _, part in parts],
+        [season for season, _ in parts],
+    )
     error = before.quantiles.rank_error + now.quantiles.rank_error
     distance = max(0.0, kolmogorov_smirnov(before.quantiles.weighted(), now.quantiles.weighted()) - error)
     p = kolmogorov_smirnov_p(distance, before.numbers.count, now.numbers.count, effect, effect)
     (middle,), (middle_now,) = (column.quantiles.quantiles([0.5]).tolist() for column in (before, now))
     shown = (format_second(int(value)) if before.kind == TIME else f"{value:.6g}" for value in (middle, middle_now))
-    return _Test(name, "values", distance, p, effect, f"median {' → '.join(shown)}")
+    what = "median length" if aspect == "length" else "median"
+    return ColumnTest(name, aspect, distance, p, effect, f"{what} {' → '.join(shown)}")
 
 
-def _effect(shares: Doubles, rows: Sequence[int]) -> float:
-    """The design effect where there are windows enough to see it."""
-    return design_effect(shares, rows) if len(rows) >= _FEWEST_WINDOWS else 1.0
+def _effect(shares: Doubles, rows: Sequence[int], seasons: Sequence[int]) -> float:
+    """The design effect, with seasons or without, where there are windows enough to see it."""
+    if len(rows) < _FEWEST_WINDOWS:
+        return 1.0
+    different = len(set(seasons))
+    return design_effect(shares, rows, seasons if 1 < different <= len(rows) - _FEWEST_WINDOWS else None)
