@@ -15,7 +15,7 @@ from flyball.core import BadSetting, ManualClock, Refused, UnknownBackend, parse
 from flyball.events import DeclaredLog, Offsets, Quarantined, find_format
 from flyball.events.sqlite import SqliteLog
 from flyball.runtime import Runtime, load_settings
-from flyball.settings import STORES, Settings, masked, read_settings
+from flyball.settings import STORES, Settings, masked, read_settings, shown_settings
 
 
 def timestamps(runtime: Runtime, name: str, lines: list[bytes]) -> list[object]:
@@ -263,3 +263,17 @@ def test_a_store_elsewhere_takes_nothing_from_the_home(tmp_path: Path) -> None:
     runtime.history_consumer.flush()
     assert {path.name for path in other.iterdir()} >= {"q.db", "c.db", "h"}
     assert not {"quarantine.db", "catalog.db", "history"} & {path.name for path in (tmp_path / "home").iterdir()}
+
+
+@pytest.mark.parametrize("text", ["slack+https://h/s3cret log://", 'sinks = "slack+https://h/s3cret log://"'])
+def test_sinks_are_urls_with_spaces_between_them_or_a_list(text: str, tmp_path: Path) -> None:
+    file, environment = tmp_path / "settings.toml", {"FLYBALL_SINKS": text}
+    if text.startswith("sinks"):
+        file.write_text(text)
+        environment = {}
+    settings = load_settings(tmp_path, file if file.exists() else None, environment)
+    assert settings.sinks == ("slack+https://h/s3cret", "log://")
+    assert shown_settings(settings)["sinks"] == ["slack+https://h/***", "log://"]
+    file.write_text('sinks = ["log://", 3]')
+    with pytest.raises(BadSetting, match="setting sinks .* must be .*, got something else"):
+        load_settings(tmp_path, file)

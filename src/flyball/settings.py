@@ -15,7 +15,7 @@ import msgspec
 from flyball.core import BadInput, BadSetting, find_zone, parse_duration, requirement
 from flyball.home import HomeLayout
 
-__all__ = ["STORES", "Settings", "Sourced", "load_settings", "masked", "read_settings"]
+__all__ = ["STORES", "Settings", "Sourced", "load_settings", "masked", "masked_sink", "read_settings", "shown_settings"]
 
 STORES = (
     "events",
@@ -41,8 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `app`: arguments of its `make_app`. `zone`: the zone of times in lines that name none; unless it is UTC it overrides
     the application's. `keep_runs`: the number of runs whose artifacts are kept for versions that never served;
     `keep_answers`: how long the artifact of a version that served is kept after its last answer. `manage`: whether
-    releases may be changed over HTTP. A running `up` passes them to the children it starts, also after an update, so
-    new fields have defaults.
+    releases may be changed over HTTP. `sinks`: the URLs of what gets notifications of incidents. A
+    running `up` passes them to the children it starts, also after an update, so new fields have defaults.
     """
 
     home: str
@@ -64,6 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keep_runs: int = 5
     keep_answers: str = "90d"
     manage: bool = False
+    sinks: tuple[str, ...] = ()
     app: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
@@ -110,7 +111,11 @@ def read_settings(
 ) -> Sourced:
     """As `load_settings`, with the source of each value."""
     layout = HomeLayout(home.absolute())
-    values: dict[str, Any] = {"home": str(layout.folder), **{name: getattr(layout, name) for name in STORES}}
+    values: dict[str, Any] = {
+        "home": str(layout.folder),
+        "sinks": (),
+        **{name: getattr(layout, name) for name in STORES},
+    }
     sources = dict.fromkeys(_NAMES, "default")
     path = file or (layout.settings if layout.settings.exists() else None)
     layers = [(_from_file(path), str(path))] if path is not None else []
@@ -140,6 +145,28 @@ def masked(url: str) -> str:
     if not parts.netloc and not query:
         return url  # urlunsplit would write sqlite:/path
     return f"{parts.scheme}://{name}{at}{host}{parts.path}" + (f"?{query}" if query else "")
+
+
+def masked_sink(url: str) -> str:
+    """The URL of a sink that may be shown: as `masked`, and without the path, in which webhooks have their secret.
+
+    >>> masked_sink("slack+https://hooks.slack.com/services/T1/B2/s3cret?severity=high")
+    'slack+https://hooks.slack.com/***?severity=high'
+    """
+    shown = masked(url)
+    parts = urlsplit(shown) if "://" in shown else None
+    if parts is None:
+        return "***"
+    path = "/***" if parts.path.strip("/") else parts.path
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc}{path}{query}"
+
+
+def shown_settings(settings: Settings) -> dict[str, Any]:
+    """{name: value} of all settings but those of the application itself, with secrets masked."""
+    values = {name: getattr(settings, name) for name in _NAMES if name != "app"}
+    values |= {name: masked(values[name]) for name in STORES}
+    return values | {"sinks": [masked_sink(url) for url in settings.sinks]}
 
 
 def _masked_option(option: str) -> str:
@@ -178,11 +205,14 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _converted(values: Mapping[str, Any], sources: Mapping[str, str]) -> Settings:
     types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    if isinstance(values["sinks"], str):
+        values = {**values, "sinks": values["sinks"].split()}
     for name, value in values.items():
         try:
             msgspec.convert(value, types[name], strict=False)
         except msgspec.ValidationError as error:
-            raise BadSetting(f"{_named(name, sources)} must be {requirement(str(error))}, got {value!r}") from None
+            got = "something else" if name == "sinks" else repr(value)  # its URLs may hold secrets
+            raise BadSetting(f"{_named(name, sources)} must be {requirement(str(error))}, got {got}") from None
     return msgspec.convert(values, Settings, strict=False)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import Run
+from tests.monitoring.sinks.servers import Posts, running
 
 from flyball.cli.common import open_home
 from flyball.monitoring import Finding, clear, record_findings
@@ -115,3 +116,28 @@ def test_a_quiet_application_has_none(run: Run) -> None:
     assert run("incidents", "list", "shop.py").out == "no incident is open\n"
     missing = run("incidents", "show", "shop.py", "inc1")
     assert (missing.code, "none was opened yet" in missing.err) == (2, True)
+
+
+def test_where_notifications_go_and_which_sink_fails(shop: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "log   log://" in run("incidents", "sinks", shop).out
+    server = Posts()
+    with running(server):
+        url = f"slack+http://127.0.0.1:{server.port}/services/s3cret"
+        monkeypatch.setenv("FLYBALL_SINKS", f"{url} log://")
+        tried = run("incidents", "sinks", shop, "--test")
+        assert (tried.code, tried.out.count("good")) == (0, 2)
+        assert run("incidents", "sinks", shop, "--deliver").code == 0
+    assert [document["text"][:12] for _, document, _ in server.posts] == [
+        "test of shop",
+        "inc1 opened:",
+        "inc2 opened:",
+    ]
+    failed = run("incidents", "sinks", shop, "--test")
+    assert (failed.code, "must answer, got ConnectionRefusedError" in failed.out) == (1, True)
+    run("incidents", "acknowledge", shop, "inc1")
+    run("incidents", "sinks", shop, "--deliver")
+    assert "sink slack fails since 2" in run("incidents", "list", shop).out
+    assert run("incidents", "list", shop, "--json").last["sinks"][1]["waiting"] == 1
+    settings = run("settings", shop).out
+    assert f"slack+http://127.0.0.1:{server.port}/*** log:// " in settings
+    assert not any("s3cret" in text for text in (tried.out, failed.out, settings))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from flyball.cli.common import AppName, Home, Json, now_in, open_home, pairs, user_name
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from flyball.monitoring import IncidentActor
     from flyball.runtime import Runtime
 
-commands = group("What is wrong, and what is done about it: list, show, acknowledge, assign, mitigate, close, ...")
+commands = group(
+    "What is wrong, and what is done about it: list, show, acknowledge, assign, mitigate, close, sinks, ..."
+)
 
 IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="Such as inc3; see flyball incidents list.")]
 By = Annotated[str, typer.Option("--by", help="Who does it.", show_default="you")]
@@ -40,15 +43,18 @@ def list_(
     json: Json = False,
 ) -> None:
     """List the incidents that are not closed, the most urgent first."""
-    from flyball.monitoring import list_incidents
+    from flyball.monitoring import failing_words, list_incidents, sink_statuses
 
     runtime = open_home(app, home)
     now_us = now_in(runtime)
     listed = list_incidents(runtime.registry, now_us, closed=all_)
+    sinks = sink_statuses(runtime.registry)
     if json:
-        show_json(listed)
-    else:
-        show_incidents(listed, now_us)
+        show_json({**msgspec.structs.asdict(listed), "sinks": sinks})
+        return
+    show_incidents(listed, now_us)
+    for words in filter(None, map(failing_words, sinks)):
+        say(words)
 
 
 @commands.command()
@@ -246,6 +252,47 @@ def silences(
         show_table(["silence", "matches", "from", "until", "by", "reason"], rows, optional=["reason", "by", "from"])
     else:
         say("nothing is silenced")
+
+
+@commands.command()
+def sinks(
+    app: AppName,
+    test: Annotated[bool, typer.Option("--test", help="Send each a test message now.")] = False,
+    send: Annotated[bool, typer.Option("--deliver", help="Send what waits now; flyball up does it by itself.")] = False,
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Show where notifications go, and which sink fails; exits 1 if any does. The setting sinks lists them."""
+    from flyball.monitoring import deliver, open_sinks, sink_statuses, try_sink
+
+    runtime = open_home(app, home)
+    opened = open_sinks(runtime.settings.sinks)
+    now_us = now_in(runtime)
+    if send:
+        deliver(runtime.registry, opened, now_us)
+    statuses = sink_statuses(runtime.registry, [sink.address.name for sink in opened])
+    results = [
+        try_sink(sink, runtime.app.name, now_us) if test else status.error
+        for sink, status in zip(opened, statuses, strict=True)
+    ]
+    if json:
+        show_json({"sinks": statuses, "urls": {sink.address.name: sink.shown for sink in opened}, "errors": results})
+    else:
+        rows = [
+            [
+                sink.address.name,
+                sink.shown,
+                format_second(status.delivered_us) if status.delivered_us else None,
+                status.waiting,
+                status.skipped,
+                error or "good",
+            ]
+            for sink, status, error in zip(opened, statuses, results, strict=True)
+        ]
+        columns = ["sink", "to", "last delivered", "waiting", "given up", "test" if test else "last attempt"]
+        show_table(columns, rows, right=["waiting", "given up"], optional=["given up", "last delivered"])
+    if any(results):
+        raise typer.Exit(1)
 
 
 @commands.command("digest")

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, settings_for, sourced_settings
@@ -145,19 +144,16 @@ def settings(app: AppName, home: Home = None, chosen: Set = None, json: Json = F
 
     Secrets in URLs are masked.
     """
-    from flyball.settings import STORES, masked
+    from flyball.settings import shown_settings
 
     sourced = sourced_settings(app, home, chosen)
-    values = {
-        name: masked(value) if name in STORES else value
-        for name, value in msgspec.structs.asdict(sourced.settings).items()
-        if name != "app"
-    }
+    values = shown_settings(sourced.settings)
     own = sourced.settings.app
     if json:
         show_json({"settings": {**values, "app": own}, "sources": sourced.sources})
         return
-    rows = [[name, value, sourced.sources[name]] for name, value in values.items()]
+    texts = {name: " ".join(value) or None if name == "sinks" else value for name, value in values.items()}
+    rows = [[name, value, sourced.sources[name]] for name, value in texts.items()]
     rows += [[f"app.{name}", value, "--set or settings.toml"] for name, value in own.items()]
     show_table(["setting", "value", "from"], rows)
 

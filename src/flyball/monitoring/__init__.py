@@ -54,6 +54,8 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.profiles.profile_file import ENDING, WindowProfiles, read_profiles, write_profiles
     from flyball.monitoring.profiles.table import TableProfile
     from flyball.monitoring.profiles.table_file import ENDINGS, profile_table
+    from flyball.monitoring.sinks.delivery import SinkStatus, deliver, failing_words, sink_statuses, try_sink
+    from flyball.monitoring.sinks.sink import SINKS, NamedSink, open_sinks
 
 __all__ = [
     "ALPHA",
@@ -62,6 +64,7 @@ __all__ = [
     "INCIDENT_COMMANDS",
     "LEAST",
     "NEXT_STATES",
+    "SINKS",
     "Alert",
     "ColumnProfile",
     "ColumnTest",
@@ -77,6 +80,7 @@ __all__ = [
     "IncidentList",
     "IncidentSummary",
     "MonitorState",
+    "NamedSink",
     "Notification",
     "NumberMoments",
     "Observation",
@@ -85,6 +89,7 @@ __all__ = [
     "Severity",
     "Shift",
     "Silence",
+    "SinkStatus",
     "TableProfile",
     "Volume",
     "WindowProfiles",
@@ -97,22 +102,27 @@ __all__ = [
     "compare_tables",
     "data_changes",
     "decide_findings",
+    "deliver",
     "describe_incident",
     "digest",
     "end_silence",
     "escalate",
+    "failing_words",
     "find_incident",
     "fingerprint_of",
     "group_of",
     "incident_bundle",
     "list_incidents",
     "open_counts",
+    "open_sinks",
     "profile_table",
     "read_profiles",
     "record_findings",
     "rounded_duration",
     "send_digest",
+    "sink_statuses",
     "state_after",
+    "try_sink",
     "write_bundle",
     "write_profiles",
 ]

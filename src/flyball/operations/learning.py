@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.core import FlyballError, SystemStopwatch
 from flyball.operations.governor import Governor, GovernorDecision
-from flyball.operations.incidents import IncidentControl
+from flyball.operations.incidents import Delivery, IncidentControl
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
 from flyball.operations.process_specs import LEARN, GovernorReport, ProcessSpec, log_path, write_report
 from flyball.operations.shadow import ShadowProcess, start_shadow
@@ -76,15 +76,16 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     )
     serial, message, ticks = 0, "", 0
     releases = ReleaseControl(runtime)
-    incidents = IncidentControl(runtime)
+    incidents, delivery = IncidentControl(runtime), Delivery(runtime)
     shadow = ShadowProcess(runtime, lambda: start_shadow(spec), SystemStopwatch())
+    delivery.start()
     try:
         while not stop.is_set():
             now_us = runtime.clock.now_us()
             decision = governor.tick(now_us)
             news = [_words(decision)] if decision.kind in ("started", "finished") else []
             if ticks % _CONTROL_TICKS == 0:
-                news += [*releases.step(now_us), *shadow.step(now_us), *incidents.step(now_us)]
+                news += [*releases.step(now_us), *shadow.step(now_us), *incidents.step(now_us), *delivery.news()]
             ticks += 1
             if news:
                 serial, message = serial + 1, "; ".join(news)
@@ -95,6 +96,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
         if isinstance(governor.job, LearningProcess):
             governor.job.stop()
         shadow.stop()
+        delivery.stop()
 
 
 class ReleaseControl:

@@ -15,7 +15,7 @@ from flyball.monitoring.incidents.description import IncidentDescription, descri
 from flyball.registry import registry_exists
 from flyball.releases import current
 from flyball.runtime import Runtime
-from flyball.settings import STORES, masked
+from flyball.settings import shown_settings
 
 _PACKAGES = ("flyball", "lightgbm", "msgspec", "numba", "numpy", "polars", "scikit-learn", "scipy", "xgboost")
 """Packages whose versions may matter to an answer."""
@@ -38,7 +38,7 @@ def incident_bundle(runtime: Runtime, incident_id: str) -> dict[str, bytes]:
         "releases.json": _releases(runtime, described),
         "versions.json": _versions(runtime, described),
         "code.json": _code(runtime),
-        "settings.json": _settings(runtime),
+        "settings.json": shown_settings(runtime.settings),
     }
     files = {name: _pretty(document) for name, document in documents.items()}
     return {"README.md": _readme(runtime, described, files).encode(), **files}
@@ -124,11 +124,6 @@ def _code(runtime: Runtime) -> dict[str, Any]:
         "system": platform.platform(),
         "packages": installed,
     }
-
-
-def _settings(runtime: Runtime) -> dict[str, Any]:
-    values = msgspec.structs.asdict(runtime.settings)
-    return {name: masked(value) if name in STORES else value for name, value in values.items() if name != "app"}
 
 
 def _readme(runtime: Runtime, described: IncidentDescription, files: Mapping[str, bytes]) -> str:

@@ -1,0 +1,1 @@
+"""Where notifications go: a log, Slack, e-mail, Alertmanager."""
