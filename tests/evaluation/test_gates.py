@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 import flyball as fb
 from flyball.core import Refused
-from flyball.evaluation import Cost, Estimate, Evaluated, GateResult, Report, Rivals, check_gates, choose
+from flyball.evaluation import NOT_REQUIRED, Cost, Estimate, Evaluated, GateResult, Report, Rivals, check_gates, choose
 from flyball.evaluation.gates import holds
 from flyball.policy import MetricGate
 
@@ -65,6 +66,17 @@ def test_as_many_users_as_are_needed_are_enough() -> None:
     assert gate("enough_examples", report, min_examples=30).passed
     assert not gate("enough_examples", report, min_examples=31).passed
     assert gate("enough_examples", report, min_examples=31).metrics == {"units": 30, "least": 31}
+
+
+def test_a_gate_that_is_only_reported_says_so_and_rejects_nothing() -> None:
+    report, strict = report_of({"mine": {}}, units=30), fb.gates(min_examples=31)
+    relaxed = msgspec.structs.replace(strict, advisory=("enough_", "beats_"))
+    by_name = {result.name: result for result in check_gates(relaxed, (), report, "mine", Rivals(), "ndcg@5")}
+    assert by_name["enough_examples"].passed
+    assert by_name["enough_examples"].reason.endswith(f"at least 31 are needed for a decision{NOT_REQUIRED}")
+    assert by_name["beats_random"].reason == f"there is no random baseline to compare with{NOT_REQUIRED}"
+    assert not by_name["ran"].reason.endswith(NOT_REQUIRED)
+    assert not gate("enough_examples", report, min_examples=31).passed
 
 
 def test_a_response_may_take_as_long_as_is_allowed() -> None:

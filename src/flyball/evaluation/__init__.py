@@ -13,7 +13,7 @@ from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.choice import choose, metric_words
 from flyball.evaluation.evaluate import evaluate, reported_names
 from flyball.evaluation.evaluator import Answered, Evaluator
-from flyball.evaluation.gates import GateResult, Rivals, check_gates
+from flyball.evaluation.gates import NOT_REQUIRED, GateResult, Rivals, check_gates
 from flyball.evaluation.objective import Objective
 from flyball.evaluation.picture import WindowSeries, draw_report, slice_name, table_cells
 from flyball.evaluation.report import (
@@ -37,6 +37,7 @@ __all__ = [
     "BASELINE",
     "CANDIDATE",
     "CHAMPION",
+    "NOT_REQUIRED",
     "PROTOCOLS",
     "AccuracyTable",
     "Answered",

@@ -63,7 +63,17 @@ def check_gates(
     leaks = {"refuse": report.leaks, "certain": report.certain_leaks}.get(gates.leaks, ())
     if leaks or gates.leaks == "refuse":
         results.append(GateResult("no_leaks", not leaks, "; ".join(leaks) or "no input gives the outcome away"))
-    return results
+    return [_advised(result) if result.name.startswith(gates.advisory) else result for result in results]
+
+
+NOT_REQUIRED = " (not required here)"
+"""At the end of the reason of a gate that is only reported, and failed."""
+
+
+def _advised(result: GateResult) -> GateResult:
+    if result.passed:
+        return result
+    return msgspec.structs.replace(result, passed=True, reason=f"{result.reason}{NOT_REQUIRED}")
 
 
 def holds(gate: MetricGate, estimate: Estimate | None) -> bool:

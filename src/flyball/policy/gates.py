@@ -14,7 +14,11 @@ LEAKS = ("certain", "refuse", "warn")
 
 
 class Gates(msgspec.Struct, frozen=True):
-    """The gates that every version must pass before it may serve, in addition to those of its task."""
+    """The gates that every version must pass before it may serve, in addition to those of its task.
+
+    `advisory`: the gates, by the beginning of their names, whose failure is reported and rejects no version; drills set
+    it, because they test a release and not a model.
+    """
 
     min_examples: int
     max_loss: float
@@ -22,6 +26,7 @@ class Gates(msgspec.Struct, frozen=True):
     max_fit_us: int = 7_200_000_000
     metrics: tuple[MetricGate, ...] = ()
     leaks: str = "certain"
+    advisory: tuple[str, ...] = ()
 
 
 def gates(
