@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from flyball.policy import shadow as shadow
     from flyball.policy import switchback as switchback
     from flyball.policy import value as value
+    from flyball.policy import watch as watch
     from flyball.policy import world as world
     from flyball.tasks import Predict as Predict
     from flyball.tasks import Recommend as Recommend
@@ -130,6 +131,7 @@ _ROOM_OF = {
             "outcome",
             "quote",
             "value",
+            "watch",
             "world",
         ],
         "flyball.policy",

@@ -25,6 +25,7 @@ from flyball.policy import (
     Gates,
     ReleasePlan,
     Trigger,
+    Watch,
     WorldSpec,
     best,
     every,
@@ -47,10 +48,10 @@ class App:
 
     `events`: declared event types; the profiles of the task's entities and the joined types of the task are added.
     `formats`: further input formats by name. `choose`: how the winner is chosen; `release`: how it is rolled out;
-    `gates`: what it must pass; `retrain`: when learning runs again; `alerts`: whom findings of monitors
-    reach. The `fb.FeatureSet` of a candidate becomes the
-    task's. `world`: simulated users. `paths`: HTTP paths beside those of the task: {"POST /eta": "json"}, or "lines"
-    for the ids of the items in one line; names in braces, `"GET /for/{user}"`, are fields of the request.
+    `gates`: what it must pass; `retrain`: when learning runs again; `alerts`: whom findings of monitors reach; `watch`:
+    how its data are watched. The `fb.FeatureSet` of a candidate becomes the task's. `world`: simulated users. `paths`:
+    HTTP paths beside those of the task: {"POST /eta": "json"}, or "lines" for the ids of the items in one line; names
+    in braces, `"GET /for/{user}"`, are fields of the request.
     `metrics`: what experiments compare, by name, made by the functions of `fb.metric`.
     """
 
@@ -67,6 +68,7 @@ class App:
         gates: Gates | None = None,
         retrain: Sequence[Trigger] | None = None,
         alerts: AlertPlan | None = None,
+        watch: Watch | None = None,
         world: WorldSpec | None = None,
         paths: Mapping[str, str] | None = None,
         metrics: Mapping[str, ExperimentMetric] | None = None,
@@ -84,6 +86,7 @@ class App:
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
         self.alerts = alerts or default_alerts()
+        self.watch = watch or Watch()
         self.world = world
         self.paths = _paths(name, paths, task)
         self.metrics = _metrics(name, metrics)
@@ -198,6 +201,7 @@ class App:
                 for trigger in self.retrain
             ),
         ]
+        rules.append(("watch", self.watch, Watch, 'made by fb.watch, such as fb.watch("1h")'))
         if self.world is not None:
             rules.append(("world", self.world, WorldSpec, 'made by fb.world, such as fb.world("shop")'))
         for argument, got, kind, must in rules:

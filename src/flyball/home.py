@@ -102,6 +102,11 @@ class HomeLayout(msgspec.Struct, frozen=True):
         return f"file://{self.folder}/history"
 
     @property
+    def monitoring(self) -> Path:
+        """What watching keeps: profiles of windows, volumes and the state of monitors; rebuilt from log and history."""
+        return self.folder / "monitoring"
+
+    @property
     def artifacts(self) -> str:
         return f"file://{self.folder}/artifacts"
 

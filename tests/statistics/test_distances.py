@@ -69,3 +69,10 @@ def test_what_is_no_distribution_is_refused() -> None:
         wasserstein(([1, 2], [1, 1]), ([2, 1], [1, 1]))
     with pytest.raises(BadInput, match="one for each of 2 values"):
         kolmogorov_smirnov(([1, 2], [1]), ([1], [1]))
+
+
+def test_samples_that_do_not_overlap_are_no_more_than_1_apart() -> None:
+    """Sums of 1 / 29 and 1 / 135 may exceed 1 in the last bit."""
+    for low, high in ((135, 29), (49, 7), (98, 3)):
+        a, b = (range(low), [1] * low), ([1e6 + value for value in range(high)], [1] * high)
+        assert kolmogorov_smirnov(a, b) == kolmogorov_smirnov(b, a) == 1.0

@@ -232,7 +232,7 @@ def start(
     if credit and not interleave:
         raise Refused("--credit must come with --interleave: it says which label earns credit for the lists it drafts")
     if shadow and interleave:
-        raise Refused("--shadow must come without --interleave: users see the lists that it drafts")
+        raise Refused("--shadow must come without --interleave: what it drafts is seen")
     runtime = open_home(app, home)
     plan, about = runtime.app.release, runtime.app.task.about
     if interleave:

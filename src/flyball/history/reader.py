@@ -45,9 +45,16 @@ class History:
         return max((part.last_at_us for part in read_manifest(self.folder).parts), default=0)
 
     def events(
-        self, name: str, since_us: int | None = None, as_of_us: int | None = None, until_us: int | None = None
+        self,
+        name: str,
+        since_us: int | None = None,
+        as_of_us: int | None = None,
+        until_us: int | None = None,
+        known_since_us: int | None = None,
     ) -> "pl.DataFrame":
-        """Events of a type with `since_us <= at < until_us` and `known_at <= as_of_us`, ordered by time.
+        """Events of a type with `since_us <= at < until_us` and `known_since_us <= known_at <= as_of_us`.
+
+        They are ordered by time.
 
         Columns: the fields, then `at, known_at, partition, offset, key, id, flags`. Raises `NotFound`.
         """
@@ -55,6 +62,8 @@ class History:
 
         if name in self.schema.joined:
             joined = self._joined(name, since_us, as_of_us)
+            if known_since_us is not None:
+                joined = joined.filter(pl.col("known_at") >= known_since_us)
             return joined if until_us is None else joined.filter(pl.col("at") < until_us)
         frame = read_type(
             self.folder,
@@ -64,12 +73,15 @@ class History:
                 (since_us is None or part.last_at_us >= since_us)
                 and (until_us is None or part.first_at_us < until_us)
                 and (as_of_us is None or part.first_known_us <= as_of_us)
+                and (known_since_us is None or part.last_known_us >= known_since_us)
             ),
         )
         if since_us is not None:
             frame = frame.filter(pl.col("at") >= since_us)
         if until_us is not None:
             frame = frame.filter(pl.col("at") < until_us)
+        if known_since_us is not None:
+            frame = frame.filter(pl.col("known_at") >= known_since_us)
         return frame if as_of_us is None else frame.filter(pl.col("known_at") <= as_of_us)
 
     def _joined(self, name: str, since_us: int | None, as_of_us: int | None) -> "pl.DataFrame":

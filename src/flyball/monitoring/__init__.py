@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.profiles.table_file import ENDINGS, profile_table
     from flyball.monitoring.sinks.delivery import SinkStatus, deliver, failing_words, sink_statuses, try_sink
     from flyball.monitoring.sinks.sink import SINKS, NamedSink, open_sinks
+    from flyball.monitoring.watch.watcher import ExtraMonitor, Watcher, WatchRound, WatchState, read_state, watch_folder
 
 __all__ = [
     "ALPHA",
@@ -70,6 +71,7 @@ __all__ = [
     "ColumnTest",
     "Comparison",
     "DataChanges",
+    "ExtraMonitor",
     "FaultOrigin",
     "Finding",
     "FindingsDecision",
@@ -92,6 +94,9 @@ __all__ = [
     "SinkStatus",
     "TableProfile",
     "Volume",
+    "WatchRound",
+    "WatchState",
+    "Watcher",
     "WindowProfiles",
     "add_silence",
     "all_silences",
@@ -117,12 +122,14 @@ __all__ = [
     "open_sinks",
     "profile_table",
     "read_profiles",
+    "read_state",
     "record_findings",
     "rounded_duration",
     "send_digest",
     "sink_statuses",
     "state_after",
     "try_sink",
+    "watch_folder",
     "write_bundle",
     "write_profiles",
 ]

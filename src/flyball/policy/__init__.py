@@ -49,6 +49,7 @@ from flyball.policy.release import (
     switchback,
 )
 from flyball.policy.triggers import Every, Trigger, every, trigger_text
+from flyball.policy.watch import Watch, watch
 from flyball.policy.world import WORLDS, WorldSpec, world
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ __all__ = [
     "Thresholds",
     "Trigger",
     "Value",
+    "Watch",
     "WorldSpec",
     "ab",
     "alerts",
@@ -142,6 +144,7 @@ __all__ = [
     "trigger_text",
     "uniform_of",
     "value",
+    "watch",
     "within_capacity",
     "world",
 ]

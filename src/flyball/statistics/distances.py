@@ -98,7 +98,7 @@ def kolmogorov_smirnov(a: Weighted, b: Weighted) -> float:
     >>> kolmogorov_smirnov(([1, 2], [1, 1]), ([2, 3], [1, 1]))
     0.5
     """
-    return float(np.abs(_steps(a, b)[1]).max())
+    return min(1.0, float(np.abs(_steps(a, b)[1]).max()))  # sums of shares may exceed 1 by a rounding error
 
 
 def wasserstein(a: Weighted, b: Weighted) -> float:

@@ -36,6 +36,7 @@ OWNERS = {
     "AlertPlan": "fb.alerts",
     "AlertDelay": "Delays of fb.alerts",
     "Cron": "fb.cron",
+    "Watch": "fb.watch",
     "WorldSpec": "fb.world",
     "ExperimentMetric": "fb.metric",
     "EventTotal": "Sums of fb.metric",

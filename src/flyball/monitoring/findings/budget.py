@@ -6,7 +6,7 @@ too small to matter for two looks in a row; then the monitor starts again.
 """
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from math import inf, log
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -16,21 +16,29 @@ from flyball.monitoring.findings.observation import Observation
 from flyball.statistics import alarms_among, next_log_wealth
 
 _QUIET_LOOKS = 2
+_LARGEST = 1e6
 
 
 class MonitorState(Struct, frozen=True):
     """Where a monitor of one subject stands.
 
-    `log_wealth`: its evidence, the log of an e-detector's wealth. `since_us`: when the present evidence began to grow,
-    or since when a finding holds. `firing`: whether it has a finding. `quiet`: looks in a row that saw nothing that
-    matters. `looks`: all.
+    `log_wealth`: its evidence, the log of an e-detector's wealth. `log_since`: the part of it that came since
+    `since_us`, the likeliest start of a change: there the product of the e-values since then is largest (CUSUM); while
+    a finding holds, it holds since then. `firing`: whether it has a finding. `quiet`: looks in a row that saw nothing
+    that matters. `looks`: all.
     """
 
     log_wealth: float = -inf
+    log_since: float = 0.0
     since_us: int | None = None
     firing: bool = False
     quiet: int = 0
     looks: int = 0
+
+    @property
+    def suspected_us(self) -> int | None:
+        """Since when something seems to be wrong; None if nothing does."""
+        return self.since_us if self.firing or self.log_since > 0 else None
 
 
 class FindingsDecision(Struct, frozen=True):
@@ -81,5 +89,12 @@ def _look(state: MonitorState, seen: Observation, since_us: int) -> MonitorState
     if state.firing:
         return replace(state, quiet=0 if seen.matters else state.quiet + 1, looks=looks)
     wealth = next_log_wealth(state.log_wealth, seen.e_value)
-    started = state.since_us if state.since_us is not None and state.log_wealth > 0 else since_us
-    return replace(state, log_wealth=wealth, since_us=started, looks=looks)
+    log_e = min(log(seen.e_value), _LARGEST) if seen.e_value > 0 else -_LARGEST
+    goes_on = state.since_us is not None and state.log_since > 0
+    return replace(
+        state,
+        log_wealth=wealth,
+        log_since=max(0.0, state.log_since + log_e),
+        since_us=state.since_us if goes_on else since_us,
+        looks=looks,
+    )

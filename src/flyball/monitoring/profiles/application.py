@@ -1,6 +1,6 @@
 """What changed in the data of an application: its last hours or days, compared with those before."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,21 +8,13 @@ from msgspec import Struct
 from scipy import stats
 
 from flyball.core import BadInput, NotFound
-from flyball.events import EventType
+from flyball.monitoring.profiles.application_table import PREDICTIONS, application_table
 from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, compare_tables
 from flyball.monitoring.profiles.table import TableProfile
-from flyball.outcomes import predictions_frame
 from flyball.runtime import Runtime
 
 if TYPE_CHECKING:
     import polars as pl
-
-PREDICTIONS = "predictions"
-_NOT_PROFILED = (
-    *("at", "known_at", "partition", "offset", "key", "id", "flags", "offsets", "worker"),
-    *("version", "arrangement", "arm", "exposures", "assigned", "drafted"),
-)
-"""Columns that name a row or its place, and those that a release changes by its purpose."""
 
 
 class Volume(Struct, frozen=True):
@@ -84,7 +76,7 @@ def data_changes(
     profiles: dict[str, tuple[list[TableProfile], TableProfile]] = {}
     volumes, skipped = dict[str, Volume](), dict[str, str]()
     for name in names or known:
-        windows = list(_windows(_table(runtime, declared, name, since_us, end_us), since_us, last_us, end_us))
+        windows = list(_windows(application_table(runtime, name, since_us, end_us), since_us, last_us, end_us))
         *before, now = windows
         if not now.rows or not any(window.rows for window in before):
             skipped[name] = "no rows in the last window" if not now.rows else "no rows before the last window"
@@ -93,22 +85,6 @@ def data_changes(
         if any(window.rows for window in windows):
             volumes[name] = _volume([window.rows for window in before], now.rows)
     return DataChanges(end_us, last_us, before_us, compare_tables(profiles, least=least, alpha=alpha), volumes, skipped)
-
-
-def _table(
-    runtime: Runtime, declared: Mapping[str, EventType], name: str, since_us: int, until_us: int
-) -> "pl.DataFrame":
-    """The rows of `[since_us, until_us)`: `_at`, and the columns to profile."""
-    import polars as pl
-
-    if name == PREDICTIONS:
-        table = predictions_frame(runtime.predictions, since_us, until_us)
-        left_out = [column for column in table.columns if column.startswith("request.")]
-    else:
-        table = runtime.history.events(name, since_us, until_us=until_us)
-        left_out = [field for field, _ in declared[name].flagged]
-    times = pl.col("at").cast(pl.Int64).alias("_at")
-    return table.select(times, pl.exclude(*_NOT_PROFILED, *left_out))
 
 
 def _windows(table: "pl.DataFrame", since_us: int, length_us: int, until_us: int) -> Iterator[TableProfile]:

@@ -69,7 +69,7 @@ class _Releases:
             must = "left out without interleave: it says which label earns credit for the lists it drafts"
             raise BadInput("field credit", must, fields["credit"])
         if sample is not None and fields.get("interleave"):
-            raise BadInput("field shadow", "left out with interleave: users see the lists it drafts", sample)
+            raise BadInput("field shadow", "left out with interleave: what it drafts is seen", sample)
         return await self._changed(lambda: self._start(versions, plan, fields), 201)
 
     async def show(self, request: HttpRequest) -> Response:

@@ -1,0 +1,1 @@
+"""Looking at the data of an application each time a window of time ends."""
