@@ -329,6 +329,7 @@ RELEASE_PATHS: dict[tuple[str, str], tuple[list[tuple[float, float]], tuple[floa
     ("held", "aborted"): ([(330, 306), (330, 358)], (338, 338)),
     ("running", "ended"): ([(520, 170), (600, 170), (600, 358)], (608, 190)),
     ("held", "ended"): ([(500, 306), (500, 380), (550, 380)], (450, 338)),
+    ("champion", "champion"): ([(840, 98), (840, 86), (800, 86), (800, 98)], (848, 90)),
     ("champion", "retired"): ([(860, 122), (930, 122)], (868, 116)),
     ("retired", "champion"): ([(930, 142), (860, 142)], (866, 158)),
     ("champion", "rolled_back"): ([(790, 150), (790, 358)], (798, 250)),

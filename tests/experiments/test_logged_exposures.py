@@ -85,3 +85,21 @@ def test_a_reader_takes_each_record_once_and_says_what_the_whole_log_says(
         whole = first_exposures(exposures_of(log, RELEASE), START_US + as_of)
         assert units.frame.equals(whole.frame)
         assert (units.arms, units.shares, units.switched) == (whole.arms, whole.shares, whole.switched)
+
+
+def test_after_the_clock_was_set_back_no_answer_is_left_out(tmp_path: Path) -> None:
+    log = open_log(f"sqlite://{tmp_path}/predictions.db?partitions=1&unique=0")
+    back_us = 10_000
+    units = {"before": START_US + 3, "after": START_US - back_us + 5}
+    answers = [predicted(at_us, unit, Exposure("rel2", "control", 0.5)) for unit, at_us in units.items()]
+    log.append([prediction_record(answer) for answer in answers])
+    reader = ExposureReader(log, RELEASE)
+    redated = msgspec.structs.replace(RELEASE, started_us=START_US - back_us, set_back_us=back_us)
+    assert (reader.is_of(RELEASE), reader.is_of(redated)) == (True, False)
+    for release in (
+        redated,
+        msgspec.structs.replace(redated, state="ended", ended_us=START_US - back_us + 9),
+        msgspec.structs.replace(RELEASE, state="ended", ended_us=START_US - back_us + 9),  # ended before it was redated
+    ):
+        assert {exposed.unit for exposed in exposures_of(log, release)} == set(units)
+    assert ExposureReader(log, redated).units(START_US - back_us + 9).frame["unit"].to_list() == ["after"]

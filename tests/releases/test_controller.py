@@ -37,7 +37,7 @@ class Life:
         self.counter = ExposureCounter(home.artifacts.parent / "exposures.db")
         self.metrics: list[MetricEvidence] = []
         self.controller = self.new_controller()
-        self.rng, self.hour, self.written = random.Random(1), 0, 0
+        self.rng, self.hour, self.written, self.back_us = random.Random(1), 0, 0, 0
         self.done: list[str] = []
         self.answers: dict[str, int] = {}
 
@@ -54,7 +54,7 @@ class Life:
 
     @property
     def now_us(self) -> int:
-        return START_US + self.hour * HOUR_US
+        return START_US + self.hour * HOUR_US - self.back_us
 
     def live(self, hours: int) -> None:
         for _ in range(hours):
@@ -165,6 +165,41 @@ def test_what_comes_late_rolls_a_promoted_version_back(home: Home) -> None:
     life.live(1)
     assert current(home.registry).champion == "v1"
     assert home.registry.release_steps(2)[-1].reason == "chargebacks rose"
+
+
+@pytest.mark.parametrize("back_us", [3 * HOUR_US, 40 * 24 * HOUR_US])
+def test_a_clock_set_back_delays_a_ramp_by_no_more_than_a_step(home: Home, back_us: int) -> None:
+    life = Life(home, {}).begun(RAMP)
+    life.live(1)
+    life.back_us, life.controller = back_us, life.new_controller()
+    life.live(8)
+    assert current(home.registry).champion == "v2"
+    assert [step.command for step in home.registry.release_steps(2)].count("redate") == 1
+    release = find_release(home.registry, current(home.registry), "rel2")
+    assert back_us - 2 * HOUR_US <= release.set_back_us <= back_us
+
+
+def test_a_bad_version_is_aborted_and_silence_noticed_after_the_clock_was_set_back(home: Home) -> None:
+    life = Life(home, {}).begun(canary(5, 100, step_time="20d"))
+    life.live(2)
+    life.back_us = 40 * 24 * HOUR_US
+    life.per_hour = 0
+    life.live(3)
+    release = find_release(home.registry, current(home.registry), "rel2")
+    assert (release.state, release.held_for) == ("held", "silence")
+    life.per_hour, life.fails = 2_000, {"v2": 1.0}
+    life.live(3)
+    commands = [step.command for step in home.registry.release_steps(2)]
+    assert commands == ["draft", "start", "redate", "hold", "abort"]
+
+
+def test_a_champion_is_watched_after_the_clock_was_set_back(home: Home) -> None:
+    life = Life(home, {}).begun(immediate(), before=3)
+    life.live(1)
+    life.back_us, life.fails = 40 * 24 * HOUR_US, {"v2": 0.3}
+    life.live(2)
+    assert current(home.registry).champion == "v1"
+    assert find_release(home.registry, current(home.registry), "rel2").state == "rolled_back"
 
 
 def test_files_that_are_gone_hold_a_release_instead_of_promoting_it(home: Home) -> None:

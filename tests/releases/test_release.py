@@ -7,7 +7,7 @@ import pytest
 
 from flyball.core import Refused
 from flyball.releases import OVER, RUNNING, TRANSITIONS, UNDER_WAY, Release, ReleaseArm, move, shown_state
-from flyball.releases.release import Command, StateName
+from flyball.releases.release import Command, StateName, redate
 
 ARMS = (ReleaseArm("control"), ReleaseArm("candidate", "v2"))
 
@@ -29,7 +29,8 @@ def test_every_command_in_every_state_is_allowed_by_the_table_or_refused() -> No
             with pytest.raises(Refused, match=rf"rel1 is .*, (where|so it is) .*; got {command}") as refused:
                 move(before, command, 9, reason="so", step=step)
             assert not any(
-                name in str(refused.value).split(";")[0] for name in ("hold", "reweight", "retire,", "restore")
+                name in str(refused.value).split(";")[0]
+                for name in ("hold", "reweight", "retire,", "restore", "redate")
             )
 
 
@@ -78,3 +79,38 @@ def test_a_state_is_shown_with_its_step() -> None:
     paused, _ = move(release("canary"), "pause", 9, reason="")
     assert shown_state(paused) == "paused in canary at 1 % (step 1 of 3)"
     assert shown_state(release("rolled_back")) == "rolled back"
+
+
+DAY_US = 86_400_000_000
+
+
+@pytest.mark.parametrize("back_us", [2 * 60_000_000, 3_600_000_000, 40 * DAY_US])
+def test_after_the_clock_was_set_back_times_count_from_now(back_us: int) -> None:
+    started, now_us = 100 * DAY_US, 100 * DAY_US + 5 - back_us
+    running = release("canary", step=1, started_us=started, since_us=started + 3)
+    redated = redate(running, now_us)
+    assert redated is not None
+    after, noted = redated
+    assert (after.started_us, after.since_us, after.state, after.step) == (now_us, now_us, "canary", 1)
+    assert after.set_back_us == started + 3 - now_us
+    assert (noted.command, noted.reason.startswith("the clock was set back by ")) == ("redate", True)
+    assert redate(after, now_us + 1) is None
+
+
+def test_a_redated_release_stays_held_paused_and_watched_as_it_was() -> None:
+    held, _ = move(release("canary", started_us=5, since_us=5), "hold", 9 * DAY_US, reason="", held_for="silence")
+    after, _ = redate(held, 7 * DAY_US) or (held, None)
+    assert (after.state, after.held_for, after.held_us) == ("held", "silence", 7 * DAY_US)
+    assert (after.since_us, after.resumes) == (5, "canary")
+    paused, _ = move(release("canary"), "pause", 9 * DAY_US, reason="")
+    after, _ = redate(paused, 7 * DAY_US) or (paused, None)
+    assert (after.state, after.paused, after.held_us) == ("held", True, 7 * DAY_US)
+    champion = release("champion", started_us=5, since_us=9 * DAY_US, watch_until_us=16 * DAY_US, over="v1")
+    after, _ = redate(champion, 2 * DAY_US) or (champion, None)
+    assert (after.since_us, after.watch_until_us) == (2 * DAY_US, 9 * DAY_US)
+
+
+def test_a_small_difference_of_clocks_and_what_is_over_are_left_alone() -> None:
+    assert redate(release("canary", since_us=60_000_000), 0) is None
+    for state in (*OVER, "draft", "champion"):  # a champion that is not watched
+        assert redate(release(state, since_us=DAY_US), 0) is None

@@ -47,6 +47,10 @@ class ExposureReader:
         self._as_of_us = 0
         self._firsts = FirstExposures()
 
+    def is_of(self, release: Release) -> bool:
+        """Whether it reads this release from its present start on, which moves when the clock is set back."""
+        return (release.id, release.started_us) == (self._release.id, self._release.started_us)
+
     def units(self, as_of_us: int) -> ExposedUnits:
         """What `first_exposures` says of the log at `as_of_us`; after a clock was set back, all is read again."""
         if as_of_us < self._as_of_us:
@@ -69,5 +73,10 @@ class ExposureReader:
 
 
 def _times(release: Release) -> tuple[int, int]:
-    """[first, end) of the answers that took part."""
-    return release.started_us or release.created_us, release.ended_us + 1 if release.ended_us else LATEST_US
+    """[first, end) of the answers that took part; after the clock was set back, they may lie behind its end."""
+    first_us = release.started_us or release.created_us
+    if not release.ended_us:
+        return first_us, LATEST_US
+    if release.ended_us < first_us:  # set back, and ended before the controller saw it
+        return 0, LATEST_US
+    return first_us, LATEST_US if release.set_back_us else release.ended_us + 1

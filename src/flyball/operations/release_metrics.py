@@ -82,7 +82,10 @@ class ReleaseMetrics:
         for release_id, (at_us, _) in self._known.items():
             if now_us - at_us > FORGET_US:
                 self._exposures.pop(release_id, None)
-        return self._exposures.setdefault(release.id, ExposureReader(self._runtime.predictions, release))
+        reader = self._exposures.get(release.id)
+        if reader is None or not reader.is_of(release):
+            reader = self._exposures[release.id] = ExposureReader(self._runtime.predictions, release)
+        return reader
 
 
 def evidence_of(result: ReleaseResult, release: Release) -> tuple[list[MetricEvidence], str]:

@@ -23,7 +23,18 @@ from flyball.releases.change import (
     rollback,
 )
 from flyball.releases.opening import arm_of, draft, holdout_for, placed, renewed
-from flyball.releases.release import CANDIDATE, UNDER_WAY, WHOLE, Command, Release, StateName, move, shown_state
+from flyball.releases.release import (
+    CANDIDATE,
+    SET_BACK_US,
+    UNDER_WAY,
+    WHOLE,
+    Command,
+    Release,
+    StateName,
+    move,
+    redate,
+    shown_state,
+)
 from flyball.releases.state import ReleaseState, arrangement_id, current
 from flyball.tasks import About
 
@@ -112,6 +123,25 @@ def renew_holdout(registry: Registry, actor: Actor) -> Change:
     after = msgspec.structs.replace(before, holdout=holdout)
     state = replace_state(registry, before.serial, before, after, entry)
     return Change(state, True, f"the holdout of {holdout.share:.2%} goes on from {holdout.version}")
+
+
+def redate_releases(registry: Registry, actor: Actor) -> Change:
+    """Redate what began after `actor.now_us`, because the clock was set back; while nothing did, nothing changes.
+
+    Raises `Refused` after a concurrent change.
+    """
+    before, now_us = current(registry), actor.now_us
+    steps = [step for release in before.releases if (step := redate(release, now_us)) is not None]
+    holdout = before.holdout
+    if holdout is not None and holdout.since_us - now_us > SET_BACK_US:
+        holdout = msgspec.structs.replace(holdout, since_us=now_us)
+    if not steps and holdout == before.holdout:
+        return Change(before, False, "no time is ahead of the clock")
+    names = ", ".join(release.id for release, _ in steps) or "holdout"
+    entry = AuditEntry(at_us=now_us, by=actor.by, action="redate", subject=names, reason=actor.reason)
+    after = _changed(before, steps, holdout=holdout)
+    state = replace_state(registry, before.serial, before, after, entry, steps)
+    return Change(state, True, f"the clock was set back: the times of {names} count from now")
 
 
 def change_release(

@@ -7,10 +7,10 @@ from flyball.core import Refused
 from flyball.registry import Registry
 from flyball.releases.canary import ReleaseDecision, advance
 from flyball.releases.change import Change
-from flyball.releases.commands import Actor, change_release, renew_holdout
+from flyball.releases.commands import Actor, change_release, redate_releases, renew_holdout
 from flyball.releases.evidence import ArmReward, Evidence, MetricEvidence
 from flyball.releases.exposure_counts import AnswerCounts, ExposureCounter
-from flyball.releases.release import OVER, Release
+from flyball.releases.release import OVER, SET_BACK_US, Release
 from flyball.releases.shadow_counts import ShadowCounter
 from flyball.releases.state import current
 
@@ -40,21 +40,30 @@ def read_evidence(
     rewards: ReadRewards = no_rewards,
 ) -> Evidence:
     """The evidence on a release at `now_us`; without `shadows`, none on a shadow."""
+    until_us = now_us + SET_BACK_US
     if release.acts_as == "shadow":
-        return Evidence(() if shadows is None else shadows.result(release.id).arms())
+        return Evidence(() if shadows is None else shadows.result(release.id).arms(until_us))
     measured, blocked = metrics(release, now_us)
-    arms = tuple(counter.by_arm(release.id))
+    arms = tuple(counter.by_arm(release.id, until_us))
     before = since = AnswerCounts()
     if release.state == "champion" and release.over:
         began_us = min(release.started_us, release.since_us) - DAY_US
-        before = counter.of_version(release.over, began_us, release.since_us)
+        before = _before(release, began_us, release.since_us, counter)
         since = counter.of_version(release.candidate, release.since_us, now_us + 1)
     elif release.acts_as == "interleave":
-        before = counter.of_version(release.over, release.started_us - DAY_US, release.started_us)
+        before = _before(release, release.started_us - DAY_US, release.started_us, counter)
         for row in arms:
             since.add(row.counts)
     earned, binary = rewards(release, now_us) if release.acts_as == "bandit" else no_rewards(release, now_us)
     return Evidence(arms, before, since, tuple(measured), blocked, rewards=tuple(earned), binary=binary)
+
+
+def _before(release: Release, from_us: int, until_us: int, counter: ExposureCounter) -> AnswerCounts:
+    """The answers of the champion before, also those from before the clock was set back."""
+    counts = counter.of_version(release.over, from_us, until_us)
+    if release.set_back_us:
+        counts.add(counter.of_version(release.over, from_us + release.set_back_us, until_us + release.set_back_us))
+    return counts
 
 
 class Controller:
@@ -78,7 +87,10 @@ class Controller:
 
     def step(self, now_us: int) -> list[Change]:
         """Make the changes that are due and return them. After a conflict, the next step tries again."""
-        changes: list[Change | None] = [self._renewed_holdout(now_us)]
+        changes: list[Change | None] = [
+            self._unless_refused(redate_releases, now_us, "the clock was set back"),
+            self._unless_refused(renew_holdout, now_us, "its time is over"),
+        ]
         for release_id in [release.id for release in current(self._registry).releases]:
             state = current(self._registry)  # the previous release may have changed it
             release = next((release for release in state.releases if release.id == release_id), None)
@@ -99,9 +111,11 @@ class Controller:
                     changes.append(self._refused(release, decision, error, now_us))
         return [change for change in changes if change is not None]
 
-    def _renewed_holdout(self, now_us: int) -> Change | None:
+    def _unless_refused(
+        self, change_all: Callable[[Registry, Actor], Change], now_us: int, reason: str
+    ) -> Change | None:
         try:
-            change = renew_holdout(self._registry, self._actor(now_us, "its time is over"))
+            change = change_all(self._registry, self._actor(now_us, reason))
         except Refused:  # a concurrent change: the next step tries again
             return None
         return change if change.changed else None
@@ -114,7 +128,7 @@ class Controller:
         self, release: Release, decision: ReleaseDecision, serial: int, evidence: Evidence, now_us: int
     ) -> Change:
         changes: dict[str, Any] = dict(decision.changes)
-        if decision.held_for:  # responses from before the clock was set back do not count as new
+        if decision.held_for:
             changes |= {"held_for": decision.held_for, "held_us": max(evidence.last_us, now_us)}
         return change_release(
             self._registry,

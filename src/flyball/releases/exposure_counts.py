@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import SqliteFile
-from flyball.events import Offsets, Slice
+from flyball.events import LAST_US, Offsets, Slice
 from flyball.outcomes import BOUNDS_US, Prediction, prediction_of
 from flyball.releases.release import WHOLE
 
@@ -122,7 +122,7 @@ class ExposureCounter:
                     prediction = prediction_of(record)
                     for key in _keys(prediction):
                         counts[key].note(prediction)
-                        last_us[key] = max(last_us.get(key, 0), prediction.at_us)
+                        last_us[key] = prediction.at_us  # in order of the stream, whatever the clock did
                 following = max(following, piece.first + len(piece.records))
                 connection.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?)", (piece.partition, following))
                 stored[piece.partition] = following
@@ -137,9 +137,10 @@ class ExposureCounter:
     def close(self) -> None:
         self._file.close()
 
-    def by_arm(self, release: str) -> list[ArmCounts]:
-        """Counts of the answers that took part in `release`, by share and arm."""
-        return counted_by_arm(self._file, release)
+    def by_arm(self, release: str, until_us: int = LAST_US) -> list[ArmCounts]:
+        """Counts of the answers that took part in `release`, by share and arm; answers after `until_us` count, but none
+        of them is the newest: they are from before the clock was set back."""
+        return counted_by_arm(self._file, release, until_us)
 
     def of_version(self, version: str, from_us: int, until_us: int) -> AnswerCounts:
         """Counts of the answers that were assigned to `version`, in the hours that overlap `[from_us, until_us)`."""
@@ -159,21 +160,20 @@ def _keys(prediction: Prediction) -> list[_Key]:
 
 def _add(connection: Any, key: _Key, added: AnswerCounts, last_us: int) -> None:
     where = "scope = ? AND arm = ? AND share = ? AND hour = ?"
-    row = connection.execute(f"SELECT last_us, body FROM counts WHERE {where}", key).fetchone()
+    row = connection.execute(f"SELECT body FROM counts WHERE {where}", key).fetchone()
     if row is not None:
-        added.add(_decode(row[1]))
-        last_us = max(last_us, row[0])
+        added.add(_decode(row[0]))
     connection.execute("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?)", (*key, last_us, _encode(added)))
 
 
-def counted_by_arm(file: SqliteFile, release: str) -> list[ArmCounts]:
+def counted_by_arm(file: SqliteFile, release: str, until_us: int = LAST_US) -> list[ArmCounts]:
     """See `ExposureCounter.by_arm`."""
     with file.reading() as connection:
         rows = connection.execute("SELECT arm, share, last_us, body FROM counts WHERE scope = ?", (release,)).fetchall()
     counts, last_us = defaultdict[tuple[int, str], AnswerCounts](AnswerCounts), dict[tuple[int, str], int]()
     for arm, share, at_us, body in rows:
         counts[share, arm].add(_decode(body))
-        last_us[share, arm] = max(last_us.get((share, arm), 0), at_us)
+        last_us[share, arm] = max(last_us.get((share, arm), 0), at_us if at_us <= until_us else 0)
     return [ArmCounts(arm, share, counts[share, arm], last_us[share, arm]) for share, arm in sorted(counts)]
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from flyball.core import Refused
+from flyball.core import Refused, format_duration
 
 ReleaseKind = Literal["immediate", "canary", "ab", "shadow", "interleave", "bandit", "switchback"]
 StateName = Literal[
@@ -37,6 +37,7 @@ Command = Literal[
     "retire",
     "restore",
     "rollback",
+    "redate",
 ]
 
 RUNNING: tuple[StateName, ...] = ("shadow", "canary", "ab", "interleave", "bandit", "switchback")
@@ -50,7 +51,9 @@ INTERLEAVED = "interleaved"
 WHOLE = 10_000
 """The number of slots of a layer. Every share is an integer number of slots."""
 
-AUTOMATIC: frozenset[Command] = frozenset(("hold", "reweight", "retire", "restore"))
+SET_BACK_US = 60_000_000
+"""A time that is further ahead than this was noted before the clock was set back."""
+AUTOMATIC: frozenset[Command] = frozenset(("hold", "reweight", "retire", "restore", "redate"))
 """The commands that nobody gives: they follow from evidence, or from a command on another release."""
 TRANSITIONS: dict[tuple[Command, StateName], tuple[StateName, ...]] = {
     ("start", "draft"): (*RUNNING, "champion"),
@@ -67,6 +70,7 @@ TRANSITIONS: dict[tuple[Command, StateName], tuple[StateName, ...]] = {
     ("retire", "champion"): ("retired",),
     ("restore", "retired"): ("champion",),
     ("rollback", "champion"): ("rolled_back",),
+    **{("redate", state): (state,) for state in (*UNDER_WAY, "champion")},
 }
 """{(command, state): the states that may follow}. A pair that is not in this table is refused."""
 
@@ -99,8 +103,9 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     `constants`, `guardrails` ({name: margin}) and `success` ({metric: margin}): all numbers behind decisions, fixed at
     the start. `paused`: a person held it, so only a person resumes it; else `held_for`: why it is held, and `held_us`:
     since when. `resumes`: the state to which a resume leads. `since_us`: when the present state or step began.
-    `watch_until_us`: until when a champion may be rolled back automatically. `over`: the champion that it was compared
-    with. `group`: for a bandit, the field whose values have their own shares; `weights`: {value: {arm: share}}.
+    `watch_until_us`: until when a champion may be rolled back automatically. `set_back_us`: by how much the clock was
+    set back while it ran, in all, see `redate`. `over`: the champion that it was compared with. `group`: for a
+    bandit, the field whose values have their own shares; `weights`: {value: {arm: share}}.
     """
 
     id: str
@@ -132,6 +137,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     since_us: int = 0
     ended_us: int = 0
     watch_until_us: int = 0
+    set_back_us: int = 0
     over: str = ""
     group: str = ""
     weights: dict[str, dict[str, float]] = {}
@@ -219,20 +225,51 @@ def move(
             f"flyball releases show {release.id}"
         )
     keeps_time = command in ("pause", "hold")
+    changes = {
+        "paused": command == "pause",
+        "since_us": release.since_us if keeps_time else now_us,
+        "held_for": "",
+        "held_us": now_us if after == "held" else 0,
+        **changes,
+    }
     moved = msgspec.structs.replace(
         release,
         state=after,
         step=number,
         resumes=(release.resumes or release.state) if after == "held" else None,
-        paused=command == "pause",
-        since_us=release.since_us if keeps_time else now_us,
         ended_us=now_us if after in OVER else 0,
-        **{"held_for": "", "held_us": now_us if after == "held" else 0, **changes},
+        **changes,
     )
     noted = Transition(
         command=command, before=release.state, after=after, step=number, reason=reason, evidence=dict(evidence or {})
     )
     return moved, noted
+
+
+def redate(release: Release, now_us: int) -> tuple[Release, Transition] | None:
+    """The release with no time ahead of `now_us`, after the clock was set back; None while there is nothing to do.
+
+    What was to last from such a time on counts from now, since nobody knows how much of it had passed. A release whose
+    times stayed as they are would wait until the clock is there again.
+    """
+    ahead_us = max(release.started_us, release.since_us, release.held_us) - now_us
+    watched = release.state == "champion" and release.over
+    if ahead_us <= SET_BACK_US or not (release.state in UNDER_WAY or watched):
+        return None
+    since_us = min(release.since_us, now_us)
+    return move(
+        release,
+        "redate",
+        now_us,
+        reason=f"the clock was set back by {format_duration(ahead_us // 1_000_000 * 1_000_000)}: times count from now",
+        started_us=min(release.started_us, now_us),
+        since_us=since_us,
+        held_us=min(release.held_us, now_us),
+        held_for=release.held_for,
+        paused=release.paused,
+        watch_until_us=release.watch_until_us and since_us + release.watch_until_us - release.since_us,
+        set_back_us=release.set_back_us + ahead_us,
+    )
 
 
 def shown_state(release: Release) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from flyball.core import SqliteFile
-from flyball.events import Offsets
+from flyball.events import LAST_US, Offsets
 from flyball.releases.exposure_counts import AnswerCounts, ArmCounts
 from flyball.releases.release import CANDIDATE, CONTROL, WHOLE, Release
 
@@ -91,7 +91,7 @@ class ShadowBatch:
 
     def of(self, arm: str, slices: Iterable[str], at_us: int) -> list[ShadowSums]:
         """The sums to which a response at `at_us` adds: one for each of `slices`."""
-        self.last_us[arm] = max(self.last_us.get(arm, 0), at_us)
+        self.last_us[arm] = at_us  # in order of the stream, whatever the clock did
         return [self.sums.setdefault((arm, name), ShadowSums()) for name in (ALL, *slices)]
 
     def leave_out(self, reason: str, requests: int = 1) -> None:
@@ -108,11 +108,12 @@ class ShadowResult(msgspec.Struct, frozen=True):
     left_out: dict[str, int] = {}
     last_us: dict[str, int] = {}
 
-    def arms(self) -> tuple[ArmCounts, ...]:
-        """The counts of the arms, in the form that decisions use."""
+    def arms(self, until_us: int = LAST_US) -> tuple[ArmCounts, ...]:
+        """The counts of the arms, in the form that decisions use. `until_us`: as in `ExposureCounter.by_arm`."""
         share = {CONTROL: CONTROL_SHARE, CANDIDATE: WHOLE - CONTROL_SHARE}
         return tuple(
-            ArmCounts(arm, share[arm], slices[ALL].answers, self.last_us[arm]) for arm, slices in self.sums.items()
+            ArmCounts(arm, share[arm], slices[ALL].answers, self.last_us[arm] if self.last_us[arm] <= until_us else 0)
+            for arm, slices in self.sums.items()
         )
 
 
@@ -149,13 +150,12 @@ class ShadowCounter:
                 if name not in slices and len(slices) > MAX_SLICES:
                     name = OTHER
                 slices.add(name)
-                row = connection.execute(f"SELECT last_us, body FROM sums WHERE {where}", (release, arm, name))
-                last_us, body = row.fetchone() or (0, b"")
-                if body:
-                    before = _decode(body)
+                row = connection.execute(f"SELECT body FROM sums WHERE {where}", (release, arm, name)).fetchone()
+                if row is not None:
+                    before = _decode(row[0])
                     before.add(added)
                     added = before
-                values = (release, arm, name, max(last_us, batch.last_us[arm]), _encode(added))
+                values = (release, arm, name, batch.last_us[arm], _encode(added))
                 connection.execute("INSERT OR REPLACE INTO sums VALUES (?, ?, ?, ?, ?)", values)
             for reason, requests in batch.left_out.items():
                 connection.execute(
