@@ -253,8 +253,8 @@ def redate(release: Release, now_us: int) -> tuple[Release, Transition] | None:
     times stayed as they are would wait until the clock is there again.
     """
     ahead_us = max(release.started_us, release.since_us, release.held_us) - now_us
-    watched = release.state == "champion" and release.over
-    if ahead_us <= SET_BACK_US or not (release.state in UNDER_WAY or watched):
+    reigns = release.state == "champion" and bool(release.over)
+    if ahead_us <= SET_BACK_US or not (release.state in UNDER_WAY or reigns):
         return None
     since_us = min(release.since_us, now_us)
     return move(
