@@ -50,7 +50,7 @@ def declare(**other: Any) -> fb.App:
         ({"gates": 20}, r"gates of App 'cinema' must be made by fb.gates\(...\), got 20"),
         ({"retrain": fb.every("1d")}, "retrain of App 'cinema' must be a list"),
         ({"retrain": "1d"}, "retrain of App 'cinema' must be a list, .*, got '1d'"),
-        ({"retrain": ["1d"]}, "retrain of App 'cinema' must be made by fb.every or fb.cron, .*, got '1d'"),
+        ({"retrain": ["1d"]}, "retrain of App 'cinema' must be made by fb.every, fb.cron or .*, got '1d'"),
     ],
 )
 def test_an_argument_of_another_kind_is_named_with_what_it_must_be(other: dict[str, Any], message: str) -> None:

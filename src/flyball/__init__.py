@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     from flyball.policy import immediate as immediate
     from flyball.policy import interleave as interleave
     from flyball.policy import metric as metric
+    from flyball.policy import on_drift as on_drift
+    from flyball.policy import on_performance as on_performance
+    from flyball.policy import on_volume as on_volume
     from flyball.policy import outcome as outcome
     from flyball.policy import quote as quote
     from flyball.policy import shadow as shadow
@@ -128,6 +131,9 @@ _ROOM_OF = {
             "every",
             "gates",
             "metric",
+            "on_drift",
+            "on_performance",
+            "on_volume",
             "outcome",
             "quote",
             "value",

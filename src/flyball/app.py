@@ -23,6 +23,7 @@ from flyball.policy import (
     Choice,
     ExperimentMetric,
     Gates,
+    OnPerformance,
     ReleasePlan,
     Trigger,
     Watch,
@@ -161,6 +162,12 @@ class App:
         plan = self.task.offline().plan()
         for metric in (self.choose.metric, *(gate.metric for gate in self.gates.metrics)):
             plan.check_metric(metric)
+        for trigger in self.retrain:
+            if isinstance(trigger, OnPerformance):
+                plan.check_metric(trigger.metric)
+                if "/" in trigger.metric:
+                    what = f"metric of on_performance(...) in App {self.name!r}"
+                    raise BadDeclaration(what, "that of all requests, without a slice", trigger.metric)
         known = {*self.events, *self.profiles}
         for used in self.task.about.event_types:
             if used not in known:
@@ -197,7 +204,7 @@ class App:
             ("gates", self.gates, Gates, "made by fb.gates(...)"),
             ("alerts", self.alerts, AlertPlan, 'made by fb.alerts, such as fb.alerts(on_call=["ann"])'),
             *(
-                ("retrain", trigger, Trigger, 'made by fb.every or fb.cron, such as [fb.every("1d")]')
+                ("retrain", trigger, Trigger, 'made by fb.every, fb.cron or their like, such as [fb.every("1d")]')
                 for trigger in self.retrain
             ),
         ]

@@ -1,8 +1,14 @@
 """The governor: first learning, the schedule, jobs that take time."""
 
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
 from flyball.core import ManualStopwatch
+from flyball.learning import LearningCause, LearningEvidence
+from flyball.monitoring import Finding
 from flyball.operations import Governor
-from flyball.policy import cron, every
+from flyball.policy import Trigger, cron, every, on_drift, on_volume
 
 DAY_US = 86_400_000_000
 MINUTE_US = 60_000_000
@@ -15,6 +21,7 @@ class Stores:
         self.serving: str | None = None
         self.last_us: int | None = None
         self.count = 0
+        self.known = LearningEvidence()
 
     def champion(self) -> str | None:
         return self.serving
@@ -24,6 +31,9 @@ class Stores:
 
     def events(self) -> int:
         return self.count
+
+    def evidence(self, now_us: int) -> LearningEvidence:
+        return self.known
 
 
 class HandJob:
@@ -37,7 +47,7 @@ class HandJob:
 def governor(stores: Stores) -> tuple[Governor, list[HandJob]]:
     jobs: list[HandJob] = []
 
-    def start(now_us: int) -> HandJob:
+    def start(now_us: int, case_ids: tuple[str, ...]) -> HandJob:
         stores.last_us = now_us
         jobs.append(HandJob())
         return jobs[-1]
@@ -82,7 +92,7 @@ def test_a_clock_set_back_holds_up_neither_the_next_try_nor_the_schedule() -> No
     stores, watch = Stores(), ManualStopwatch()
     jobs: list[HandJob] = []
 
-    def start(now_us: int) -> HandJob:
+    def start(now_us: int, case_ids: tuple[str, ...]) -> HandJob:
         stores.last_us = now_us
         jobs.append(HandJob())
         return jobs[-1]
@@ -129,7 +139,7 @@ def test_follows_the_schedule_from_the_last_attempt_whoever_made_it() -> None:
 def test_times_of_the_calendar_that_pass_while_a_run_is_under_way_start_one_run_together() -> None:
     hour_us, stores, jobs = DAY_US // 24, Stores(), list[HandJob]()
 
-    def start(now_us: int) -> HandJob:
+    def start(now_us: int, case_ids: tuple[str, ...]) -> HandJob:
         stores.last_us = now_us
         jobs.append(HandJob())
         return jobs[-1]
@@ -146,3 +156,94 @@ def test_times_of_the_calendar_that_pass_while_a_run_is_under_way_start_one_run_
     jobs[1].outcome = "no better version"
     assert governor_of_nights.tick(11 * DAY_US + 5 * hour_us).kind == "finished"
     assert governor_of_nights.tick(11 * DAY_US + 5 * hour_us).next_us == 11 * DAY_US + 15 * hour_us
+
+
+class Book:
+    """The cases of a governor, as lines."""
+
+    def __init__(self, waiting: Mapping[str, str] | None = None) -> None:
+        self.lines: list[str] = []
+        self._waiting = dict(waiting or {})
+
+    def waiting(self) -> Mapping[str, str]:
+        return self._waiting
+
+    def refuse(self, cause: LearningCause, reason: str, now_us: int) -> None:
+        self.lines.append(f"{cause.kind} refused: {reason}")
+
+    def withdraw(self, fingerprint: str, now_us: int) -> None:
+        self.lines.append(f"{fingerprint} withdrawn")
+
+    def begin(self, causes: Sequence[LearningCause], now_us: int) -> tuple[str, ...]:
+        self.lines.append(f"{', '.join(cause.kind for cause in causes)} begun")
+        return tuple(f"c{number}" for number, _ in enumerate(causes))
+
+    def end(self, case_ids: Sequence[str], outcome: str, now_us: int) -> None:
+        self.lines.append(f"{', '.join(case_ids)} ended: {outcome}")
+
+
+def watching(stores: Stores, book: Book, *triggers: Trigger) -> tuple[Governor, list[HandJob]]:
+    jobs: list[HandJob] = []
+
+    def start(now_us: int, case_ids: tuple[str, ...]) -> HandJob:
+        stores.last_us = now_us
+        jobs.append(HandJob())
+        return jobs[-1]
+
+    return Governor(triggers, stores, start, cases=book), jobs
+
+
+LABELED = LearningEvidence(champion="v1", known_us=1, at_us=2, labels=100)
+HOUR_US = DAY_US // 24
+
+
+def test_evidence_starts_one_run_and_then_waits_for_its_cooldown() -> None:
+    stores, book = Stores(), Book()
+    governor_of_labels, jobs = watching(stores, book, on_volume(100, cooldown="6h"))
+    stores.serving, stores.last_us, stores.known = "v1", 0, LABELED
+    assert governor_of_labels.tick(DAY_US).words == "100 new labels since the snapshot of v1, 100 are enough"
+    assert [governor_of_labels.tick(DAY_US + second).kind for second in (1, 2, 3)] == ["running"] * 3
+    jobs[0].outcome = "no candidate passed its gates"
+    assert governor_of_labels.tick(DAY_US + HOUR_US).kind == "finished"
+    for minute in range(5 * 60 - 1):
+        assert governor_of_labels.tick(DAY_US + HOUR_US + minute * MINUTE_US).kind == "waiting"
+    assert governor_of_labels.tick(DAY_US + 6 * HOUR_US).kind == "started"
+    assert book.lines == [
+        "volume begun",
+        "c0 ended: no candidate passed its gates",
+        "volume refused: cooldown of 6h since the run that started at 1970-01-02T00:00:00Z",
+        "volume begun",
+    ]
+
+
+def test_other_causes_are_refused_while_a_run_is_under_way_and_start_it_later() -> None:
+    stores, book = Stores(), Book()
+    governor_of_both, jobs = watching(stores, book, on_volume(100), on_drift(), every("1d"))
+    stores.serving, stores.last_us, stores.known = "v1", 0, LABELED
+    assert governor_of_both.tick(DAY_US).kind == "started"
+    finding = Finding("label", "stars", DAY_US, DAY_US, "low", "stars fell", "world")
+    stores.known = msgspec.structs.replace(LABELED, findings=(finding,))
+    for second in range(3):
+        assert governor_of_both.tick(DAY_US + second).kind == "running"
+    jobs[0].outcome = "v2 (linear) is the champion now"
+    assert governor_of_both.tick(DAY_US + HOUR_US).kind == "finished"
+    stores.serving = "v2"
+    stores.known = LearningEvidence(champion="v2", known_us=DAY_US)
+    assert governor_of_both.tick(DAY_US + 2 * HOUR_US).kind == "waiting"
+    assert book.lines == [
+        "schedule, volume begun",
+        "drift refused: another run is under way",
+        "c0, c1 ended: v2 (linear) is the champion now",
+        "fb.on_drift() v1 withdrawn",
+    ]
+
+
+def test_causes_that_waited_when_the_governor_ended_are_withdrawn_by_the_next() -> None:
+    stores, book = Stores(), Book({"fb.on_volume(100) v0": "cooldown"})
+    governor_of_labels, _ = watching(stores, book, on_volume(100))
+    stores.serving, stores.last_us = "v1", 0
+    assert governor_of_labels.tick(1).kind == "waiting"
+    assert book.lines == [], "nothing is known about the champion yet"
+    stores.known = msgspec.structs.replace(LABELED, labels=0)
+    assert governor_of_labels.tick(2).kind == "waiting"
+    assert book.lines == ["fb.on_volume(100) v0 withdrawn"]

@@ -8,7 +8,7 @@ import pytest
 
 from flyball import ItemKNN
 from flyball.policy import bandit, canary
-from flyball.registry import add_versions
+from flyball.registry import Case, add_versions, open_case
 from flyball.releases import ArmReward, MetricEvidence, current
 from flyball.runtime import Runtime
 from flyball.testing import faulty
@@ -159,3 +159,16 @@ async def test_a_bandit_shows_what_its_arms_brought_in(caller: Any) -> None:
         "control: positive 0.25 over 40 answers, share 75.00%",
         "candidate: positive 0.5 over 12 answers, share 25.00%",
     ]
+
+
+async def test_cases_are_read_over_http(caller: Any) -> None:
+    registry = caller.service.runtime.registry
+    waiting = Case(app="cinema", trigger="fb.on_drift()", kind="drift", cause="stars fell", opened_us=5)
+    known = len((await caller.get("/v1/cases")).json()["cases"])
+    case = open_case(registry, waiting)
+    listed = (await caller.get("/v1/cases")).json()["cases"]
+    assert len(listed) == known + 1
+    shown = (await caller.get(f"/v1/cases/{case.id}")).json()
+    assert shown == listed[-1]
+    assert (shown["case"]["cause"], shown["verdict"]) == ("stars fell", "waiting")
+    assert (await caller.get("/v1/cases/c999")).status_code == 404

@@ -244,6 +244,6 @@ def show_impact(
     if not ledger.rows:
         say("nothing was released yet: run flyball learn")
         return
-    show_table(*impact_table(ledger), optional=["kind", "state", "started", "offline", "online"], wide=wide)
+    show_table(*impact_table(ledger), optional=["case", "kind", "state", "started", "offline", "online"], wide=wide)
     for line in ledger.offline_online:
         say(line.sentence)

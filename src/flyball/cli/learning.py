@@ -1,4 +1,4 @@
-"""`flyball learn` and `flyball versions list|release|rollback|export`: what serves, and how it came to."""
+"""`flyball learn` and `flyball versions list|show|release|rollback|export`: what serves, and how it came to."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")]
 
-commands = group("Versions: list, release, rollback, export.")
+commands = group("Versions: list, show, release, rollback, export.")
 
 
 def register(app: typer.Typer) -> None:
@@ -183,6 +183,36 @@ def _failed(version: "Version") -> str:
     """The gates it did not pass, by name; learn and --json tell why."""
     names = [gate["name"] for gate in version.gates if not gate["passed"]]
     return ", ".join(names) if names or version.state != "rejected" else version.reason
+
+
+@commands.command()
+def show(
+    app: AppName,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="Such as v3; see flyball versions list.")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Show one version: what it learned from and why, its gates and metrics, the release that showed it to users."""
+    from flyball.releases import all_releases, case_reports
+
+    runtime = open_home(app, home)
+    chosen = runtime.registry.version(version)
+    cases = [report for report in case_reports(runtime.registry) if report.case.run == chosen.run]
+    releases = [release for release in all_releases(runtime.registry) if version in release.versions]
+    if json:
+        show_json({"version": chosen, "cases": cases, "releases": releases})
+        return
+    reason = f", {chosen.reason}" if chosen.reason else ""
+    say(f"{chosen.id} ({chosen.candidate}, {chosen.kind}): {chosen.state}{reason}")
+    say(f"run {chosen.run} from snapshot {chosen.snapshot[:12]} as of {format_second(chosen.as_of_us)}")
+    for report in cases:
+        say(f"case {report.case.id}, {report.case.trigger}: {report.case.cause} ({report.verdict})")
+    for gate in chosen.gates:
+        say(f"gate {gate['name']}: {'passed' if gate['passed'] else 'failed'}, {gate['reason']}")
+    for name, estimate in chosen.metrics.items():
+        say(f"{name}: {_estimate(estimate)}")
+    for release in releases:
+        say(f"release {release.id}: {release.kind}, {release.state.replace('_', ' ')}: {release.reason}")
 
 
 @commands.command()

@@ -15,7 +15,7 @@ from flyball.experiments.interleaving import interleaving
 from flyball.experiments.result import MetricResult
 from flyball.experiments.switchback import switchback
 from flyball.history import write_frame
-from flyball.registry import Registry
+from flyball.registry import Registry, cases_of
 from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
 from flyball.statistics import Inference
@@ -30,7 +30,7 @@ class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
     `predicted`: [effect, low, high], the difference to the champion in `offline_metric` on the same held-out requests;
     None if they were not compared. `measured`: the effect on `online_metric`, the primary metric, on users, with its
     interval; `relative`: the same as a share of control. Signs are such that above 0 is better. `missing`: why nothing
-    was measured.
+    was measured. `case`: the cause that its run of learning began for, "" for none.
     """
 
     release: str
@@ -52,6 +52,7 @@ class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
     units: int = 0
     verdict: str = ""
     missing: str = ""
+    case: str = ""
 
 
 class OfflineOnline(msgspec.Struct, frozen=True):
@@ -95,7 +96,18 @@ class ImpactLedger(msgspec.Struct, frozen=True):
         """A row for each change; times are datetimes in UTC."""
         columns = {name: [getattr(row, name) for row in self.rows] for name in ImpactRow.__struct_fields__}
         counts = {"started_us", "ended_us", "units"}
-        texts = {"release", "kind", "state", "version", "over", "offline_metric", "online_metric", "verdict", "missing"}
+        texts = {
+            "release",
+            "kind",
+            "state",
+            "version",
+            "over",
+            "offline_metric",
+            "online_metric",
+            "verdict",
+            "missing",
+            "case",
+        }
         schema = {name: pl.Int64 if name in counts else pl.String if name in texts else pl.Float64 for name in columns}
         frame = pl.DataFrame(columns, schema=schema)
         times = [
@@ -166,6 +178,7 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
         started_us=release.started_us,
         ended_us=release.ended_us,
         offline_metric=str(runtime.app.choose.metric),
+        case=_case_of(runtime.registry, version),
     )
     difference = predicted(runtime.registry, version, blank.offline_metric)
     if difference is not None:
@@ -177,6 +190,12 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
         return _measured(runtime, release, arm, blank, as_of_us)
     except FlyballError as error:  # one release that cannot be measured must not hide the others
         return msgspec.structs.replace(blank, missing=str(error))
+
+
+def _case_of(registry: Registry, version: str) -> str:
+    """The case that led to a version; of several that began the same run the first."""
+    runs = {known.id: known.run for known in registry.versions()}
+    return next((case.id for case in cases_of(registry) if case.run and case.run == runs.get(version)), "")
 
 
 def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_of_us: int) -> ImpactRow:
@@ -262,6 +281,7 @@ def impact_table(ledger: ImpactLedger) -> tuple[list[str], list[list[str | None]
         "online",
         "measured",
         "verdict",
+        "case",
     ]
     rows = [
         [
@@ -275,6 +295,7 @@ def impact_table(ledger: ImpactLedger) -> tuple[list[str], list[list[str | None]
             row.online_metric or None,
             _interval(row.measured, row.measured_low, row.measured_high),
             row.verdict or row.missing,
+            row.case or None,
         ]
         for row in ledger.rows
     ]

@@ -1,42 +1,68 @@
-"""Learning: one command from the log to a released version.
+"""Learning: one command from the log to a released version, and the causes that start it.
 
 Promises: all challengers are fitted and evaluated on the same examples, point-in-time, without having seen the test
 window; one that fails, or fails a gate, is registered as rejected with the reason and never serves; a run that is
-killed leaves only complete versions; the same snapshot and seed give the same metrics and artifacts.
+killed leaves only complete versions; the same snapshot and seed give the same metrics and artifacts; every run belongs
+to a case, which says why it was started.
 """
 
-from flyball.learning.prequential import (
-    PrequentialReport,
-    PrequentialWindow,
-    last_prequential,
-    prequential,
-    prequential_of,
-)
-from flyball.learning.report import CandidateReport, LearnReport, Progress
-from flyball.learning.run import learn
-from flyball.learning.tuning import (
-    CandidateSearch,
-    CurveReport,
-    SearchReport,
-    declaration,
-    learning_curves,
-    search_parameters,
-)
+from typing import TYPE_CHECKING
+
+from flyball.core import lazy_door
+
+if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
+    from flyball.learning.case_log import CaseLog
+    from flyball.learning.causes import LearningCause, LearningEvidence, Worsening, blocked_by, evidence_causes
+    from flyball.learning.expectation import Expectation, expectation_of
+    from flyball.learning.look import measure_evidence, worsening_of
+    from flyball.learning.open_findings import open_findings
+    from flyball.learning.payoffs import with_payoffs
+    from flyball.learning.prequential_windows import (
+        PrequentialReport,
+        PrequentialWindow,
+        last_prequential,
+        prequential,
+        prequential_of,
+    )
+    from flyball.learning.report import CandidateReport, LearnReport, Progress
+    from flyball.learning.run import learn
+    from flyball.learning.tuning import (
+        CandidateSearch,
+        CurveReport,
+        SearchReport,
+        declaration,
+        learning_curves,
+        search_parameters,
+    )
 
 __all__ = [
     "CandidateReport",
     "CandidateSearch",
+    "CaseLog",
     "CurveReport",
+    "Expectation",
     "LearnReport",
+    "LearningCause",
+    "LearningEvidence",
     "PrequentialReport",
     "PrequentialWindow",
     "Progress",
     "SearchReport",
+    "Worsening",
+    "blocked_by",
     "declaration",
+    "evidence_causes",
+    "expectation_of",
     "last_prequential",
     "learn",
     "learning_curves",
+    "measure_evidence",
+    "open_findings",
     "prequential",
     "prequential_of",
     "search_parameters",
+    "with_payoffs",
+    "worsening_of",
 ]
+
+__getattr__ = lazy_door(__name__, __file__)

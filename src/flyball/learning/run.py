@@ -1,12 +1,14 @@
 """One run of learning, from the log to a released version."""
 
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_timestamp, parse_duration
 from flyball.evaluation import Report
+from flyball.learning.case_log import close_cases, open_manual
 from flyball.learning.champion import champion_of
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.evaluate import evaluate_all
@@ -19,7 +21,7 @@ from flyball.learning.report import LearnReport, Progress, ShowProgress, failure
 from flyball.learning.scheduler import FitScheduler
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
-from flyball.registry import begin_run, end_run
+from flyball.registry import begin_run, end_run, link_run
 from flyball.releases import current
 from flyball.runtime import Runtime
 
@@ -36,12 +38,14 @@ def learn(
     by: str = "learn",
     keep_runs: int | None = None,
     stopwatch: Stopwatch | None = None,
+    cases: Sequence[str] = (),
 ) -> LearnReport:
     """Learn from what was known at `as_of_us` (default: now) and release the winner when it passes its gates.
 
     Candidates are fitted in `workers` processes; with one worker, or for an application that is not in a file, in this
     process. The same snapshot and `seed` give the same metrics and the same artifacts, bit for bit; costs are measured
-    with `stopwatch`. `by`: who started the run, for the audit trail. Of versions that never served, the artifacts of
+    with `stopwatch`. `by`: who started the run, for the audit trail. `cases`: the ids of the cases that led to it;
+    without any it opens one. Of versions that never served, the artifacts of
     the last `keep_runs` runs (default: of the settings) are kept, see `remove_outdated`. Raises `HomeBusy` while
     another run learns in the same home; any other exception is registered with the run, and the registry holds only
     complete versions.
@@ -51,7 +55,9 @@ def learn(
         raise BadInput("as_of of a run", f"now ({format_timestamp(now_us)}) or before", format_timestamp(as_of_us))
     with FileLock(runtime.home / LOCK, "learning"):
         notes = clean_leftovers(runtime.registry, runtime.home, runtime.artifacts, now_us)
+        case_ids = tuple(cases) or (open_manual(runtime, by, now_us).id,)
         run = begin_run(runtime.registry, runtime.app.name, now_us if as_of_us is None else as_of_us, now_us)
+        link_run(runtime.registry, case_ids, run)
         job = Job(runtime, run, progress or _silent, workers, seed, by, stopwatch or SystemStopwatch())
         job.notes.extend(notes)
         try:
@@ -67,12 +73,14 @@ def learn(
                 job.notes.append(f"removed the artifacts of {', '.join(removed)}, which are outdated")
         except BaseException as error:
             _give_up(job, error)
+            close_cases(runtime, case_ids, failure_text(error) if isinstance(error, Exception) else "stopped")
             raise
         finally:
             shutil.rmtree(job.work, ignore_errors=True)
         report = msgspec.structs.replace(report, seconds=job.seconds)
         plain = msgspec.to_builtins(report)
         end_run(runtime.registry, run, report.status, runtime.clock.now_us(), report=plain, snapshot=report.snapshot)
+        close_cases(runtime, case_ids, report.reason)
         return report
 
 

@@ -3,6 +3,7 @@
 from flyball.app import App
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
+from flyball.policy import OnPerformance
 from flyball.tasks import Examples, Offline
 
 
@@ -20,7 +21,8 @@ def examples_of(
 
 def metrics_of(app: App) -> list[str]:
     """The metrics that the application's rules name, and the corrected ones that decide in their place."""
-    named = [app.choose.metric, *(gate.metric for gate in app.gates.metrics)]
+    watched = [trigger.metric for trigger in app.retrain if isinstance(trigger, OnPerformance)]
+    named = [app.choose.metric, *(gate.metric for gate in app.gates.metrics), *watched]
     plan = app.task.offline().plan()
     corrected = [plan.corrected_name(name) for name in named] if app.choose.ips else []
     return list(dict.fromkeys([*named, *corrected]))

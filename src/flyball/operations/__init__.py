@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flyball.operations.bandit_rewards import BanditRewards
     from flyball.operations.console import Display, Lines, Panel
     from flyball.operations.consumers import FEATURE_LOCK, at_most_every, catch_up, consumers_of
+    from flyball.operations.evidence import EvidenceWatch, MeasuredNow, OpenFindings
     from flyball.operations.governor import Governor, GovernorDecision, LearningJob, LearningState, next_learn_us
     from flyball.operations.heartbeat import Heartbeat, Rates, rates, read_heartbeat
     from flyball.operations.instance import up
@@ -32,13 +33,16 @@ __all__ = [
     "Consumer",
     "ConsumerStatus",
     "Display",
+    "EvidenceWatch",
     "Governor",
     "GovernorDecision",
     "Heartbeat",
     "LearningJob",
     "LearningState",
     "Lines",
+    "MeasuredNow",
     "Notice",
+    "OpenFindings",
     "Panel",
     "Process",
     "ProcessSpec",

@@ -111,7 +111,13 @@ def _govern(spec: ProcessSpec) -> None:
 def _learn(spec: ProcessSpec) -> None:
     from flyball.operations.learning import learn_once
 
-    learn_once(_runtime(spec))
+    learn_once(_runtime(spec), spec.cases)
+
+
+def _evidence(spec: ProcessSpec) -> None:
+    from flyball.operations.evidence import write_evidence
+
+    write_evidence(_runtime(spec), SystemStopwatch())
 
 
 def _shadow(spec: ProcessSpec) -> None:
@@ -120,7 +126,14 @@ def _shadow(spec: ProcessSpec) -> None:
     follow_shadows(_runtime(spec), _stop_on_signals())
 
 
-_MAINS = {"serve": _serve, "worker": _work, "governor": _govern, "learn": _learn, "shadow": _shadow}
+_MAINS = {
+    "serve": _serve,
+    "worker": _work,
+    "governor": _govern,
+    "learn": _learn,
+    "shadow": _shadow,
+    "evidence": _evidence,
+}
 
 if __name__ == "__main__":
     main()

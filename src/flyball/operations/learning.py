@@ -1,12 +1,15 @@
 """Runs the governor: reads the state for its decisions, and runs learning in a subprocess."""
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from flyball.core import FlyballError, SystemStopwatch
+from flyball.learning import CaseLog, LearningEvidence
+from flyball.operations.evidence import EvidenceWatch, start_evidence
 from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.incidents import Delivery, IncidentControl
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
@@ -27,8 +30,8 @@ _OUTCOME = "outcome: "
 class RuntimeState:
     """The state that the governor's decisions depend on, read from the stores."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, watch: EvidenceWatch | None = None) -> None:
+        self._runtime, self._watch = runtime, watch or EvidenceWatch(runtime)
 
     def champion(self) -> str | None:
         return current(self._runtime.registry).champion
@@ -39,6 +42,9 @@ class RuntimeState:
 
     def events(self) -> int:
         return sum(self._runtime.log.ends())
+
+    def evidence(self, now_us: int) -> LearningEvidence:
+        return self._watch(now_us)
 
 
 class LearningProcess:
@@ -61,9 +67,9 @@ class LearningProcess:
         self._process.kill()
 
 
-def start_learning(spec: ProcessSpec) -> LearningProcess:
-    """Start learning in a subprocess."""
-    learn_spec = msgspec.structs.replace(spec, name=LEARN, channel=-1)
+def start_learning(spec: ProcessSpec, cases: tuple[str, ...] = ()) -> LearningProcess:
+    """Start learning in a subprocess, for these cases."""
+    learn_spec = msgspec.structs.replace(spec, name=LEARN, channel=-1, cases=cases)
     argv = python_argv("flyball.operations.child", "learn")
     log = log_path(spec.settings.folder, learn_spec.name)
     return LearningProcess(start_child(argv, msgspec.json.encode(learn_spec), log), learn_spec)
@@ -71,8 +77,15 @@ def start_learning(spec: ProcessSpec) -> LearningProcess:
 
 def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     """Run the governor's ticks until `stop` is set."""
+    watch = EvidenceWatch(runtime, lambda now_us: start_evidence(spec))
+    cases = CaseLog(runtime.registry, runtime.app.name)
+    cases.recover(runtime.clock.now_us())
     governor = Governor(
-        runtime.app.retrain, RuntimeState(runtime), lambda now_us: start_learning(spec), stopwatch=SystemStopwatch()
+        runtime.app.retrain,
+        RuntimeState(runtime, watch),
+        lambda now_us, case_ids: start_learning(spec, case_ids),
+        stopwatch=SystemStopwatch(),
+        cases=cases,
     )
     serial, message, ticks = 0, "", 0
     releases = ReleaseControl(runtime)
@@ -95,6 +108,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     finally:
         if isinstance(governor.job, LearningProcess):
             governor.job.stop()
+        watch.stop()
         shadow.stop()
         delivery.stop()
 
@@ -137,11 +151,11 @@ def _words(decision: GovernorDecision) -> str:
     return f"learning starts ({decision.words})" if decision.kind == "started" else decision.words
 
 
-def learn_once(runtime: Runtime) -> None:
-    """Learn now; the last line of output is the result."""
+def learn_once(runtime: Runtime, cases: Sequence[str] = ()) -> None:
+    """Learn now, for these cases; the last line of output is the result."""
     from flyball.learning import learn
 
-    report = learn(runtime, progress=lambda progress: print(progress, flush=True), by="governor")
+    report = learn(runtime, progress=lambda progress: print(progress, flush=True), by="governor", cases=cases)
     print(_OUTCOME + learn_words(report), flush=True)
 
 

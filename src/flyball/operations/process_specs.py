@@ -17,12 +17,13 @@ T = TypeVar("T")
 
 class ProcessSpec(msgspec.Struct, frozen=True):
     """What the supervisor writes to a child's standard input. `channel`: the descriptor over which connections
-    arrive."""
+    arrive. `cases`: the ids of the cases that a run of learning is for."""
 
     source: AppSource
     settings: Settings
     name: str
     channel: int = -1
+    cases: tuple[str, ...] = ()
 
 
 class GovernorReport(msgspec.Struct, frozen=True):
@@ -53,8 +54,8 @@ def report_path(home: Path, name: str) -> Path:
     return run_folder(home) / f"{name}.json"
 
 
-LEARN, SHADOW = "learn", "shadow"
-"""The names of the processes that learn and that answer for shadows."""
+LEARN, SHADOW, EVIDENCE = "learn", "shadow", "evidence"
+"""The names of the processes that learn, that answer for shadows and that measure what triggers decide by."""
 
 
 def log_path(home: Path, name: str) -> Path:

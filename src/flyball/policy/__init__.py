@@ -48,7 +48,20 @@ from flyball.policy.release import (
     shadow,
     switchback,
 )
-from flyball.policy.triggers import Every, Trigger, every, trigger_text
+from flyball.policy.triggers import (
+    Every,
+    EvidenceTrigger,
+    OnDrift,
+    OnPerformance,
+    OnVolume,
+    Schedule,
+    Trigger,
+    every,
+    on_drift,
+    on_performance,
+    on_volume,
+    trigger_text,
+)
 from flyball.policy.watch import Watch, watch
 from flyball.policy.world import WORLDS, WorldSpec, world
 
@@ -87,15 +100,20 @@ __all__ = [
     "DecidedAction",
     "EventTotal",
     "Every",
+    "EvidenceTrigger",
     "ExampleCosts",
     "ExperimentMetric",
     "Expression",
     "Gates",
     "MetricGate",
     "MetricName",
+    "OnDrift",
+    "OnPerformance",
+    "OnVolume",
     "Outcome",
     "Quote",
     "ReleasePlan",
+    "Schedule",
     "ThresholdChoice",
     "Thresholds",
     "Trigger",
@@ -133,6 +151,9 @@ __all__ = [
     "interleave",
     "metric",
     "next_cron_us",
+    "on_drift",
+    "on_performance",
+    "on_volume",
     "outcome",
     "outcomes_of",
     "parse_metric",

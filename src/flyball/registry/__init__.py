@@ -5,6 +5,7 @@ its entry in the audit trail are one transaction; opening a registry migrates it
 a newer one. Reading does not import SQLAlchemy.
 """
 
+from flyball.registry.cases import cases_of, close_case, link_run, open_case, refuse_case, start_case
 from flyball.registry.incident_rows import (
     IncidentRows,
     changing_incidents,
@@ -28,7 +29,11 @@ from flyball.registry.types import (
     REMOVED,
     Arrangement,
     AuditEntry,
+    Case,
+    CaseKind,
+    CaseStatus,
     IncidentEntry,
+    JsonObject,
     ReleaseRow,
     ReleaseStep,
     Run,
@@ -44,9 +49,13 @@ __all__ = [
     "REMOVED",
     "Arrangement",
     "AuditEntry",
+    "Case",
+    "CaseKind",
+    "CaseStatus",
     "Database",
     "IncidentEntry",
     "IncidentRows",
+    "JsonObject",
     "Registry",
     "ReleaseRow",
     "ReleaseStep",
@@ -62,12 +71,18 @@ __all__ = [
     "add_versions",
     "begin_run",
     "begin_search",
+    "cases_of",
     "changing_incidents",
+    "close_case",
     "end_run",
     "end_search",
     "incident_documents",
     "incident_entries",
+    "link_run",
+    "open_case",
+    "refuse_case",
     "registry_exists",
     "replace_release",
     "searches_of",
+    "start_case",
 ]

@@ -156,3 +156,14 @@ sinks = sa.Table(
     *_filled(sa.Integer, "delivered"),
     *_filled(sa.Text, "document"),
 )
+
+cases = sa.Table(
+    "cases",
+    metadata,
+    _number(),
+    *_filled(sa.Text, "app", "trigger_text", "kind", "cause", "evidence", "fingerprint", "status", "refusals"),
+    *_filled(sa.Text, "expected", "outcome"),
+    *_filled(sa.BigInteger, "opened_us"),
+    sa.Column("closed_us", sa.BigInteger, nullable=True),
+    sa.Column("run_number", sa.Integer, sa.ForeignKey("runs.number"), nullable=True),
+)

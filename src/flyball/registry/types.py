@@ -6,6 +6,8 @@ import msgspec
 
 VersionState = Literal["candidate", "rejected", "champion", "retired"]
 RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted"]
+CaseKind = Literal["manual", "first", "schedule", "volume", "performance", "drift"]
+CaseStatus = Literal["waiting", "running", "closed"]
 JsonObject = dict[str, Any]
 
 REMOVED = "remove artifact"
@@ -80,6 +82,31 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: str = ""
     ended_us: int | None = None
     report: JsonObject = {}
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """One cause to learn again.
+
+    `trigger`: as declared, or "by hand"; `cause`: in a sentence; `evidence`: the numbers behind it. `fingerprint`: the
+    same for a cause that is seen again. `status`: "waiting" while it may not start a run, "running", "closed".
+    `refusals`: [{"at_us", "reason"}], why it had to wait. `expected`: {"gain", "cost_s", "note"}, before the run.
+    `run`: the id of the run, "" for none; `outcome`: how the case ended. `id`: assigned by the registry.
+    """
+
+    id: str = ""
+    app: str
+    trigger: str
+    kind: CaseKind
+    cause: str
+    opened_us: int
+    evidence: JsonObject = {}
+    fingerprint: str = ""
+    status: CaseStatus = "waiting"
+    refusals: list[JsonObject] = []
+    expected: JsonObject = {}
+    run: str = ""
+    closed_us: int | None = None
+    outcome: str = ""
 
 
 class SearchTrial(msgspec.Struct, frozen=True, kw_only=True):

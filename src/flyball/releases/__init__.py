@@ -18,6 +18,7 @@ from flyball.releases.arrangements import (
     release_arrangement,
     rollback_arrangement,
 )
+from flyball.releases.cases import CaseReport, case_reports, case_table, payoff_text
 from flyball.releases.change import Change, check_servable, check_version_features, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
 from flyball.releases.error_budget import abort_alpha, abort_margins, harm_alpha
@@ -86,6 +87,7 @@ __all__ = [
     "AnswerCounts",
     "ArmCounts",
     "ArmReward",
+    "CaseReport",
     "Change",
     "Controller",
     "Evidence",
@@ -123,6 +125,8 @@ __all__ = [
     "arrangements_of_arms",
     "bandit_weights",
     "bucket_of",
+    "case_reports",
+    "case_table",
     "change_release",
     "check_servable",
     "check_version_features",
@@ -139,6 +143,7 @@ __all__ = [
     "no_metrics",
     "no_rewards",
     "not_shown",
+    "payoff_text",
     "promote",
     "rank_biased_overlap",
     "release_arrangement",

@@ -31,8 +31,17 @@ from flyball.core import (
 )
 from flyball.events import IngestReport
 from flyball.home import HomeLayout
-from flyball.learning import learn
-from flyball.operations import Governor, GovernorDecision, ReleaseControl, RuntimeState, Worker, consumers_of
+from flyball.learning import CaseLog, learn
+from flyball.operations import (
+    EvidenceWatch,
+    Governor,
+    GovernorDecision,
+    MeasuredNow,
+    ReleaseControl,
+    RuntimeState,
+    Worker,
+    consumers_of,
+)
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record, response_of
 from flyball.registry import Version
 from flyball.runtime import Runtime, load_settings
@@ -159,8 +168,16 @@ class Simulation:
         )
         self._worker = Worker(consumers_of(self._runtime, flush_us=_FLUSH_US))
         profiles = sum(len(lines) for _, lines in batches[0].lines)
+        runtime = self._runtime
+        watch = EvidenceWatch(
+            runtime, lambda now_us: MeasuredNow(runtime, now_us, DrawnStopwatch([self._seed, 15], 0.0))
+        )
         self._governor = Governor(
-            self._runtime.app.retrain, RuntimeState(self._runtime), self._start_learning, profiles + _FIRST_EVENTS
+            runtime.app.retrain,
+            RuntimeState(runtime, watch),
+            self._start_learning,
+            profiles + _FIRST_EVENTS,
+            cases=CaseLog(runtime.registry, runtime.app.name),
         )
         self._releases = ReleaseControl(self._runtime, "simulation")
         self._follow()
@@ -252,10 +269,11 @@ class Simulation:
             if lag.error:
                 raise FlyballError(f"consumer {name} must go on, got {lag.error}")
 
-    def _start_learning(self, now_us: int) -> "_Training":
-        return _Training(self, now_us, now_us + int(1e6 * _MEDIAN_TRAIN_S * float(self._rng.lognormal(0.0, 0.3))))
+    def _start_learning(self, now_us: int, case_ids: tuple[str, ...]) -> "_Training":
+        end_us = now_us + int(1e6 * _MEDIAN_TRAIN_S * float(self._rng.lognormal(0.0, 0.3)))
+        return _Training(self, now_us, end_us, case_ids)
 
-    def learn(self, as_of_us: int) -> str:
+    def learn(self, as_of_us: int, case_ids: tuple[str, ...] = ()) -> str:
         """Do one run of learning; returns its result in one line."""
         with self._timed("learn"):
             report = learn(
@@ -265,6 +283,7 @@ class Simulation:
                 seed=self._seed,
                 by="simulation",
                 stopwatch=DrawnStopwatch([self._seed, 13, len(self._tally.learned)], 0.002),
+                cases=case_ids,
             )
         with self._timed("truth"):
             versions = self._learned_versions()
@@ -352,13 +371,14 @@ class Simulation:
 class _Training:
     """A run of learning that begins now and ends at `end_us`."""
 
-    def __init__(self, simulation: Simulation, as_of_us: int, end_us: int) -> None:
+    def __init__(self, simulation: Simulation, as_of_us: int, end_us: int, case_ids: tuple[str, ...]) -> None:
         self._simulation, self._as_of_us, self._end_us = simulation, as_of_us, end_us
+        self._case_ids = case_ids
 
     def poll(self) -> str | None:
         if not self._simulation.due(self._end_us):
             return None
-        return self._simulation.learn(self._as_of_us)
+        return self._simulation.learn(self._as_of_us, self._case_ids)
 
 
 @contextmanager

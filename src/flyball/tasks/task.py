@@ -264,6 +264,15 @@ class TakesShares(Protocol):
         ...
 
 
+@runtime_checkable
+class CountsLabels(Protocol):
+    """An offline door that can count what there is to learn from, for triggers by volume."""
+
+    def count_labels(self, past: Past, as_of_us: int) -> int:
+        """The labels that were final at `as_of_us`, by what was known then."""
+        ...
+
+
 class Task(Protocol):
     """One kind of application."""
 

@@ -192,7 +192,12 @@ def _releases() -> Document:
         "finish": "End it; the champion stays",
         "rollback": "Undo the release that made the champion",
     }
+    case = _in_path("case", {"type": "string"})
     return {
+        "/v1/cases": {
+            "get": _operation("cases", "Why learning began, and what came of it", "releases", [], {"200": _json()})
+        },
+        "/v1/cases/{case}": {"get": _operation("case", "One of these", "releases", [case], {"200": _json()}, 404)},
         "/v1/releases": {
             "get": _operation("releases", "All releases, present and past", "releases", [], {"200": _json()}),
             "post": changed("start", "Start a release as declared, or as a shadow", [], fields),

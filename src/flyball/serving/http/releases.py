@@ -1,5 +1,5 @@
-"""Releases over HTTP: the commands of `flyball releases`, as JSON. Changes need the setting `manage`, since there is no
-authentication."""
+"""Releases, and the cases that led to them, over HTTP: the commands of `flyball releases` and `flyball cases`, as JSON.
+Changes need the setting `manage`, since there is no authentication."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +14,7 @@ from flyball.policy import ReleasePlan, as_shadow
 from flyball.releases import (
     Change,
     all_releases,
+    case_reports,
     change_release,
     current,
     declared_arrangement,
@@ -34,6 +35,8 @@ def release_routes(service: Service) -> list[Route]:
     """The routes of releases."""
     handlers = _Releases(service)
     return [
+        Route("/v1/cases", handlers.cases, methods=["GET"]),
+        Route("/v1/cases/{case}", handlers.case, methods=["GET"]),
         Route("/v1/releases", handlers.list_or_start, methods=["GET", "POST"]),
         Route("/v1/releases/{release}", handlers.show, methods=["GET"]),
         *(
@@ -71,6 +74,17 @@ class _Releases:
         if sample is not None and fields.get("interleave"):
             raise BadInput("field shadow", "left out with interleave: what it drafts is seen", sample)
         return await self._changed(lambda: self._start(versions, plan, fields), 201)
+
+    async def cases(self, request: HttpRequest) -> Response:
+        """Why learning began, and what came of it."""
+        only(request, set())
+        return _answered({"cases": await self._service.aside(lambda: case_reports(self._runtime.registry))})
+
+    async def case(self, request: HttpRequest) -> Response:
+        """One case."""
+        only(request, set())
+        name = request.path_params["case"]
+        return _answered((await self._service.aside(lambda: case_reports(self._runtime.registry, name)))[0])
 
     async def show(self, request: HttpRequest) -> Response:
         """One release with its evidence and steps."""

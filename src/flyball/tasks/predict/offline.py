@@ -122,6 +122,10 @@ class PredictOffline:
             self._summary(before, len(chosen), start_us),
         )
 
+    def count_labels(self, past: Past, as_of_us: int) -> int:
+        """The requests with a final label at `as_of_us`."""
+        return len(self._history_of(past).examples(as_of_us, all_final=True).rows)
+
     def _training_data(self, history: "RequestHistory", labeled: "Labeled") -> TrainingData:
         from flyball.tasks.predict.examples import training_data
 

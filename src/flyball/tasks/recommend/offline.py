@@ -94,6 +94,13 @@ class RecommendOffline:
         before = training_data(train)
         return Examples(before, before if window_us else training_data(full), evaluation, window, summary)
 
+    def count_labels(self, past: Past, as_of_us: int) -> int:
+        """The positive pairs of user and item that were known at `as_of_us`."""
+        from flyball.tasks.recommend.interactions import build_interactions
+
+        known = build_interactions(self._frames(past), self._task, self._schema, as_of_us)
+        return int((known.weights >= 1).sum())
+
     def train(self, candidate: Recommender, data: TrainingData, past: Past, seed: int) -> Trained:
         """Fit one candidate.
 

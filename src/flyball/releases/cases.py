@@ -1,0 +1,118 @@
+"""Cases as a person reads them: the cause, the run that it led to, and what became of its version."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from flyball.core import format_second
+from flyball.registry import Case, JsonObject, Registry, Run, cases_of
+from flyball.releases.commands import all_releases
+from flyball.releases.release import Release
+from flyball.releases.state import current
+
+
+class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A case with what followed.
+
+    `verdict`: "waiting", "running", "withdrawn", "failed", "too little data", "rejected" (no candidate passed its
+    gates), "not released", "in release", "promoted", "undone" (rolled back, or its release aborted), or "ended".
+    `gates`: {candidate: why it was rejected, "" for passed}. `version`: the one that was chosen; `release`: its release
+    and the state of that. `seconds`: of the run. `payoff`: the row of the impact ledger, None where nothing was
+    measured.
+    """
+
+    case: Case
+    verdict: str
+    version: str = ""
+    gates: dict[str, str] = {}
+    release: str = ""
+    release_state: str = ""
+    seconds: float | None = None
+    payoff: JsonObject | None = None
+
+
+def case_reports(registry: Registry, case_id: str | None = None) -> list[CaseReport]:
+    """All cases, oldest first, or the one with `case_id`, without payoffs; raises `NotFound`."""
+    cases, runs = cases_of(registry, case_id), {run.id: run for run in registry.runs()}
+    releases = {version: release for release in all_releases(registry) for version in release.versions}
+    champions = {current(registry).champion, *current(registry).trail}
+    return [_report(case, runs.get(case.run), releases, champions) for case in cases]
+
+
+def _report(case: Case, run: Run | None, releases: Mapping[str, Release], champions: set[str | None]) -> CaseReport:
+    if run is None:
+        closed = "failed" if case.status == "closed" and case.refusals == [] else "withdrawn"
+        return CaseReport(case=case, verdict=closed if case.status == "closed" else case.status)
+    gates = {
+        candidate["name"]: candidate["reason"]
+        for candidate in run.report.get("candidates", [])
+        if candidate["outcome"] in ("passed", "rejected")
+    }
+    version, seconds = run.report.get("chosen", ""), run.report.get("seconds")
+    release = releases.get(version)
+    return CaseReport(
+        case=case,
+        verdict=_verdict(run, version, release, version in champions),
+        version=version,
+        gates=gates,
+        release="" if release is None else release.id,
+        release_state="" if release is None else release.state,
+        seconds=seconds,
+    )
+
+
+_OF_STATE = {
+    "champion": "promoted",
+    "retired": "promoted",
+    "rolled_back": "undone",
+    "aborted": "undone",
+    "ended": "ended",
+}
+
+
+def _verdict(run: Run, version: str, release: Release | None, served: bool) -> str:
+    of_status: dict[str, str] = {
+        "running": "running",
+        "failed": "failed",
+        "interrupted": "failed",
+        "too_little_data": "too little data",
+    }
+    if run.status in of_status:
+        return of_status[run.status]
+    if not version:
+        return "rejected"
+    if release is None:
+        return "promoted" if served else "not released"
+    return _OF_STATE.get(release.state, "in release")
+
+
+def case_table(reports: Sequence[CaseReport]) -> tuple[list[str], list[list[Any]]]:
+    """(columns, rows) of cases as text."""
+    columns = ["case", "opened", "trigger", "cause", "run", "version", "verdict", "payoff"]
+    rows = [
+        [
+            report.case.id,
+            format_second(report.case.opened_us),
+            report.case.trigger,
+            report.case.cause,
+            report.case.run or None,
+            report.version or None,
+            report.verdict,
+            payoff_text(report),
+        ]
+        for report in reports
+    ]
+    return columns, rows
+
+
+def payoff_text(report: CaseReport) -> str | None:
+    """What the release was worth, in a few words; None where nothing is known."""
+    row = report.payoff
+    if row is None:
+        return None
+    if row["measured"] is None:
+        predicted = "" if row["predicted"] is None else f"expected {row['offline_metric']} {row['predicted']:+.3g}; "
+        return f"{predicted}{row['missing'] or 'not measured yet'}"
+    ends = ["no limit" if end is None else f"{end:+.3g}" for end in (row["measured_low"], row["measured_high"])]
+    return f"{row['online_metric']} {row['measured']:+.3g} [{ends[0]}, {ends[1]}]"

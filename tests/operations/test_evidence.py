@@ -1,0 +1,119 @@
+"""The evidence is measured again at times, is about the present champion, and brings findings and releases along."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.learning.changing import START_US, changing, filled
+
+import flyball as fb
+from flyball.core import FileLock, ManualStopwatch
+from flyball.learning import CaseLog, LearningEvidence, learn
+from flyball.learning.run import LOCK
+from flyball.monitoring import Finding
+from flyball.operations import EvidenceWatch, Governor, MeasuredNow, RuntimeState
+from flyball.operations.evidence import write_evidence
+from flyball.operations.process_specs import EVIDENCE, read_report
+from flyball.registry import cases_of
+from flyball.releases import case_reports
+from flyball.runtime import Runtime
+from flyball.simulation import DAY_US
+
+HOUR_US = DAY_US // 24
+FINDING = Finding("label", "outcomes.delivery", START_US + 4 * DAY_US, START_US, "low", "slower", "world")
+
+
+class ByHand:
+    """A measurement that ends when it is set."""
+
+    def __init__(self) -> None:
+        self.evidence: LearningEvidence | None = None
+
+    def poll(self) -> LearningEvidence | None:
+        return self.evidence
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Runtime:
+    runtime = filled(tmp_path, changing([fb.on_volume(50, look="2h"), fb.on_drift()]), 4)
+    assert learn(runtime, START_US + 3 * DAY_US, workers=1).released
+    return runtime
+
+
+def test_it_is_measured_at_once_and_then_every_look(runtime: Runtime) -> None:
+    started: list[tuple[int, ByHand]] = []
+
+    def measure(now_us: int) -> ByHand:
+        started.append((now_us, ByHand()))
+        return started[-1][1]
+
+    watch, now_us = EvidenceWatch(runtime, measure), START_US + 4 * DAY_US
+    bare = LearningEvidence("v1", START_US + 3 * DAY_US)
+    assert watch(now_us) == bare
+    assert watch(now_us + 3 * HOUR_US) == bare, "it still runs"
+    assert [at_us for at_us, _ in started] == [now_us]
+    started[0][1].evidence = LearningEvidence("v1", START_US + 3 * DAY_US, now_us, labels=7)
+    assert watch(now_us + HOUR_US).labels == 7
+    assert watch(now_us + 2 * HOUR_US - 1).labels == 7
+    assert len(started) == 1
+    watch(now_us + 2 * HOUR_US)
+    assert [at_us for at_us, _ in started] == [now_us, now_us + 2 * HOUR_US]
+    started[1][1].evidence = LearningEvidence("v0", 0, now_us, labels=9_999)
+    assert watch(now_us + 2 * HOUR_US + 1).labels == 7, "that was about another champion"
+
+
+def test_findings_are_read_once_a_minute(runtime: Runtime) -> None:
+    reads: list[int] = []
+
+    def findings() -> list[Finding]:
+        reads.append(1)
+        return [FINDING]
+
+    watch, now_us = EvidenceWatch(runtime, findings=findings), START_US + 4 * DAY_US
+    for second in range(61):
+        assert watch(now_us + second * 1_000_000).findings == (FINDING,)
+    assert len(reads) == 2
+
+
+def test_the_process_reports_what_it_measured_and_leaves_a_home_that_learns(runtime: Runtime) -> None:
+    write_evidence(runtime, ManualStopwatch())
+    evidence = read_report(runtime.home, EVIDENCE, LearningEvidence)
+    assert evidence is not None
+    assert evidence.labels is not None
+    assert evidence.labels > 50
+    with FileLock(runtime.home / LOCK, "learning"):
+        write_evidence(runtime, ManualStopwatch())
+    missed = read_report(runtime.home, EVIDENCE, LearningEvidence)
+    assert missed is not None
+    assert (missed.champion, missed.labels) == ("", None)
+    assert "must be free" in missed.missing
+
+
+def test_from_evidence_to_a_case_a_run_and_a_release(runtime: Runtime) -> None:
+    """A day of new labels, a finding beside them: one run, two cases, and both know what came of it."""
+    watch = EvidenceWatch(runtime, lambda now_us: MeasuredNow(runtime, now_us, ManualStopwatch()), lambda: [FINDING])
+
+    class Learned:
+        def __init__(self, now_us: int, case_ids: tuple[str, ...]) -> None:
+            self._outcome = learn(runtime, now_us, workers=1, by="governor", cases=case_ids).reason
+
+        def poll(self) -> str | None:
+            return self._outcome
+
+    log, now_us = CaseLog(runtime.registry, "changing"), runtime.clock.now_us()
+    governor = Governor(runtime.app.retrain, RuntimeState(runtime, watch), Learned, cases=log)
+    assert governor.tick(now_us).kind == "waiting", "the measurement is read at the next tick"
+    manual = case_reports(runtime.registry)[0].case
+    assert (manual.id, manual.kind) == ("c1", "manual")
+    cooldown = "cooldown of 6h since the run that started at 2026-01-05T00:00:00Z"
+    runtime.clock.move_to_us(now_us + 6 * HOUR_US)  # type: ignore[attr-defined]
+    assert governor.tick(now_us + 6 * HOUR_US).kind == "started"
+    assert governor.tick(now_us + 6 * HOUR_US + 1).kind == "finished"
+    volume, drift = sorted(case_reports(runtime.registry)[1:], key=lambda report: report.case.kind, reverse=True)
+    assert (volume.case.kind, drift.case.kind) == ("volume", "drift")
+    assert {volume.case.run, drift.case.run} == {"r2"}
+    assert {volume.verdict, drift.verdict} == {"promoted"}
+    assert [refusal["reason"] for refusal in drift.case.refusals] == [cooldown]
+    assert volume.case.expected["cost_s"] is not None
+    assert all(case.status == "closed" for case in cases_of(runtime.registry))
+    assert msgspec.to_builtins(volume.case)["outcome"].startswith("v2 (linear) is the champion now")
