@@ -113,3 +113,17 @@ def test_where_low_is_better_a_fall_is_a_gain(tmp_path: Path) -> None:
 def _after(runtime: Any, *releases: Any) -> None:
     """Further releases, behind the one that the market has registered."""
     register(runtime, *releases, first=1)
+
+
+def test_two_candidates_of_one_run_were_compared_there(tmp_path: Path) -> None:
+    runtime = market(tmp_path, users=0)
+    run = begin_run(runtime.registry, "market", 5, 6)
+    add_versions(runtime.registry, [candidate_of(run, "knn", "ItemKNN"), candidate_of(run, "ease", "EASE")])
+    known = report("high")
+    known["evaluation"]["differences"] = {"ndcg@3": {"knn": {"ease": {"value": 0.02, "low": -0.01, "high": 0.04}}}}
+    end_run(runtime.registry, run, "done", 7, report=known)
+    for version, over, expected in (("v1", "v2", (0.02, -0.01, 0.04)), ("v2", "v1", (-0.02, -0.04, 0.01))):
+        gain = predicted(runtime.registry, version, "ndcg@3", over)
+        assert gain is not None
+        assert (gain.value, gain.low, gain.high) == expected
+    assert predicted(runtime.registry, "v1", "ndcg@3") is None

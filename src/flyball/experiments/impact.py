@@ -1,6 +1,6 @@
 """The impact ledger: the expected and the measured effect of each release, and how well one predicts the other."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite, sqrt
 from pathlib import Path
 
@@ -180,7 +180,7 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
         offline_metric=str(runtime.app.choose.metric),
         case=_case_of(runtime.registry, version),
     )
-    difference = predicted(runtime.registry, version, blank.offline_metric)
+    difference = predicted(runtime.registry, version, blank.offline_metric, release.over)
     if difference is not None:
         ends = (difference.value, difference.low, difference.high)
         fields = dict(zip(("predicted", "predicted_low", "predicted_high"), ends, strict=True))
@@ -243,9 +243,10 @@ def _with_effect(row: ImpactRow, inference: Inference | None, higher_is_better: 
     )
 
 
-def predicted(registry: Registry, version: str, metric: str) -> Estimate | None:
+def predicted(registry: Registry, version: str, metric: str, over: str = "") -> Estimate | None:
     """The version's metric minus that of the champion at that time, on the same requests; above 0 is better.
 
+    `over`: the version that it was released against; where both are candidates of one run, they were compared there.
     None if there was no champion or the run has no report.
     """
     try:
@@ -256,10 +257,21 @@ def predicted(registry: Registry, version: str, metric: str) -> Estimate | None:
     if run is None or not run.report.get("evaluation"):
         return None
     report = msgspec.convert(run.report["evaluation"], Report)
+    beside = next((other.candidate for other in registry.versions() if (other.id, other.run) == (over, run.id)), None)
     champion = next((name for name, other in report.evaluated.items() if other.role == CHAMPION), None)
-    difference = report.differences.get(metric, {}).get(known.candidate, {}).get(champion or "")
+    difference = _difference(report.differences.get(metric, {}), known.candidate, beside or champion or "")
     if difference is None or report.better.get(metric, "high") == "high":
         return difference
+    return _turned(difference)
+
+
+def _difference(differences: Mapping[str, Mapping[str, Estimate]], first: str, second: str) -> Estimate | None:
+    """Of two models, whichever way round the report has it."""
+    other_way = differences.get(second, {}).get(first)
+    return differences.get(first, {}).get(second) or (None if other_way is None else _turned(other_way))
+
+
+def _turned(difference: Estimate) -> Estimate:
     low, high = _negative(difference.high), _negative(difference.low)
     return msgspec.structs.replace(difference, value=-difference.value, low=low, high=high)
 
