@@ -29,14 +29,14 @@ FLOORS = {
     "runtime": 11,
     "data": 12,
     "experiments": 12,
-    "serving": 12,
     "monitoring": 13,
-    "learning": 14,
-    "provenance": 15,
-    "operations": 16,
-    "simulation": 17,
-    "cli": 18,
-    "dashboard": 18,
+    "serving": 14,
+    "learning": 15,
+    "provenance": 16,
+    "operations": 17,
+    "simulation": 18,
+    "cli": 19,
+    "dashboard": 19,
 }
 OUTSIDE = {"apps", "testing", "__init__", "__main__"}
 SAME_FLOOR = {("runtime", "app")}

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from flyball.cli.show import say, show_table
 from flyball.core import counted_units, format_second
 
@@ -80,6 +82,15 @@ def show_incident(described: "IncidentDescription", app: str, now_us: int, every
             for entry in described.timeline
         ],
     )
+
+
+def named_as(described: "IncidentDescription", spec: str, app: str) -> "IncidentDescription":
+    """The incident with the application in its commands as the person names it."""
+    steps = tuple(
+        msgspec.structs.replace(step, command=step.command.replace(f" {spec}", f" {app}"))
+        for step in described.incident.checklist
+    )
+    return msgspec.structs.replace(described, incident=msgspec.structs.replace(described.incident, checklist=steps))
 
 
 def _standing(described: "IncidentDescription", now_us: int) -> str:

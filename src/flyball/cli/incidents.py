@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from flyball.cli.common import AppName, Home, Json, now_in, open_home, pairs, user_name
-from flyball.cli.incident_text import show_incident, show_incidents
+from flyball.cli.incident_text import named_as, show_incident, show_incidents
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, format_second, parse_duration, parse_timestamp
@@ -73,7 +73,7 @@ def show(
     if json:
         show_json(described)
     else:
-        show_incident(described, app, now_in(runtime), all_)
+        show_incident(named_as(described, runtime.app.spec, app), app, now_in(runtime), all_)
 
 
 def _actor(runtime: "Runtime", by: str, reason: str = "") -> "IncidentActor":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.findings.finding import FaultOrigin, Finding, Severity, fingerprint_of
     from flyball.monitoring.findings.observation import Observation
     from flyball.monitoring.incidents.alert import Alert, group_of
-    from flyball.monitoring.incidents.bundle import incident_bundle, write_bundle
+    from flyball.monitoring.incidents.bundle import bundle_archive, incident_bundle, write_bundle
     from flyball.monitoring.incidents.commands import (
         INCIDENT_COMMANDS,
         add_silence,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
         all_silences,
         describe_incident,
         list_incidents,
-        open_counts,
     )
     from flyball.monitoring.incidents.digest import IncidentDigest, digest, rounded_duration, send_digest
     from flyball.monitoring.incidents.escalation import escalate
@@ -54,6 +53,7 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.profiles.profile_file import ENDING, WindowProfiles, read_profiles, write_profiles
     from flyball.monitoring.profiles.table import TableProfile
     from flyball.monitoring.profiles.table_file import ENDINGS, profile_table
+    from flyball.monitoring.sinks.counts import IncidentCounts, count_incidents
     from flyball.monitoring.sinks.delivery import SinkStatus, deliver, failing_words, sink_statuses, try_sink
     from flyball.monitoring.sinks.sink import SINKS, NamedSink, open_sinks
     from flyball.monitoring.watch.watcher import ExtraMonitor, Watcher, WatchRound, WatchState, read_state, watch_folder
@@ -77,6 +77,7 @@ __all__ = [
     "FindingsDecision",
     "Incident",
     "IncidentActor",
+    "IncidentCounts",
     "IncidentDescription",
     "IncidentDigest",
     "IncidentList",
@@ -100,11 +101,13 @@ __all__ = [
     "WindowProfiles",
     "add_silence",
     "all_silences",
+    "bundle_archive",
     "change_incident",
     "clear",
     "column_tests",
     "compare_profiles",
     "compare_tables",
+    "count_incidents",
     "data_changes",
     "decide_findings",
     "deliver",
@@ -118,7 +121,6 @@ __all__ = [
     "group_of",
     "incident_bundle",
     "list_incidents",
-    "open_counts",
     "open_sinks",
     "profile_table",
     "read_profiles",

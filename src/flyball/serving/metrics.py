@@ -8,6 +8,7 @@ from typing import Any
 
 from flyball.core import Counters, Stopwatch
 from flyball.events import WorkerReport
+from flyball.monitoring import IncidentCounts
 
 LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "default", "empty")
 """Fallback levels from best to worst: the champion, another version under release, the previous champion, the version's
@@ -120,23 +121,33 @@ def _reason_text(reason: object) -> str:
 
 
 def metrics_text(
-    folder: Path, versions: dict[str, str], refused: dict[str, str], worker: WorkerReport | None = None
+    folder: Path,
+    versions: dict[str, str],
+    refused: dict[str, str],
+    worker: WorkerReport | None = None,
+    incidents: IncidentCounts | None = None,
 ) -> bytes:
     """The Prometheus text of all processes; `versions` {id: role} and `refused` {id: reason} as this one knows them;
-    `worker`: how the consumers of the log stand.
+    `worker`: how the consumers of the log stand; `incidents`: those that are not closed.
     """
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(folder, versions, refused, worker))
+    registry.register(_Collector(folder, versions, refused, worker, incidents))
     return bytes(generate_latest(registry))
 
 
 class _Collector:
     def __init__(
-        self, folder: Path, versions: dict[str, str], refused: dict[str, str], worker: WorkerReport | None
+        self,
+        folder: Path,
+        versions: dict[str, str],
+        refused: dict[str, str],
+        worker: WorkerReport | None,
+        incidents: IncidentCounts | None,
     ) -> None:
         self._folder, self._versions, self._refused, self._worker = folder, versions, refused, worker
+        self._incidents = incidents or IncidentCounts()
 
     def collect(self) -> Iterator[Any]:
         per_process, living = Counters.per_process(self._folder), Counters.living(self._folder)
@@ -151,6 +162,7 @@ class _Collector:
         yield from _gauges(per_process)
         yield from self._consumers()
         yield from self._in_service()
+        yield from _incident_gauges(self._incidents)
 
     def _consumers(self) -> Iterator[Any]:
         """How the consumers of the log stand."""
@@ -185,6 +197,27 @@ class _Collector:
         for version, reason in self._refused.items():
             bad.add_metric([version, reason], 1)
         yield bad
+
+
+def _incident_gauges(counts: IncidentCounts) -> Iterator[Any]:
+    """Incidents that are not closed, findings that hold, and how the sinks of notifications do."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    incidents = GaugeMetricFamily("flyball_incidents", "incidents that are not closed", labels=["severity", "state"])
+    for (severity, state), number in counts.incidents.items():
+        incidents.add_metric([severity, state], number)
+    yield incidents
+    yield GaugeMetricFamily("flyball_incidents_overdue", "incidents whose clock ran out", value=counts.overdue)
+    alerts = GaugeMetricFamily("flyball_alerts", "findings that hold, by state of their alert", labels=["state"])
+    for state, number in counts.alerts.items():
+        alerts.add_metric([state], number)
+    yield alerts
+    waiting = GaugeMetricFamily("flyball_notifications_waiting", "notifications to be sent", labels=["sink"])
+    failing = GaugeMetricFamily("flyball_sink_failing", "1 while attempts of a sink fail", labels=["sink"])
+    for sink in counts.sinks:
+        waiting.add_metric([sink.name], sink.waiting)
+        failing.add_metric([sink.name], int(bool(sink.failing_since_us)))
+    yield from (waiting, failing)
 
 
 _COUNTED = (

@@ -4,13 +4,14 @@ import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import msgspec
 
-from flyball.core import FlyballError, Refused, format_second, sha256_file
+from flyball.core import FlyballError, Refused, format_second, sha256_file, write_atomic
 from flyball.monitoring.incidents.description import IncidentDescription, describe_incident
 from flyball.registry import registry_exists
 from flyball.releases import current
@@ -49,13 +50,20 @@ def write_bundle(files: Mapping[str, bytes], out: Path) -> None:
     if out.exists():
         raise Refused(f"{out} must not be there yet, got a file or folder of that name: name another --out")
     if out.suffix == ".zip":
-        with ZipFile(out, "x", ZIP_DEFLATED) as archive:
-            for name, content in files.items():
-                archive.writestr(f"{out.stem}/{name}", content)
+        write_atomic(out, bundle_archive(files, out.stem))
         return
     out.mkdir(parents=True)
     for name, content in files.items():
         (out / name).write_bytes(content)
+
+
+def bundle_archive(files: Mapping[str, bytes], folder: str) -> bytes:
+    """A zip file of a bundle, in which its files lie in `folder`."""
+    written = BytesIO()
+    with ZipFile(written, "w", ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(f"{folder}/{name}", content)
+    return written.getvalue()
 
 
 def _pretty(document: object) -> bytes:

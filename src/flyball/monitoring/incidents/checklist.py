@@ -50,7 +50,7 @@ def _steps(app: str, incident: str, finding: Finding, context: ReleaseContext) -
         yield from _release_steps(app, incident, finding, context)
     if ARRIVAL in kinds:
         yield MitigationStep(
-            f"see whether {group_of(finding)} still arrives, and whether the log worker follows",
+            f"see whether {group_of(finding)} still arrives, and the log worker follows",
             f"flyball status {app}",
         )
         yield MitigationStep("see whether its lines are set aside", f"flyball quarantine list {app}")

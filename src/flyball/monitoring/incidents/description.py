@@ -1,7 +1,5 @@
 """Incidents as they are shown: with their findings, timeline, what holds now and what is due next."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from flyball.monitoring.incidents.alert import Alert
@@ -122,11 +120,3 @@ def _next(incident: Incident, spec: str) -> str:
         cause = "" if incident.cause else ' --cause "why it happened"'
         return f'flyball incidents close {about} --reason "how it ended"{cause}'
     return f"flyball incidents bundle {about}"
-
-
-def open_counts(summaries: Sequence[IncidentSummary]) -> dict[str, int]:
-    """{severity: how many are not closed}."""
-    counts = {"high": 0, "low": 0}
-    for row in summaries:
-        counts[row.incident.severity] += row.incident.state != "closed"
-    return counts

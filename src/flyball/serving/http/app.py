@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flyball.core import BadInput, FlyballError, json_fault
 from flyball.events import read_worker_report
+from flyball.monitoring import IncidentCounts, count_incidents
 from flyball.outcomes import Prediction
 from flyball.releases import level_of
 from flyball.serving.answering.engine import holds_any
@@ -28,6 +29,7 @@ from flyball.serving.http.decoding import (
 )
 from flyball.serving.http.docs import docs_page
 from flyball.serving.http.documents import AnswerDocument, rendering_of
+from flyball.serving.http.incidents import incident_routes
 from flyball.serving.http.openapi import describe
 from flyball.serving.http.problems import Problem, no_value, problem_body, problem_of, problem_response
 from flyball.serving.http.releases import release_routes
@@ -72,6 +74,7 @@ def make_app(service: Service) -> ASGIApp:
             Route("/v1/events", routes.events, methods=["POST"]),
             Route("/v1/predictions/{id}", routes.prediction, methods=["GET"]),
             *release_routes(service),
+            *incident_routes(service),
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
             Route("/metrics", routes.metrics, methods=["GET"]),
@@ -372,8 +375,17 @@ class _Routes:
         levels = {version: level_of(serving.release, version) for version in serving.pipelines}
         folder, refused = self._service.metrics.folder, dict(serving.refused)
         report = self._service.runtime.worker_report_path
-        text = await self._service.aside(lambda: metrics_text(folder, levels, refused, read_worker_report(report)))
+        text = await self._service.aside(
+            lambda: metrics_text(folder, levels, refused, read_worker_report(report), self._incidents())
+        )
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _incidents(self) -> IncidentCounts | None:
+        """What is counted of incidents; None where the registry cannot be read."""
+        try:
+            return count_incidents(self._service.runtime.registry)
+        except FlyballError:
+            return None
 
     async def openapi(self, request: HttpRequest) -> Response:
         if self._described is None:

@@ -1,7 +1,6 @@
 """The OpenAPI document, from the declared events, the task's description and the routes."""
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -10,13 +9,23 @@ from flyball.events import Event
 from flyball.outcomes import Prediction
 from flyball.serving.event_intake import Summary
 from flyball.serving.http.documents import RENDERINGS
+from flyball.serving.http.openapi_incidents import incident_paths
+from flyball.serving.http.openapi_parts import (
+    Document,
+    in_path,
+    json_reply,
+    object_schema,
+    operation,
+    query_parameter,
+    ref,
+    several_replies,
+    text_reply,
+)
 from flyball.serving.versions.item_titles import items_of
 from flyball.tasks import Lookup
 
 if TYPE_CHECKING:
     from flyball.serving.service import Service
-
-Document = dict[str, Any]
 
 
 def describe(service: "Service") -> Document:
@@ -59,6 +68,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
         **_event_intake(service, events),
         **_recorded(),
         **_releases(),
+        **incident_paths(),
         **_state(),
     }
 
@@ -67,30 +77,32 @@ def _questions(service: "Service") -> Document:
     """Requests, one at a time or several."""
     about = service.about
     of_one = [
-        _query("reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"),
-        _query("dry", {"type": "boolean"}, "nothing is kept of the request; of one request"),
+        query_parameter(
+            "reasons", {"type": "integer", "minimum": 1, "maximum": 100}, "so many reasons; of one request"
+        ),
+        query_parameter("dry", {"type": "boolean"}, "nothing is kept of the request; of one request"),
     ]
-    answers = {"oneOf": [_ref("Response"), {"type": "array", "items": _ref("Response")}]}
-    requests = {"oneOf": [_ref("Request"), {"type": "array", "items": _ref("Request"), "minItems": 1, "maxItems": 100}]}
+    answers = {"oneOf": [ref("Response"), {"type": "array", "items": ref("Response")}]}
+    requests = {"oneOf": [ref("Request"), {"type": "array", "items": ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
         f"/v1/{about.kind}": {
-            "get": _operation(
+            "get": operation(
                 about.kind,
                 f"Answer one request: {_continued(_first_line(about.request))}",
                 "answers",
                 [*_parameters(service, about.request), *of_one],
-                {"200": _json(_ref("Response"))},
+                {"200": json_reply(ref("Response"))},
                 400,
                 503,
             ),
-            "post": _operation(
+            "post": operation(
                 f"{about.kind}_post",
                 "Answer one request, or an array of them in the same order",
                 "answers",
                 of_one,
                 {
-                    "200": _json(answers),
-                    "207": _several("each an answer, or what is wrong with the request"),
+                    "200": json_reply(answers),
+                    "207": several_replies("each an answer, or what is wrong with the request"),
                 },
                 400,
                 413,
@@ -109,15 +121,16 @@ def _questions(service: "Service") -> Document:
 def _event_intake(service: "Service", events: list[str]) -> Document:
     """Where events go in. `events`: references to their schemas."""
     formats = sorted({"jsonl", "csv", *service.runtime.app.formats} - {"parquet"})
-    event = {"oneOf": [{"$ref": ref} for ref in events]}
+    event = {"oneOf": [{"$ref": name} for name in events]}
+    written = {"type": "string", "enum": formats, "default": "jsonl"}
     return {
         "/v1/events": {
-            "post": _operation(
+            "post": operation(
                 "events",
                 "Events in: one JSON object, an array, or one event a line; durable before the reply, a verdict each",
                 "events",
-                [_query("format", {"type": "string", "enum": formats, "default": "jsonl"}, "how lines are written")],
-                {"200": _json(_ref("Summary")), "207": _json(_ref("Summary"), "some events were set aside")},
+                [query_parameter("format", written, "how lines are written")],
+                {"200": json_reply(ref("Summary")), "207": json_reply(ref("Summary"), "some events were set aside")},
                 400,
                 413,
                 415,
@@ -137,12 +150,12 @@ def _recorded() -> Document:
     """What was answered before."""
     return {
         "/v1/predictions/{id}": {
-            "get": _operation(
+            "get": operation(
                 "prediction",
                 "An earlier answer, as it is recorded",
                 "answers",
-                [_in_path("id", {"type": "string", "minLength": 26, "maxLength": 26})],
-                {"200": _json(_ref("Prediction"))},
+                [in_path("id", {"type": "string", "minLength": 26, "maxLength": 26})],
+                {"200": json_reply(ref("Prediction"))},
                 400,
                 404,
             )
@@ -153,24 +166,24 @@ def _recorded() -> Document:
 def _state() -> Document:
     """How the process is, and what it offers."""
     return {
-        "/healthz": {"get": _operation("healthz", "Whether the process runs", "state", [], {"200": _text("ok")})},
+        "/healthz": {"get": operation("healthz", "Whether the process runs", "state", [], {"200": text_reply("ok")})},
         "/readyz": {
-            "get": _operation(
+            "get": operation(
                 "readyz",
                 "Whether requests can be answered, and what is not as it should be",
                 "state",
                 [],
-                {"200": _json(_ref("Readiness")), "503": _json(_ref("Readiness"), "not yet, with the reasons")},
+                {"200": json_reply(ref("Readiness")), "503": json_reply(ref("Readiness"), "not yet, with the reasons")},
             )
         },
-        "/metrics": {"get": _operation("metrics", "Metrics for Prometheus", "state", [], {"200": _text("text")})},
-        "/openapi.json": {"get": _operation("openapi", "This document", "state", [], {"200": _json()})},
+        "/metrics": {"get": operation("metrics", "Metrics for Prometheus", "state", [], {"200": text_reply("text")})},
+        "/openapi.json": {"get": operation("openapi", "This document", "state", [], {"200": json_reply()})},
     }
 
 
 def _releases() -> Document:
     """The paths of `http.releases`."""
-    name = _in_path("release", {"type": "string"})
+    name = in_path("release", {"type": "string"})
     texts: Document = {"reason": {"type": "string"}, "by": {"type": "string"}}
     sample: Document = {"type": "number", "minimum": 0.01, "maximum": 100}
     versions: Document = {"type": "array", "items": {"type": "string"}, "minItems": 1}
@@ -179,8 +192,8 @@ def _releases() -> Document:
     def changed(command: str, words: str, parameters: list[Document], properties: Document) -> Document:
         body = {"application/json": {"schema": {"type": "object", "properties": properties}}}
         done = "201" if command == "start" else "200"
-        return _operation(
-            f"{command}_release", words, "releases", parameters, {done: _json()}, 400, 403, 404, 409, body=body
+        return operation(
+            f"{command}_release", words, "releases", parameters, {done: json_reply()}, 400, 403, 404, 409, body=body
         )
 
     words = {
@@ -192,19 +205,19 @@ def _releases() -> Document:
         "finish": "End it; the champion stays",
         "rollback": "Undo the release that made the champion",
     }
-    case = _in_path("case", {"type": "string"})
+    case = in_path("case", {"type": "string"})
     return {
         "/v1/cases": {
-            "get": _operation("cases", "Why learning began, and what came of it", "releases", [], {"200": _json()})
+            "get": operation("cases", "Why learning began, and what came of it", "releases", [], {"200": json_reply()})
         },
-        "/v1/cases/{case}": {"get": _operation("case", "One of these", "releases", [case], {"200": _json()}, 404)},
+        "/v1/cases/{case}": {"get": operation("case", "One of these", "releases", [case], {"200": json_reply()}, 404)},
         "/v1/releases": {
-            "get": _operation("releases", "All releases, present and past", "releases", [], {"200": _json()}),
+            "get": operation("releases", "All releases, present and past", "releases", [], {"200": json_reply()}),
             "post": changed("start", "Start a release as declared, or as a shadow", [], fields),
         },
         "/v1/releases/{release}": {
-            "get": _operation(
-                "release", "One release, with its evidence and steps", "releases", [name], {"200": _json()}, 404
+            "get": operation(
+                "release", "One release, with its evidence and steps", "releases", [name], {"200": json_reply()}, 404
             )
         },
         **{
@@ -217,17 +230,17 @@ def _releases() -> Document:
 def _own_path(service: "Service", path: str, rendering: str) -> Document:
     method, _, template = path.partition(" ")
     about, fields = service.about, set(_fields_in(template))
-    reply = _json(_ref("Response")) if RENDERINGS[rendering] is None else _text("one line", headers=_STAMPS)
+    reply = json_reply(ref("Response")) if RENDERINGS[rendering] is None else text_reply("one line", headers=_STAMPS)
     parameters = [
         own_parameter for own_parameter in _parameters(service, about.request) if own_parameter["name"] in fields
     ]
     for parameter in parameters:
         parameter |= {"in": "path", "required": True}
-    body = {"application/json": {"schema": _ref("Request")}} if method == "POST" else None
+    body = {"application/json": {"schema": ref("Request")}} if method == "POST" else None
     description = (
         f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
     )
-    operation = _operation(
+    described = operation(
         re.sub(r"\W+", "_", f"{method.lower()}_{template}").strip("_"),
         description,
         "answers",
@@ -237,7 +250,7 @@ def _own_path(service: "Service", path: str, rendering: str) -> Document:
         503,
         body=body,
     )
-    return {method.lower(): operation}
+    return {method.lower(): described}
 
 
 def _lookup(service: "Service", lookup: Lookup) -> Document:
@@ -245,8 +258,8 @@ def _lookup(service: "Service", lookup: Lookup) -> Document:
     for parameter in parameters:
         if parameter["name"] in _fields_in(lookup.path):
             parameter |= {"in": "path", "required": True}
-    reply = {"200": _json(_ref(lookup.reply.__name__))}
-    return _operation(lookup.name, lookup.summary, "lookups", parameters, reply, 400, 404, 409)
+    reply = {"200": json_reply(ref(lookup.reply.__name__))}
+    return operation(lookup.name, lookup.summary, "lookups", parameters, reply, 400, 404, 409)
 
 
 def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Document]:
@@ -263,7 +276,7 @@ def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Docume
         if origin is dict:
             texts = {"type": "array", "items": {"type": "string"}}
             parameters += [
-                _query(f"{field.name}.{key}", texts, f"{field.name} by {key}; may be repeated")
+                query_parameter(f"{field.name}.{key}", texts, f"{field.name} by {key}; may be repeated")
                 for key in keys
                 if key != "at"
             ]
@@ -271,7 +284,7 @@ def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Docume
             schema = msgspec.json.schema(hint)
             if field.default is not msgspec.NODEFAULT and field.default is not None:
                 schema |= {"default": field.default}
-            parameters.append(_query(field.name, schema, field.name, field.required))
+            parameters.append(query_parameter(field.name, schema, field.name, field.required))
     return parameters
 
 
@@ -298,7 +311,7 @@ def _response_schema(service: "Service") -> Document:
     about, number = service.about, {"type": "number"}
     item = {"item": {"type": "string"}, "score": number, "source": {"type": "string"}, "title": {"type": "string"}}
     if about.parts:
-        item["parts"] = _object(dict.fromkeys(about.parts, number))
+        item["parts"] = object_schema(dict.fromkeys(about.parts, number))
     properties: Document = {"prediction": {"type": "string"}}
     if service.requests.key_field:
         properties[service.requests.key_field] = {"type": "string"}
@@ -308,29 +321,25 @@ def _response_schema(service: "Service") -> Document:
         "stale_s": {"type": ["number", "null"]},
     }
     if about.items:
-        properties["items"] = {"type": "array", "items": _object(item, ("item", "score", "source"))}
+        properties["items"] = {"type": "array", "items": object_schema(item, ("item", "score", "source"))}
     if about.values:
-        properties["values"] = _object(dict.fromkeys(about.values, number))
+        properties["values"] = object_schema(dict.fromkeys(about.values, number))
     further: Document = {
         "decision": {"type": "string"},
         "capacity_used_up": {"type": "boolean"},
         "error": {"type": "string"},
         "dry": {"type": "boolean"},
     }
-    return _object(properties | further, tuple(properties))
+    return object_schema(properties | further, tuple(properties))
 
 
-def _object(properties: Mapping[str, Any], required: tuple[str, ...] = ()) -> Document:
-    return {"type": "object", "properties": dict(properties), **({"required": list(required)} if required else {})}
-
-
-_PROBLEM = _object(
+_PROBLEM = object_schema(
     {
         name: {"type": "integer" if name == "status" else "string"}
         for name in ("type", "title", "status", "detail", "instance")
     }
 )
-_READINESS = _object(
+_READINESS = object_schema(
     {
         "ready": {"type": "boolean"},
         "degraded": {"type": "boolean"},
@@ -384,53 +393,3 @@ def _continued(sentence: str) -> str:
 
 def _first_line(struct: type) -> str:
     return (struct.__doc__ or struct.__name__).strip().splitlines()[0].rstrip(".")
-
-
-def _ref(name: str) -> Document:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _operation(
-    operation_id: str,
-    summary: str,
-    tag: str,
-    parameters: list[Document],
-    responses: Document,
-    *problems: int,
-    body: Document | None = None,
-) -> Document:
-    problem = {"description": "problem", "content": {"application/problem+json": {"schema": _ref("Problem")}}}
-    operation: Document = {
-        "operationId": operation_id,
-        "summary": summary,
-        "tags": [tag],
-        "parameters": parameters,
-        "responses": responses | {str(status): problem for status in problems},
-    }
-    if body is not None:
-        operation["requestBody"] = {"required": True, "content": body}
-    return operation
-
-
-def _in_path(name: str, schema: Document) -> Document:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _query(name: str, schema: Document, described: str, required: bool = False) -> Document:
-    return {"name": name, "in": "query", "required": required, "schema": schema, "description": described}
-
-
-def _json(schema: Document | None = None, described: str = "the answer") -> Document:
-    return {"description": described, "content": {"application/json": {"schema": schema or {"type": "object"}}}}
-
-
-def _several(described: str) -> Document:
-    """Answers in the order of the requests: an array, or a line each."""
-    array = {"schema": {"type": "array", "items": {"type": "object"}}}
-    lines = {"schema": {"type": "string"}}
-    return {"description": described, "content": {"application/json": array, "application/x-ndjson": lines}}
-
-
-def _text(described: str, headers: Document | None = None) -> Document:
-    answer: Document = {"description": described, "content": {"text/plain": {"schema": {"type": "string"}}}}
-    return answer if headers is None else {**answer, "headers": headers}

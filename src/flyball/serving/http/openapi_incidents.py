@@ -1,0 +1,84 @@
+"""The paths of `http.incidents` in the OpenAPI document."""
+
+from flyball.serving.http.openapi_parts import Document, in_path, json_reply, operation, query_parameter
+
+_TEXT: Document = {"type": "string"}
+_NUMBER: Document = {"type": "integer", "minimum": 0}
+_WORDS = {
+    "acknowledge": "Say that you look at it",
+    "assign": "Give it to the owner",
+    "mitigate": "Say that users are out of harm's way, and what you did",
+    "note": "Add a note, the cause or an action item; say that one is done",
+    "close": "Close it with a note",
+    "reopen": "Open it again",
+}
+
+
+def incident_paths() -> Document:
+    """What is wrong, what people do about it, what is silenced, and how sinks do."""
+    incident, silence = in_path("incident", _TEXT), in_path("silence", _TEXT)
+    return {
+        "/v1/incidents": {
+            "get": operation(
+                "incidents",
+                "Incidents, the most urgent first",
+                "incidents",
+                [query_parameter("closed", {"type": "boolean"}, "closed ones, too")],
+                {"200": json_reply()},
+                400,
+            )
+        },
+        "/v1/incidents/digest": {
+            "get": operation(
+                "incidents_digest",
+                "What happened in a week",
+                "incidents",
+                [query_parameter("since", {"type": "string", "default": "7d"}, "how far back")],
+                {"200": json_reply()},
+                400,
+            )
+        },
+        "/v1/incidents/{incident}": {
+            "get": operation(
+                "incident", "One incident, with all that is known", "incidents", [incident], {"200": json_reply()}, 404
+            )
+        },
+        "/v1/incidents/{incident}/bundle": {
+            "get": operation(
+                "incident_bundle", "What a colleague needs to look into it", "incidents", [incident], _archive(), 404
+            )
+        },
+        **{
+            f"/v1/incidents/{{incident}}/{command}": {"post": _changed(command, words, [incident], _fields())}
+            for command, words in _WORDS.items()
+        },
+        "/v1/silences": {
+            "get": operation("silences", "All silences", "incidents", [], {"200": json_reply()}),
+            "post": _changed("add_silence", "Silence findings for a while", [], _silence(), "201"),
+        },
+        "/v1/silences/{silence}/end": {"post": _changed("end_silence", "End it now", [silence], {"by": _TEXT})},
+        "/v1/sinks": {
+            "get": operation("sinks", "How the sinks of notifications do", "incidents", [], {"200": json_reply()})
+        },
+    }
+
+
+def _changed(name: str, words: str, parameters: list[Document], properties: Document, done: str = "200") -> Document:
+    body = {"application/json": {"schema": {"type": "object", "properties": properties}}}
+    known = name if "silence" in name else f"{name}_incident"
+    return operation(known, words, "incidents", parameters, {done: json_reply()}, 400, 403, 404, 409, body=body)
+
+
+def _fields() -> Document:
+    texts = dict.fromkeys(("reason", "by", "owner", "cause", "action"), _TEXT)
+    return {**texts, "step": _NUMBER, "done": _NUMBER, "revision": _NUMBER, "accept": {"type": "boolean"}}
+
+
+def _silence() -> Document:
+    matches = {"type": "object", "additionalProperties": _TEXT}
+    return {"matches": matches, "for": {"type": "string", "default": "2h"}, "reason": _TEXT, "by": _TEXT}
+
+
+def _archive() -> Document:
+    content = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+    return {"200": {"description": "a zip file", "content": content}}
