@@ -136,6 +136,7 @@ TASK_WORDS = re.compile(
 )
 SPEAKS_OF_ONE_TASK = {
     "cli/incidents.py": "users of the service, and action items",
+    "serving/http/openapi_incidents.py": "users of the service, and action items",
     "cli/accuracy.py": "compares models on data sets of ratings",
     "cli/common.py": "names the built-in applications in a help text",
     "app.py": "lists what tasks there are",

@@ -192,7 +192,7 @@ def show(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Show one version: what it learned from and why, its gates and metrics, the release that showed it to users."""
+    """Show one version: what it learned from and why, its gates and metrics."""
     from flyball.releases import all_releases, case_reports
 
     runtime = open_home(app, home)

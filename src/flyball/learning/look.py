@@ -54,9 +54,9 @@ def measure_evidence(runtime: Runtime, now_us: int, stopwatch: Stopwatch) -> Lea
         past = _past(job)
         if any(isinstance(trigger, OnVolume) for trigger in triggers):
             evidence = msgspec.structs.replace(evidence, labels=_labels(job, past, version))
-        watched = [trigger for trigger in triggers if isinstance(trigger, OnPerformance)]
-        if watched:
-            evidence = msgspec.structs.replace(evidence, worsening=_worsening(job, past, version, watched))
+        triggering = [trigger for trigger in triggers if isinstance(trigger, OnPerformance)]
+        if triggering:
+            evidence = msgspec.structs.replace(evidence, worsening=_worsening(job, past, version, triggering))
     except HomeBusy:
         raise
     except FlyballError as error:  # such as an artifact that is away: the schedule goes on

@@ -21,8 +21,8 @@ def examples_of(
 
 def metrics_of(app: App) -> list[str]:
     """The metrics that the application's rules name, and the corrected ones that decide in their place."""
-    watched = [trigger.metric for trigger in app.retrain if isinstance(trigger, OnPerformance)]
-    named = [app.choose.metric, *(gate.metric for gate in app.gates.metrics), *watched]
+    triggering = [trigger.metric for trigger in app.retrain if isinstance(trigger, OnPerformance)]
+    named = [app.choose.metric, *(gate.metric for gate in app.gates.metrics), *triggering]
     plan = app.task.offline().plan()
     corrected = [plan.corrected_name(name) for name in named] if app.choose.ips else []
     return list(dict.fromkeys([*named, *corrected]))

@@ -56,7 +56,16 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.sinks.counts import IncidentCounts, count_incidents
     from flyball.monitoring.sinks.delivery import SinkStatus, deliver, failing_words, sink_statuses, try_sink
     from flyball.monitoring.sinks.sink import SINKS, NamedSink, open_sinks
-    from flyball.monitoring.watch.watcher import ExtraMonitor, Watcher, WatchRound, WatchState, read_state, watch_folder
+    from flyball.monitoring.watch.facts import known_facts
+    from flyball.monitoring.watch.watcher import (
+        SETTLE_US,
+        ExtraMonitor,
+        Watcher,
+        WatchRound,
+        WatchState,
+        read_state,
+        watch_folder,
+    )
 
 __all__ = [
     "ALPHA",
@@ -65,6 +74,7 @@ __all__ = [
     "INCIDENT_COMMANDS",
     "LEAST",
     "NEXT_STATES",
+    "SETTLE_US",
     "SINKS",
     "Alert",
     "ColumnProfile",
@@ -120,6 +130,7 @@ __all__ = [
     "fingerprint_of",
     "group_of",
     "incident_bundle",
+    "known_facts",
     "list_incidents",
     "open_sinks",
     "profile_table",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flyball.operations.release_metrics import ReleaseMetrics
     from flyball.operations.state import ConsumerStatus, ProcessStatus, Status, status
     from flyball.operations.supervisor import Child, Notice, Process, Program, Supervisor
+    from flyball.operations.watching import look_and_record
     from flyball.operations.worker import Consumer, StepReport, Worker
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "catch_up",
     "consumers_of",
     "learn_words",
+    "look_and_record",
     "next_learn_us",
     "rates",
     "read_heartbeat",

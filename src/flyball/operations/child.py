@@ -126,6 +126,12 @@ def _shadow(spec: ProcessSpec) -> None:
     follow_shadows(_runtime(spec), _stop_on_signals())
 
 
+def _watch(spec: ProcessSpec) -> None:
+    from flyball.operations.watching import watch_once
+
+    watch_once(_runtime(spec))
+
+
 _MAINS = {
     "serve": _serve,
     "worker": _work,
@@ -133,6 +139,7 @@ _MAINS = {
     "learn": _learn,
     "shadow": _shadow,
     "evidence": _evidence,
+    "watch": _watch,
 }
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from flyball.operations.evidence import EvidenceWatch, start_evidence
 from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.incidents import Delivery, IncidentControl
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
-from flyball.operations.process_specs import LEARN, GovernorReport, ProcessSpec, log_path, write_report
+from flyball.operations.process_specs import LEARN, WATCH, GovernorReport, ProcessSpec, log_path, write_report
 from flyball.operations.shadow import ShadowProcess, start_shadow
+from flyball.operations.watching import WatchSchedule, start_watching
 from flyball.releases import Controller, current
 from flyball.runtime import Runtime
 
@@ -91,6 +92,9 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
     releases = ReleaseControl(runtime)
     incidents, delivery = IncidentControl(runtime), Delivery(runtime)
     shadow = ShadowProcess(runtime, lambda: start_shadow(spec), SystemStopwatch())
+    watching = WatchSchedule(
+        runtime.app.watch.every_us, lambda: start_watching(spec), log_path(spec.settings.folder, WATCH)
+    )
     delivery.start()
     try:
         while not stop.is_set():
@@ -99,6 +103,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
             news = [_words(decision)] if decision.kind in ("started", "finished") else []
             if ticks % _CONTROL_TICKS == 0:
                 news += [*releases.step(now_us), *shadow.step(now_us), *incidents.step(now_us), *delivery.news()]
+                news += watching.step(now_us)
             ticks += 1
             if news:
                 serial, message = serial + 1, "; ".join(news)
@@ -110,6 +115,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
             governor.job.stop()
         watch.stop()
         shadow.stop()
+        watching.stop()
         delivery.stop()
 
 

@@ -54,8 +54,9 @@ def report_path(home: Path, name: str) -> Path:
     return run_folder(home) / f"{name}.json"
 
 
-LEARN, SHADOW, EVIDENCE = "learn", "shadow", "evidence"
-"""The names of the processes that learn, that answer for shadows and that measure what triggers decide by."""
+LEARN, SHADOW, EVIDENCE, WATCH = "learn", "shadow", "evidence", "watch"
+"""The names of the processes that learn, that answer for shadows, that measure what triggers decide by, and that look
+at the data."""
 
 
 def log_path(home: Path, name: str) -> Path:

@@ -13,6 +13,8 @@ from flyball.statistics import e_of_p
 
 FEWEST_ROWS = 20
 _MONITORS = {"values": "shift", "missing": "missing", "infinite": "infinite", "length": "length"}
+_LARGE = {"values": 0.5, "missing": 0.2, "infinite": 0.2, "length": 0.5}
+"""{aspect: the share of rows from which a change is of high severity}."""
 _URGENT = {"predictions.level": 0.01, "predictions.failed": 0.01}
 """{subject: the least change that matters} of what users feel at once."""
 
@@ -85,9 +87,9 @@ class _KindCount:
 
 def _observed(subject: str, test: ColumnTest, least: float, suffix: str) -> Observation:
     urgent = subject in _URGENT
-    severity: Severity = "high" if urgent or (test.aspect == "missing" and test.distance >= 0.2) else "low"
+    severity: Severity = "high" if urgent or test.distance >= _LARGE[test.aspect] else "low"
     origin: FaultOrigin = "own" if urgent or test.aspect != "values" else "unknown"
-    message = f"{subject}: {test.aspect} {test.change}, {test.distance:.1%} of the rows are elsewhere than usual"
+    message = f"{subject}: {test.aspect} {test.change}; {test.distance:.1%} of the rows differ from usual"
     evidence = {"aspect": test.aspect, "p": test.p, "distance": test.distance, "design_effect": test.effect}
     return Observation(
         _MONITORS[test.aspect] + suffix,

@@ -66,7 +66,7 @@ class Watcher:
     """Watches the application of `runtime` as it declares (`App.watch`).
 
     `record`: called with each round before its state is written; it may be called again with the same one after a
-    crash. `extra`: more monitors, called for each window.
+    crash. `extra`: more monitors, called for each window. `folder`: of its state, by default in the home.
     """
 
     def __init__(
@@ -74,11 +74,12 @@ class Watcher:
         runtime: Runtime,
         record: Callable[[WatchRound], object],
         extra: Sequence[ExtraMonitor] = (),
+        folder: Path | None = None,
     ) -> None:
         self._runtime, self._record, self._extra = runtime, record, tuple(extra)
         self._plan = runtime.app.watch
         self._zone = find_zone(runtime.settings.zone)
-        self._folder = watch_folder(runtime)
+        self._folder = folder or watch_folder(runtime)
         self._windows = WindowStore(runtime, self._folder, self._plan.every_us)
         self._days = WindowStore(runtime, self._folder, _DAY_US)
         self._ignore = frozenset(self._plan.ignore)
@@ -125,7 +126,12 @@ class Watcher:
         ]
         day_us = until_us - _DAY_US
         if every < _DAY_US and ends_day(until_us, every, self._zone):
-            observations += self._of_columns(self._days, self._days.profiles(day_us), day_us, _DAILY)
+            firing = {key for key, known in state.monitors.items() if known.firing}
+            observations += [
+                seen
+                for seen in self._of_columns(self._days, self._days.profiles(day_us), day_us, _DAILY)
+                if fingerprint_of(seen.monitor.removesuffix(_DAILY), seen.subject) not in firing
+            ]
             self._forget(until_us)
         decision = decide_findings(
             state.monitors,
