@@ -10,7 +10,7 @@ import pytest
 import flyball as fb
 from flyball.core import BadDeclaration, BadInput, Refused
 from flyball.policy import AnyOf
-from flyball.tasks import request_of, request_type
+from flyball.tasks import check_plan, request_of, request_type
 from flyball.tasks.recommend.about import arranged
 from flyball.tasks.recommend.request import fields_of
 
@@ -45,6 +45,9 @@ def test_it_lists_what_it_reads(films: SimpleNamespace) -> None:
         ("max_per", ("genres", 0)),
         ("max_per", ("color", 2)),
         ("max_per", ("at", 2)),
+        ("context", "country"),
+        ("context", int),
+        ("context", fb.Event),
     ],
 )
 def test_a_wrong_field_is_named(films: SimpleNamespace, field: str, wrong: Any) -> None:
@@ -241,3 +244,40 @@ def test_a_request_is_checked_against_the_task(films: SimpleNamespace) -> None:
         request_of(asked, "a", 5, {"k": 3})
     with pytest.raises(BadInput, match="k must be an integer, got '3'"):
         request_of(asked, "a", 5, {"user": 7, "k": "3"}, strict=True)
+
+
+class Place(fb.Event):
+    country: Annotated[str, fb.text(max_length=2)]
+    device: str
+    logged_in: bool = False
+
+
+def test_a_request_may_carry_its_context(films: SimpleNamespace) -> None:
+    with_place = request_type(films.task(context=Place))
+    request = request_of(with_place, "a", 5, {"user": 7, "country": "NL", "logged_in": "true"})
+    event = fields_of(request)
+    assert (event.country, event.device, event.logged_in) == ("NL", None, True)  # type: ignore[attr-defined]
+    assert request_of(with_place, "a", 5, {"user": 7}).event == with_place(at=5, user=7, k=films.task().k)
+    with pytest.raises(BadInput, match="country must be text of length <= 2, got 'NLD'"):
+        request_of(with_place, "a", 5, {"user": 7, "country": "NLD"})
+    with pytest.raises(BadInput, match="country"):
+        request_of(request_type(films.task()), "a", 5, {"user": 7, "country": "NL"})
+
+
+def test_a_release_divides_and_targets_by_the_context(films: SimpleNamespace) -> None:
+    about = films.task(context=Place).about
+    check_plan(fb.canary(only={"country": "NL", "logged_in": True}, unit="device"), about, ())
+    check_plan(fb.switchback("1h", unit="country"), about, ())
+    check_plan(fb.bandit(reward="positive", group="device"), about, ())
+    with pytest.raises(BadDeclaration, match="for logged_in must be as the field holds it: True, got 'true'"):
+        check_plan(fb.canary(only={"logged_in": "true"}), about, ())
+    with pytest.raises(BadDeclaration, match="for country must be what the field can hold"):
+        check_plan(fb.canary(only={"country": "NLD"}), about, ())
+
+
+def test_the_context_has_no_name_that_requests_have(films: SimpleNamespace) -> None:
+    class Taken(fb.Event):
+        k: int
+
+    with pytest.raises(BadDeclaration, match="a field of context of Recommend must be none of user, k, .* got 'k'"):
+        films.task(context=Taken)

@@ -408,6 +408,12 @@ RECOMMEND = [
     Edit("Recommend.rating", "next version", "app = with_task(rating=None)", says="rating", home="cinema"),
     Edit("Recommend.k", "at once", "app = with_task(k=5)", home="cinema"),
     Edit("Recommend.deadline", "at once", 'app = with_task(deadline="1s")', home="cinema"),
+    Edit(
+        "Recommend.context",
+        "same",
+        "class Place(fb.Event):\n    country: str\n\n\napp = with_task(context=Place)",
+        home="cinema",
+    ),
     Edit("Recommend.max_per", "arrangement", 'app = with_task(max_per=("half", 2))', home="cinema"),
     Edit("Recommend.cold_start_slots", "arrangement", "app = with_task(cold_start_slots=0)", home="cinema"),
     Edit(

@@ -42,7 +42,9 @@ class Recommend(msgspec.Struct, frozen=True):
     items with the same value in a list), relaxed if the list cannot be filled otherwise. `cold_start_slots`: positions
     of a list for items that no model can know yet (at most one in five, so lists shorter than five have none).
     `features`: features of several keys together, such as user and item, or an `fb.FeatureSet` with these and derived
-    features; the features of the entities are included.
+    features; the features of the entities are included. `context`: an event class whose fields a request may carry
+    besides, such as the device, the country or a session: models do not read them; releases divide, target and switch
+    by them.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -58,6 +60,7 @@ class Recommend(msgspec.Struct, frozen=True):
     max_per: tuple[str, int] | None = None
     cold_start_slots: int = 1
     features: "tuple[Features, ...] | FeatureSet" = ()
+    context: type[Event] | None = None
 
     def __post_init__(self) -> None:
         _check_entities(self.user, self.item)
@@ -73,6 +76,7 @@ class Recommend(msgspec.Struct, frozen=True):
         if self.max_per is not None:
             _check_max_per(self.max_per, self.item)
         _check_features(self.features, (self.user.features, self.item.features))
+        _check_context(self.context)
 
     @property
     def about(self) -> "About":
@@ -209,6 +213,24 @@ def _check_entities(user: Any, item: Any) -> None:
             raise BadDeclaration(f"{field} of Recommend", "an fb.Entity", entity)
     if user.name == item.name:
         raise BadDeclaration("item of Recommend", "another entity than the user", item.name)
+
+
+OF_REQUEST = ("user", "k", "include", "exclude", "without", "reasons", "dry")
+"""The names of what every request for a list may carry."""
+
+
+def _check_context(context: Any) -> None:
+    where = "context of Recommend"
+    if context is None:
+        return
+    if not (isinstance(context, type) and issubclass(context, Event)):
+        raise BadDeclaration(where, "an event class, such as class Place(fb.Event) with a field country", context)
+    fields = [name for name in context.__struct_fields__ if name != "at"]
+    if not fields:
+        raise BadDeclaration(where, "an event class with a field or more", context)
+    for name in fields:
+        if name in OF_REQUEST:
+            raise BadDeclaration(f"a field of {where}", f"none of {', '.join(OF_REQUEST)}, which requests have", name)
 
 
 def _check_features(declared: Any, known: "Sequence[Group]") -> None:

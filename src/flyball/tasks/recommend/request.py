@@ -51,7 +51,8 @@ class BadScores(FlyballError):
 def request_type(task: Recommend) -> type[RecommendRequest]:
     """The class of the requests of a task, the same one for equal declarations; by default `k` is that of the task."""
     user, item = _id_type(task, task.user), _id_type(task, task.item)
-    return _request_class(user, item, task.k, attributes_of(task.item), tuple(former_attributes(task.item).items()))
+    attributes, former = attributes_of(task.item), tuple(former_attributes(task.item).items())
+    return _request_class(user, item, task.k, attributes, former, task.context)
 
 
 def fields_of(request: Request) -> RecommendRequest:
@@ -74,9 +75,14 @@ def _id_type(task: Recommend, entity: "Entity") -> Any:
 
 @lru_cache
 def _request_class(
-    user: Any, item: Any, k: int, attributes: tuple[str, ...], former: tuple[tuple[str, str], ...]
+    user: Any,
+    item: Any,
+    k: int,
+    attributes: tuple[str, ...],
+    former: tuple[tuple[str, str], ...],
+    context: type[Event] | None = None,
 ) -> type[RecommendRequest]:
-    names_now = dict(former)
+    names_now, more = dict(former), _context_fields(context)
 
     def check(self: RecommendRequest) -> str | None:
         return _unknown_attribute((*self.include, *self.exclude), attributes)
@@ -87,11 +93,17 @@ def _request_class(
                 filters[names_now[name]] = filters.pop(name)
 
     body: dict[str, Any] = {
-        "__annotations__": {"user": user, "k": RecommendRequest.__annotations__["k"], "without": list[item]},
+        "__annotations__": {
+            "user": user,
+            "k": RecommendRequest.__annotations__["k"],
+            "without": list[item],
+            **{name: hint for name, (hint, _) in more.items()},
+        },
         "__doc__": RecommendRequest.__doc__,
         "__module__": __name__,
         "k": k,
         "without": [],
+        **{name: default for name, (_, default) in more.items()},
         "check": check,
         **({"__post_init__": rename} if names_now else {}),
     }
@@ -99,6 +111,18 @@ def _request_class(
         "RecommendRequest", (RecommendRequest,), {"kw_only": True}, lambda namespace: namespace.update(body)
     )
     return cast(type[RecommendRequest], request_class)
+
+
+def _context_fields(context: type[Event] | None) -> dict[str, tuple[Any, Any]]:
+    """{field: (its type or None, its default)} of what requests may carry besides."""
+    if context is None:
+        return {}
+    hints = get_type_hints(context, include_extras=True)
+    return {
+        field.name: (hints[field.name] | None, None if field.default is msgspec.NODEFAULT else field.default)
+        for field in msgspec.structs.fields(context)
+        if field.name != "at"
+    }
 
 
 def _unknown_attribute(named: Sequence[str], known: tuple[str, ...]) -> str | None:
