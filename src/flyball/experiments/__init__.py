@@ -47,7 +47,7 @@ from flyball.experiments.power import (
     row_of,
     units_by,
 )
-from flyball.experiments.prediction_rows import NOTHING, PredictionRows
+from flyball.experiments.prediction_rows import NOTHING, LabelValues, PredictionRows
 from flyball.experiments.release_results import ReleaseResult, release_results
 from flyball.experiments.result import WITHHELD, WORDS, ExperimentResult, MetricResult, Ramp
 from flyball.experiments.switchback import SwitchbackResult, SwitchedMetric, switchback
@@ -71,6 +71,7 @@ __all__ = [
     "ImpactRow",
     "InterleavedList",
     "InterleavingResult",
+    "LabelValues",
     "LoggedChoice",
     "LoggedEvents",
     "MetricResult",

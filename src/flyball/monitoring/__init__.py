@@ -37,6 +37,9 @@ if TYPE_CHECKING:  # polars and scipy are loaded when first used
     from flyball.monitoring.incidents.record import RecordedFindings, clear, record_findings
     from flyball.monitoring.incidents.silence import Silence
     from flyball.monitoring.incidents.timeline import IncidentActor
+    from flyball.monitoring.performance.compared import MetricNow
+    from flyball.monitoring.performance.observed import observe_performance, performance_monitor
+    from flyball.monitoring.performance.report import EqualRun, MetricVerdict, PerformanceReport, performance_report
     from flyball.monitoring.profiles.application import DataChanges, Volume, data_changes
     from flyball.monitoring.profiles.column import ColumnProfile, NumberMoments
     from flyball.monitoring.profiles.comparison import (
@@ -81,6 +84,7 @@ __all__ = [
     "ColumnTest",
     "Comparison",
     "DataChanges",
+    "EqualRun",
     "ExtraMonitor",
     "FaultOrigin",
     "Finding",
@@ -92,11 +96,14 @@ __all__ = [
     "IncidentDigest",
     "IncidentList",
     "IncidentSummary",
+    "MetricNow",
+    "MetricVerdict",
     "MonitorState",
     "NamedSink",
     "Notification",
     "NumberMoments",
     "Observation",
+    "PerformanceReport",
     "RecordedFindings",
     "SeasonWindow",
     "Severity",
@@ -132,7 +139,10 @@ __all__ = [
     "incident_bundle",
     "known_facts",
     "list_incidents",
+    "observe_performance",
     "open_sinks",
+    "performance_monitor",
+    "performance_report",
     "profile_table",
     "read_profiles",
     "read_state",

@@ -81,7 +81,7 @@ def expected_performance(
     predicted = served >= threshold if flags is None and served.ndim == 1 else flags
     window = _Window(served, predicted)
     values, variances, unknown = window.expected(served if calibration is None else calibration.apply(served))
-    spread = dict.fromkeys(values, 0.0) if calibration is None else _spread(window, calibration)
+    spread = {} if calibration is None or not calibration.resampled else _spread(window, calibration)
     metrics = {
         name: _interval(name, float(value), float(variances[name]) + spread.get(name, 0.0), alpha)
         for name, value in values.items()

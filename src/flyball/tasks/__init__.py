@@ -100,7 +100,7 @@ from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
-    from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, request_mean
+    from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, auc, brier, logloss, request_mean
     from flyball.tasks.predict.declaration import Predict
     from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
     from flyball.tasks.recommend.cases import Cases, evaluation_cases
@@ -224,10 +224,12 @@ __all__ = [
     "UserItemsView",
     "WritesOnnx",
     "answers_of",
+    "auc",
     "average_precision",
     "bad_request",
     "bias_predictions",
     "bind_features",
+    "brier",
     "build_interactions",
     "catalog_at",
     "check_features",
@@ -257,6 +259,7 @@ __all__ = [
     "key_field",
     "label_plans",
     "label_requests",
+    "logloss",
     "mean_popularity",
     "ndcg",
     "novelty",

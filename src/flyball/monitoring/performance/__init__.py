@@ -1,0 +1,1 @@
+"""How good the predictions of an application are: measured where labels are known, estimated where not."""
