@@ -8,9 +8,11 @@ import polars as pl
 import pytest
 from tests.experiments.market import ARMS, START_US, candidate_of, market, register, release
 
+import flyball as fb
 from flyball.core import BadInput
 from flyball.experiments import ImpactRow, compared, export_impact, impact_ledger, impact_table, predicted
 from flyball.operations import catch_up
+from flyball.policy import metric
 from flyball.registry import add_versions, begin_run, end_run
 
 
@@ -108,6 +110,24 @@ def test_where_low_is_better_a_fall_is_a_gain(tmp_path: Path) -> None:
     gain = predicted(runtime.registry, "v1", "ndcg@3")
     assert gain is not None
     assert (gain.value, gain.low, gain.high) == (0.02, -0.01, 0.04)
+
+
+def test_what_is_measured_online_is_compared_with_the_same_offline(tmp_path: Path) -> None:
+    runtime = market(tmp_path, users=0)
+    run = begin_run(runtime.registry, "market", 5, 6)
+    add_versions(runtime.registry, [candidate_of(run, "knn", "ItemKNN")] * 2)
+    both = report("low", value=-0.02, low=-0.04, high=0.01)
+    both["evaluation"]["better"] |= {"logloss": "low", "coverage": 0.8}
+    both["evaluation"]["differences"] |= {
+        name: {"knn": {"v1": {"value": -0.3, "low": -0.5, "high": -0.1}}} for name in ("logloss", "coverage")
+    }
+    end_run(runtime.registry, run, "done", 7, report=both)
+    assert predicted(runtime.registry, "v2", "coverage") is None, "a difference is no gain where a target is set"
+    for loss, name, value in (("log_loss", "logloss", 0.3), ("brier", "ndcg@3", 0.02), ("coverage", "ndcg@3", 0.02)):
+        runtime.app.metrics = {loss: metric.model(loss, role="primary", better="low")}
+        runtime.app.choose = fb.best("ndcg@3")
+        (row,) = impact_ledger(runtime, runtime.clock.now_us()).rows
+        assert (row.offline_metric, row.predicted) == (name, value)
 
 
 def _after(runtime: Any, *releases: Any) -> None:

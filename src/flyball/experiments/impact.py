@@ -15,6 +15,7 @@ from flyball.experiments.interleaving import interleaving
 from flyball.experiments.result import MetricResult
 from flyball.experiments.switchback import switchback
 from flyball.history import write_frame
+from flyball.policy import ExperimentMetric
 from flyball.registry import Registry, cases_of
 from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
@@ -22,15 +23,19 @@ from flyball.statistics import Inference
 
 FORMATS = ("csv", "parquet", "json")
 FEWEST_PAIRS = 3
+OFFLINE_NAMES = {"log_loss": "logloss", "absolute_error": "mae", "squared_error": "rmse"}
+"""{loss of `fb.metric.model`: the offline metric of the same quantity}; other losses have one name in both."""
 
 
 class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
     """One released version.
 
     `predicted`: [effect, low, high], the difference to the champion in `offline_metric` on the same held-out requests;
-    None if they were not compared. `measured`: the effect on `online_metric`, the primary metric, on users, with its
-    interval; `relative`: the same as a share of control. Signs are such that above 0 is better. `missing`: why nothing
-    was measured. `case`: the cause that its run of learning began for, "" for none.
+    None if they were not compared. `offline_metric`: that of the same quantity as `online_metric` if both versions have
+    it, as `logloss` for `log_loss`, else the one that the application chooses by. `measured`: the effect on
+    `online_metric`, the primary metric, on users, with its interval; `relative`: the same as a share of control. Signs
+    are such that above 0 is better. `missing`: why nothing was measured. `case`: the cause that its run of learning
+    began for, "" for none.
     """
 
     release: str
@@ -177,10 +182,10 @@ def _row(runtime: Runtime, release: Release, version: str, as_of_us: int) -> Imp
         over=release.over,
         started_us=release.started_us,
         ended_us=release.ended_us,
-        offline_metric=str(runtime.app.choose.metric),
         case=_case_of(runtime.registry, version),
     )
-    difference = predicted(runtime.registry, version, blank.offline_metric, release.over)
+    name, difference = _expected(runtime, version, release.over)
+    blank = msgspec.structs.replace(blank, offline_metric=name)
     if difference is not None:
         ends = (difference.value, difference.low, difference.high)
         fields = dict(zip(("predicted", "predicted_low", "predicted_high"), ends, strict=True))
@@ -196,6 +201,24 @@ def _case_of(registry: Registry, version: str) -> str:
     """The case that led to a version; of several that began the same run the first."""
     runs = {known.id: known.run for known in registry.versions()}
     return next((case.id for case in cases_of(registry) if case.run and case.run == runs.get(version)), "")
+
+
+def _primary(runtime: Runtime) -> tuple[str, ExperimentMetric | None]:
+    """The name and the declaration of the primary metric of experiments."""
+    metrics = metrics_of(runtime.app.task.about, runtime.app.metrics)
+    name = next((name for name, declared in metrics.items() if declared.role == "primary"), next(iter(metrics), ""))
+    return name, metrics.get(name)
+
+
+def _expected(runtime: Runtime, version: str, over: str) -> tuple[str, Estimate | None]:
+    """(offline metric, the expected effect on it): of the loss that is measured online, if it was evaluated."""
+    declared, chosen = _primary(runtime)[1], str(runtime.app.choose.metric)
+    loss = "" if declared is None or declared.kind != "model" else OFFLINE_NAMES.get(declared.loss, declared.loss)
+    for name in (f"{declared.label}:{loss}" if declared is not None and declared.label else "", loss):
+        difference = predicted(runtime.registry, version, name, over) if name else None
+        if difference is not None:
+            return name, difference
+    return chosen, predicted(runtime.registry, version, chosen, over)
 
 
 def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_of_us: int) -> ImpactRow:
@@ -215,8 +238,7 @@ def _measured(runtime: Runtime, release: Release, arm: str, row: ImpactRow, as_o
         return _with_effect(row, switched.inference, switched.better == "high")
     if release.kind not in SPLITS:
         return msgspec.structs.replace(row, missing=f"{release.kind} releases have no control to compare with")
-    metrics = metrics_of(runtime.app.task.about, runtime.app.metrics)
-    primary = next((name for name, declared in metrics.items() if declared.role == "primary"), next(iter(metrics), ""))
+    primary, _ = _primary(runtime)
     result: MetricResult = experiment(runtime, release.id, as_of_us).of(primary, arm)
     units = sum(result.units.values())
     row = msgspec.structs.replace(row, online_metric=primary, units=units)
@@ -247,7 +269,8 @@ def predicted(registry: Registry, version: str, metric: str, over: str = "") -> 
     """The version's metric minus that of the champion at that time, on the same requests; above 0 is better.
 
     `over`: the version that it was released against; where both are candidates of one run, they were compared there.
-    None if there was no champion or the run has no report.
+    None if there was no champion, the run has no report, or the metric is neither better when high nor when low: a
+    difference of coverages does not say which is nearer to its target.
     """
     try:
         known = registry.version(version)
@@ -260,8 +283,11 @@ def predicted(registry: Registry, version: str, metric: str, over: str = "") -> 
     beside = next((other.candidate for other in registry.versions() if (other.id, other.run) == (over, run.id)), None)
     champion = next((name for name, other in report.evaluated.items() if other.role == CHAMPION), None)
     difference = _difference(report.differences.get(metric, {}), known.candidate, beside or champion or "")
-    if difference is None or report.better.get(metric, "high") == "high":
+    better = report.better.get(metric.partition("/")[0], "high")
+    if difference is None or better == "high":
         return difference
+    if better != "low":
+        return None
     return _turned(difference)
 
 
