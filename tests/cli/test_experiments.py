@@ -45,6 +45,8 @@ def test_power_is_said_before_the_start(home: str) -> None:
     assert ran.code == 0, ran.err
     for words in ("smallest effect", "bought     7", "a change of 20 % is found in"):
         assert words in ran.out
+    too_much = call("power", FILE, "--home", home, "--as-of", LATE, "--days", "7", "--effect", "900").out
+    assert "bought: a rise of 900 % is impossible. It is at most 1, so it can rise by 0." in too_much
     rows = call("power", FILE, "--home", home, "--as-of", LATE, "--json").last["rows"]
     assert {row["days"] for row in rows} == {7, 14, 28}
 

@@ -8,8 +8,8 @@ from tests.experiments.market import Buy, market, shop
 
 import flyball as fb
 from flyball.core import BadInput, Refused
-from flyball.experiments import UnitValues, baseline, power_report, row_of, units_by
-from flyball.experiments.power import days_until
+from flyball.experiments import Baseline, UnitValues, baseline, power_report, row_of, units_by
+from flyball.experiments.power import days_until, largest_mean, room_text
 from flyball.operations import catch_up
 from flyball.statistics import Design, Sums, adjusted_contrast, welch
 
@@ -58,6 +58,33 @@ def test_a_report_is_made_from_the_log(tmp_path: Path) -> None:
     half = power_report(runtime, runtime.clock.now_us(), days=(4,), traffic=0.5)
     assert half.rows[0].units == pytest.approx(report.rows[1].units / 2, rel=0.01)
     assert "would be found four times in five" in report.rows[0].sentence
+
+
+def test_a_rate_cannot_rise_above_one(tmp_path: Path) -> None:
+    row = row_of("bought", 7, 500, Baseline(0.974, 0.974 * 0.026, 500), Design(variance=1.0), 1.0)
+    assert (row.possible, row.detectable > 0.026) == ("fall", True)
+    assert "a fall of 0.0" in row.sentence
+    assert row.sentence.endswith("It is at most 1, so it can rise by 0.026 (2.7 %) at most.")
+    rare = row_of("bought", 7, 500, Baseline(0.004, 0.004, 500), Design(variance=1.0), 1.0)
+    assert (rare.possible, "a rise of 0.0" in rare.sentence) == ("rise", True)
+    few = row_of("bought", 7, 4, Baseline(0.5, 0.25, 4), Design(variance=1.0), 1.0)
+    assert few.possible == "none"
+    assert "it can neither rise nor fall by" in few.sentence
+    assert row_of("spent", 7, 4, Baseline(0.5, 0.25, 4), Design(variance=1.0)).possible == "either way"
+
+    runtime = market(tmp_path, users=1_200)
+    catch_up(runtime)
+    report = power_report(runtime, runtime.clock.now_us(), days=(2,), effect=9.0)
+    (bought,) = (row for row in report.rows if row.metric == "bought")
+    assert report.impossible["bought"] == room_text(bought.mean, 1.0)
+    assert "views" not in report.impossible
+    assert power_report(runtime, runtime.clock.now_us(), days=(2,), effect=0.01).impossible == {}
+
+
+def test_what_is_a_share_has_a_largest_mean() -> None:
+    about = shop().task.about
+    assert largest_mean(about, fb.metric.rate(Buy)) == largest_mean(about, fb.metric.model("accuracy")) == 1.0
+    assert largest_mean(about, fb.metric.count_per_unit(Buy)) is largest_mean(about, fb.metric.model("brier")) is None
 
 
 def test_without_answers_there_is_nothing_to_plan_by(tmp_path: Path) -> None:

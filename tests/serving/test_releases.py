@@ -59,6 +59,23 @@ async def test_a_release_is_started_shown_and_ended(caller: Any) -> None:
     assert current(caller.service.runtime.registry).champion == "v1"
 
 
+async def test_a_tester_who_asks_for_an_arm_that_is_not_there_is_told_those_there_are(caller: Any) -> None:
+    async def answered(arm: str, kind: str = "application/json", **sent: Any) -> Any:
+        headers = {"x-flyball-arm": arm, "content-type": kind}
+        return await caller.client.post("/v1/recommend", headers=headers, **sent)
+
+    nothing = await answered("candidate", json={"user": 1})
+    message = "header x-flyball-arm must be left out: no release under way has arms, got 'candidate'"
+    assert (nothing.status_code, nothing.json()["detail"]) == (400, message)
+    await post(caller, "/v1/releases", {"versions": ["v2"], "reason": "so"})
+    await caller.until(lambda: bool(caller.service.engine.arms))
+    lines = b'{"user": 1}\n{"user": 2}\n'
+    for sent in ({"json": {"user": 1}}, {"json": [{"user": 1}]}, {"content": lines, "kind": "application/x-ndjson"}):
+        refused = await answered("nonsense", **sent)
+        assert refused.status_code == 400
+        assert "one of candidate, control, rel2:candidate, rel2:control, got" in refused.json()["detail"]
+
+
 async def test_a_shadow_is_started_shown_and_advanced(caller: Any) -> None:
     started = await post(caller, "/v1/releases", {"versions": ["v2"], "shadow": 25})
     assert (started.status_code, started.json()["message"]) == (201, "rel2 started: v2 against v1, shadow")

@@ -156,7 +156,14 @@ def _show_power(report: "PowerReport", effect: float | None) -> None:
         say(f"{name}: {reason}")
     for name, needed in report.days_for.items():
         length = "not found within ten years" if needed is None else f"found in {needed:.1f} days"
-        say(f"{name}: a change of {effect:g} % is {length}")
+        if name not in report.impossible:
+            say(f"{name}: a change of {effect:g} % is {length}")
+            continue
+        fall = f" A fall of {effect:g} % is {length}" if effect is not None and effect <= 100 else ""
+        say(f"{name}: a rise of {effect:g} % is impossible. {report.impossible[name]}{fall}")
+    for row in report.rows:
+        if row.possible != "either way":
+            say(row.sentence)
 
 
 def show_what_if(

@@ -12,12 +12,14 @@ from flyball.experiments.comparison import contrast_of
 from flyball.experiments.experiment import metrics_measured, metrics_of, release_of, values_of
 from flyball.experiments.exposures import CONTROL, Exposed, ExposedUnits, first_exposures
 from flyball.experiments.logged_exposures import exposures_of
+from flyball.experiments.prediction_rows import label_of_metric
 from flyball.experiments.unit_values import UnitValues
 from flyball.outcomes import prediction_of, records_between
 from flyball.policy import ExperimentMetric
 from flyball.releases import unit_of
 from flyball.runtime import Runtime
 from flyball.statistics import Design, Sums, minimum_detectable_effect, units_needed
+from flyball.tasks import About
 
 DAY_US = 86_400_000_000
 SHORTEST_DAYS = 2
@@ -36,7 +38,7 @@ class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
     """The effect on one metric that an experiment of `days` days detects with the power of the design.
 
     `detectable`: in units of the metric; `relative`: as a share of `mean`, None if that is 0. `units`: the number of
-    units of both arms.
+    units of both arms. `most`: the largest value that the mean can have, such as 1 for a rate; None without a limit.
     """
 
     metric: str
@@ -47,20 +49,33 @@ class PowerRow(msgspec.Struct, frozen=True, kw_only=True):
     relative: float | None
     method: str
     adjusted_by: float | None = None
+    most: float | None = None
+
+    @property
+    def possible(self) -> str:
+        """Which effects of that size are possible: "either way", "fall", "rise" or "none"; see `most`."""
+        if self.most is None:
+            return "either way"
+        rise, fall = self.detectable <= self.most - self.mean, self.detectable <= self.mean
+        return "either way" if rise and fall else "rise" if rise else "fall" if fall else "none"
 
     @property
     def sentence(self) -> str:
         """The result in a sentence."""
         share = "" if self.relative is None else f" ({100 * self.relative:.2g} % of {self.mean:.4g})"
-        return (
-            f"{self.metric}: {self.days:g} days bring about {self.units:,} units; a change of {self.detectable:.3g}"
-            f"{share} would be found four times in five."
-        )
+        start = f"{self.metric}: {self.days:g} days bring about {self.units:,} units;"
+        if self.possible == "none":
+            ends = f"it is at most {self.most:g}, so it can neither rise nor fall by {self.detectable:.3g}{share}"
+            return f"{start} {ends}, which it would take to be found four times in five."
+        kind = "change" if self.possible == "either way" else self.possible
+        only = "" if self.most is None or self.possible != "fall" else f" {room_text(self.mean, self.most)}"
+        return f"{start} a {kind} of {self.detectable:.3g}{share} would be found four times in five.{only}"
 
 
 class PowerReport(msgspec.Struct, frozen=True, kw_only=True):
     """`rows`: by metric and length. `days_for`: {metric: days until an effect of `effect`, a share of the present mean,
-    is detected}; None if no number of days is enough. `missing`: {metric: why it has no rows}."""
+    is detected}; None if no number of days is enough. `missing`: {metric: why it has no rows}. `impossible`: {metric:
+    why it cannot rise by `effect`, and by how much at most}; its days are then those for a fall."""
 
     since_us: int
     as_of_us: int
@@ -72,6 +87,25 @@ class PowerReport(msgspec.Struct, frozen=True, kw_only=True):
     effect: float | None = None
     days_for: Mapping[str, float | None] = {}
     missing: Mapping[str, str] = {}
+    impossible: Mapping[str, str] = {}
+
+
+def largest_mean(about: About, metric: ExperimentMetric) -> float | None:
+    """The largest mean that a metric can have: 1 for what is a share of units or responses; None without a limit."""
+    if metric.is_at_most_one:
+        return 1.0
+    counted = metric.kind == "label" and not about.items and not label_of_metric(about, metric).numeric
+    return 1.0 if counted else None
+
+
+def room_text(mean: float, most: float) -> str:
+    """By how much a mean can rise at most, as a sentence.
+
+    >>> room_text(0.974, 1.0)
+    'It is at most 1, so it can rise by 0.026 (2.7 %) at most.'
+    """
+    share = f" ({100 * (most - mean) / mean:.2g} %)" if mean else ""
+    return f"It is at most {most:g}, so it can rise by {most - mean:.3g}{share} at most."
 
 
 def baseline(metric: ExperimentMetric, values: UnitValues) -> Baseline | None:
@@ -106,8 +140,8 @@ def control_baseline(runtime: Runtime, release_id: str, name: str, as_of_us: int
     return baseline(metrics[name], values[name])
 
 
-def row_of(name: str, days: float, units: float, now: Baseline, design: Design) -> PowerRow:
-    """The row for an experiment with `units` units in both arms."""
+def row_of(name: str, days: float, units: float, now: Baseline, design: Design, most: float | None = None) -> PowerRow:
+    """The row for an experiment with `units` units in both arms. `most`: as in `PowerRow`."""
     detectable = minimum_detectable_effect(msgspec.structs.replace(design, variance=now.variance), units)
     return PowerRow(
         metric=name,
@@ -118,6 +152,7 @@ def row_of(name: str, days: float, units: float, now: Baseline, design: Design) 
         relative=abs(detectable / now.mean) if now.mean else None,
         method=design.method,
         adjusted_by=now.adjusted_by,
+        most=most,
     )
 
 
@@ -178,12 +213,16 @@ def power_report(
     rows: list[PowerRow] = []
     days_for: dict[str, float | None] = {}
     missing: dict[str, str] = {}
+    impossible: dict[str, str] = {}
     for name, values in values_of(runtime, metrics, exposed, (), as_of_us).items():
         now = baseline(metrics[name], values)
         if now is None:
             missing[name] = values.missing or "fewer than two units with closed windows and different values"
             continue
-        rows += [row_of(name, length, units_by(length, new_units), now, chosen) for length in days]
+        most = largest_mean(about, metrics[name])
+        rows += [row_of(name, length, units_by(length, new_units), now, chosen, most) for length in days]
+        if most is not None and effect is not None and now.mean * (1 + effect) > most:
+            impossible[name] = room_text(now.mean, most)
         if effect is not None and now.mean:
             needed = units_needed(msgspec.structs.replace(chosen, variance=now.variance), abs(effect * now.mean))
             days_for[name] = days_until(needed, new_units)
@@ -198,6 +237,7 @@ def power_report(
         effect=effect,
         days_for=days_for,
         missing=missing,
+        impossible=impossible,
     )
 
 

@@ -74,6 +74,11 @@ class ExperimentMetric(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in ("rate", "retention")
 
     @property
+    def is_at_most_one(self) -> bool:
+        """Whether its mean is a share of units or of predictions."""
+        return self.is_share or (self.kind == "model" and self.loss in HIGH_LOSSES)
+
+    @property
     def is_ratio(self) -> bool:
         """Whether it is a ratio of two totals over units."""
         return self.kind in ("mean", "ratio", "model", "label")

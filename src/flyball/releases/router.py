@@ -115,10 +115,16 @@ class Router:
             for name in (arm.name, f"{release.id}:{arm.name}")
         }
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms that a tester may request."""
+        return tuple(sorted(self._forced))
+
     def route(self, key: str, event: Any = None, forced: str = "") -> Route:
         """The route of a request with this key and the fields of `event`.
 
-        `forced`: an arm that a tester requests, such as "candidate" or "rel3:candidate"; an unknown arm is ignored.
+        `forced`: an arm that a tester requests, such as "candidate" or "rel3:candidate", one of `arms`; another
+        is ignored, so that a release that ends does not fail a request on its way.
         Forced and overridden requests are left out of comparisons.
         """
         if forced and forced in self._forced:

@@ -224,10 +224,18 @@ class Engine:
         pipeline = serving.pipelines[version]
         return self._responses(serving, version, range(len(requests)), requests, read, pipeline), offsets
 
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms of releases under way that a tester may request."""
+        return self._router_of(self.serving).arms
+
+    def _router_of(self, serving: Serving) -> Router:
+        if self._router.state is not serving.release:
+            self._router = Router(serving.release)
+        return self._router
+
     def _routes(self, serving: Serving, requests: Sequence[Request]) -> list[Route]:
-        router = self._router
-        if router.state is not serving.release:
-            router = self._router = Router(serving.release)
+        router = self._router_of(serving)
         return [router.route(request.key, request.event, request.arm) for request in requests]
 
     def _draft(self, batch: _Batch) -> None:

@@ -230,21 +230,34 @@ class _Routes:
 
     async def _answer_one(self, request: HttpRequest, sent: Request, fields: Collection[str]) -> Response:
         """`fields`: of the query that are the request's own."""
-        question, most = _with_arm(request, sent), _reasons_asked(request, fields)
+        question, most = self._with_arm(request, sent), _reasons_asked(request, fields)
         dry = _is_dry(request, fields)
         prediction = await self._service.answer(question, dry)
         reasons = await self._service.reasons(question, prediction, most) if most else None
         return await self._answered(prediction, reasons=reasons, dry=dry)
 
+    def _arm(self, request: HttpRequest) -> str:
+        """The arm that the header of a tester names, "" without one. Raises `BadInput` for one that there is not."""
+        arm, arms = request.headers.get(ARM_HEADER, ""), self._service.engine.arms
+        if arm and arm not in arms:
+            must = f"one of {', '.join(arms)}" if arms else "left out: no release under way has arms"
+            raise BadInput(f"header {ARM_HEADER}", must, arm)
+        return arm
+
+    def _with_arm(self, request: HttpRequest, question: Request) -> Request:
+        arm = self._arm(request)
+        return question if not arm else msgspec.structs.replace(question, arm=arm)
+
     async def _answer_array(self, request: HttpRequest, body: Sequence[dict[str, Any]]) -> Response:
         """All requests, or an error that names the first one that is none."""
         _one_at_a_time(request, f"{len(body)} requests")
+        self._arm(request)
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
         requests = []
         for number, fields in enumerate(body, 1):
             try:
-                requests.append(_with_arm(request, self._service.requests.read(fields)))
+                requests.append(self._with_arm(request, self._service.requests.read(fields)))
             except BadInput as error:
                 raise Problem(400, f"request {number} of {len(body)}: {error}") from None
         predictions = await self._service.answer_all(requests)
@@ -259,25 +272,27 @@ class _Routes:
         lines have none."""
         only(request, {REASONS, DRY})
         _one_at_a_time(request, "a request a line")
+        arm = self._arm(request)
         every = (await read_body(request)).split(b"\n")
         lines = [(number, line) for number, line in enumerate(every, 1) if line.strip()]
         if not 1 <= len(lines) <= MAX_LINES:
             raise BadInput("requests in the body", f"from 1 to {MAX_LINES} lines", len(lines))
         replies: list[dict[str, Any]] = []
         for first in range(0, len(lines), LINES_AT_ONCE):
-            replies += await self._answer_part(lines[first : first + LINES_AT_ONCE])
+            replies += await self._answer_part(lines[first : first + LINES_AT_ONCE], arm)
         good = sum("error" not in reply for reply in replies)
         unanswered = any("prediction" in reply for reply in replies)
         status = 200 if good == len(replies) else 207 if good else 503 if unanswered else 422
         body = b"".join(msgspec.json.encode(reply) + b"\n" for reply in replies)
         return Response(body, status, {"cache-control": "no-store"}, media_type="application/x-ndjson")
 
-    async def _answer_part(self, lines: Sequence[tuple[int, bytes]]) -> list[dict[str, Any]]:
+    async def _answer_part(self, lines: Sequence[tuple[int, bytes]], arm: str) -> list[dict[str, Any]]:
         """A reply to each line; with its number in the body, which counts blank lines."""
         questions, replies = [], dict[int, dict[str, Any]]()
         for number, line in lines:
             try:
-                questions.append((number, self._service.requests.read(_decode_fields(line))))
+                question = self._service.requests.read(_decode_fields(line))
+                questions.append((number, msgspec.structs.replace(question, arm=arm)))
             except BadInput as error:
                 replies[number] = {"line": number, "error": str(error)}
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -327,7 +342,7 @@ class _Routes:
             else:
                 fields = fields_of_query(request, reader.event_type)
             question = reader.read({**fields, **request.path_params}, strict=method == "POST" and "{" not in template)
-            return await self._answered(await self._service.answer(_with_arm(request, question)), render)
+            return await self._answered(await self._service.answer(self._with_arm(request, question)), render)
 
         return handle
 
@@ -398,12 +413,6 @@ class _Routes:
 
 ARM_HEADER = "x-flyball-arm"
 """The header with which a tester requests an arm of a release."""
-
-
-def _with_arm(request: HttpRequest, question: Request) -> Request:
-    """The request, assigned to the arm that its header names, if any."""
-    arm = request.headers.get(ARM_HEADER, "")
-    return question if not arm else msgspec.structs.replace(question, arm=arm)
 
 
 def _json(value: object, headers: dict[str, str] | None = None, status: int = 200) -> Response:
