@@ -59,7 +59,7 @@ async def test_a_release_is_started_shown_and_ended(caller: Any) -> None:
     assert current(caller.service.runtime.registry).champion == "v1"
 
 
-async def test_a_tester_who_asks_for_an_arm_that_is_not_there_is_told_those_there_are(caller: Any) -> None:
+async def test_a_tester_who_asks_for_an_arm_that_is_not_there_gets_the_list_of_arms(caller: Any) -> None:
     async def answered(arm: str, kind: str = "application/json", **sent: Any) -> Any:
         headers = {"x-flyball-arm": arm, "content-type": kind}
         return await caller.client.post("/v1/recommend", headers=headers, **sent)
