@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flyball.core import BadInput
+from flyball.core import Refused
 from flyball.experiments import Exposed, first_exposures
 
 exposed = st.builds(
@@ -65,7 +65,10 @@ def test_three_arms_are_one_stratum_and_may_not_change_their_shares() -> None:
     exposures = [exposure("a", "control", 0.5), exposure("b", "b", 0.3), exposure("c", "c", 0.2)]
     found = first_exposures(exposures, 100)
     assert (found.arms, found.shares) == (("control", "b", "c"), {"all": {"control": 0.5, "b": 0.3, "c": 0.2}})
-    with pytest.raises(BadInput, match="shares of more than two arms must be the same all the time"):
+    message = (
+        "same all the time to compare their units, got 30.00% and 40.00% of b: in a bandit they follow the rewards"
+    )
+    with pytest.raises(Refused, match=message):
         first_exposures([*exposures, exposure("d", "b", 0.4)], 100)
 
 

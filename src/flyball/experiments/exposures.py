@@ -5,9 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import polars as pl
 
-from flyball.core import BadInput
+from flyball.core import Refused
 
 CONTROL = "control"
+_MIXED = (
+    "shares of more than two arms must be the same all the time to compare their units, got {first:.2%} and "
+    "{later:.2%} of {arm}: in a bandit they follow the rewards, so arms have their units at different times. "
+    "flyball releases show has the mean reward of each arm by its propensities; for intervals declare fb.ab(...), "
+    "or a bandit of two arms"
+)
 
 
 class Exposed(msgspec.Struct, frozen=True):
@@ -52,7 +58,8 @@ def first_exposures(
 
     A stratum is a period with one split, such as a step of a ramp, and is identified by the propensities. A unit
     belongs to the stratum and arm of its first exposure, even if a ramp assigns it to another arm later (intention to
-    treat). Raises `BadInput` if the shares of more than two arms changed, because strata cannot be identified then.
+    treat). Raises `Refused` if the shares of more than two arms changed, because one propensity does not identify a
+    stratum then.
     """
     taken = FirstExposures()
     for exposed in exposures:
@@ -79,7 +86,7 @@ class FirstExposures:
         return True
 
     def units(self, slices: Sequence[str] = (), control: str = CONTROL) -> ExposedUnits:
-        """The units, their arms and strata; raises `BadInput` as `first_exposures` does."""
+        """The units, their arms and strata; raises `Refused` as `first_exposures` does."""
         return _exposed_units(self._firsts, len(self._several), slices, control)
 
 
@@ -117,7 +124,7 @@ def _strata(firsts: Iterable[Exposed], arms: Sequence[str], control: str) -> dic
         own = shares.setdefault(_stratum(exposed, arms, control), {})
         if len(arms) > 2:
             if abs(own.setdefault(exposed.arm, exposed.propensity) - exposed.propensity) > 1e-9:
-                raise BadInput("shares of more than two arms", "the same all the time", exposed.arm)
+                raise Refused(_MIXED.format(arm=exposed.arm, first=own[exposed.arm], later=exposed.propensity))
         else:
             other = next((arm for arm in arms if arm != exposed.arm), exposed.arm)
             own |= {exposed.arm: exposed.propensity, other: 1.0 - exposed.propensity}

@@ -39,7 +39,8 @@ class LoggedChoice(msgspec.Struct, frozen=True):
 
     `shares`: {action: its probability under the evaluated policy}, with sum 1. `unsupported`: the policy's probability
     of actions that could not have been logged here. `score`: a covariate known before the choice, for the reward model;
-    None without one.
+    None without one. `certain`: the policy's probability of actions whose reward is 0 for certain, so that no log of
+    them is needed: `shares` and `unsupported` are then of its other actions, and `reward` is multiplied by 1 - certain.
     """
 
     unit: str
@@ -49,6 +50,7 @@ class LoggedChoice(msgspec.Struct, frozen=True):
     unsupported: float
     reward: float
     score: float | None = None
+    certain: float = 0.0
 
     @property
     def policy(self) -> float:
@@ -115,7 +117,7 @@ def what_if(
         np.array([getattr(choice, name) for choice in choices]) for name in ("logged", "policy", "reward")
     )
     unsupported = float(np.mean([choice.unsupported for choice in choices]))
-    check_support(unsupported, version, advice)
+    check_support(float(np.mean([choice.unsupported * (1 - choice.certain) for choice in choices])), version, advice)
     if not rewards.std():
         raise Refused(
             f"{metric} must differ among answers to be estimated, got {rewards[0]:g} of all {len(rewards):,}: "
@@ -232,7 +234,9 @@ def decision_choices(
 ) -> Iterator[LoggedChoice]:
     """Logged decisions, with what a version would have decided.
 
-    A decision with propensity 1 was certain; one with a lower propensity was a random choice of approve or decline.
+    A decision with propensity 1 was certain; one with a lower propensity was a random choice of approve or decline: a
+    request of the control group stands for all that would be declined, by the inverse of its propensity. What is
+    declined has no label, so its reward is 0 whatever was logged; only approvals and reviews need the log.
     """
     for prediction in predictions:
         outcome = followed.get(prediction.id, NOTHING)
@@ -240,17 +244,29 @@ def decision_choices(
         if reward is None or not prediction.decision:
             continue
         again = replays(prediction)
-        drawn = {prediction.decision} if prediction.decision_propensity >= 1.0 else {APPROVED, DECLINED}
-        shares = decision_shares(again)
-        yield LoggedChoice(
-            prediction.key,
-            prediction.decision,
-            prediction.decision_propensity,
-            shares,
-            sum(share for action, share in shares.items() if action not in drawn),
-            reward,
-            again.values[0] if again.values else None,
-        )
+        yield _decision_choice(prediction, again, reward)
+
+
+def _decision_choice(past: Prediction, again: Prediction, reward: float) -> LoggedChoice:
+    drawn = {past.decision: past.decision_propensity}
+    if past.decision_propensity < 1.0:
+        drawn[APPROVED if past.decision == DECLINED else DECLINED] = 1.0 - past.decision_propensity
+    shares = decision_shares(again)
+    certain = shares.pop(DECLINED, 0.0)
+    if certain < 1.0:
+        shares = {action: share / (1.0 - certain) for action, share in shares.items()}
+    else:  # as logged, with weight 1: the reward is 0 for every action
+        shares = drawn
+    return LoggedChoice(
+        past.key,
+        past.decision,
+        past.decision_propensity,
+        shares,
+        sum(share for action, share in shares.items() if action not in drawn),
+        reward * (1.0 - certain),
+        again.values[0] if again.values else None,
+        certain,
+    )
 
 
 def decision_shares(answer: Prediction) -> dict[str, float]:
