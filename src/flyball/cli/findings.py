@@ -74,10 +74,10 @@ def look(
     if since is None:
         rounds = look_and_record(runtime)
     else:
-        from flyball.monitoring import SETTLE_US, Watcher
+        from flyball.monitoring import SETTLE_US, Watcher, performance_monitor
 
         with tempfile.TemporaryDirectory(prefix="flyball-look-") as folder:
-            watcher = Watcher(runtime, lambda latest: None, folder=Path(folder))
+            watcher = Watcher(runtime, lambda latest: None, [performance_monitor(runtime)], Path(folder))
             end_us = now_in(runtime) if until is None else parse_timestamp(until) + SETTLE_US
             rounds = watcher.step(end_us, parse_timestamp(since))
     if json:

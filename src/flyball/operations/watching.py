@@ -87,14 +87,15 @@ def look_and_record(runtime: Runtime) -> list["WatchRound"]:
 
     Raises `HomeBusy` while another process does.
     """
-    from flyball.monitoring import Watcher, record_findings
+    from flyball.monitoring import Watcher, performance_monitor, record_findings
 
     def record(latest: "WatchRound") -> None:
         decision = latest.decision
         record_findings(runtime, decision.findings, runtime.clock.now_us(), decision.cleared, latest.at_us)
 
     with FileLock(run_folder(runtime.home) / "watch.lock", "watching the data"):
-        watcher = Watcher(runtime, record, [lambda since_us, until_us: _facts(runtime, until_us)])
+        extra = [lambda since_us, until_us: _facts(runtime, until_us), performance_monitor(runtime)]
+        watcher = Watcher(runtime, record, extra)
         return watcher.step(runtime.clock.now_us())
 
 

@@ -17,6 +17,7 @@ FEWEST_OUTCOMES = 30
 """Outcomes of each kind that a calibration is learned from, at least."""
 _CELLS = 20
 _FEWEST_NEAR = 10
+_ROWS_A_CELL = 30
 _DRAWS = 100
 
 _Curve = tuple[Doubles, Doubles]
@@ -45,7 +46,8 @@ class LearnedCalibration(Struct, frozen=True):
     def share_beyond(self, scores: ArrayLike) -> float:
         """The share of `scores` that lie where the reference has next to no rows, so that nothing is known of them.
 
-        Scores are divided into 20 ranges of as many rows each; a range with fewer than 10 rows of the reference counts.
+        Scores are divided into ranges of as many rows each, 20 of them, or fewer where the reference has fewer than
+        600 rows, one for 30; a range in which the reference has fewer than 10 rows counts.
         """
         columns = self._checked(scores).reshape(len(np.asarray(scores)), -1).T
         return max(map(_share_beyond, self.scores, columns))
@@ -125,6 +127,7 @@ def _applied(curves: tuple[_Curve, ...], scores: Doubles) -> Doubles:
 
 def _share_beyond(reference: Doubles, scores: Doubles) -> float:
     ordered = np.sort(scores)
-    cells = np.array_split(ordered, min(_CELLS, len(ordered)))
+    count = max(1, min(_CELLS, len(ordered), len(reference) // _ROWS_A_CELL))
+    cells = np.array_split(ordered, count)
     near = [np.searchsorted(reference, cell[-1], "right") - np.searchsorted(reference, cell[0]) for cell in cells]
     return sum(len(cell) for cell, rows in zip(cells, near, strict=True) if rows < _FEWEST_NEAR) / len(ordered)

@@ -16,7 +16,7 @@ from flyball.monitoring.performance.logged import Logged
 from flyball.monitoring.performance.measured import LIVE_METRICS, main_metric, measured, value_of
 
 FEWEST_MEASURED = 10
-"""Predictions with a label, at least, from which a metric is shown."""
+"""Predictions, at least, from which a metric is measured or estimated."""
 _FEWEST_WINDOWS = 5
 _MOST_SLICES = 20
 _LEVEL_Z = float(stats.norm.ppf(0.975))
@@ -112,7 +112,7 @@ def _of_slice(
         for name, estimate in measured(known, names, seed).items():
             p = difference_p(estimate, past.get(name), [value_of(part, name) for part in parts])
             yield MetricNow(by, slice, name, "measured", len(known), estimate, past.get(name), len(old), p)
-    expected = _expected(waiting, names, reference, seed) if len(waiting) else {}
+    expected = _expected(waiting, names, reference, seed) if len(waiting) >= FEWEST_MEASURED else {}
     values = _window_values(windows, reference, "share" in expected) if expected else []
     for name, estimate in expected.items():
         p = difference_p(estimate, past.get(name), [part[name] for part in values if name in part])

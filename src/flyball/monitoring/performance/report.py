@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 from flyball.core import BadInput, NotFound, Refused, format_duration
-from flyball.monitoring.performance.compared import MetricNow, compared_metrics
+from flyball.monitoring.performance.compared import FEWEST_MEASURED, MetricNow, compared_metrics
 from flyball.monitoring.performance.estimated import LabeledReference, estimated, estimated_shares, learn_reference
 from flyball.monitoring.performance.logged import Logged, labels_of, logged
 from flyball.monitoring.performance.measured import LIVE_METRICS
@@ -154,7 +154,7 @@ def _unknown(before: Logged, now: Logged, reference: LabeledReference, within_us
         takes = f"they take {format_duration(within_us)}"
         unknown["before"] = f"no label of the time before is known yet; {takes}: compare with a longer time"
     waiting = now.only(~now.mature)
-    if len(waiting):
+    if len(waiting) >= FEWEST_MEASURED:
         _, why = estimated(waiting, reference)
         why_share = "" if why else estimated_shares(waiting, reference, seed, 20)[1]
         if why and "before" not in unknown:
