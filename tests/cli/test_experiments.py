@@ -22,6 +22,10 @@ def test_a_result_is_said_in_sentences_and_numbers(home: str) -> None:
     assert ran.code == 0, ran.err
     for words in ("Units are split as declared", "bought: ", "better.", "CUPED", "k=3", "var."):
         assert words in ran.out
+    assert "\ninterval of bought: 95 %, valid at every look, by confidence sequence of two rates.\n" in ran.out
+    assert (
+        "\nunits: control / candidate, each once, with a window that has closed; open: those whose has not." in ran.out
+    )
     shown = call("experiments", "show", FILE, "rel1", "--home", home, "--json").last
     assert shown["metrics"][0]["verdict"] == "better"
     assert shown["comparable"] is True

@@ -76,6 +76,7 @@ def show_experiment(
             say(f"\nby {', '.join(by or ())}" if sliced else "")
             right = [name for name in columns if name not in ("metric", "role", "arm", "verdict")]
             show_table(columns, rows, right, _OPTIONAL, wide)
+    say("\n" + "\n".join(result.legend))
 
 
 def _show_position_bias(result: "InterleavingResult") -> None:

@@ -177,6 +177,26 @@ class ExperimentResult(msgspec.Struct, frozen=True, kw_only=True):
         plain["slices"] = [result.document() for result in self.slices]
         return {**plain, "comparable": self.comparable, "sentences": list(self.sentences)}
 
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """What the numbers of the tables are: the level and method of the intervals, the correction, the units."""
+        metrics: dict[str, list[str]] = {}
+        for result in (*self.metrics, *self.slices):
+            known = result.inference
+            if known is not None:
+                names = metrics.setdefault(known.reading, [])
+                if result.metric not in names:
+                    names.append(result.metric)
+        alpha = self.constants.get("alpha", 0.05)
+        return (
+            *(f"interval of {', '.join(names)}: {reading}." for reading, names in metrics.items()),
+            "control, of arm: means of the units; of a rate, the share of units. effect: of arm - control, with CUPED.",
+            "p: of no effect; of a guardrail with a margin, of a loss of the margin. adjusted p: corrected among all",
+            "guardrails (Holm), or among all others (Benjamini and Hochberg); a verdict needs one below "
+            f"{alpha:g} besides its interval.",
+            f"units: {' / '.join(self.arms)}, each once, with a window that has closed; open: those whose has not.",
+        )
+
     def table(self, sliced: bool = False) -> tuple[list[str], list[list[str]]]:
         """(columns, rows) of all numbers, as text. `sliced`: of the slices."""
         columns = ["metric", "role", "arm", "control", "of arm", "effect", "interval", "relative", "p", "adjusted p"]

@@ -54,6 +54,15 @@ class Inference(msgspec.Struct, frozen=True):
         return "worse" if high < 0 else "undecided"
 
     @property
+    def reading(self) -> str:
+        """How its interval is to be read: the level, when it is valid, and the method.
+
+        >>> Inference("Welch", "one look", 0.5, 0.1, 0.9, 0.02, 0.05, 80, 80).reading
+        '95 %, valid at one planned look, by Welch'
+        """
+        return f"{100 * (1 - self.alpha):g} %, {WHEN_VALID[self.validity]}, by {self.method}"
+
+    @property
     def sentence(self) -> str:
         """The effect, the interval, when it is valid, and the conclusion, in one sentence.
 
