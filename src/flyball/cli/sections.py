@@ -12,7 +12,7 @@ EXPERIMENT = "Experiment"
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate", "drill"),
     DATA: ("ingest", "quarantine", "export", "features", "profiles"),
-    TRAIN: ("learn", "cases", "report", "versions", "releases", "arrangements", "search", "accuracy"),
+    TRAIN: ("learn", "cases", "report", "versions", "releases", "arrangements", "search", "freshness", "accuracy"),
     SERVE: ("up", "status", "performance", "findings", "incidents", "settings", "recommend", "predict"),
     EXPERIMENT: ("power", "experiments", "whatif", "impact"),
     EXPLAIN: ("why", "replay", "reviews"),

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 
 if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
+    from flyball.learning.alert_findings import last_drift_us, open_findings
     from flyball.learning.case_log import CaseLog
     from flyball.learning.causes import LearningCause, LearningEvidence, Worsening, blocked_by, evidence_causes
-    from flyball.learning.expectation import Expectation, expectation_of
+    from flyball.learning.expectation import Expectation, expectation_of, last_freshness
+    from flyball.learning.freshness import FreshnessPlan, measure_freshness
+    from flyball.learning.freshness_report import AgeLoss, Cadence, FreshnessReport, WindowValue
     from flyball.learning.look import measure_evidence, worsening_of
-    from flyball.learning.open_findings import open_findings
     from flyball.learning.payoffs import with_payoffs
     from flyball.learning.prequential_windows import (
         PrequentialReport,
@@ -36,11 +38,15 @@ if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
     )
 
 __all__ = [
+    "AgeLoss",
+    "Cadence",
     "CandidateReport",
     "CandidateSearch",
     "CaseLog",
     "CurveReport",
     "Expectation",
+    "FreshnessPlan",
+    "FreshnessReport",
     "LearnReport",
     "LearningCause",
     "LearningEvidence",
@@ -48,15 +54,19 @@ __all__ = [
     "PrequentialWindow",
     "Progress",
     "SearchReport",
+    "WindowValue",
     "Worsening",
     "blocked_by",
     "declaration",
     "evidence_causes",
     "expectation_of",
+    "last_drift_us",
+    "last_freshness",
     "last_prequential",
     "learn",
     "learning_curves",
     "measure_evidence",
+    "measure_freshness",
     "open_findings",
     "prequential",
     "prequential_of",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
+import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import Arrays
@@ -261,6 +262,19 @@ class TakesShares(Protocol):
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
         """A random share of the units it is made of; a smaller share is within a larger one."""
+        ...
+
+
+@runtime_checkable
+class TakesPeriods(Protocol):
+    """An offline door that can leave out old training data, to measure what newer data are worth."""
+
+    def example_times(self, data: TrainingData) -> NDArray[np.int64]:
+        """The time of each example."""
+        ...
+
+    def since(self, data: TrainingData, from_us: int) -> TrainingData:
+        """The examples from `from_us` on."""
         ...
 
 

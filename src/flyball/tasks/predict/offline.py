@@ -225,6 +225,15 @@ class PredictOffline:
         rows = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(share * count))])
         return msgspec.structs.replace(data, arrays={name: array[rows] for name, array in data.arrays.items()})
 
+    def example_times(self, data: TrainingData) -> Ints:
+        """The time of each request."""
+        return data.arrays["at_us"]
+
+    def since(self, data: TrainingData, from_us: int) -> TrainingData:
+        """The requests from `from_us` on; vocabularies keep their entries."""
+        recent = data.arrays["at_us"] >= from_us
+        return msgspec.structs.replace(data, arrays={name: array[recent] for name, array in data.arrays.items()})
+
     def _table_of(self, data: TrainingData) -> TrainingTable:
         return table_of(data, tuple(target.within_us for target in self._task.targets.values()))
 

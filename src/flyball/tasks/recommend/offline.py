@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flyball.core import format_timestamp
+from flyball.core import Ints, format_timestamp
 from flyball.events import Schema, logged_types
-from flyball.models import Interactions, Learned, Recommender, histories_of, share_of_users, take
+from flyball.models import Interactions, Learned, Recommender, histories_of, select_rows, share_of_users, take
 from flyball.policy import parse_metric
 from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet
 from flyball.tasks.feature_hashes import check_hashes
@@ -116,6 +116,15 @@ class RecommendOffline:
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
         """The interactions of a random share of the users; items and users keep their numbers."""
         return training_data(share_of_users(interactions_of(data), share, seed))
+
+    def example_times(self, data: TrainingData) -> Ints:
+        """The time of each interaction."""
+        return data.arrays["at_us"]
+
+    def since(self, data: TrainingData, from_us: int) -> TrainingData:
+        """The interactions from `from_us` on; items and users keep their numbers."""
+        interactions = interactions_of(data)
+        return training_data(select_rows(interactions, interactions.at_us >= from_us))
 
     def _fit(self, candidate: Recommender, interactions: Interactions, past: Past, seed: int) -> Learned:
         if not candidate.needs_past:

@@ -1,4 +1,4 @@
-"""The findings that are open now, for triggers by drift."""
+"""The findings that are open now, for triggers by drift, and when the last change of the world began."""
 
 import msgspec
 
@@ -11,3 +11,9 @@ def open_findings(registry: Registry) -> tuple[Finding, ...]:
     documents = incident_documents(registry, "alerts", "state = 'firing'")
     alerts = [msgspec.convert(document, Alert) for document in documents]
     return tuple(alert.last for alert in alerts if not alert.silence)
+
+
+def last_drift_us(registry: Registry) -> int:
+    """When the last change of the world began that a monitor found, 0 without one."""
+    alerts = [msgspec.convert(document, Alert) for document in incident_documents(registry, "alerts")]
+    return max((alert.last.since_us for alert in alerts if alert.last.origin != "own"), default=0)
