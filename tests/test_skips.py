@@ -1,10 +1,12 @@
-"""A reason that is allowed on any machine but in CI is a failure there: CI brings a Redis server of its own."""
+"""A reason that is allowed on any machine but in CI is a failure there: CI brings Redis and Prometheus of its own."""
 
+import pytest
 from tests.conftest import allowed_reasons
 
 
-def test_redis_may_be_missing_elsewhere_only() -> None:
-    reason = "no redis-server on this machine"
+@pytest.mark.parametrize("program", ["redis-server", "promtool", "prometheus"])
+def test_programs_may_be_missing_elsewhere_only(program: str) -> None:
+    reason = f"no {program} on this machine"
     assert reason in allowed_reasons(in_ci=False)
     assert not any(reason.startswith(allowed) for allowed in allowed_reasons(in_ci=True))
     assert "the real data sets are not here" in allowed_reasons(in_ci=True)

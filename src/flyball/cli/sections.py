@@ -13,7 +13,7 @@ SECTIONS = {
     DEVELOP: ("new", "check", "simulate", "drill"),
     DATA: ("ingest", "quarantine", "export", "features", "profiles"),
     TRAIN: ("learn", "cases", "report", "versions", "releases", "arrangements", "search", "freshness", "accuracy"),
-    SERVE: ("up", "status", "performance", "findings", "incidents", "settings", "recommend", "predict"),
+    SERVE: ("up", "status", "performance", "findings", "incidents", "metrics", "settings", "recommend", "predict"),
     EXPERIMENT: ("power", "experiments", "whatif", "impact"),
     EXPLAIN: ("why", "replay", "reviews"),
 }

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from flyball.serving.once import answer_once
     from flyball.serving.processes.dispatcher import Dispatcher, Receiver
     from flyball.serving.processes.server import REPLACE_ME, run, serve
+    from flyball.serving.prometheus.dashboard import Dashboard, expressions_of, grafana_dashboard
+    from flyball.serving.prometheus.rules import RuleLimits, prometheus_rules, scrape_configuration
+    from flyball.serving.prometheus.yaml import to_yaml
     from flyball.serving.service import Service
     from flyball.serving.shadow import ShadowRunner
     from flyball.serving.versions.item_titles import items_of, titles_of
@@ -32,6 +35,7 @@ __all__ = [
     "LEVELS",
     "REPLACE_ME",
     "BatchReport",
+    "Dashboard",
     "Dispatcher",
     "Engine",
     "LearnedOtherwise",
@@ -41,6 +45,7 @@ __all__ = [
     "Receiver",
     "Refresher",
     "RequestReader",
+    "RuleLimits",
     "ScoringProgress",
     "Service",
     "Serving",
@@ -48,13 +53,18 @@ __all__ = [
     "VersionLoader",
     "answer_file",
     "answer_once",
+    "expressions_of",
+    "grafana_dashboard",
     "items_of",
     "learned_otherwise",
     "make_app",
     "outages",
+    "prometheus_rules",
     "run",
+    "scrape_configuration",
     "serve",
     "titles_of",
+    "to_yaml",
 ]
 
 __getattr__ = lazy_door(__name__, __file__)  # a command loads what it uses
