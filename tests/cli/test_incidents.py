@@ -141,3 +141,8 @@ def test_where_notifications_go_and_which_sink_fails(shop: str, run: Run, monkey
     settings = run("settings", shop).out
     assert f"slack+http://127.0.0.1:{server.port}/*** log:// " in settings
     assert not any("s3cret" in text for text in (tried.out, failed.out, settings))
+
+
+def test_the_status_shows_open_incidents(shop: str, run: Run) -> None:
+    assert "inc1 high, open, ann: 2 findings in events.View" in run("status", shop).out
+    assert len(run("status", shop, "--json").last["incidents"]) == 2

@@ -108,10 +108,11 @@ def _standing(described: "IncidentDescription", now_us: int) -> str:
     parts.append(f"owner {incident.owner or 'nobody'}")
     if described.escalates_us is not None:
         parts.append(f"acknowledge by {format_second(described.escalates_us)}, or it goes to the next on call")
-    if incident.overdue:
+    by_us = described.mitigate_by_us
+    if incident.overdue or (by_us is not None and now_us > by_us):
         parts.append("OVERDUE")
-    elif described.mitigate_by_us is not None:
-        parts.append(f"mitigate by {format_second(described.mitigate_by_us)}")
+    elif by_us is not None:
+        parts.append(f"mitigate by {format_second(by_us)}")
     return "; ".join(parts)
 
 
@@ -123,7 +124,8 @@ def _show_findings(described: "IncidentDescription", app: str, every: bool) -> N
         for alert in shown:
             silenced = f", silenced by {alert.silence}" if alert.silence else ""
             seen = alert.last
-            say(f"  {seen.severity:<4}  {seen.monitor} of {seen.subject}: {seen.message}{silenced}")
+            about = "" if seen.message.startswith(seen.subject) else f"{seen.subject}: "
+            say(f"  {seen.severity:<4}  {seen.monitor} of {about}{seen.message}{silenced}")
             if every or len(shown) == 1:
                 say(f"        {_evidence(seen.evidence)}")
         if len(shown) < len(described.holding):

@@ -133,6 +133,10 @@ def _show_status(report: "Status", unreleased: str) -> None:
         _show_consumers(report.consumers)
     for trouble in report.troubles:
         say(f"\n{trouble}")
+    if report.incidents:
+        say()
+    for line in report.incidents:
+        say(line)
     if report.apply_delays:
         say()
         say(applied_words(report.apply_delays))

@@ -5,6 +5,7 @@ import msgspec
 from flyball.events import WorkerReport, consumer_troubles
 from flyball.features import read_apply_delays
 from flyball.history import Delay
+from flyball.monitoring import failing_words, list_incidents, sink_statuses
 from flyball.operations.governor import next_learn_us
 from flyball.operations.process_specs import GovernorReport, read_report, running
 from flyball.outcomes import VersionOutcomes, outcomes_by_version
@@ -36,7 +37,7 @@ class Status(msgspec.Struct, frozen=True):
     """The output of `flyball status`. `ends`: records by stream and partition. `outcomes`: by version.
 
     `apply_delays`: {consumer: its measured delay from ingestion to application of live events}. `troubles`: {consumer:
-    problem and its duration}.
+    problem and its duration}. `incidents`: those that are not closed, and sinks that fail, a line each.
     """
 
     app: str
@@ -55,6 +56,7 @@ class Status(msgspec.Struct, frozen=True):
     next_learn_us: int | None
     apply_delays: dict[str, Delay] = {}
     troubles: list[str] = []
+    incidents: list[str] = []
 
 
 def status(runtime: Runtime, since_us: int = 0) -> Status:
@@ -85,7 +87,18 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
         learning=governor is not None and governor.doing == "learning",
         next_learn_us=_next_learn_us(runtime),
         apply_delays=read_apply_delays(runtime.apply_delays_path),
+        incidents=_incidents(runtime, now_us),
     )
+
+
+def _incidents(runtime: Runtime, now_us: int) -> list[str]:
+    """A line for each incident that is not closed, the most urgent first, and for each sink that fails."""
+    listed = [row.incident for row in list_incidents(runtime.registry, now_us).incidents]
+    lines = [
+        f"{incident.id} {incident.severity}, {incident.state}, {incident.owner or 'nobody'}: {incident.title}"
+        for incident in listed
+    ]
+    return [*lines, *filter(None, map(failing_words, sink_statuses(runtime.registry)))]
 
 
 def _consumers(runtime: Runtime, report: WorkerReport | None, now_us: int) -> list[ConsumerStatus]:

@@ -11,7 +11,19 @@ from flyball.cli import app
 from flyball.monitoring.incidents.checklist import ReleaseContext, checklist
 
 RELEASED = ReleaseContext(champion="v3", previous="v2", champion_since_us=START - 2 * HOUR, under_way=("rel4",))
-MONITORS = ("volume", "schema", "attack_burst", "latency", "performance", "covariate_shift", "unknown")
+MONITORS = (
+    "volume-daily",
+    "missing",
+    "shift",
+    "attack_burst",
+    "consumer",
+    "equal_answers",
+    "performance",
+    "stale_model",
+    "left_running",
+    "unknown",
+)
+SUBJECTS = ("events.watch.minute", "predictions.score", "releases.rel4", "worker")
 
 
 def commands_of(context: ReleaseContext, **fields: Any) -> list[str]:
@@ -19,7 +31,7 @@ def commands_of(context: ReleaseContext, **fields: Any) -> list[str]:
 
 
 def test_a_release_shortly_before_is_rolled_back_first() -> None:
-    commands = commands_of(RELEASED, monitor="performance")
+    commands = commands_of(RELEASED, monitor="performance", subject="chargeback")
     assert commands[:2] == [
         "flyball releases pause shop.py rel4 --reason inc1",
         "flyball versions rollback shop.py --reason inc1",
@@ -28,12 +40,22 @@ def test_a_release_shortly_before_is_rolled_back_first() -> None:
 
 def test_a_champion_of_long_ago_is_not_suspected() -> None:
     old = ReleaseContext(champion="v3", previous="v2", champion_since_us=START - 9 * DAY)
-    assert not any("rollback" in command for command in commands_of(old, monitor="performance"))
+    commands = commands_of(old, monitor="performance", subject="chargeback")
+    assert not any("rollback" in command for command in commands)
+
+
+def test_wrong_input_is_no_reason_to_roll_back() -> None:
+    assert commands_of(RELEASED, monitor="shift", origin="unknown") == [
+        "flyball profiles changes shop.py Watch",
+        "",
+        "",
+        "flyball incidents mitigate shop.py inc1 --reason WHAT",
+    ]
 
 
 def test_for_a_change_of_the_world_one_learns_instead_of_rolling_back() -> None:
     commands = commands_of(RELEASED, monitor="covariate_shift", origin="world")
-    assert commands[0] == "flyball learn shop.py"
+    assert commands[:2] == ["flyball profiles changes shop.py Watch", "flyball learn shop.py"]
 
 
 def test_wrong_rows_are_stopped_at_their_source() -> None:
@@ -49,8 +71,9 @@ def test_a_step_stands_there_once() -> None:
 
 @pytest.mark.parametrize("monitor", MONITORS)
 @pytest.mark.parametrize("origin", ["own", "world"])
-def test_every_command_is_there_with_these_arguments(monitor: str, origin: str) -> None:
-    for command in filter(None, commands_of(RELEASED, monitor=monitor, origin=origin)):
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_command_is_there_with_these_arguments(monitor: str, origin: str, subject: str) -> None:
+    for command in filter(None, commands_of(RELEASED, monitor=monitor, origin=origin, subject=subject)):
         group, words = typer.main.get_command(app), shlex.split(command)[1:]
         while hasattr(group, "commands"):
             group = group.commands[words.pop(0)]

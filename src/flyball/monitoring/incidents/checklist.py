@@ -22,10 +22,15 @@ class ReleaseContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ARRIVAL = ("volume*", "freshness*")
-ROWS = ("schema*", "range*", "pattern*", "missing*", "unseen*", "*consistency*", "run_length*", "column*", "type*")
-ATTACKS = ("*attack*", "*poison*", "*burst*", "*near_identical*", "*accounts*")
-SERVING = ("latency*", "error*", "fallback*", "*stale*", "*skew*", "*digest*", "*consumer*", "lag*")
-QUALITY = ("performance*", "loss*", "calibration*", "*shift*", "*drift*", "*decay*")
+ROWS = ("missing*", "infinite*", "kind*", "length*", "schema*", "range*", "pattern*", "unseen*", "*consistency*")
+SHIFTS = ("shift*", "*_shift*", "label_share*", "*drift*")
+ATTACKS = ("*attack*", "*poison*", "*burst*", "*near_identical*", "*accounts*", "*rating*", "*crowd*")
+CONSUMERS = ("consumer*", "lag*", "*stale_state*")
+ANSWERS = ("latency*", "error*", "fallback*", "*skew*", "*digest*", "equal_answers*")
+QUALITY = ("performance*", "expected_performance*", "calibration*", "loss*", "*decay*")
+LEARNING = ("stale_model*",)
+RELEASES = ("left_running*",)
+_KINDS = (ARRIVAL, ROWS, SHIFTS, ATTACKS, CONSUMERS, ANSWERS, QUALITY, LEARNING, RELEASES)
 """Patterns of the names of monitors, by what they look at."""
 
 RECENT_US = 2 * 86_400_000_000
@@ -45,24 +50,30 @@ def checklist(
 
 
 def _steps(app: str, incident: str, finding: Finding, context: ReleaseContext) -> Iterator[MitigationStep]:
-    kinds = [kind for kind in (ARRIVAL, ROWS, ATTACKS, SERVING, QUALITY) if _matches(finding.monitor, kind)]
-    if finding.origin != "world" or SERVING in kinds:
+    kinds = [kind for kind in _KINDS if _matches(finding.monitor, kind)]
+    about_input = finding.subject.startswith("events.")
+    if (finding.origin != "world" and not about_input) or ANSWERS in kinds:
         yield from _release_steps(app, incident, finding, context)
+    if CONSUMERS in kinds:
+        yield from _consumer_steps(app)
     if ARRIVAL in kinds:
-        yield MitigationStep(
-            f"see whether {group_of(finding)} still arrives, and the log worker follows",
-            f"flyball status {app}",
-        )
-        yield MitigationStep("see whether its lines are set aside", f"flyball quarantine list {app}")
+        yield from _arrival_steps(app, finding)
     if ROWS in kinds:
         yield from _row_steps(app, finding)
+    if SHIFTS in kinds:
+        yield from _shift_steps(app, finding)
     if ATTACKS in kinds:
         yield MitigationStep("hold the suspects back: block or limit their accounts at the source")
         yield MitigationStep("train without what they sent until it is cleared up: declare retrain=[] meanwhile")
-    if SERVING in kinds:
+    if ANSWERS in kinds:
         yield MitigationStep("see which process or store is late or fails", f"flyball status {app}")
-    if QUALITY in kinds and finding.origin == "world":
-        yield MitigationStep("learn from data since the change, and release what passes", f"flyball learn {app}")
+    if QUALITY in kinds or LEARNING in kinds:
+        yield from _learning_steps(app, LEARNING in kinds)
+    if RELEASES in kinds:
+        release = finding.subject.rpartition(".")[2]
+        yield MitigationStep(
+            f"look whether {release} is good, then promote or abort it", f"flyball releases show {app} {release}"
+        )
 
 
 def _release_steps(app: str, incident: str, finding: Finding, context: ReleaseContext) -> Iterator[MitigationStep]:
@@ -79,13 +90,49 @@ def _release_steps(app: str, incident: str, finding: Finding, context: ReleaseCo
         )
 
 
-def _row_steps(app: str, finding: Finding) -> Iterator[MitigationStep]:
+def _consumer_steps(app: str) -> Iterator[MitigationStep]:
+    yield MitigationStep("see which consumer stands still, and its error", f"flyball status {app}")
+    yield MitigationStep("free its disk or store; where nothing helps, start flyball up again: it resumes where it was")
+
+
+def _arrival_steps(app: str, finding: Finding) -> Iterator[MitigationStep]:
     table = group_of(finding)
+    yield MitigationStep(f"see whether {table} still arrives, and the log worker follows", f"flyball status {app}")
+    yield MitigationStep("see whether its lines are set aside", f"flyball quarantine list {app}")
+
+
+def _row_steps(app: str, finding: Finding) -> Iterator[MitigationStep]:
     yield MitigationStep(
-        f"pause the source of {table} where it sends wrong rows; tell its owner since when",
+        f"pause the source of {group_of(finding)} where it sends wrong rows; tell its owner since when",
         f"flyball quarantine list {app}",
     )
-    yield MitigationStep("do not learn from these rows: declare retrain=[] until they are corrected")
+    yield MitigationStep(_DO_NOT_LEARN)
+
+
+def _shift_steps(app: str, finding: Finding) -> Iterator[MitigationStep]:
+    """What is wrong, or only new: a person decides."""
+    parts = finding.subject.split(".")
+    table = parts[1] if parts[0] == "events" and len(parts) > 1 else "predictions"
+    yield MitigationStep(
+        "see what else changed since then, column by column", f"flyball profiles changes {app} {table}"
+    )
+    if finding.origin == "world":
+        yield MitigationStep("learn from data since the change, and release what passes", f"flyball learn {app}")
+        return
+    if parts[0] == "events":
+        yield MitigationStep(
+            f"ask the owner of {group_of(finding)} what changed; pause the source if its values are wrong"
+        )
+    yield MitigationStep(_DO_NOT_LEARN)
+
+
+def _learning_steps(app: str, overdue: bool) -> Iterator[MitigationStep]:
+    if overdue:
+        yield MitigationStep("see why learning did not succeed", f"flyball versions list {app}")
+    yield MitigationStep("learn again, and release what passes", f"flyball learn {app}")
+
+
+_DO_NOT_LEARN = "do not learn from these rows: declare retrain=[] until they are corrected"
 
 
 def _matches(monitor: str, patterns: Sequence[str]) -> bool:
