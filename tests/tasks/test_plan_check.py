@@ -49,6 +49,18 @@ def test_a_value_is_written_as_its_field_holds_it() -> None:
         check_plan(canary(only={"amount": 5}), app.task.about, ())
 
 
+def test_the_watch_lasts_longer_than_a_harmful_label_takes() -> None:
+    from flyball.apps.fraud import app
+
+    harmful = {"chargeback": 0.01}
+    words = r"must be longer than the 21d after which the harmful label chargeback is final, such as 28d, got .7d."
+    for plan in (canary(harmful=harmful), fb.immediate(harmful=harmful)):
+        with pytest.raises(BadDeclaration, match=words):
+            check_plan(plan, app.task.about, ())
+    check_plan(canary(harmful=harmful, watch="28d"), app.task.about, ())
+    check_plan(ab(harmful=harmful), app.task.about, ())
+
+
 def test_what_fits_passes() -> None:
     fits: list[Any] = [
         ab(unit="user", only={"k": 5}, success={"bought": 0.1}, harmful={"positive": 0.1}),

@@ -5,7 +5,7 @@ from typing import get_type_hints
 
 import msgspec
 
-from flyball.core import BadDeclaration
+from flyball.core import BadDeclaration, format_duration
 from flyball.policy import ReleasePlan, interleave
 from flyball.tasks.about import About
 
@@ -41,6 +41,22 @@ def check_plan(plan: ReleasePlan, about: About, metrics: Collection[str]) -> Non
                 kinds = "labels of the task" if known is labels else "metrics of fb.App(metrics=...) or labels"
                 must = f"among {kinds}: {', '.join(dict.fromkeys(known)) or 'there are none'}"
                 raise BadDeclaration(f"{argument} of {where}", must, name)
+    if plan.kind in _WATCHED:
+        _check_watch(plan, about, metrics)
+
+
+_WEEK_US = 7 * 86_400_000_000
+_WATCHED = ("canary", "immediate")
+"""The kinds whose version becomes the champion by itself, so that late harm is seen in the watch alone."""
+
+
+def _check_watch(plan: ReleasePlan, about: About, metrics: Collection[str]) -> None:
+    """Raises `BadDeclaration` where the watch is over before a harmful label of the new champion is final."""
+    for label in about.labels:
+        if label.name in plan.harmful and label.name not in metrics and plan.watch_us <= label.within_us:
+            final, longer = (format_duration(label.within_us + more_us) for more_us in (0, _WEEK_US))
+            must = f"longer than the {final} after which the harmful label {label.name} is final, such as {longer}"
+            raise BadDeclaration(f"watch of {plan.kind}(...)", must, format_duration(plan.watch_us))
 
 
 def _check_values(what: str, rule: dict[str, tuple[str, ...]], about: About) -> None:
