@@ -81,6 +81,23 @@ def changing(retrain: Sequence[Any] = (), candidates: Mapping[str, Any] | None =
     )
 
 
+def late(candidates: Mapping[str, Any], **settings: Any) -> App:
+    """Whether an order takes more than 30 minutes, over the same world."""
+    return fb.App(
+        "late",
+        events=[Order, Delivered, Cancelled, Delivery],
+        task=fb.Predict(
+            on=Order,
+            target=fb.occurs(Delivery, by="order", within="6h", where=lambda d: d.elapsed_us > 30 * MINUTE_US),
+            ignore=("note",),
+        ),
+        candidates=candidates,
+        choose=fb.best("logloss"),
+        retrain=[],
+        world=fb.world(ChangingCity, **settings),
+    )
+
+
 def filled(folder: Path, app: App, days: int, seed: int = 1) -> Runtime:
     """A home with the past of so many days; it is the end of the last."""
     now_us = START_US + days * DAY_US

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from tests.learning.changing import START_US, changing, filled
@@ -12,7 +11,6 @@ from flyball.core import ManualStopwatch
 from flyball.evaluation import CHAMPION, Estimate, Evaluated, Report
 from flyball.learning import learn, measure_evidence, worsening_of
 from flyball.policy import trigger_text
-from flyball.registry import Version
 from flyball.runtime import Runtime
 from flyball.simulation import DAY_US
 
@@ -106,20 +104,15 @@ def report_of(losses: np.ndarray) -> Report:
     )
 
 
-def version_of(losses: np.ndarray) -> Version:
-    estimate = report_of(losses).evaluated[CHAMPION].metrics["mae"]
-    return Version(
-        app="a", candidate="c", kind="k", params={}, seed=0, snapshot="", as_of_us=0, created_us=0, run="r1",
-        state="champion", metrics={"mae": msgspec.to_builtins(estimate)},
-    )  # fmt: skip
+def own_of(losses: np.ndarray) -> Estimate:
+    return report_of(losses).evaluated[CHAMPION].metrics["mae"]
 
 
 def ever_worse(rng: np.random.Generator, shift: float, looks: int = 40) -> bool:
     """Whether any of the looks at a growing number of losses says worse."""
     own, live = rng.gamma(2.0, 1.0, 400), rng.gamma(2.0, 1.0, 100 * looks) + shift
-    version = version_of(own)
     for look in range(1, looks + 1):
-        measured = worsening_of(PERFORMANCE, report_of(live[: 100 * look]), version, 400)
+        measured = worsening_of(PERFORMANCE, report_of(live[: 100 * look]), own_of(own), 400)
         if measured is not None and measured.low is not None and measured.low > 0:
             return True
     return False
@@ -137,9 +130,8 @@ def test_one_that_is_worse_is_seen_by_the_end() -> None:
 
 def test_too_few_units_or_no_metric_give_no_conclusion() -> None:
     rng = np.random.default_rng(3)
-    version = version_of(rng.gamma(2.0, 1.0, 400))
-    few = worsening_of(PERFORMANCE, report_of(rng.gamma(2.0, 1.0, 99) + 9), version, 400)
+    own = own_of(rng.gamma(2.0, 1.0, 400))
+    few = worsening_of(PERFORMANCE, report_of(rng.gamma(2.0, 1.0, 99) + 9), own, 400)
     assert few is not None
     assert few.low is None
-    bare = msgspec.structs.replace(version, metrics={})
-    assert worsening_of(PERFORMANCE, report_of(rng.gamma(2.0, 1.0, 200)), bare, 400) is None
+    assert worsening_of(PERFORMANCE, report_of(rng.gamma(2.0, 1.0, 200)), None, 400) is None

@@ -10,6 +10,7 @@ import typer
 from flyball.cli import (
     accuracy,
     arrangements,
+    backtest,
     batch,
     cases,
     drills,
@@ -55,6 +56,7 @@ for commands in (
     learning,
     cases,
     freshness,
+    backtest,
     releases,
     report,
     arrangements,

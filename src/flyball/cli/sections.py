@@ -9,10 +9,12 @@ from typer.core import TyperGroup
 DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "Serve", "Explain"
 EXPERIMENT = "Experiment"
 
+CONTINUAL = ("freshness", "backtest")
+
 SECTIONS = {
     DEVELOP: ("new", "check", "simulate", "drill"),
     DATA: ("ingest", "quarantine", "export", "features", "profiles"),
-    TRAIN: ("learn", "cases", "report", "versions", "releases", "arrangements", "search", "freshness", "accuracy"),
+    TRAIN: ("learn", "cases", "report", "versions", "releases", "arrangements", "search", *CONTINUAL, "accuracy"),
     SERVE: ("up", "status", "performance", "findings", "incidents", "metrics", "settings", "recommend", "predict"),
     EXPERIMENT: ("power", "experiments", "whatif", "impact"),
     EXPLAIN: ("why", "replay", "reviews"),

@@ -26,7 +26,9 @@ if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
         prequential,
         prequential_of,
     )
+    from flyball.learning.replayed_policies import BacktestReport, PolicyResult, backtest
     from flyball.learning.report import CandidateReport, LearnReport, Progress
+    from flyball.learning.retraining_policies import RetrainingPolicy, parse_policy
     from flyball.learning.run import learn
     from flyball.learning.tuning import (
         CandidateSearch,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
 
 __all__ = [
     "AgeLoss",
+    "BacktestReport",
     "Cadence",
     "CandidateReport",
     "CandidateSearch",
@@ -50,12 +53,15 @@ __all__ = [
     "LearnReport",
     "LearningCause",
     "LearningEvidence",
+    "PolicyResult",
     "PrequentialReport",
     "PrequentialWindow",
     "Progress",
+    "RetrainingPolicy",
     "SearchReport",
     "WindowValue",
     "Worsening",
+    "backtest",
     "blocked_by",
     "declaration",
     "evidence_causes",
@@ -68,6 +74,7 @@ __all__ = [
     "measure_evidence",
     "measure_freshness",
     "open_findings",
+    "parse_policy",
     "prequential",
     "prequential_of",
     "search_parameters",

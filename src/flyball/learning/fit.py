@@ -116,7 +116,11 @@ def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed
 
 def fitted_here(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed: int) -> Artifact:
     """The fitted candidate as an artifact in memory, for an evaluation only."""
-    trained = train(app, candidate, data, past, seed)
+    return artifact_of(train(app, candidate, data, past, seed))
+
+
+def artifact_of(trained: Trained) -> Artifact:
+    """What was learned as an artifact in memory."""
     items = list(trained.texts.get("items", []))
     index = {item: number for number, item in enumerate(items)}
     return Artifact({}, dict(trained.arrays), items, index, dict(trained.texts))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, SystemStopwatch, format_duration
-from flyball.evaluation import Challenger, Estimate, Report, evaluate
+from flyball.evaluation import Challenger, Report, evaluate
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import fitted_here
 from flyball.learning.freshness_report import (
@@ -20,13 +20,15 @@ from flyball.learning.freshness_report import (
     FreshnessReport,
     WindowValue,
     cadences_of,
-    pooled,
+    difference_of,
+    mean_of,
     recommended_cadence,
     recommended_window,
     smoothed,
 )
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
+from flyball.learning.recent_windows import recent_windows
 from flyball.learning.report import failure_text
 from flyball.learning.run import LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
@@ -129,7 +131,7 @@ class _Measured:
         self._seconds, self._notes = list[float](), list[str]()
 
     def report(self, snapshot: str) -> FreshnessReport:
-        windows = self._windows()
+        windows, self._notes = recent_windows(self._job, self._past, self._plan.windows, self._plan.span_us)
         ages_us, length_us = self._reach(windows)
         aged, sized = list[Report](), list[Report]()
         for number, examples in enumerate(windows):
@@ -138,15 +140,15 @@ class _Measured:
             self._progress(f"test window {number + 1} of {len(windows)}: training windows")
             sized.append(self._sized(examples))
         names = [format_duration(age_us) for age_us in ages_us]
-        losses = {name: _against(aged, self._metric, FRESH, name, len(names)) for name in names}
+        losses = {name: difference_of(aged, self._metric, FRESH, name, len(names)) for name in names}
         ages = [
-            AgeLoss(age_us, _mean(aged, self._metric, name), loss)
+            AgeLoss(age_us, mean_of(aged, self._metric, name), loss)
             for age_us, name in zip(ages_us, names, strict=True)
             if (loss := losses[name]) is not None
         ]
         if not ages:
             raise Refused(f"no model of {self._plan.candidate} could be compared: {_failure(aged)}")
-        fresh, fit_s = _mean(aged, self._metric, FRESH), sum(self._seconds) / max(1, len(self._seconds))
+        fresh, fit_s = mean_of(aged, self._metric, FRESH), sum(self._seconds) / max(1, len(self._seconds))
         decays = any(age.loss.low is not None and age.loss.low > 0 for age in ages)
         curve = smoothed(ages) if decays else [0.0] * len(ages)
         cadences = cadences_of(ages, curve, fit_s)
@@ -174,26 +176,6 @@ class _Measured:
             notes=self._notes,
             seconds=self._job.seconds,
         )
-
-    def _windows(self) -> list[Examples]:
-        """The examples of each test window, the earliest first; the last ends where that of learning does, or with the
-        last example, if there has been none for long."""
-        newest = examples_of(self._job, self._past, self._door)
-        if isinstance(newest, str):
-            raise Refused(newest)
-        last_us = int(self._periods.example_times(newest.full).max(initial=0))
-        windows, span_us = list[Examples](), self._plan.span_us
-        end_us = min(newest.holdout.end_us, last_us + 1)
-        for number in range(self._plan.windows):
-            examples = self._examples(end_us - span_us, end_us)
-            if isinstance(examples, str):
-                if not windows:
-                    raise Refused(examples)
-                self._notes.append(f"{number} of {self._plan.windows} test windows, since before them: {examples}")
-                break
-            windows.insert(0, examples)
-            end_us -= span_us
-        return windows
 
     def _examples(self, start_us: int, end_us: int) -> Examples | str:
         return examples_of(self._job, self._past, self._door, (start_us, end_us))
@@ -268,41 +250,14 @@ class _Measured:
 
     def _sizes(self, sized: Sequence[Report]) -> list[WindowValue]:
         names = dict.fromkeys(name for report in sized for name in report.evaluated)
-        values = [WindowValue(ALL, _mean(sized, self._metric, ALL))]
+        values = [WindowValue(ALL, mean_of(sized, self._metric, ALL))]
         for name in (name for name in names if name != ALL):
-            gain = _against(sized, self._metric, name, ALL, len(names) - 1)
+            gain = difference_of(sized, self._metric, name, ALL, len(names) - 1)
             if gain is None:
                 values.append(WindowValue(name, failed=_failure(sized, name)))
             else:
-                values.append(WindowValue(name, _mean(sized, self._metric, name), gain))
+                values.append(WindowValue(name, mean_of(sized, self._metric, name), gain))
         return values
-
-
-def _mean(reports: Sequence[Report], metric: str, name: str) -> float:
-    """The mean over the test windows in which it has a value."""
-    known = [report.estimate(metric, name) for report in reports if name in report.evaluated]
-    values = [estimate.value for estimate in known if estimate is not None]
-    return sum(values) / len(values) if values else float("nan")
-
-
-def _against(reports: Sequence[Report], metric: str, better: str, worse: str, together: int) -> Estimate | None:
-    """By how much `better` is better than `worse` on the same requests, over all test windows that have both."""
-    differences = [
-        report.difference(metric, better, worse)
-        for report in reports
-        if better in report.evaluated and worse in report.evaluated
-    ]
-    signed = [
-        difference if reports[0].better.get(metric) != "low" else _negative(difference)
-        for difference in differences
-        if difference is not None
-    ]
-    return pooled(signed, together) if signed else None
-
-
-def _negative(estimate: Estimate) -> Estimate:
-    low, high = estimate.low, estimate.high
-    return Estimate(-estimate.value, None if high is None else -high, None if low is None else -low)
 
 
 def _failure(reports: Sequence[Report], name: str = "") -> str:

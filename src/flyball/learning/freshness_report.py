@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import format_duration
-from flyball.evaluation import Estimate
+from flyball.evaluation import Estimate, Report
 
 HOW = "freshness"
 """How the registry names it among searches."""
@@ -168,3 +168,30 @@ def recommended_window(windows: Sequence[WindowValue]) -> str:
         if window.gain is not None and window.gain.low is not None and window.gain.low > 0
     ]
     return max(better)[1] if better else "all"
+
+
+def mean_of(reports: Sequence[Report], metric: str, name: str) -> float:
+    """The mean over the test windows in which it has a value."""
+    known = [report.estimate(metric, name) for report in reports if name in report.evaluated]
+    values = [estimate.value for estimate in known if estimate is not None]
+    return sum(values) / len(values) if values else float("nan")
+
+
+def difference_of(reports: Sequence[Report], metric: str, better: str, worse: str, together: int) -> Estimate | None:
+    """By how much `better` is better than `worse` on the same requests, over all test windows that have both."""
+    differences = [
+        report.difference(metric, better, worse)
+        for report in reports
+        if better in report.evaluated and worse in report.evaluated
+    ]
+    signed = [
+        difference if reports[0].better.get(metric) != "low" else _negative(difference)
+        for difference in differences
+        if difference is not None
+    ]
+    return pooled(signed, together) if signed else None
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    low, high = estimate.low, estimate.high
+    return Estimate(-estimate.value, None if high is None else -high, None if low is None else -low)

@@ -101,20 +101,22 @@ def _worsening(
     )
     report = evaluate(app.task, [challenger], examples.evaluation, metrics=names, seed=_SEED, stopwatch=job.stopwatch)
     expected = _evaluated_units(job.runtime, version)
-    measured = {trigger_text(trigger): worsening_of(trigger, report, version, expected) for trigger in triggers}
+    own = {name: msgspec.convert(plain, Estimate) for name, plain in version.metrics.items()}
+    measured = {
+        trigger_text(trigger): worsening_of(trigger, report, own.get(trigger.metric), expected) for trigger in triggers
+    }
     return {text: worsening for text, worsening in measured.items() if worsening is not None}
 
 
-def worsening_of(trigger: OnPerformance, report: Report, version: Version, expected_units: int) -> Worsening | None:
-    """How much worse the champion is in `report` than in its own evaluation; None where either lacks the metric.
+def worsening_of(trigger: OnPerformance, report: Report, own: Estimate | None, expected_units: int) -> Worsening | None:
+    """How much worse the champion is in `report` than its `own` evaluation; None where either lacks the metric.
 
     Each of the two values has its share of alpha: the champion's own an interval of one side, the live one a sequence
     that is narrowest at `expected_units`.
     """
-    live, plain = report.estimate(trigger.metric, CHAMPION), version.metrics.get(trigger.metric)
-    if live is None or plain is None:
+    live = report.estimate(trigger.metric, CHAMPION)
+    if live is None or own is None:
         return None
-    own = msgspec.convert(plain, Estimate)
     worse = report.goodness(trigger.metric, own.value) - report.goodness(trigger.metric, live.value)
     low, errors = None, (_standard_error(own), _standard_error(live))
     if errors[0] is not None and errors[1] is not None and report.units >= FEWEST_UNITS:

@@ -266,6 +266,18 @@ class TakesShares(Protocol):
 
 
 @runtime_checkable
+class ContinuesCandidates(Protocol):
+    """An offline door whose candidates may continue from what they learned before, at a fraction of the cost."""
+
+    def continued(
+        self, candidate: Any, learned: Artifact, learned_us: int, data: TrainingData, seed: int
+    ) -> Trained | None:
+        """What the candidate had `learned` by `learned_us`, brought up to date by `data`, everything known now; None
+        for one that cannot."""
+        ...
+
+
+@runtime_checkable
 class TakesPeriods(Protocol):
     """An offline door that can leave out old training data, to measure what newer data are worth."""
 

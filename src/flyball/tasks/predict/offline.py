@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flyball.core import NOTHING, BadInput, Doubles, Ints, counted_units, find_zone, format_timestamp, local_days
-from flyball.models import TrainingTable, summary_of
+from flyball.models import Artifact, TabularFit, TrainingTable, summary_of
 from flyball.policy import Decide
 from flyball.tasks.defaults import evaluation_of
 from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet
@@ -218,6 +218,25 @@ class PredictOffline:
             own |= names
             notes.append(note)
         return Trained(arrays, {**own, **fitted.texts}, "; ".join(note for note in notes if note))
+
+    def continued(
+        self, candidate: Any, learned: Artifact, learned_us: int, data: TrainingData, seed: int
+    ) -> Trained | None:
+        """What the candidate had learned, updated with the requests whose label became final since.
+
+        None for a model without `update`, and where a decision by costs or the weights of open labels would have to be
+        learned again from everything.
+        """
+        task = self._task
+        if not hasattr(candidate, "update") or isinstance(task.decide, Decide) or task.open_examples == "weight":
+            return None
+        within_us = max(target.within_us for target in task.targets.values())
+        fresh = self.since(data, learned_us - within_us + 1)
+        before = TabularFit({name: array for name, array in learned.arrays.items() if name != BASELINE}, learned.texts)
+        fitted = candidate.update(before, self._table_of(fresh), task.target_kind, seed)
+        own = {name: values for name, values in data.texts.items() if name not in ("classes", COST_FIELDS)}
+        arrays = {**fitted.arrays, BASELINE: summary_of(self._table_of(data), task.target_kind)}
+        return Trained(arrays, {**own, **fitted.texts}, fitted.note)
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
         """A random share of the examples, ordered by time; a larger share contains a smaller one."""

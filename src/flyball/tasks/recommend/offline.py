@@ -7,7 +7,17 @@ import numpy as np
 
 from flyball.core import Ints, format_timestamp
 from flyball.events import Schema, logged_types
-from flyball.models import Interactions, Learned, Recommender, histories_of, select_rows, share_of_users, take
+from flyball.models import (
+    Artifact,
+    Interactions,
+    Learned,
+    Recommender,
+    histories_of,
+    select_rows,
+    share_of_users,
+    take,
+    updates,
+)
 from flyball.policy import parse_metric
 from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet
 from flyball.tasks.feature_hashes import check_hashes
@@ -112,6 +122,17 @@ class RecommendOffline:
             check_scores(candidate, learned, interactions)
         extended = {**fallback_arrays(interactions), **learned} if isinstance(learned, Mapping) else learned
         return Trained(extended, {"items": interactions.items}, candidate.note(interactions))
+
+    def continued(
+        self, candidate: Recommender, learned: Artifact, learned_us: int, data: TrainingData, seed: int
+    ) -> Trained | None:
+        """What the candidate had learned, brought up to date; None for a model without `update`."""
+        if not updates(candidate) or candidate.needs_past or candidate.feature_hashes:
+            return None
+        interactions = interactions_of(data)
+        updated = candidate.update(learned.arrays, learned.items, interactions, seed)
+        arrays = {**fallback_arrays(interactions), **updated}
+        return Trained(arrays, {"items": interactions.items}, candidate.note(interactions))
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
         """The interactions of a random share of the users; items and users keep their numbers."""
