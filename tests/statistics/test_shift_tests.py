@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from tests.statistics.vectors import vectors
 
 from flyball.core import BadInput
 from flyball.statistics import design_effect, homogeneity_p, kolmogorov_smirnov, kolmogorov_smirnov_p
@@ -28,6 +29,42 @@ def test_few_rows_are_no_more_certain_than_they_are(rows_a: int, rows_b: int) ->
     for shift in np.repeat([0.0, 0.5, 1.0, 3.0, 9.0], 5):
         exact = stats.ks_2samp(rng.normal(shift, 1, rows_a), rng.normal(size=rows_b), method="exact")
         assert kolmogorov_smirnov_p(exact.statistic, rows_a, rows_b) >= min(exact.pvalue, 0.1)
+
+
+def test_few_rows_have_the_published_p_values() -> None:
+    """Evidently's cases of Fisher's exact test; with more rows ours is the chi-square test of two samples."""
+    cases = vectors("evidently_stattests")["cases"]
+    fisher = [case for case in cases if case["test"] == "fisher exact"]
+    few = [case for case in fisher if sum(case["a"].values()) <= 6 and sum(case["b"].values()) <= 6]
+    assert len(few) == 4
+    for case in few:
+        p = homogeneity_p(list(case["a"].values()), list(case["b"].values()))
+        assert p == pytest.approx(case["p"], abs=case["tol"])
+    many = next(case for case in fisher if case["p"] == 0.033)
+    assert homogeneity_p([45, 45], [30, 60]) == pytest.approx(many["p"], abs=0.01)
+
+
+def test_a_reference_is_a_sample_where_evidently_takes_it_as_exact() -> None:
+    published = vectors("evidently_stattests")
+    once, doubled = (case for case in published["cases"] if case["test"].startswith("chi-square"))
+    before, now = np.array(published["ref"]["repeat"]), np.array(once["cur_repeat"])
+    assert stats.chisquare(now, before).pvalue == pytest.approx(once["p"], abs=once["tol"])
+    assert once["p"] == doubled["p"]
+    assert homogeneity_p(before, now) > once["p"] > homogeneity_p(before * 1_000_000, now) - 1e-3
+
+
+@pytest.mark.parametrize("rows", [100, 1_000, 5_000])
+def test_quiet_windows_alarm_as_rarely_as_measured(rows: int) -> None:
+    """`measured_here`: a nominal 5 % of a test of goodness of fit is 7, 36 and 87 %, that of homogeneity 5 %."""
+    (fit, homogeneity) = vectors("measured_here")[
+        f"chi2 nominal 5%: ref=1000 cur={rows} (GOF as evidently, homogeneity)"
+    ]
+    rng, runs = np.random.default_rng(rows), 1_500
+    pairs = [(rng.multinomial(1_000, [1 / 6] * 6), rng.multinomial(rows, [1 / 6] * 6)) for _ in range(runs)]
+    ours = np.mean([homogeneity_p(a, b) <= 0.05 for a, b in pairs])
+    theirs = np.mean([stats.chisquare(b, a * rows / 1_000).pvalue <= 0.05 for a, b in pairs])
+    assert ours == pytest.approx(homogeneity, abs=4 * np.sqrt(0.05 / runs))
+    assert theirs == pytest.approx(fit, abs=4 * np.sqrt(0.25 / runs))
 
 
 def test_rare_categories_are_put_together() -> None:
