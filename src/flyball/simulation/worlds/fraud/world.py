@@ -40,7 +40,7 @@ class FraudWorld:
     # The risk of a terminal needs a month of labels that take three weeks, before the same again to learn from.
     DRILL = DrillScale(
         {"past_days": 52, "customers": 600, "terminals": 500, "fraud": 5.0},
-        margin=0.1,
+        margin=0.05,
         of_outcomes={"past_days": 110},
         candidates=("rate", "trees"),
     )
