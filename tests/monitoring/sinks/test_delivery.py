@@ -1,13 +1,16 @@
 """Delivery: each message at least once, in order, whatever fails when; a failing sink is seen and stops only itself."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from tests.monitoring.incidents.world import DAY, HOUR, MINUTE, START, finding, home
+from tests.monitoring.sinks.servers import Posts, running
 
 from flyball.core import StoreUnavailable
-from flyball.monitoring import Notification, record_findings
+from flyball.monitoring import Notification, open_sinks, record_findings
 from flyball.monitoring.sinks.delivery import deliver, failing_words, sink_statuses, try_sink
 from flyball.monitoring.sinks.sink import NamedSink, SinkAddress
 from flyball.runtime import Runtime
@@ -150,3 +153,41 @@ def test_a_test_message_says_what_is_wrong(runtime: Runtime) -> None:
     assert sink.got[0].title == "test of shop: this sink works"
     sink.error = StoreUnavailable("refused")
     assert try_sink(named(sink), "shop", START) == "refused"
+
+
+DELIVERS = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.monitoring.incidents.world import HOUR, START, finding, home
+from flyball.monitoring import deliver, open_sinks, record_findings
+runtime, sinks = home(Path(sys.argv[1])), open_sinks([sys.argv[3]])
+for hour in range(10_000):
+    at_us = START + hour * HOUR
+    record_findings(runtime, [finding(f"events.T{hour}.x", at_us)], at_us)
+    print(hour, flush=True)
+    deliver(runtime.registry, sinks, at_us)
+"""
+
+
+@pytest.mark.live
+@pytest.mark.parametrize("lines", [1, 2, 9])
+def test_a_killed_process_loses_no_message(lines: int, tmp_path: Path) -> None:
+    server = Posts()
+    with running(server):
+        url = f"slack+http://127.0.0.1:{server.port}/x"
+        words = [sys.executable, "-c", DELIVERS, str(tmp_path), str(Path(__file__).parents[3]), url]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        for _ in range(lines):
+            process.stdout.readline()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        runtime = home(tmp_path)
+        deliver(runtime.registry, open_sinks([url]), START + lines * HOUR)
+    numbers = [int(headers["x-flyball-notification"].rpartition("-")[2]) for _, _, headers in server.posts]
+    last = sink_statuses(runtime.registry)[0].delivered
+    assert sorted(set(numbers)) == list(range(1, last + 1))
+    assert last >= lines
+    assert len(numbers) - len(set(numbers)) <= 1

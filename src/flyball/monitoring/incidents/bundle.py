@@ -105,13 +105,15 @@ def _releases(runtime: Runtime, described: IncidentDescription) -> dict[str, Any
 
 
 def _versions(runtime: Runtime, described: IncidentDescription) -> dict[str, Any]:
-    """The champions of then and now and those before them, with lineage and evaluation; the last run's report."""
+    """The champions of then and now and those before them, with lineage and evaluation; reports of their runs and of
+    the last one."""
     state, context = current(runtime.registry), described.context
     names = {context.champion, context.previous, state.champion, state.previous}
-    known = runtime.registry.versions()
+    served = [made for made in runtime.registry.versions() if made.id in names]
     runs = runtime.registry.runs()
     return {
-        "versions": [made for made in known if made.id in names],
+        "versions": served,
+        "runs_of_versions": [run for run in runs if run.id in {made.run for made in served}],
         "last_run": runs[-1] if runs else None,
         "runs": [{"id": run.id, "started_us": run.started_us, "status": run.status} for run in runs[-20:]],
     }

@@ -92,11 +92,13 @@ def _stored(registry: Registry) -> dict[str, SinkStatus]:
 
 
 def _new(registry: Registry, name: str, now_us: int) -> SinkStatus:
-    """The status of a new sink: it gets the messages of the last day, and none before."""
+    """The status of a new sink, stored: it gets the messages of the last day and all to come, and none before."""
     old = registry.database.rows(
         "SELECT MAX(number) AS last FROM notifications WHERE at_us < :at", at=now_us - _NEWS_US
     )
-    return SinkStatus(name=name, delivered=old[0]["last"] or 0)
+    status = SinkStatus(name=name, delivered=old[0]["last"] or 0)
+    _store(registry, status)
+    return status
 
 
 def _deliver_to(registry: Registry, named: NamedSink, status: SinkStatus, now_us: int) -> list[str]:

@@ -204,10 +204,11 @@ def _data_source() -> dict[str, Any]:
 
 def _reloads(job: str) -> dict[str, Any]:
     """Marks the times at which processes took another release."""
+    expression = f"sum(changes(flyball_reloads_total{{job={msgspec.json.encode(job).decode()}}}[1m])) > 0"
     return {
         "name": "releases",
         "enable": True,
         "iconColor": "blue",
         "datasource": msgspec.to_builtins(DataSource()),
-        "expr": f"sum(changes(flyball_reloads_total{{job={msgspec.json.encode(job).decode()}}}[1m])) > 0",
+        "target": {"refId": "releases", "expr": expression},
     }
