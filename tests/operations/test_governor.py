@@ -1,6 +1,7 @@
 """The governor: first learning, the schedule, jobs that take time."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -247,3 +248,19 @@ def test_causes_that_waited_when_the_governor_ended_are_withdrawn_by_the_next() 
     stores.known = msgspec.structs.replace(LABELED, labels=0)
     assert governor_of_labels.tick(2).kind == "waiting"
     assert book.lines == ["fb.on_volume(100) v0 withdrawn"]
+
+
+def test_runs_that_leave_the_champion_where_it_is_become_rarer() -> None:
+    stores, book = Stores(), Book()
+    governor_of_labels, jobs = watching(stores, book, on_volume(100, cooldown="6h"))
+    stores.serving, stores.last_us, stores.known = "v1", 0, LABELED
+    started: list[int] = []
+    for hour in range(24, 24 * 12):
+        if governor_of_labels.tick(hour * HOUR_US).kind == "started":
+            started.append(hour)
+            jobs[-1].outcome = "no candidate passed its gates"
+            governor_of_labels.tick(hour * HOUR_US + 1)
+    assert [later - earlier for earlier, later in pairwise(started)] == [6, 12, 24, 48, 96]
+    stores.serving = "v2"
+    stores.known = msgspec.structs.replace(LABELED, champion="v2")
+    assert governor_of_labels.tick(24 * 12 * HOUR_US).kind == "started", "another champion, another cause"

@@ -1,5 +1,6 @@
 """The governor: decides when to learn, starts learning and waits for its end."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Protocol
 
@@ -10,6 +11,8 @@ from flyball.learning import LearningCause, LearningEvidence, blocked_by, eviden
 from flyball.policy import Cron, Every, Trigger, trigger_text
 
 MINUTE_US = 60_000_000
+LONGEST_PATIENCE = 32
+"""How many times its cooldown a cause waits at most."""
 NO_EVIDENCE = LearningEvidence()
 
 
@@ -88,6 +91,7 @@ class Governor:
         self._job: LearningJob | None = None
         self._case_ids: tuple[str, ...] = ()
         self._started_for: set[str] = set()
+        self._runs_for = Counter[str]()
         self._refused = dict(cases.waiting()) if cases is not None else {}
         self._tried_events = 0
         self._tried_us: int | None = None
@@ -125,6 +129,7 @@ class Governor:
 
     def _begin(self, causes: Sequence[LearningCause], now_us: int) -> None:
         self._started_for = {cause.fingerprint for cause in causes if cause.fingerprint}
+        self._runs_for.update(self._started_for)
         for fingerprint in self._started_for:
             self._refused.pop(fingerprint, None)
         if self._cases is not None:
@@ -145,7 +150,8 @@ class Governor:
             seen.add(cause.fingerprint)
             if cause.fingerprint in self._started_for:
                 continue
-            reason = blocked_by(cause, evidence, self._last_us(now_us), now_us, self._job is not None)
+            patient = msgspec.structs.replace(cause, cooldown_us=cause.cooldown_us * self._patience(cause))
+            reason = blocked_by(patient, evidence, self._last_us(now_us), now_us, self._job is not None)
             if not reason:
                 allowed.append(cause)
             elif self._refused.get(cause.fingerprint) != reason:
@@ -155,6 +161,11 @@ class Governor:
         if self._watches and evidence.champion:
             self._withdraw(set(self._refused) - seen, now_us)
         return allowed
+
+    def _patience(self, cause: LearningCause) -> int:
+        """By how much its cooldown is longer: twice as long after each further run that left the champion, which the
+        fingerprint names, where it was."""
+        return min(1 << max(0, self._runs_for[cause.fingerprint] - 1), LONGEST_PATIENCE)
 
     def _withdraw(self, fingerprints: set[str], now_us: int) -> None:
         for fingerprint in sorted(fingerprints):
