@@ -7,10 +7,18 @@ from flyball.registry import Registry, incident_documents
 
 
 def open_findings(registry: Registry) -> tuple[Finding, ...]:
-    """The latest finding of every alert that fires and that no silence covers."""
+    """The latest finding of every alert that fires and that no silence covers, with the times of its first one.
+
+    So a shift that monitors see for weeks, until their reference holds it too, leads to one run of learning and not to
+    a run after every cooldown: a champion that was learned after it was first seen has seen it.
+    """
     documents = incident_documents(registry, "alerts", "state = 'firing'")
     alerts = [msgspec.convert(document, Alert) for document in documents]
-    return tuple(alert.last for alert in alerts if not alert.silence)
+    return tuple(
+        msgspec.structs.replace(alert.last, at_us=alert.first.at_us, since_us=alert.first.since_us)
+        for alert in alerts
+        if not alert.silence
+    )
 
 
 def last_drift_us(registry: Registry) -> int:

@@ -97,7 +97,7 @@ def on_performance(
 
 
 def on_drift(*monitors: str, severity: Literal["low", "high"] = "low", cooldown: str = _COOLDOWN) -> OnDrift:
-    """Learn when a finding is open about data that the champion has not seen: `fb.on_drift("covariate_shift")`.
+    """Learn when a finding is open about data that the champion has not seen: `fb.on_drift("shift")`.
 
     `monitors`: the kinds of finding that count, all without any; `severity`: the least one. A finding whose origin is
     our own pipeline starts nothing. Raises `BadDeclaration`.
