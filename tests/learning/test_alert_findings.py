@@ -21,7 +21,7 @@ def runtime(tmp_path: Path) -> Runtime:
 def test_a_shift_that_lasts_is_no_cause_for_a_champion_that_was_learned_after_it_was_first_seen(
     runtime: Runtime,
 ) -> None:
-    finding = Finding("covariate", "features.km", START_US, START_US - 5, "high", "farther", "world")
+    finding = Finding("shift", "features.km", START_US, START_US - 5, "high", "farther", "world")
     for look in range(5):
         again = msgspec.structs.replace(finding, at_us=START_US + 100 * look)
         record_findings(runtime, [again], START_US + 100 * look)
@@ -35,7 +35,7 @@ def test_a_shift_that_lasts_is_no_cause_for_a_champion_that_was_learned_after_it
 def test_the_last_drift_is_that_of_the_world(runtime: Runtime) -> None:
     assert last_drift_us(runtime.registry) == 0
     own = Finding("volume", "events.Order", START_US, START_US - 5, "high", "lost", "own")
-    world = Finding("covariate", "features.km", START_US, START_US - 90, "low", "farther", "world")
+    world = Finding("shift", "features.km", START_US, START_US - 90, "low", "farther", "world")
     record_findings(runtime, [own, world], START_US)
     assert last_drift_us(runtime.registry) == START_US - 90
 

@@ -63,23 +63,29 @@ def drifts(trigger: Any, *findings: Finding) -> list[tuple[str, str]]:
 
 
 def test_findings_count_by_monitor_severity_and_only_about_data_that_the_champion_has_not_seen() -> None:
-    assert drifts(fb.on_drift(), finding("covariate")) == [("covariate says so", "")]
-    assert drifts(fb.on_drift("label"), finding("covariate")) == []
-    assert drifts(fb.on_drift("label", "covariate"), finding("covariate")) == [("covariate says so", "")]
-    assert drifts(fb.on_drift(severity="high"), finding("covariate")) == []
-    assert drifts(fb.on_drift(severity="high"), finding("covariate", severity="high")) == [("covariate says so", "")]
-    assert drifts(fb.on_drift(), finding("covariate", at_us=1_000)) == [], "its snapshot has them"
-    assert drifts(fb.on_drift(), finding("covariate", at_us=1_001)) != []
-    three = [finding("a"), finding("b"), finding("c")]
-    assert drifts(fb.on_drift(), *three) == [("a says so, and 2 more", "")]
+    assert drifts(fb.on_drift(), finding("shift")) == [("shift says so", "")]
+    assert drifts(fb.on_drift("label_share"), finding("shift")) == []
+    assert drifts(fb.on_drift("label_share", "shift"), finding("shift")) == [("shift says so", "")]
+    assert drifts(fb.on_drift(severity="high"), finding("shift")) == []
+    assert drifts(fb.on_drift(severity="high"), finding("shift", severity="high")) == [("shift says so", "")]
+    assert drifts(fb.on_drift(), finding("shift", at_us=1_000)) == [], "its snapshot has them"
+    assert drifts(fb.on_drift(), finding("shift", at_us=1_001)) != []
+    three = [finding("a"), finding("b-daily"), finding("c")]
+    assert drifts(fb.on_drift("a", "b", "c"), *three) == [("a says so, and 2 more", "")]
+
+
+def test_without_names_those_count_that_training_can_follow() -> None:
+    for monitor in ("shift", "shift-daily", "performance", "expected_performance", "label_share", "calibration"):
+        assert drifts(fb.on_drift(), finding(monitor)) == [(f"{monitor} says so", "")]
+    for monitor in ("volume", "missing", "kind", "consumer", "stale_model", "left_running", "equal_answers"):
+        assert drifts(fb.on_drift(), finding(monitor)) == []
 
 
 def test_faults_of_our_own_pipeline_are_a_cause_that_is_refused() -> None:
-    ((message, refused),) = drifts(fb.on_drift(), finding("volume", origin="own"))
+    ((message, refused),) = drifts(fb.on_drift("volume"), finding("volume", origin="own"))
     assert (message, refused) == ("volume says so", "the findings are faults of our own pipeline: correct that first")
-    assert drifts(fb.on_drift(), finding("volume", origin="own"), finding("label", origin="unknown")) == [
-        ("label says so", "")
-    ]
+    both = finding("volume", origin="own"), finding("label_share", origin="unknown")
+    assert drifts(fb.on_drift("volume", "label_share"), *both) == [("label_share says so", "")]
 
 
 def test_a_cause_waits_for_a_run_a_release_and_its_cooldown() -> None:

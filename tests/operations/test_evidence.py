@@ -20,7 +20,7 @@ from flyball.runtime import Runtime
 from flyball.simulation import DAY_US
 
 HOUR_US = DAY_US // 24
-FINDING = Finding("label", "outcomes.delivery", START_US + 4 * DAY_US, START_US, "low", "slower", "world")
+FINDING = Finding("label_share", "outcomes.delivery", START_US + 4 * DAY_US, START_US, "low", "slower", "world")
 
 
 class ByHand:

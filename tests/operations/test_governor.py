@@ -222,7 +222,7 @@ def test_other_causes_are_refused_while_a_run_is_under_way_and_start_it_later() 
     governor_of_both, jobs = watching(stores, book, on_volume(100), on_drift(), every("1d"))
     stores.serving, stores.last_us, stores.known = "v1", 0, LABELED
     assert governor_of_both.tick(DAY_US).kind == "started"
-    finding = Finding("label", "stars", DAY_US, DAY_US, "low", "stars fell", "world")
+    finding = Finding("label_share", "stars", DAY_US, DAY_US, "low", "stars fell", "world")
     stores.known = msgspec.structs.replace(LABELED, findings=(finding,))
     for second in range(3):
         assert governor_of_both.tick(DAY_US + second).kind == "running"

@@ -10,6 +10,10 @@ from flyball.monitoring import Finding
 from flyball.policy import EvidenceTrigger, OnDrift, OnPerformance, OnVolume, trigger_text
 from flyball.registry import CaseKind
 
+DRIFTS = ("shift", "label_share", "performance", "expected_performance", "calibration")
+"""The monitors that count where a trigger names none: what training can follow. Lost rows, missing values and consumers
+that stand still are for people."""
+
 FEWEST_UNITS = 100
 """Units that must be measured before a worse performance counts: the interval is asymptotic."""
 
@@ -128,7 +132,7 @@ def _drift(trigger: OnDrift, evidence: LearningEvidence) -> LearningCause | None
         finding
         for finding in evidence.findings
         if finding.at_us > evidence.known_us
-        and (not trigger.monitors or finding.monitor in trigger.monitors)
+        and finding.monitor.removesuffix("-daily") in (trigger.monitors or DRIFTS)
         and (trigger.severity == "low" or finding.severity == "high")
     ]
     if not findings:

@@ -49,7 +49,8 @@ class OnPerformance(msgspec.Struct, frozen=True, tag="on_performance"):
 class OnDrift(msgspec.Struct, frozen=True, tag="on_drift"):
     """Learn again when a finding is open about data that the champion has not seen.
 
-    `monitors`: which kinds of finding count, () for all. `severity`: the least one. `cooldown_us`: as of `OnVolume`.
+    `monitors`: which kinds of finding count, () for those of shifts and performance. `severity`: the least one.
+    `cooldown_us`: as of `OnVolume`.
     """
 
     monitors: tuple[str, ...]
@@ -99,7 +100,8 @@ def on_performance(
 def on_drift(*monitors: str, severity: Literal["low", "high"] = "low", cooldown: str = _COOLDOWN) -> OnDrift:
     """Learn when a finding is open about data that the champion has not seen: `fb.on_drift("shift")`.
 
-    `monitors`: the kinds of finding that count, all without any; `severity`: the least one. A finding whose origin is
+    `monitors`: the kinds of finding that count, without any those of shifts and performance, which training can
+    follow; those of days (`shift-daily`) are included. `severity`: the least one. A finding whose origin is
     our own pipeline starts nothing. Raises `BadDeclaration`.
     """
     for monitor in monitors:
