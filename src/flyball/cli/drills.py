@@ -1,7 +1,8 @@
 """`flyball drill`: a version with a known fault before simulated users, and what the release does about it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from flyball.cli.common import AppName, Json, Set, limit_threads, load, pairs, settings_for
@@ -17,7 +18,8 @@ def drill(
         str,
         typer.Argument(
             metavar="DRILL",
-            help="bad-release, slow-release, crashing-release, silent-degradation, no-effect or good-release.",
+            help="bad-release, slow-release, crashing-release, silent-degradation, no-effect or good-release; of data: "
+            "quiet, data-loss, outage, slow-source, unit-change or missing-values.",
         ),
     ],
     app: AppName,
@@ -27,7 +29,7 @@ def drill(
         typer.Option(
             "--days",
             help="How long the release has, of virtual time.",
-            show_default="10, and more where labels take longer",
+            show_default="10, and more where labels take longer; of data 7, or 4 with a fault",
             min=1,
         ),
     ] = None,
@@ -38,17 +40,19 @@ def drill(
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Plant a version with a known fault in the application's simulated world, and release it as declared.
+    """Plant a fault in the application's simulated world: a version that is released, or lines that break on their way.
 
-    It shows what happened when, and how many units the version reached. The exit code is 1 when the release did not do
-    what it must. The same seed gives the same digest of all answers.
+    It shows what happened when: how many units a bad version reached, or how soon watching found the fault of data and
+    what else it found. The exit code is 1 when the release did not do what it must, or the fault was not found in time.
+    The same seed gives the same digest of all answers.
     """
     limit_threads()
-    from flyball.simulation import run_drill
+    from flyball.simulation import DATA_DRILLS, run_data_drill, run_drill
 
     options = settings_for(app, None, chosen).app
+    run: Any = run_data_drill if name in DATA_DRILLS else run_drill
     with progress_line(json) as progress:
-        report = run_drill(
+        report = run(
             load(app, options),
             name,
             seed=seed,
@@ -57,7 +61,7 @@ def drill(
             **pairs(world_set or [], "--world-set"),
         )
     if json:
-        show_json(report)
+        show_json({**msgspec.structs.asdict(report), "passed": report.passed})
     else:
         say(report.text())
     if not report.passed:

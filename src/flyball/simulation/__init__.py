@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flyball.core import lazy_door
 
 if TYPE_CHECKING:
+    from flyball.simulation.data_drill import DATA_DRILLS, DataDrillReport, run_data_drill
     from flyball.simulation.demo import (
         WorldPlan,
         check_made_up,
@@ -39,8 +40,10 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "DATA_DRILLS",
     "DAY_US",
     "DRILLS",
+    "DataDrillReport",
     "DrillReport",
     "DriveReport",
     "Driver",
@@ -62,6 +65,7 @@ __all__ = [
     "open_world",
     "plan_summary",
     "read_plan",
+    "run_data_drill",
     "run_drill",
     "seed_home",
     "simulate",

@@ -130,7 +130,12 @@ def simulate(
 
 
 class Simulation:
-    """An application in its world, simulated step by step; subclasses plant faults in `prepare` and `delayed`."""
+    """An application in its world, simulated step by step.
+
+    Subclasses plant faults in `prepare`, `delayed` and `arriving`. `flush_us`: how long the history may wait for more.
+    """
+
+    flush_us = _FLUSH_US
 
     def __init__(
         self,
@@ -166,7 +171,7 @@ class Simulation:
         self._service = Service(
             self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001)
         )
-        self._worker = Worker(consumers_of(self._runtime, flush_us=_FLUSH_US))
+        self._worker = Worker(consumers_of(self._runtime, flush_us=self.flush_us))
         profiles = sum(len(lines) for _, lines in batches[0].lines)
         runtime = self._runtime
         watch = EvidenceWatch(
@@ -244,6 +249,10 @@ class Simulation:
         """The durations of the answers, microseconds, shape (answers,), given the random ones in `took_us`."""
         return took_us
 
+    def arriving(self, format: str, lines: Sequence[bytes]) -> Sequence[bytes]:
+        """The lines that reach the log now, given those that the world sent."""
+        return lines
+
     def _emit(self, until_us: int) -> None:
         with self._timed("world"):
             batch = self._world.emit(until_us, _TIMELINE)
@@ -251,7 +260,7 @@ class Simulation:
         self._clock.move_to_us(until_us)
         with self._timed("ingest"):
             for format, lines in batch.lines:
-                self._ingest(format, [b"\n".join(lines)])
+                self._ingest(format, [b"\n".join(self.arriving(format, lines))])
         self._follow()
         champion = self._service.engine.serving.release.champion
         self._tally.arrived(until_us, batch.planted, batch.outcomes, champion)

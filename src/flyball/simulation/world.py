@@ -113,12 +113,14 @@ class DrillScale(msgspec.Struct, frozen=True):
     worse the primary metric of an experiment may be, in its unit, if only this metric shows the fault. `of_outcomes`:
     settings that replace others then, and `candidates`: the names of the candidates that are learned (default: the
     first two declared). A fault can only take from answers what they are worth: the champion must be worth something.
+    `of_data`: settings that replace others in a drill of watching, which has weeks of past.
     """
 
     settings: dict[str, Any] = {}
     margin: float = 0.1
     of_outcomes: dict[str, Any] = {}
     candidates: tuple[str, ...] = ()
+    of_data: dict[str, Any] = {}
 
 
 def drill_scale(spec: WorldSpec | None, app: str) -> DrillScale:

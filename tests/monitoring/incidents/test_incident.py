@@ -31,5 +31,5 @@ def test_every_transition_is_allowed_or_refused(state: IncidentState, command: I
     if after is not None:
         assert state_after(incident(state), command) == after
         return
-    with pytest.raises(Refused, match=f"inc1 is {state}, where it can be .*; got {command}"):
+    with pytest.raises(Refused, match=f"inc1 is {state}, where it can be .*, got {command}"):
         state_after(incident(state), command)

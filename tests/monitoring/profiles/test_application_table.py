@@ -12,7 +12,7 @@ from flyball.monitoring.profiles.application_table import application_table
 def test_rows_have_no_references_and_no_place(tmp_path: Path) -> None:
     runtime = shop(tmp_path, 2)
     by_event_time = application_table(runtime, "buy", START_US, START_US + DAY_US)
-    assert by_event_time.columns == ["_at", "price", "coupon"]
+    assert by_event_time.columns == ["_at", "_key", "price", "coupon"]
     by_known = application_table(runtime, "buy", START_US, START_US + DAY_US, by_known=True)
     history = runtime.history.events("buy")
     assert len(by_event_time) == (history["at"] < START_US + DAY_US).sum()

@@ -29,7 +29,7 @@ def incident_bundle(runtime: Runtime, incident_id: str) -> dict[str, bytes]:
     releases, and the findings with their evidence.
     """
     if not registry_exists(runtime.settings.registry):
-        raise Refused(f"the home {runtime.home} must have a registry to have incidents, got none")
+        raise Refused(f"the home {runtime.home} must have a registry to have incidents, got none: flyball up makes it")
     described = describe_incident(runtime.registry, runtime.app.spec, runtime.app.alerts, incident_id)
     documents = {
         "incident.json": described.incident,

@@ -189,7 +189,10 @@ def end_silence(registry: Registry, silence_id: str, actor: IncidentActor) -> Si
             known = [other.id for other in silences[-12:]]
             raise NotFound("silence", silence_id, known, "flyball incidents silences shows all")
         if silence.ends_us <= actor.now_us:
-            raise Refused(f"{silence_id} must be in effect to be ended, got one that is over")
+            raise Refused(
+                f"{silence_id} must be in effect to be ended, got one that is over: "
+                "flyball incidents silences lists those in effect"
+            )
         silence = msgspec.structs.replace(silence, ends_us=max(actor.now_us, silence.starts_us))
         rows.put("silences", int(silence_id.removeprefix("sil")), silence, ends_us=silence.ends_us)
     return silence

@@ -115,7 +115,10 @@ def state_after(incident: Incident, command: IncidentCommand) -> IncidentState:
     after = NEXT_STATES.get((command, incident.state))
     if after is None:
         able = sorted({name for name, state in NEXT_STATES if state == incident.state})
-        raise Refused(f"{incident.id} is {incident.state}, where it can be {_listed(able)}; got {command}")
+        raise Refused(
+            f"{incident.id} is {incident.state}, where it can be {_listed(able)}, got {command}: "
+            "flyball incidents show says what was done"
+        )
     return after
 
 

@@ -105,7 +105,9 @@ def measured_label(runtime: Runtime, name: str = "") -> Label:
     """The label that predictions are measured by; "" is the first. Raises `NotFound`, and `Refused` without any."""
     labels = {label.name: label for label in labels_of(runtime.app.task.about)}
     if not labels:
-        raise Refused("the task must have a label, which says what became of a prediction, got none")
+        raise Refused(
+            "the task must have a label, which says what became of a prediction, got none: declare one in its outcomes"
+        )
     if name and name not in labels:
         raise NotFound("label", name, tuple(labels))
     return labels[name or next(iter(labels))]

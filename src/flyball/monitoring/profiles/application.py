@@ -8,7 +8,7 @@ from msgspec import Struct
 from scipy import stats
 
 from flyball.core import BadInput, NotFound
-from flyball.monitoring.profiles.application_table import PREDICTIONS, application_table
+from flyball.monitoring.profiles.application_table import PREDICTIONS, TIME, application_table, profile_rows
 from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, compare_tables
 from flyball.monitoring.profiles.table import TableProfile
 from flyball.runtime import Runtime
@@ -89,9 +89,8 @@ def data_changes(
 
 def _windows(table: "pl.DataFrame", since_us: int, length_us: int, until_us: int) -> Iterator[TableProfile]:
     """The profile of each window, oldest first."""
-    rows = table.drop("_at")
     for start in range(since_us, until_us, length_us):
-        yield TableProfile.of(rows.filter((table["_at"] >= start) & (table["_at"] < start + length_us)))
+        yield profile_rows(table.filter((table[TIME] >= start) & (table[TIME] < start + length_us)))
 
 
 def _volume(before: Sequence[int], now: int) -> Volume:

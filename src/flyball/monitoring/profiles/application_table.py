@@ -1,7 +1,9 @@
 """The rows of an application of which profiles are taken: events of a type, or predictions."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flyball.monitoring.profiles.table import TableProfile
 from flyball.outcomes import predictions_frame
 from flyball.runtime import Runtime
 
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PREDICTIONS = "predictions"
+TIME, KEY = "_at", "_key"
 _NOT_PROFILED = (
     *("at", "known_at", "partition", "offset", "key", "id", "flags", "offsets", "worker"),
     *("version", "arrangement", "arm", "exposures", "assigned", "drafted"),
@@ -19,7 +22,7 @@ _NOT_PROFILED = (
 def application_table(
     runtime: Runtime, name: str, since_us: int, until_us: int, *, by_known: bool = False
 ) -> "pl.DataFrame":
-    """The rows of `[since_us, until_us)`, by event time or by the time they became known: `_at`, and what is profiled.
+    """The rows of `[since_us, until_us)`, by event time or by the time they became known, with `_at` and `_key`.
 
     `name`: an event type, whose references to entities are left out, or "predictions". Of predictions the request is
     left out; each value that the task predicts is a column, and `top_score` is the score of the first item.
@@ -38,8 +41,13 @@ def application_table(
             else history.events(name, since_us, until_us=until_us)
         )
         left_out = [field for field, _ in runtime.schema.types[name].flagged]
-    times = pl.col(time).cast(pl.Int64).alias("_at")
-    return table.select(times, pl.exclude(*_NOT_PROFILED, *left_out))
+    times = pl.col(time).cast(pl.Int64).alias(TIME)
+    return table.select(times, pl.col("key").alias(KEY), pl.exclude(*_NOT_PROFILED, *left_out))
+
+
+def profile_rows(rows: "pl.DataFrame", leave_out: Sequence[str] = ()) -> TableProfile:
+    """The profile of rows of `application_table`, without the columns `leave_out`."""
+    return TableProfile.of(rows.drop(TIME, KEY, *leave_out, strict=False), rows[KEY])
 
 
 def _prediction_columns(runtime: Runtime, table: "pl.DataFrame") -> "pl.DataFrame":

@@ -8,6 +8,7 @@ import polars as pl
 from msgspec import Struct
 
 from flyball.core import Doubles, Ints
+from flyball.monitoring.profiles.alike import rows_alike
 from flyball.statistics import DistinctCount, FrequentItems, QuantileSketch, hash_numbers
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class ColumnProfile(Struct, frozen=True):
     `missing`: null or NaN. `infinite`: infinite numbers. `numbers`: finite numbers; of times microseconds since 1970,
     of booleans 0 and 1, of texts and lists their lengths; `quantiles` of the same. `frequent` and `distinct` are of the
     values, of lists of their members. `buckets`: how many of these fall to each of 64 parts by their hash, exact.
+    `alike`: how many rows count as one since rows of one key are alike (`rows_alike`), 1 without keys.
     """
 
     rows: int = 0
@@ -69,10 +71,11 @@ class ColumnProfile(Struct, frozen=True):
     frequent: FrequentItems = FrequentItems()
     distinct: DistinctCount = DistinctCount()
     buckets: tuple[int, ...] = (0,) * BUCKETS
+    alike: float = 1.0
 
     @classmethod
-    def of(cls, values: pl.Series) -> "ColumnProfile":
-        """The profile of `values`, shape (rows,)."""
+    def of(cls, values: pl.Series, keys: Ints | None = None) -> "ColumnProfile":
+        """The profile of `values`, shape (rows,); `keys`: whose rows they are, shape (rows,), from 0."""
         present = values.drop_nulls().drop_nans() if values.dtype.is_float() else values.drop_nulls()
         kind, numbers, members = _parts(present)
         finite = numbers[np.isfinite(numbers)]
@@ -87,6 +90,7 @@ class ColumnProfile(Struct, frozen=True):
             frequent=frequent,
             distinct=DistinctCount().add(hashes),
             buckets=_buckets(hashes, counts),
+            alike=1.0 if keys is None else rows_alike(values, keys),
         )
 
     @property
@@ -106,6 +110,7 @@ class ColumnProfile(Struct, frozen=True):
             self.frequent.merge(other.frequent),
             self.distinct.merge(other.distinct),
             tuple(a + b for a, b in zip(self.buckets, other.buckets, strict=True)),
+            (self.rows * self.alike + other.rows * other.alike) / max(1, self.rows + other.rows),
         )
 
 

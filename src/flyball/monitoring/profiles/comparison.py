@@ -7,6 +7,7 @@ reference in fewer than three windows, its rows count as independent.
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from math import isinf
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from flyball.core import BadInput, Doubles, format_second
 from flyball.monitoring.profiles.column import BOOLEAN, LIST, TEXT, TIME, ColumnProfile
+from flyball.monitoring.profiles.dependence import dependence
 from flyball.monitoring.profiles.table import TableProfile
 from flyball.statistics import (
     FrequentValue,
@@ -154,31 +156,43 @@ def _look(table: str, reference: Sequence[TableProfile], current: TableProfile) 
     tests = [
         test
         for name in same
-        for test in column_tests(name, [window.column(name) for window in windows], current.columns[name])
+        for test in column_tests(
+            name,
+            [window.column(name) for window in windows],
+            current.columns[name],
+            alike=dependence(current, merged, name),
+        )
     ]
     return _Look(merged, current, kinds, tests)
 
 
 def column_tests(
-    name: str, reference: Sequence[ColumnProfile], now: ColumnProfile, spread: Sequence[SeasonWindow] = ()
+    name: str,
+    reference: Sequence[ColumnProfile],
+    now: ColumnProfile,
+    spread: Sequence[SeasonWindow] = (),
+    alike: float = 1.0,
 ) -> list[ColumnTest]:
     """The tests of the aspects of a column of one kind, not adjusted for each other.
 
     `reference`: the profiles that `now` is compared with, those of one season, say. `spread`: more windows, by their
-    season, which show how usual windows differ; by default those of `reference`.
+    season, which show how usual windows differ; by default those of `reference`. `alike`: how many rows count as one at
+    least; with infinity there are no tests.
     """
+    if isinf(alike):
+        return []
     before = reduce(ColumnProfile.merge, reference)
     windows = spread or [(0, part) for part in reference]
-    tests = [_share(name, "missing", before, now, windows)]
+    tests = [_share(name, "missing", before, now, windows, alike)]
     if before.infinite or now.infinite:
-        tests.append(_share(name, "infinite", before, now, windows))
+        tests.append(_share(name, "infinite", before, now, windows, alike))
     if before.kind in (TEXT, BOOLEAN, LIST):
         if sum(before.buckets) and sum(now.buckets):
-            tests.append(_categories(name, before, now, windows))
+            tests.append(_categories(name, before, now, windows, alike))
     elif before.numbers.count and now.numbers.count:
-        tests.append(_numbers(name, "values", before, now, windows))
+        tests.append(_numbers(name, "values", before, now, windows, alike))
     if before.numbers.count and now.numbers.count and (before.kind == LIST or _mostly_rare(before)):
-        tests.append(_numbers(name, "length", before, now, windows))
+        tests.append(_numbers(name, "length", before, now, windows, alike))
     return tests
 
 
@@ -194,6 +208,7 @@ def _share(
     before: ColumnProfile,
     now: ColumnProfile,
     windows: Sequence[SeasonWindow],
+    alike: float,
 ) -> ColumnTest:
     """Compare the share of rows that are, say, missing."""
     some: list[tuple[int, int]] = [(getattr(part, aspect), part.rows) for part in (before, now)]
@@ -202,6 +217,7 @@ def _share(
         np.array([[getattr(part, aspect) / part.rows] for _, part in parts]),
         [part.rows for _, part in parts],
         [season for season, _ in parts],
+        alike,
     )
     counts = [(number, rows - number) for number, rows in some]
     change = " → ".join(f"{number / rows:.1%}" for number, rows in some)
@@ -210,12 +226,15 @@ def _share(
     )
 
 
-def _categories(name: str, before: ColumnProfile, now: ColumnProfile, windows: Sequence[SeasonWindow]) -> ColumnTest:
+def _categories(
+    name: str, before: ColumnProfile, now: ColumnProfile, windows: Sequence[SeasonWindow], alike: float
+) -> ColumnTest:
     parts = [(season, part) for season, part in windows if sum(part.buckets)]
     effect = _effect(
         np.array([shares_of(part.buckets) for _, part in parts]),
         [sum(part.buckets) for _, part in parts],
         [season for season, _ in parts],
+        alike,
     )
     distance = total_variation(before.buckets, now.buckets)
     p = homogeneity_p(before.buckets, now.buckets, effect)
@@ -241,6 +260,7 @@ def _numbers(
     before: ColumnProfile,
     now: ColumnProfile,
     windows: Sequence[SeasonWindow],
+    alike: float,
 ) -> ColumnTest:
     parts = [(season, part) for season, part in windows if part.numbers.count]
     points = before.quantiles.quantiles(_POINTS)
@@ -248,6 +268,7 @@ def _numbers(
         np.array([part.quantiles.cdf(points) for _, part in parts]),
         [part.numbers.count for _, part in parts],
         [season for season, _ in parts],
+        alike,
     )
     error = before.quantiles.rank_error + now.quantiles.rank_error
     distance = max(0.0, kolmogorov_smirnov(before.quantiles.weighted(), now.quantiles.weighted()) - error)
@@ -258,9 +279,9 @@ def _numbers(
     return ColumnTest(name, aspect, distance, p, effect, f"{what} {' → '.join(shown)}")
 
 
-def _effect(shares: Doubles, rows: Sequence[int], seasons: Sequence[int]) -> float:
-    """The design effect, with seasons or without, where there are windows enough to see it."""
+def _effect(shares: Doubles, rows: Sequence[int], seasons: Sequence[int], alike: float) -> float:
+    """The design effect, with seasons or without, where there are windows enough to see it; `alike` at least."""
     if len(rows) < _FEWEST_WINDOWS:
-        return 1.0
+        return alike
     different = len(set(seasons))
-    return design_effect(shares, rows, seasons if 1 < different <= len(rows) - _FEWEST_WINDOWS else None)
+    return max(alike, design_effect(shares, rows, seasons if 1 < different <= len(rows) - _FEWEST_WINDOWS else None))

@@ -1,6 +1,7 @@
 """What the columns of a window look like, beside windows of their season."""
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from msgspec import Struct
 
@@ -8,8 +9,9 @@ from flyball.monitoring.findings.finding import FaultOrigin, Severity
 from flyball.monitoring.findings.observation import Observation
 from flyball.monitoring.profiles.column import ColumnProfile
 from flyball.monitoring.profiles.comparison import ColumnTest, column_tests
+from flyball.monitoring.profiles.dependence import dependence
 from flyball.monitoring.profiles.table import TableProfile
-from flyball.statistics import e_of_p
+from flyball.statistics import DistinctCount, e_of_p
 
 FEWEST_ROWS = 20
 _MONITORS = {"values": "shift", "missing": "missing", "infinite": "infinite", "length": "length"}
@@ -40,15 +42,16 @@ def observe_columns(
     like = [window for window in reference.like if window.rows]
     if now.rows < FEWEST_ROWS or not like:
         return []
+    usual = TableProfile(keys=reduce(DistinctCount.merge, (window.keys for _, window in reference.spread)))
     names = dict.fromkeys(name for window in (*like, now) for name in window.columns)
     seen = []
     for name in names:
         subject = f"{table}.{name}"
         if subject not in ignore:
             spread = [(season, window.column(name)) for season, window in reference.spread if window.rows]
-            seen += _of_column(
-                subject, name, [window.column(name) for window in like], now.column(name), spread, least, suffix
-            )
+            columns = [window.column(name) for window in like]
+            alike = dependence(now, usual, name)
+            seen += _of_column(subject, name, columns, now.column(name), spread, least, suffix, alike)
     return seen
 
 
@@ -60,12 +63,13 @@ def _of_column(
     spread: Sequence[tuple[int, ColumnProfile]],
     least: float,
     suffix: str,
+    alike: float,
 ) -> list[Observation]:
     before = max((part.kind for part in like if part.kind is not None), default=None, key=_counted(like))
     if before is not None and now.kind is not None and before != now.kind:
         message = f"{subject} holds values of kind {now.kind}, it held {before}"
         return [Observation("kind" + suffix, subject, float("inf"), True, message, "high", "own")]
-    tests = column_tests(name, like, now, spread)
+    tests = column_tests(name, like, now, spread, alike)
     return [_observed(subject, test, _URGENT.get(subject, least), suffix) for test in tests]
 
 

@@ -1,12 +1,12 @@
 """The profiles and volumes of windows, kept in the home; what is missing is taken from the log and history again."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from flyball.core import write_atomic
-from flyball.monitoring.profiles.application_table import PREDICTIONS, application_table
+from flyball.monitoring.profiles.application_table import PREDICTIONS, application_table, profile_rows
 from flyball.monitoring.profiles.profile_file import ENDING
 from flyball.monitoring.profiles.table import TableProfile
 from flyball.outcomes import records_between
@@ -37,7 +37,9 @@ class WindowStore:
         except (FileNotFoundError, msgspec.MsgspecError):
             profiles = self._taken(start_us)
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, msgspec.msgpack.encode(profiles))
+            part = path.with_suffix(".part")
+            part.write_bytes(msgspec.msgpack.encode(profiles))  # not synced: a file that a crash cut short is replaced
+            os.replace(part, path)
             return profiles
 
     def forget_before(self, start_us: int) -> None:
@@ -50,8 +52,7 @@ class WindowStore:
         profiles = {}
         for name in (*self._runtime.schema.types, PREDICTIONS):
             rows = application_table(self._runtime, name, start_us, start_us + self.length_us, by_known=True)
-            looked_at = rows.drop("_at", *(NOT_WATCHED if name == PREDICTIONS else ()), strict=False)
-            profiles[table_name(name)] = TableProfile.of(looked_at)
+            profiles[table_name(name)] = profile_rows(rows, NOT_WATCHED if name == PREDICTIONS else ())
         return profiles
 
 

@@ -63,7 +63,9 @@ class DeliveryWorld:
     orders, hours and weekdays are those of written time.
     """
 
-    DRILL = DrillScale({"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150}, margin=0.5)
+    DRILL = DrillScale(
+        {"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150}, margin=0.5, of_data={"orders_a_day": 600}
+    )
 
     def __init__(
         self, *, seed: int, start_us: int, orders_a_day: int = 2_000, shops: int = 40, couriers: int = 100

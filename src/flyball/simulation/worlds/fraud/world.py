@@ -43,6 +43,7 @@ class FraudWorld:
         margin=0.05,
         of_outcomes={"past_days": 110},
         candidates=("rate", "trees"),
+        of_data={"past_days": 28, "customers": 300},
     )
 
     def __init__(

@@ -27,7 +27,9 @@ class MovieWorld:
     """
 
     DRILL = DrillScale(
-        {"past_days": 2, "users": 3_000, "items": 200, "sessions_a_day": 1.0, "search_share": 0.2}, margin=0.03
+        {"past_days": 2, "users": 3_000, "items": 200, "sessions_a_day": 1.0, "search_share": 0.2},
+        margin=0.03,
+        of_data={"users": 400},
     )
 
     def __init__(

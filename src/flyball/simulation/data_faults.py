@@ -1,0 +1,97 @@
+"""Faults of data on their way to the log: lines get lost, come late, or hold other values than were meant."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+HOUR_US = 3_600_000_000
+LOST, LATE_US = 0.5, 12 * HOUR_US
+_STARS = re.compile(rb"=\d$")
+
+WireLines = Sequence[bytes]
+
+
+class DataFault(Struct, frozen=True):
+    """What happens to the lines of a format. `words`: a description.
+
+    `strike(lines, rng)`: what becomes of each line, None for one that is lost. `late_us`: how much later they come.
+    `within_us`: how soon it must be found. `lasts_us`: how long it lasts, None for to the end.
+    """
+
+    words: str
+    strike: Callable[[WireLines, np.random.Generator], list[bytes | None]]
+    within_us: int
+    late_us: int = 0
+    lasts_us: int | None = None
+
+
+def _kept(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    return list(lines)
+
+
+def _lost(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    return [None if lost else line for line, lost in zip(lines, rng.random(len(lines)) < LOST, strict=True)]
+
+
+def _all_lost(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    return [None] * len(lines)
+
+
+def _cents(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    """Numbers with a fraction a hundred times as large; in lines that are no JSON, every rating 1."""
+    return [_with_values(line, lambda value: value * 100 if isinstance(value, float) else value) for line in lines]
+
+
+def _empty(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    """In half of the lines every value but the type, the time and keys is missing."""
+    struck = rng.random(len(lines)) < LOST
+    return [
+        _with_values(line, lambda value: None if isinstance(value, float) else value) if hit else line
+        for line, hit in zip(lines, struck, strict=True)
+    ]
+
+
+def _with_values(line: bytes, change: Callable[[Any], Any]) -> bytes:
+    """A line of JSON with changed values; of another line the rating is set to 1."""
+    if not line.startswith(b"{"):
+        return _STARS.sub(b"=1", line)
+    return json.dumps({name: change(value) for name, value in json.loads(line).items()}).encode()
+
+
+FAULTS = {
+    "data-loss": DataFault("half of the lines are lost", _lost, 24 * HOUR_US),
+    "outage": DataFault("no line comes for twelve hours", _all_lost, 6 * HOUR_US, lasts_us=12 * HOUR_US),
+    "slow-source": DataFault("lines come twelve hours late", _kept, 6 * HOUR_US, late_us=LATE_US),
+    "unit-change": DataFault("numbers are a hundred times as large, ratings all 1", _cents, 24 * HOUR_US),
+    "missing-values": DataFault("in half of the lines numbers are missing, ratings all 1", _empty, 24 * HOUR_US),
+}
+"""The faults of data, by the name of their drill."""
+
+
+class FaultyWire:
+    """Passes lines on, and from `begin_us` on what `fault` makes of them; `None` passes all on as they are."""
+
+    def __init__(self, fault: DataFault | None, begin_us: int, rng: np.random.Generator) -> None:
+        self._fault, self._begin_us, self._rng = fault, begin_us, rng
+        self._waiting: deque[tuple[int, str, bytes]] = deque()
+        self.struck = 0
+
+    def passed(self, format: str, lines: WireLines, now_us: int) -> list[bytes]:
+        """The lines of a format that arrive by `now_us`, in order."""
+        arriving = [line for due_us, of_format, line in self._waiting if of_format == format and due_us <= now_us]
+        self._waiting = deque(item for item in self._waiting if item[1] != format or item[0] > now_us)
+        fault = self._fault
+        over_us = None if fault is None or fault.lasts_us is None else self._begin_us + fault.lasts_us
+        if fault is None or now_us <= self._begin_us or (over_us is not None and now_us > over_us):
+            return [*arriving, *lines]
+        self.struck += len(lines)
+        changed = [line for line in fault.strike(lines, self._rng) if line is not None]
+        if fault.late_us:
+            self._waiting.extend((now_us + fault.late_us, format, line) for line in changed)
+            return arriving
+        return [*arriving, *changed]
