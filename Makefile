@@ -5,6 +5,7 @@ VENV := .venv
 PEERS := .venv-peers
 SERVING_PEERS := .venv-serving-peers
 STATISTICS_PEERS := .venv-statistics-peers
+MONITORING_PEERS := .venv-monitoring-peers
 BIN := $(VENV)/bin
 PIP_OF := bin/python -m pip install --quiet --disable-pip-version-check --no-input
 PIP := $(VENV)/$(PIP_OF)
@@ -28,7 +29,7 @@ check: ## style, types, tests, and the command line from a clean install: what C
 
 bench: $(VENV)/.bench ## print the speed of this machine beside that of its peers
 	@export PEERS_PYTHON=$(PEERS)/bin/python SERVING_PEERS_PYTHON=$(CURDIR)/$(SERVING_PEERS)/bin/python \
-		STATISTICS_PEERS_PYTHON=$(STATISTICS_PEERS)/bin/python; \
+		STATISTICS_PEERS_PYTHON=$(STATISTICS_PEERS)/bin/python MONITORING_PEERS_PYTHON=$(MONITORING_PEERS)/bin/python; \
 	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 setup: $(VENV)/.runtime ## install Flyball into .venv
@@ -38,7 +39,7 @@ lock: setup-dev ## write requirements/*.lock anew
 	@scripts/lock
 
 clean: ## remove what was installed and built; .flyball, which holds your logs, stays
-	@rm -rf $(VENV) $(PEERS) $(SERVING_PEERS) $(STATISTICS_PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(PEERS) $(SERVING_PEERS) $(STATISTICS_PEERS) $(MONITORING_PEERS) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 reset-demo: ## remove the state of the demo
 	@rm -rf $(HOME_FOLDER)
@@ -60,8 +61,8 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
 	@touch $@
 
 $(VENV)/.bench: requirements/bench.lock requirements/peers.lock requirements/serving_peers.lock \
-		requirements/statistics_peers.lock $(VENV)/.dev
-	@echo "installing the peers to compare with into $(VENV), $(PEERS), $(SERVING_PEERS) and $(STATISTICS_PEERS) (2 GB, a few minutes, once)"
+		requirements/statistics_peers.lock requirements/monitoring_peers.lock $(VENV)/.dev
+	@echo "installing the peers to compare with into $(VENV), $(PEERS), $(SERVING_PEERS), $(STATISTICS_PEERS) and $(MONITORING_PEERS) (3 GB, a few minutes, once)"
 	@$(PIP) --require-hashes -r requirements/bench.lock || echo "not all of them: some comparisons are left out"
 	@$(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/$(PIP_OF) --require-hashes -r requirements/peers.lock || echo "not all of them: some comparisons are left out"
@@ -69,4 +70,6 @@ $(VENV)/.bench: requirements/bench.lock requirements/peers.lock requirements/ser
 	@$(SERVING_PEERS)/$(PIP_OF) --require-hashes -r requirements/serving_peers.lock || echo "not all of them: some comparisons are left out"
 	@$(PYTHON) -m venv $(STATISTICS_PEERS)
 	@$(STATISTICS_PEERS)/$(PIP_OF) --require-hashes -r requirements/statistics_peers.lock || echo "not all of them: some comparisons are left out"
+	@$(PYTHON) -m venv $(MONITORING_PEERS)
+	@$(MONITORING_PEERS)/$(PIP_OF) --require-hashes -r requirements/monitoring_peers.lock || echo "not all of them: some comparisons are left out"
 	@touch $@
