@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from tests.tasks.predict.city import DAY_US, MINUTE_US, Cancelled, City, Delivered, Delivery, Order
 
 import flyball as fb
@@ -58,7 +59,9 @@ class ChangingCity(City):
             self._outcomes.append(TrueOutcome(request.number, "delivery", minutes))
 
     def true_quality(self, requests: Sequence[WorldRequest], responses: Sequence[Response]) -> Mapping[str, Any]:
-        return {}
+        expected = np.array([self.expected(request.fields, request.at_us) for request in requests])
+        answered = np.array([response.values[0] if response.values else 0.0 for response in responses])
+        return {"closeness": -np.abs(answered - expected)}
 
     def reference_policies(self, requests: Sequence[WorldRequest]) -> Mapping[str, Sequence[Response]]:
         return {}

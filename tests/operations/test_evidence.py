@@ -7,7 +7,7 @@ import pytest
 from tests.learning.changing import START_US, changing, filled
 
 import flyball as fb
-from flyball.core import FileLock, ManualStopwatch
+from flyball.core import FileLock, ManualClock, ManualStopwatch
 from flyball.learning import CaseLog, LearningEvidence, learn
 from flyball.learning.run import LOCK
 from flyball.monitoring import Finding
@@ -16,8 +16,8 @@ from flyball.operations.evidence import write_evidence
 from flyball.operations.process_specs import EVIDENCE, read_report
 from flyball.registry import cases_of
 from flyball.releases import case_reports
-from flyball.runtime import Runtime
-from flyball.simulation import DAY_US
+from flyball.runtime import Runtime, load_settings
+from flyball.simulation import DAY_US, simulate
 
 HOUR_US = DAY_US // 24
 FINDING = Finding("label_share", "outcomes.delivery", START_US + 4 * DAY_US, START_US, "low", "slower", "world")
@@ -117,3 +117,16 @@ def test_from_evidence_to_a_case_a_run_and_a_release(runtime: Runtime) -> None:
     assert volume.case.expected["cost_s"] is not None
     assert all(case.status == "closed" for case in cases_of(runtime.registry))
     assert msgspec.to_builtins(volume.case)["outcome"].startswith("v2 (linear) is the champion now")
+
+
+def test_a_planted_change_is_learned_in_virtual_time_and_its_case_says_so(tmp_path: Path) -> None:
+    """From the second day on everything takes twenty minutes more; learning follows by its cause, not by schedule."""
+    triggers = [fb.on_performance("mae", worse_by="10%", look="12h")]
+    app, home = changing(triggers, change_day=4.0, slower=20.0), tmp_path / "home"
+    simulate(app, days=3, home=home)
+    first, second, *_ = case_reports(Runtime(app, load_settings(home), ManualClock(START_US)).registry)
+    assert (first.case.kind, first.verdict, first.version) == ("first", "promoted", "v1")
+    assert (second.case.kind, second.verdict) == ("performance", "promoted")
+    assert second.case.trigger == 'fb.on_performance("mae", worse_by="10%", look="12h")'
+    assert second.case.evidence["worse"] > 0.1 * second.case.evidence["own"]
+    assert second.case.evidence["low"] > 0
