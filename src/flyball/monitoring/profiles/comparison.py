@@ -73,7 +73,10 @@ class Comparison(Struct, frozen=True):
 
 
 class ColumnTest(Struct, frozen=True):
-    """One aspect of a column, tested alone; the fields are those of `Shift`, `effect` is the design effect."""
+    """One aspect of a column, tested alone; the fields are those of `Shift`, `effect` is the design effect.
+
+    `medians`: of numbers, before and now.
+    """
 
     column: str
     aspect: Aspect
@@ -81,6 +84,7 @@ class ColumnTest(Struct, frozen=True):
     p: float
     effect: float
     change: str
+    medians: tuple[float, float] | None = None
 
 
 def compare_profiles(
@@ -276,7 +280,7 @@ def _numbers(
     (middle,), (middle_now,) = (column.quantiles.quantiles([0.5]).tolist() for column in (before, now))
     shown = (format_second(int(value)) if before.kind == TIME else f"{value:.6g}" for value in (middle, middle_now))
     what = "median length" if aspect == "length" else "median"
-    return ColumnTest(name, aspect, distance, p, effect, f"{what} {' → '.join(shown)}")
+    return ColumnTest(name, aspect, distance, p, effect, f"{what} {' → '.join(shown)}", (middle, middle_now))
 
 
 def _effect(shares: Doubles, rows: Sequence[int], seasons: Sequence[int], alike: float) -> float:

@@ -94,7 +94,14 @@ def _observed(subject: str, test: ColumnTest, least: float, suffix: str) -> Obse
     severity: Severity = "high" if urgent or test.distance >= _LARGE[test.aspect] else "low"
     origin: FaultOrigin = "own" if urgent or test.aspect != "values" else "unknown"
     message = f"{subject}: {test.aspect} {test.change}; {test.distance:.1%} of the rows differ from usual"
-    evidence = {"aspect": test.aspect, "p": test.p, "distance": test.distance, "design_effect": test.effect}
+    evidence: dict[str, object] = {
+        "aspect": test.aspect,
+        "p": test.p,
+        "distance": test.distance,
+        "design_effect": test.effect,
+    }
+    if test.medians is not None:
+        evidence["medians"] = list(test.medians)
     return Observation(
         _MONITORS[test.aspect] + suffix,
         subject,

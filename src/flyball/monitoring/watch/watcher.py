@@ -15,6 +15,7 @@ from flyball.core import find_zone, write_atomic
 from flyball.monitoring.findings.budget import FindingsDecision, MonitorState, decide_findings
 from flyball.monitoring.findings.finding import Finding, fingerprint_of
 from flyball.monitoring.findings.observation import Observation
+from flyball.monitoring.findings.triage import TriageContext, triage
 from flyball.monitoring.profiles.table import TableProfile
 from flyball.monitoring.watch.columns import Reference, observe_columns
 from flyball.monitoring.watch.season import FEWEST_DAYS, earlier_windows, ends_day, like_window, weekday_of
@@ -27,6 +28,7 @@ from flyball.monitoring.watch.window_store import (
     kept_volumes,
     read_volumes,
 )
+from flyball.releases import current
 from flyball.runtime import Runtime
 
 _DAY_US = 86_400_000_000
@@ -140,11 +142,16 @@ class Watcher:
             at_us=until_us,
             run_length=self._plan.looks_a_month / self._plan.false_findings,
         )
+        decision = replace(decision, findings=triage(decision.findings, self._context()))
         latest = WatchRound(until_us, len(observations), decision)
         self._record(latest)
         state = WatchState(until_us, decision.states, _holding(state, decision))
         self._write(state)
         return state, latest
+
+    def _context(self) -> TriageContext:
+        reigning = current(self._runtime.registry).reigning
+        return TriageContext() if reigning is None else TriageContext(reigning.candidate, reigning.since_us)
 
     def _of_columns(self, store: WindowStore, now: WindowTables, start_us: int, suffix: str) -> list[Observation]:
         earlier = earlier_windows(start_us, self._plan.every_us, self._plan.days, self._zone)
