@@ -1,5 +1,7 @@
 """Drills of watching: a planted fault is found within its time, nothing is found before it, mistakes are named."""
 
+from copy import copy
+
 import pytest
 from msgspec.structs import replace
 
@@ -12,9 +14,12 @@ SMALL = {"orders_a_day": 150, "shops": 12, "couriers": 40, "past_days": 8}
 
 
 def drilled(name: str, days: int = 2) -> DataDrillReport:
-    app = fb.load_app("delivery")
+    app = copy(fb.load_app("delivery"))
     app.watch = fb.watch("12h")
-    return run_data_drill(app, name, seed=2, days=days, **SMALL)
+    declared = dict(app.candidates)
+    report = run_data_drill(app, name, seed=2, days=days, **SMALL)
+    assert app.candidates == declared
+    return report
 
 
 def test_a_changed_unit_is_found_and_nothing_before_it() -> None:

@@ -7,6 +7,7 @@ drill without one, nothing may be found beyond the budget of false findings.
 import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def run_data_drill(
     chosen = {**scale.settings, "past_days": PAST_DAYS, **scale.of_data, **settings}
     start_us = START_US - int(chosen.pop("past_days")) * DAY_US
     world = open_world(app.world, app.name, seed=seed, start_us=start_us, **chosen)
+    app = copy(app)  # the caller's application stays as it is declared
     app.candidates = dict(list(app.candidates.items())[:2])
     app.retrain, app.gates = (), gates(min_examples=1, max_answer="10s")
     fault = DATA_DRILLS[name]

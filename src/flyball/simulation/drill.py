@@ -8,6 +8,7 @@ one of the two versions, which are otherwise equal.
 import math
 import tempfile
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,7 @@ def run_drill(
     }
     start_us = START_US - int(chosen.pop("past_days")) * DAY_US
     world = open_world(app.world, app.name, seed=seed, start_us=start_us, **chosen)
+    app = copy(app)  # the caller's application stays as it is declared
     _reduce(app, scale.candidates if of_outcomes else ())
     with tempfile.TemporaryDirectory(prefix="flyball-drill-") as folder:
         simulation = _DrillSimulation(app, Path(folder), world, seed, DRILLS[name], report_progress or _silent)
