@@ -1,6 +1,7 @@
 """What the columns of a window look like, beside windows of their season."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from functools import reduce
 
 from msgspec import Struct
@@ -65,7 +66,7 @@ def _of_column(
     suffix: str,
     alike: float,
 ) -> list[Observation]:
-    before = max((part.kind for part in like if part.kind is not None), default=None, key=_counted(like))
+    before = _usual_kind(like)
     if before is not None and now.kind is not None and before != now.kind:
         message = f"{subject} holds values of kind {now.kind}, it held {before}"
         return [Observation("kind" + suffix, subject, float("inf"), True, message, "high", "own")]
@@ -73,20 +74,12 @@ def _of_column(
     return [_observed(subject, test, _URGENT.get(subject, least), suffix) for test in tests]
 
 
-def _counted(parts: Sequence[ColumnProfile]) -> "_KindCount":
-    counts: dict[str, int] = {}
+def _usual_kind(parts: Sequence[ColumnProfile]) -> str | None:
+    """The kind of most values in all windows; None if they have none."""
+    counts = Counter[str]()
     for part in parts:
-        for kind, rows in part.kinds.items():
-            counts[kind] = counts.get(kind, 0) + rows
-    return _KindCount(counts)
-
-
-class _KindCount:
-    def __init__(self, counts: Mapping[str, int]) -> None:
-        self._counts = counts
-
-    def __call__(self, kind: str) -> tuple[int, str]:
-        return self._counts[kind], kind
+        counts.update(part.kinds)
+    return max(counts, key=lambda kind: (counts[kind], kind), default=None)
 
 
 def _observed(subject: str, test: ColumnTest, least: float, suffix: str) -> Observation:
