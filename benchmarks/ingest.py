@@ -15,61 +15,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from flyball.apps.movielog import MovieLog
 from flyball.core import SystemClock
-from flyball.events import (
-    DeclaredLog,
-    EntityCatalog,
-    Event,
-    Inlet,
-    LineSource,
-    Profile,
-    Ref,
-    Schema,
-    ingest,
-    integer,
-    open_log,
-    open_quarantine,
-    text,
-)
-
-User = Annotated[int, Ref("user"), integer(1)]
-Film = Annotated[str, Ref("film"), text(pattern=r"\A[A-Za-z0-9+._*-]+\Z", max_length=120)]
-
-
-class Watch(Event):
-    user: User
-    film: Film
-    minute: Annotated[int, integer(0, 2_000)]
-
-
-class Rate(Event):
-    user: User
-    film: Film
-    stars: Annotated[int, integer(1, 5)]
-
-
-class Joined(Event):
-    user: User
-
-
-class Asked(Event):
-    user: User
-    server: str
-    status: Annotated[int, integer(0, 999)]
-    films: list[str]
-    error: str
-    took_ms: Annotated[int, integer(0, 10_000_000)]
-
-
-class FilmCard(Profile):
-    film: Film
-
-
-class Viewer(Profile):
-    user: User
+from flyball.events import DeclaredLog, EntityCatalog, Inlet, LineSource, ingest, open_log, open_quarantine
+from flyball.testing.movie_events import Joined, movie_schema
 
 
 def made_up_lines(count: int, films: list[str], seed: int = 1) -> Iterator[bytes]:
@@ -110,7 +61,7 @@ def made_up_films(count: int, seed: int = 1) -> list[str]:
 
 def measure(path: Path, films: list[str], repeat: bool) -> dict[str, Any]:
     """Take the file in with a catalog of `films` and a million users; with `repeat`, once more: all duplicates."""
-    schema = Schema([Watch, Rate, Joined, Asked, FilmCard, Viewer])
+    schema = movie_schema()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         home = Path(folder)
         log = DeclaredLog(open_log(f"sqlite://{home}/events.db?partitions=4"), schema)

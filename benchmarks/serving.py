@@ -3,7 +3,7 @@
 27,000 films, 64 factors, 10,000 users with histories; every answer scores the whole catalog exactly, leaves out
 what the user has seen, is stamped and recorded. Beside it, in the same run, the same model behind FastAPI written the
 usual way (no log, no stamp, no state store), when fastapi is installed. Driven by wrk when it is there, else by the
-generator in `flyball.testing.load`, which takes part of the two cores too.
+generator in `flyball.capacity`, which takes part of the two cores too.
 
     python benchmarks/serving.py [--seconds 5] [--films 27000] [--json]
 """
@@ -26,13 +26,13 @@ import numpy as np
 
 from flyball import ImplicitALS
 from flyball.app import load_app
+from flyball.capacity import Load, closed_loop, open_loop
 from flyball.core import SystemClock
 from flyball.models import Interactions
 from flyball.runtime import Runtime, Settings, load_settings
 from flyball.serving import Dispatcher
 from flyball.state import StateConsumer
 from flyball.testing.faulty import release
-from flyball.testing.load import Load, closed_loop, open_loop
 
 USERS, SEEN, WORKERS = 10_000, 30, 2
 WORKER = """
@@ -145,7 +145,7 @@ def drive(port: int, connections: int, seconds: float) -> dict[str, Any]:
 
 def summary(load: Load) -> dict[str, Any]:
     return {
-        "by": "flyball.testing.load",
+        "by": "flyball.capacity",
         "per_s": load.per_s,
         "p50_ms": load.percentile_ms(0.5),
         "p99_ms": load.percentile_ms(0.99),

@@ -22,12 +22,12 @@ from time import perf_counter, sleep
 
 import msgspec
 
+from flyball.capacity import closed_loop, open_loop
 from flyball.policy import shadow
 from flyball.registry import add_versions
 from flyball.releases import change_release, current, start_release
 from flyball.runtime import Runtime
 from flyball.serving import Dispatcher
-from flyball.testing.load import closed_loop, open_loop
 from serving import WORKERS, make_home, path, start, wait_for
 
 MODES = {"no shadow": None, "a shadow of all requests": 0.0, "a slow shadow": 0.05}

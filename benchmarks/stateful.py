@@ -2,7 +2,7 @@
 
 Run: python benchmarks/stateful.py [--users 20000] [--rows 400000] [--batches 5]
 A micro-batch is one percent of the data. Lists: users of hidden groups like items of their group; recall of a withheld
-item among the first ten. Rows: clicks by a logistic model over categories, the log loss on rows that nobody saw. Wall
+item among the first ten. Rows: clicks by a logistic model over categories, the log loss on rows that nobody saw. CPU
 seconds, the sum over the batches; "ratio" is training on everything divided by continuing.
 """
 
@@ -168,10 +168,10 @@ def part(table: TrainingTable, first: int, end: int) -> TrainingTable:
 
 
 def timed(work: Callable[[], object]) -> tuple[object, float]:
-    """(the result, wall seconds)."""
-    start = time.perf_counter()
+    """(the result, CPU seconds)."""
+    start = time.process_time()
     result = work()
-    return result, time.perf_counter() - start
+    return result, time.process_time() - start
 
 
 def show(name: str, seconds: list[float], quality: str) -> None:

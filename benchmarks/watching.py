@@ -18,11 +18,14 @@ import polars as pl
 from scipy import stats
 
 from flyball.monitoring import MonitorState, Observation, TableProfile, decide_findings
-from flyball.monitoring.watch.columns import Reference, observe_columns
+from flyball.monitoring.findings.budget import suspects_of
+from flyball.monitoring.watch.season import SeasonalWindow
+from flyball.monitoring.watch.table_look import TableLook, observe_table
 
 PAST_DAYS, A_DAY, ROWS, USERS = 28, 4, 300, 5_000
 HOURS = 24 // A_DAY
-LOOKS_A_MONTH = 30 * A_DAY
+DAYS_A_MONTH, DAY_US = 30, 86_400_000_000
+LENGTH_US = DAY_US // A_DAY
 Fault = Callable[[pl.DataFrame], pl.DataFrame]
 
 FAULTS: dict[str, Fault] = {
@@ -83,11 +86,13 @@ def watched(profiles: dict[int, TableProfile], numbers: Sequence[int]) -> tuple[
     news: list[tuple[int, str]] = []
     looked, small, began_s = 0, 0, time.perf_counter()
     for number in numbers:
-        earlier = [number - day * A_DAY for day in range(PAST_DAYS, 0, -1)]
-        weekday = number // A_DAY % 7
-        like = [profiles[window] for window in earlier if window // A_DAY % 7 == weekday]
-        spread = [(window // A_DAY % 7, profiles[window]) for window in earlier]
-        seen = observe_columns("rows", profiles[number], Reference(like, spread), least=0.05, ignore=frozenset())
+        numbers_before = [number - day * A_DAY for day in range(PAST_DAYS, 0, -1)]
+        earlier = [
+            (SeasonalWindow(before * LENGTH_US, before // A_DAY % 7), profiles[before]) for before in numbers_before
+        ]
+        suspects = suspects_of(states, number * LENGTH_US)
+        look = TableLook(number // A_DAY % 7, LENGTH_US, {}, suspects, 0.05, frozenset())
+        seen = observe_table("rows", profiles[number], earlier, look)
         looked += len(seen)
         small += sum(observation.evidence["p"] <= 0.05 for observation in seen)
         states, new = decided(states, seen, number)
@@ -98,7 +103,14 @@ def watched(profiles: dict[int, TableProfile], numbers: Sequence[int]) -> tuple[
 def decided(
     states: dict[str, MonitorState], seen: Sequence[Observation], number: int
 ) -> tuple[dict[str, MonitorState], list[str]]:
-    decision = decide_findings(states, seen, since_us=number, at_us=number + 1, run_length=LOOKS_A_MONTH)
+    decision = decide_findings(
+        states,
+        seen,
+        since_us=number * DAY_US // A_DAY,
+        at_us=(number + 1) * DAY_US // A_DAY,
+        run_length=DAYS_A_MONTH,
+        unit_us=DAY_US,
+    )
     return decision.states, [finding.subject for finding in decision.findings if finding.fingerprint in decision.new]
 
 

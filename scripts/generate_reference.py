@@ -44,7 +44,7 @@ def _commands(group: Any, prefix: str = "flyball") -> list[tuple[str, Any]]:
 
 def _section(name: str, command: Any) -> str:
     arguments = [_word(p) for p in command.params if p.param_type_name == "argument"]
-    rows = [_row(parameter) for parameter in command.params if parameter.name != "help"]
+    rows = [_row(parameter) for parameter in command.params if parameter.name != "help" and not parameter.hidden]
     lines = [f"## `{name}`", "", (command.help or "").strip(), "", f"    {' '.join([name, *arguments])} [OPTIONS]", ""]
     return "\n".join([*lines, "| argument or option | meaning | default |", "|---|---|---|", *rows, ""])
 

@@ -16,3 +16,17 @@ class Watch(fb.Event):
     minute: Annotated[int, fb.integer(0, 500)]
 
 '''
+
+SERVED_CINEMA = (
+    CINEMA
+    + """
+app = fb.App(
+    "cinema",
+    events=[Watch],
+    task=fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, within="1d"), k=8),
+    candidates={"popular": fb.Popular()},
+    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, at_least={"full_lists@8": 0.0}),
+)
+"""
+)
+"""The whole file of an application that learns from little and serves lists, for tests of servers."""

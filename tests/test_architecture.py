@@ -10,9 +10,13 @@ ROOT = Path(__file__).parents[1] / "src" / "flyball"
 
 FLOORS = {
     "core": 0,
+    "tracing": 0,
     "home": 1,
     "settings": 2,
     "events": 1,
+    "compute": 1,
+    "files": 1,
+    "limits": 1,
     "statistics": 1,
     "policy": 1,
     "stores": 2,
@@ -24,6 +28,8 @@ FLOORS = {
     "outcomes": 7,
     "evaluation": 8,
     "registry": 9,
+    "access": 10,
+    "cutover": 10,
     "releases": 10,
     "app": 11,
     "runtime": 11,
@@ -34,12 +40,16 @@ FLOORS = {
     "learning": 15,
     "provenance": 16,
     "operations": 17,
+    "migration": 18,
+    "removal": 18,
+    "capacity": 18,
     "simulation": 18,
-    "cli": 19,
-    "dashboard": 19,
+    "backup": 19,
+    "cli": 20,
+    "dashboard": 20,
 }
 OUTSIDE = {"apps", "testing", "__init__", "__main__"}
-SAME_FLOOR = {("runtime", "app")}
+SAME_FLOOR = {("runtime", "app"), ("tracing", "core")}
 
 
 def imports_of(path: Path) -> Iterator[tuple[int, str, list[str]]]:

@@ -48,6 +48,10 @@ OWN_WORDS = {
     "rating",
     "cold_start_slots",
     "max_per",
+    "randomized_share",
+    "popularity_penalty",
+    "propensity_cap",
+    "influence_cap",
     "signals",
 }
 """What only one kind of task has, looked for as attributes of something called a task."""
@@ -135,7 +139,9 @@ TASK_WORDS = re.compile(
     re.IGNORECASE,
 )
 SPEAKS_OF_ONE_TASK = {
+    "cli/exposure.py": "how often lists show each item",
     "cli/incidents.py": "users of the service, and action items",
+    "serving/http/admission.py": "users of the service that a proxy names",
     "serving/http/openapi_incidents.py": "users of the service, and action items",
     "cli/accuracy.py": "compares models on data sets of ratings",
     "cli/common.py": "names the built-in applications in a help text",
@@ -144,6 +150,7 @@ SPEAKS_OF_ONE_TASK = {
     "cli/events.py": "export: what a row of predictions holds",
     "cli/main.py": "a person at the command line is its user",
     "cli/project.py": "the kinds of application that flyball new writes",
+    "cli/capacity.py": "sizes of a plan, which the options name: --users and --items",
     "cli/running.py": "help of --users and --items, short for settings of worlds that have them",
     "cli/template.py": "the application that flyball new writes",
     "cli/template_decide.py": "the application that flyball new --kind predict --target probability writes",

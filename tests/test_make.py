@@ -1,5 +1,6 @@
 """The commands of the Makefile and of CI say and do what they are for."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ def make(*arguments: str) -> str:
 
 def test_make_alone_lists_what_there_is_to_make() -> None:
     listed = re.findall(r"^make (\S+) +\S", make(), re.MULTILINE)
-    assert {"demo", "test", "check", "bench", "clean", "reset-demo"} <= set(listed)
+    assert {"demo", "test", "check", "audit", "contract", "bench", "engines", "clean", "reset-demo"} <= set(listed)
 
 
 def test_clean_leaves_the_logs() -> None:
@@ -27,15 +28,23 @@ def test_clean_leaves_the_logs() -> None:
 def test_ci_runs_the_same_script_as_make_check() -> None:
     assert "scripts/check" in make("-n", "check")
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
-    assert commands == ['CI=true exec "$(dirname "$0")/../scripts/check"']
+    assert commands == ['CI=true exec "$(dirname "$0")/../scripts/check" "$@"']
 
 
 def test_locks_hold_hashes_and_no_addresses() -> None:
     locks = sorted((ROOT / "requirements").glob("*.lock"))
-    assert len(locks) == 7
+    assert len(locks) == 9
     for lock in locks:
         text = lock.read_text()
         pins = re.findall(r"^[a-zA-Z0-9._-]+(?:\[[^]]*\])?==", text, re.MULTILINE)
         assert len(pins) > 10
         assert len(re.findall(r"^    --hash=sha256:", text, re.MULTILINE)) >= len(pins), lock
         assert "://" not in text, lock
+
+
+def test_the_lock_of_npm_holds_hashes_and_no_addresses() -> None:
+    text = (ROOT / "scripts" / "contract" / "package-lock.json").read_text()
+    packages = {name: entry for name, entry in json.loads(text)["packages"].items() if name}
+    assert len(packages) > 10
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
+    assert "resolved" not in text

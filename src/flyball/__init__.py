@@ -60,11 +60,16 @@ if TYPE_CHECKING:
     from flyball.policy import interleave as interleave
     from flyball.policy import metric as metric
     from flyball.policy import on_drift as on_drift
+    from flyball.policy import on_erasure as on_erasure
     from flyball.policy import on_performance as on_performance
     from flyball.policy import on_volume as on_volume
     from flyball.policy import outcome as outcome
     from flyball.policy import quote as quote
+    from flyball.policy import reweight_covariates as reweight_covariates
+    from flyball.policy import reweight_labels as reweight_labels
     from flyball.policy import shadow as shadow
+    from flyball.policy import stateful as stateful
+    from flyball.policy import suspects as suspects
     from flyball.policy import switchback as switchback
     from flyball.policy import value as value
     from flyball.policy import watch as watch
@@ -123,6 +128,7 @@ _ROOM_OF = {
             "immediate",
             "interleave",
             "shadow",
+            "stateful",
             "switchback",
             "best",
             "cheapest_within_noise",
@@ -132,11 +138,15 @@ _ROOM_OF = {
             "gates",
             "metric",
             "on_drift",
+            "on_erasure",
             "on_performance",
             "on_volume",
             "outcome",
             "quote",
+            "reweight_covariates",
+            "reweight_labels",
             "value",
+            "suspects",
             "watch",
             "world",
         ],

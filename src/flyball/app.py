@@ -8,14 +8,14 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any
 
 import msgspec
 
-from flyball.core import NOTHING, BadDeclaration, NotFound, Refused
+from flyball.core import NOTHING, BadDeclaration, InWords, NotFound, Refused, check_trusted_file, format_duration
 from flyball.events import Event, Format, Profile, Schema, WrittenType, join_of
 from flyball.models import own_code, own_models_in
 from flyball.policy import (
@@ -25,6 +25,9 @@ from flyball.policy import (
     Gates,
     OnPerformance,
     ReleasePlan,
+    Stateful,
+    SuspectPlan,
+    TrainWindow,
     Trigger,
     Watch,
     WorldSpec,
@@ -32,9 +35,11 @@ from flyball.policy import (
     every,
     gates,
     immediate,
+    retentions,
+    train_windows,
 )
 from flyball.policy import alerts as default_alerts
-from flyball.tasks import PATH_RENDERINGS, Task, check_plan, task_views
+from flyball.tasks import PATH_RENDERINGS, TakesPeriods, Task, check_plan, task_views
 
 BUILT_IN = {"delivery": "flyball.apps.delivery", "fraud": "flyball.apps.fraud", "movies": "flyball.apps.movies"}
 
@@ -42,6 +47,7 @@ _PATH = re.compile(r"(?P<method>GET|POST) (?P<path>/(?:[A-Za-z0-9_.~-]+|\{\w+\})
 _OWN = re.compile(r"/(v1|healthz|readyz|metrics|openapi\.json|docs)(/|\Z)")
 _METRIC = re.compile(r"\A[A-Za-z][A-Za-z0-9_-]{0,60}\Z")
 _NAME = re.compile(r"\A[a-z][a-z0-9_-]{0,40}\Z")
+_WATCHED = ("predictions", "quarantine", "features", "outcomes")
 
 
 class App:
@@ -49,11 +55,14 @@ class App:
 
     `events`: declared event types; the profiles of the task's entities and the joined types of the task are added.
     `formats`: further input formats by name. `choose`: how the winner is chosen; `release`: how it is rolled out;
-    `gates`: what it must pass; `retrain`: when learning runs again; `alerts`: whom findings of monitors reach; `watch`:
-    how its data are watched. The `fb.FeatureSet` of a candidate becomes the task's. `world`: simulated users. `paths`:
-    HTTP paths beside those of the task: {"POST /eta": "json"}, or "lines" for the ids of the items in one line; names
-    in braces, `"GET /for/{user}"`, are fields of the request.
-    `metrics`: what experiments compare, by name, made by the functions of `fb.metric`.
+    `gates`: what it must pass; `retrain`: when learning runs again; `training`: None to fit on everything each time, or
+    `fb.stateful()`; `train_window`: from which part of the past, "all", "30d", "since_drift", or a list of windows to
+    choose from, the usual one first; `alerts`: whom findings of monitors reach; `watch`: how its data are watched;
+    `suspects`: how accounts that act as no others do are treated. The `fb.FeatureSet` of a candidate becomes the
+    task's. `world`: simulated users. `paths`: HTTP paths beside those of the task: {"POST /eta": "json"}, or "lines"
+    for the ids of the items in one line; names in braces, `"GET /for/{user}"`, are fields of the request.
+    `metrics`: what experiments compare, by name, made by the functions of `fb.metric`. `retention`: how long events and
+    answers are kept, `{"Watch": "400d", "predictions": "90d"}`; for ever where none is declared.
     """
 
     def __init__(
@@ -68,11 +77,15 @@ class App:
         release: ReleasePlan | None = None,
         gates: Gates | None = None,
         retrain: Sequence[Trigger] | None = None,
+        training: Stateful | None = None,
+        train_window: str | Sequence[str] = "all",
         alerts: AlertPlan | None = None,
         watch: Watch | None = None,
+        suspects: SuspectPlan | None = None,
         world: WorldSpec | None = None,
         paths: Mapping[str, str] | None = None,
         metrics: Mapping[str, ExperimentMetric] | None = None,
+        retention: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.task = task
@@ -86,11 +99,15 @@ class App:
         if retrain is not None and not isinstance(retrain, list | tuple):
             raise BadDeclaration(f"retrain of App {name!r}", 'a list, such as [fb.every("1d")]', retrain)
         self.retrain = tuple(retrain if retrain is not None else [every("1d")])
+        self.training = training
+        self.train_window = train_window
         self.alerts = alerts or default_alerts()
         self.watch = watch or Watch()
+        self.suspects = suspects or SuspectPlan()
         self.world = world
         self.paths = _paths(name, paths, task)
         self.metrics = _metrics(name, metrics)
+        self.retention = retentions(retention, [event.__name__.lower() for event in events], f"App {name!r}")
         self.spec = name
         self.source: Path | None = None
         self.own_models: tuple[type[Any], ...] = ()  # set where the file is loaded
@@ -99,8 +116,25 @@ class App:
         self.candidates = dict(bound)
         self._check()
         self.schema = Schema((*self.events, *self.profiles))
+        _check_ignored(self.watch, self.schema)
         for format in self.formats.values():
             format.parser(self.schema)  # a format that cannot read these events raises now, not at the first line
+
+    @property
+    def train_windows(self) -> tuple[TrainWindow, ...]:
+        """The declared training windows, the usual one first."""
+        return train_windows(self.train_window)
+
+    def windows_of(self, declared: str | Sequence[str]) -> tuple[TrainWindow, ...]:
+        """The training windows of a value of `train_window`. Raises `BadDeclaration` for those it cannot learn from."""
+        windows, what = train_windows(declared), f"train_window of App {self.name!r}"
+        if windows != (TrainWindow(),) and not isinstance(self.task.offline(), TakesPeriods):
+            must = '"all": its task cannot leave out old data, for that its offline door needs example_times and since'
+            raise BadDeclaration(what, must, declared)
+        if self.training is not None and windows[0] != TrainWindow():
+            must = '"all", or a list that begins with it: a model that continues (training=) keeps what it learned'
+            raise BadDeclaration(what, must, declared)
+        return windows
 
     @property
     def profiles(self) -> tuple[type[Profile], ...]:
@@ -158,10 +192,14 @@ class App:
     def _check(self) -> None:
         self._check_rules()
         self._check_metrics()
+        self._check_retention()
+        self.windows_of(self.train_window)
         check_plan(self.release, self.task.about, self.metrics)
         plan = self.task.offline().plan()
-        for metric in (self.choose.metric, *(gate.metric for gate in self.gates.metrics)):
-            plan.check_metric(metric)
+        plan.check_metric(self.choose.metric)
+        for gate in self.gates.metrics:
+            check = plan.check_gap if gate.of_groups else plan.check_metric
+            check(gate.metric)
         for trigger in self.retrain:
             if isinstance(trigger, OnPerformance):
                 plan.check_metric(trigger.metric)
@@ -173,6 +211,26 @@ class App:
             if used not in known:
                 must = f"about events and profiles that it declares: put {used.__name__} into events="
                 raise BadDeclaration(f"task of App {self.name!r}", must, [event.__name__ for event in known])
+
+    def _check_retention(self) -> None:
+        """Raise `BadDeclaration` for what looks further back than its events are kept."""
+        about = self.task.about
+        looks = [
+            (f"feature {group.name}.{definition.name}", part.event, part.window.size_us)
+            for group in about.feature_groups
+            for definition in group.definitions
+            for part, _ in definition.aggregates
+        ]
+        looks += [(f"label {label.name}", label.event, label.within_us) for label in about.labels]
+        looks += [("train_window", event, window.length_us) for window in self.train_windows for event in self.events]
+        for what, event, length_us in looks:
+            kept_us = self.retention.get(event.__name__.lower())
+            if kept_us is not None and length_us > kept_us:
+                raise BadDeclaration(
+                    f"{what} of App {self.name!r}",
+                    f"at most the retention of {event.__name__}, {format_duration(kept_us)}",
+                    InWords(format_duration(length_us)),
+                )
 
     def _check_metrics(self) -> None:
         labels = {label.name for label in self.task.about.labels}
@@ -208,6 +266,9 @@ class App:
                 for trigger in self.retrain
             ),
         ]
+        if self.training is not None:
+            rules.append(("training", self.training, Stateful, "made by fb.stateful, such as fb.stateful()"))
+        rules.append(("suspects", self.suspects, SuspectPlan, 'made by fb.suspects, such as fb.suspects("hold")'))
         rules.append(("watch", self.watch, Watch, 'made by fb.watch, such as fb.watch("1h")'))
         if self.world is not None:
             rules.append(("world", self.world, WorldSpec, 'made by fb.world, such as fb.world("shop")'))
@@ -221,6 +282,16 @@ class App:
                 raise BadDeclaration(
                     f"format {label!r} of App {self.name!r}", "an object with parser and lines", declared_format
                 )
+
+
+def _check_ignored(watch: Watch, schema: Schema) -> None:
+    """Raise `BadDeclaration` for a subject that is never looked at, so that ignoring it does nothing."""
+    for subject in watch.ignore:
+        table, _, column = subject.partition(".")
+        known = column.partition(".")[0] in schema.types if table == "events" else table in _WATCHED
+        if not known:
+            must = f"in {', '.join(_WATCHED)} or an event type: {', '.join(f'events.{name}' for name in schema.types)}"
+            raise BadDeclaration("ignore of watch(...)", must, subject)
 
 
 def _check_kinds(name: Any, events: Any, task: Any, candidates: Any, formats: Any) -> None:
@@ -358,6 +429,7 @@ def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]
             raise NotFound("application", spec, next_step=next_step)
         if str(folder) not in sys.path:
             sys.path.insert(0, str(folder))
+        _check_module(name)
         try:
             module = import_module(name)
         except ModuleNotFoundError as error:
@@ -366,7 +438,15 @@ def _find_module(spec: str, folder: Path) -> tuple[ModuleType, str, Path | None]
     raise NotFound("application", spec, [*BUILT_IN, "a file such as my_app.py", "module:attribute"])
 
 
+def _check_module(name: str) -> None:
+    """Raise `Refused` for a module whose file somebody else may have written; before its code is run."""
+    described = find_spec(name.partition(".")[0])
+    if described is not None and described.origin is not None and described.has_location:
+        check_trusted_file(Path(described.origin), "module")
+
+
 def _load_file(path: Path) -> ModuleType:
+    check_trusted_file(path, "application file")
     name = f"flyball_app_{path.stem}"
     present = sys.modules.get(name)
     if present is not None and present.__file__ == str(path):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from flyball.app import load_app
 from flyball.core import BadInput, NotFound, SystemClock, microseconds_of, parse_timestamp
 from flyball.events import Offsets
-from flyball.history import History, Snapshot, with_times, write_frame
-from flyball.home import default_home
+from flyball.history import History, Snapshot, WrittenFrame, with_times, write_frame
+from flyball.home import check_own_home, default_home
 from flyball.outcomes import outcomes_frame, predictions_frame
 from flyball.runtime import Runtime
 from flyball.settings import load_settings
@@ -81,22 +81,27 @@ class AppData:
 def open(spec: str, home: str | Path | None = None) -> AppData:
     """The data of an application, for notebooks: `fb.open("shop.py").events("buy")` is a polars frame.
 
-    Raises `NotFound` without an application or a home, `Refused` for the home of another.
+    Raises `NotFound` without an application or a home, `Refused` for the home of another, and for one that somebody
+    else may have written.
     """
     folder = Path(home) if home is not None else default_home(spec)
     if not folder.is_dir():
         raise NotFound(
             "home", str(folder), next_step=f"give the one that --home named, or make it: flyball ingest {spec} FILE"
         )
+    check_own_home(folder)
     settings = load_settings(folder)
     return AppData(Runtime(load_app(spec, settings.app), settings, SystemClock()))
 
 
-def export_data(data: AppData, what: str, out: Path, kind: str, since: Moment | None = None) -> int:
-    """Write `predictions` or `outcomes` to a csv or parquet file; returns the number of rows."""
+def export_data(
+    data: AppData, what: str, out: Path, kind: str, since: Moment | None = None, as_is: bool = False
+) -> WrittenFrame:
+    """Write `predictions` or `outcomes` to a csv or parquet file, see `flyball.history.write_frame`."""
     if what not in ANSWERS:
         raise BadInput("what to export", f"one of {', '.join(ANSWERS)}", what)
-    return write_frame(data.predictions(since) if what == "predictions" else data.outcomes(since), out, kind)
+    frame = data.predictions(since) if what == "predictions" else data.outcomes(since)
+    return write_frame(frame, out, kind, as_is)
 
 
 def _us(moment: Moment | None) -> int | None:

@@ -209,6 +209,7 @@ def test_the_forms_themselves_are_right() -> None:
     ("line", "reason"),
     [
         ("2022-11-14T1 2:24:51,5,GET /data/m/up/4.mpg", "bad_time"),
+        ("20223-11-14T12:24:51,5,GET /data/m/up/4.mpg", "bad_time"),
         ("2022-02-30T12:24:51,5,GET /data/m/up/4.mpg", "bad_time"),
         ("2022-02-28T24:00:00,5,GET /data/m/up/4.mpg", "bad_time"),
         ("2022-02-28T12:60,5,GET /data/m/up/4.mpg", "bad_time"),

@@ -23,7 +23,15 @@ def test_an_unknown_argument_of_a_function_is_reported_with_those_it_takes() -> 
     fault = argument_fault(raised(lambda: fb.gates(min_example=3)))  # type: ignore[call-arg]
     assert fault == (
         "an argument of fb.gates must be one of min_examples, max_loss, max_answer, max_fit, at_least, at_most, leaks, "
-        "got 'min_example'; did you mean min_examples?"
+        "max_gap, got 'min_example'; did you mean min_examples?"
+    )
+
+
+def test_an_argument_that_is_a_setting_is_named_as_one() -> None:
+    fault = argument_fault(raised(lambda: fb.alerts(sinks=[5])))  # type: ignore[call-arg]
+    assert fault == (
+        "an argument of fb.alerts must be one of on_call, after, acknowledge, mitigate, group, reopen, close, digest, "
+        "got 'sinks': sinks is a setting, given in flyball.toml or as FLYBALL_SINKS"
     )
 
 

@@ -23,7 +23,7 @@ def test_policies_in_one_table(home: Path) -> None:
     lines = call("backtest", FILE, "--home", home, *options).out.splitlines()
     assert lines[0].startswith("linear on ")
     assert "in 2 windows of 1d from 2026-01-0" in lines[0]
-    assert any(line.startswith("every:1d") and "scheduled" in line for line in lines)
+    assert any(line.startswith("every:1d") and "scheduled stateless" in line for line in lines)
     document = call("backtest", FILE, "--home", home, *options, "--json").last
     assert [(result["policy"], result["runs"]) for result in document["policies"]] == [("manual", 0), ("every:1d", 1)]
 
@@ -31,4 +31,4 @@ def test_policies_in_one_table(home: Path) -> None:
 def test_an_unknown_policy_says_which_there_are(home: Path) -> None:
     done = call("backtest", FILE, "--home", home, "--policy", "nightly")
     assert done.code == 2
-    assert "policy must be manual, every:1d, volume:500, performance:5% or update:1d, got 'nightly'" in done.err
+    assert "policy must be manual, every:1d, volume:500 or performance:5%, with update: in front" in done.err

@@ -38,7 +38,7 @@ def test_a_release_is_shown_with_the_effects_of_its_experiment(home: str) -> Non
     assert [line.split(":")[0] for line in sentences[2:6]] == ["primary", *["secondary"] * 3]
     ran = call("releases", "show", FILE, "rel1", "--home", home)
     assert ran.code == 0, ran.err
-    (_, shown) = ran.out.split(f"\neffects (all numbers: flyball experiments show {FILE} rel1):\n")
+    (_, shown) = ran.out.split(f"\neffects (all numbers: flyball experiments show {FILE} --home {home} rel1):\n")
     assert shown.splitlines()[1 : len(sentences)] == [f"  {line}" for line in sentences[1:]]
     described = call("releases", "show", FILE, "rel1", "--home", home, "--json").last
     assert described["effects"]["metrics"][0]["verdict"] == "better"

@@ -33,6 +33,7 @@ def test_predictions_are_a_row_each_and_outcomes_say_what_followed(shop: Run) ->
     first, second = answered(shop, 7, 8)
     assert shop("export", "shop.py", "predictions", "--out", "p.parquet", "--json").last == {
         "rows": 2,
+        "quoted": 0,
         "file": "p.parquet",
     }
     predictions = pl.read_parquet("p.parquet")

@@ -39,7 +39,7 @@ ROLLBACK = "Did you mean flyball versions rollback or flyball releases rollback 
         ("rollback", f"No such command 'rollback'. {ROLLBACK}"),
         ("rolback", f"No such command 'rolback'. {ROLLBACK}"),
         ("retry", "No such command 'retry'. Did you mean flyball quarantine retry?"),
-        ("audit", "No such command 'audit'. Did you mean flyball features audit?"),
+        ("backfill", "No such command 'backfill'. Did you mean flyball features backfill?"),
     ],
 )
 def test_a_verb_without_its_noun_is_reported_with_it(verb: str, message: str) -> None:

@@ -167,6 +167,18 @@ def test_recommend_why_and_replay_agree(report: dict[str, object], run: Run) -> 
     assert (replayed.code, replayed.last["identical"]) == (0, True)
 
 
+def test_many_answers_are_replayed_by_workers(report: dict[str, object], run: Run) -> None:
+    for user in (7, 8, 9):
+        run("recommend", "shop.py", user)
+    got = run("replay", "shop.py", "--answers", 2, "--workers", 2, "--json")
+    assert got.code == 0
+    assert got.last == {"answers": 3, "replayed": 2, "identical": 2, "failures": {}, "different": []}
+    assert run("replay", "shop.py", "--answers", 9).out == "3 of 3 identical, bit for bit (of 3 in the log)\n"
+    for arguments, what in (([], "neither"), (["x", "--answers", 2], "both")):
+        got = run("replay", "shop.py", *arguments)
+        assert (got.code, f"must be given the ID of an answer, or --answers, got '{what}'" in got.err) == (2, True)
+
+
 def test_recommend_prints_the_list_alone_on_standard_output(report: dict[str, object], run: Run) -> None:
     got = run("recommend", "shop.py", 7, "--k", 3)
     assert len(got.out.strip().split(",")) == 3

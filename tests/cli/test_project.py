@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import pytest
 from tests.cli.conftest import Run
 
+import flyball as fb
 from flyball.app import load_app
 from flyball.cli.common import settings_for
 from flyball.cli.main import code_of, main
-from flyball.core import SystemClock
+from flyball.core import Refused, SystemClock
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import new_plan, seed_home, simulate
 from flyball.testing.world_contract import check_a_seed_decides_everything, check_quality_is_known_of_every_response
@@ -406,3 +407,16 @@ def test_check_tells_what_any_kind_of_task_answers(run: Run) -> None:
     assert "minutes: answers minutes for each order, within 300ms" in got.out
     assert "label minutes: delivery ((elapsed_us / 60000000)) within 6h" in got.out
     assert "joined delivery(order, kitchen, km, elapsed_us)" in got.out
+
+
+def test_a_home_that_others_may_write_is_opened_by_no_command(shop: Run) -> None:
+    home = Path(".flyball/shop")
+    home.mkdir(parents=True)
+    (home / "settings.toml").write_text("")
+    (home / "settings.toml").chmod(0o666)
+    for words in (["check"], ["settings"], ["init", "deploy"], ["keys", "list"]):
+        refused = shop(*words, "shop.py")
+        assert refused.code != 0
+        assert "must not be writable by everybody" in refused.err
+    with pytest.raises(Refused, match="must not be writable by everybody"):
+        fb.open("shop.py")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run
 
-from flyball.cli.common import open_home
+from flyball.cli.common import open_home, user_name
 from flyball.releases import change_release
 
 
@@ -47,6 +47,9 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
     assert f"{second} (" in run("releases", "promote", shop, "rel2").out
     assert "now" not in run("releases", "rollback", shop, "rel1").out
     assert f"{first} (" in run("releases", "rollback", shop, "rel2", "--reason", "worse").out
+    undone = run("releases", "list", shop, "--json").last["releases"][1]
+    assert (undone["ended_by"], undone["ended_reason"]) == (user_name(), "worse")
+    assert f"{user_name()}  worse" in run("releases", "list", shop, "--wide").out
     commands = [step["command"] for step in run("releases", "show", shop, "rel2", "--json").last["steps"]]
     assert commands == ["draft", "start", "pause", "resume", "promote", "rollback"]
     assert "rel3 started" in run("releases", "start", shop, second).out

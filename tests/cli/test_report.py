@@ -40,6 +40,8 @@ def test_it_shows_metrics_calibration_decisions_costs_and_slices(home: str) -> N
         "By weekday",
         "constant",
         "Fri",
+        "note: ",
+        "left out as",
     ):
         assert words in ran.out
 

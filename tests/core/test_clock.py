@@ -30,6 +30,13 @@ def test_a_bad_duration_says_what_it_must_be(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_duration_that_no_time_has_is_refused() -> None:
+    assert parse_duration("365000d") == 365_000 * 86_400_000_000
+    for text in ("365001d", "99999999w", "9" * 40 + "us"):
+        with pytest.raises(BadInput, match="duration must be at most 365000d, a thousand years, got"):
+            parse_duration(text)
+
+
 @given(st.integers(-(10**15), 4 * 10**15))
 def test_a_time_reads_back(timestamp_us: int) -> None:
     assert parse_timestamp(format_timestamp(timestamp_us)) == timestamp_us

@@ -13,6 +13,7 @@ NEXT_STEP = ("Refused", "StoreUnavailable", "HomeBusy")
 """Errors whose message must say what to do, since what they are about need not be wrong itself."""
 
 EXEMPT = {
+    "backup/repository.py": "faults, each of which says it",
     "events/appender.py": "a mistake in a program, not of a user",
     "events/schemas_in_use.py": "a mistake in a program, not of a user",
     "events/declared_log.py": "its problems say what to do, one each",

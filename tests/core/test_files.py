@@ -1,7 +1,6 @@
 """Files appear whole, locks end with their process, counters add up, backends are found by URL."""
 
 import json
-import operator
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +15,9 @@ from flyball.core import (
     UnknownBackend,
     load_backend,
     parse_url,
-    run_parallel,
+    remove_abandoned,
     sha256_file,
+    work_folder,
     write_atomic,
 )
 
@@ -104,9 +104,33 @@ def test_urls() -> None:
     assert load_backend("decoder", {"json": "json:JSONDecoder"}, "json") is json.JSONDecoder
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_parallel_work_yields_results_and_errors(workers: int) -> None:
-    found = dict(run_parallel(operator.floordiv, [(4, 2), (1, 0), (9, 3)], workers))
-    assert found[0] == 2
-    assert found[2] == 3
-    assert isinstance(found[1], ZeroDivisionError)
+DAY_US = 86_400_000_000
+
+
+def test_a_work_folder_goes_at_the_end_also_of_work_that_fails(tmp_path: Path) -> None:
+    with work_folder(tmp_path, "search-", 0) as folder:
+        (folder / "data").write_text("rows")
+        assert folder.parent == tmp_path
+    with pytest.raises(ZeroDivisionError), work_folder(tmp_path, "search-", 0):
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start_and_nothing_that_is_in_use(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, sys; from flyball.core import work_folder;"
+        "work = work_folder(pathlib.Path(sys.argv[1]), 'search-', 0); folder = work.__enter__();"
+        "(folder / 'data').write_text('rows'); print(folder, flush=True); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    left = Path(killed.stdout.strip())
+    assert (left / "data").exists()
+    (tmp_path / "state").mkdir()
+    unlocked = tmp_path / "backtest-of-before"
+    unlocked.mkdir()
+    now_us = int(unlocked.stat().st_mtime * 1e6)
+    with work_folder(tmp_path, "backtest-", now_us) as used:
+        assert remove_abandoned(tmp_path, ("search-", "backtest-"), now_us + DAY_US - 1_000_000) == [left]
+        assert remove_abandoned(tmp_path, ("search-", "backtest-"), now_us + DAY_US + 1_000_000) == [unlocked]
+        assert used.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]

@@ -8,14 +8,12 @@ numbers and ids aside and `...` standing for anything, and must end with exit co
 """
 
 import configparser
-import contextlib
 import json
 import linecache
 import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,12 +23,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.processes import free_ports
+
 _FENCE = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```", re.M | re.S)
 _NUMBER = re.compile(r"(?:(?<![\w\]])[-+±])?\d+(?:[.,:]\d+)*(?:e-?\d+)?")
 _HEX = re.compile(r"(?<![\w.])(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b|\b[0-9A-HJKMNP-TV-Z]{26}\b")
 _EXIT = re.compile(r"# exit code (\d+)\s*\Z")
 _NEEDS = re.compile(r"^\*\*You need:\*\* (.+)$", re.M)
 SHOP = "`shop.py`, its events and what it learned, from [the first tutorial]("
+POSTGRES, ITS_URL = "a PostgreSQL server", "postgresql://flyball@127.0.0.1:5432/flyball?schema=shop"
+"""What pages say that they need, and its address there."""
 PORTS = ("8082", "8083")
 """Of the pages; a reader has free ones in their place."""
 _ASKED_TO_BE_READY = 6
@@ -67,21 +69,21 @@ def _line_agrees(shown: str, printed: str) -> bool:
     return re.fullmatch(".*".join(parts), shape(printed)) is not None
 
 
-def _free_ports(count: int) -> list[str]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [str(one.getsockname()[1]) for one in sockets]
-
-
 class Reader:
-    """Someone who follows a page in `folder`; `close` ends what was started in the background."""
+    """Someone who follows a page in `folder`; `close` ends what was started in the background.
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    `instead`: {what a page writes: what this reader has in its place}, such as the address of a server.
+    """
+
+    def __init__(
+        self, folder: Path, environment: Mapping[str, str] | None = None, instead: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder
+        self.instead = dict(instead or {})
         self.environment = dict(environment or {})
         self.names: dict[str, Any] = {"__name__": "__page__"}
         self.background: list[subprocess.Popen[bytes]] = []
-        self.ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
+        self.ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
 
     def follow(self, language: str, text: str, where: str) -> None:
         run: dict[str, Callable[[str, str], None]] = {
@@ -96,6 +98,8 @@ class Reader:
         }
         if language not in run:
             raise AssertionError(f"{where}: a block must be python, console, diff, toml, json or text, got {language}")
+        for written, real in self.instead.items():
+            text = text.replace(written, real)
         run[language](text, where)
 
     def _written(self, text: str, keep_first: bool = True) -> bool:

@@ -7,19 +7,21 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.docs.blocks import SHOP, Reader, agree, blocks_of, needs_of
+from tests.docs.blocks import ITS_URL, POSTGRES, SHOP, Reader, agree, blocks_of, needs_of
+from tests.live import postgres
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 EXTENDING = ROOT / "docs" / "how-to" / "extend"  # followed in a copy of the tree: test_extending.py
 
 
-def follow(page: Path, folder: Path) -> None:
+def follow(page: Path, folder: Path, instead: Mapping[str, str] | None = None) -> None:
     """Do what the page says, in `folder`."""
-    reader = Reader(folder)
+    reader = Reader(folder, instead=instead)
     try:
         for language, text, line in blocks_of(page):
             reader.follow(language, text, f"{page.name}:{line}")
@@ -45,7 +47,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_reader_can_follow_the_page(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if needs_of(page).startswith(SHOP):
         shutil.copytree(request.getfixturevalue("shop"), tmp_path, dirs_exist_ok=True)
-    follow(page, tmp_path)
+    if POSTGRES not in needs_of(page):
+        follow(page, tmp_path)
+        return
+    if not postgres.GIVEN and not postgres.HERE:
+        pytest.skip(postgres.MISSING)
+    with postgres.shared_server() as server, postgres.new_schema(server) as schema:
+        follow(page, tmp_path, {ITS_URL: schema})
 
 
 def test_every_page_says_what_it_needs() -> None:

@@ -44,14 +44,15 @@ def environment_names() -> Iterable[str]:
 
 
 def backends() -> Iterable[str]:
+    from flyball.compute import COMPUTE_BACKENDS
     from flyball.events import BACKENDS as LOGS
     from flyball.events import CATALOG_BACKENDS, QUARANTINE_BACKENDS
     from flyball.registry import BACKENDS as REGISTRIES
     from flyball.stores import STATE_BACKENDS
+    from flyball.tracing import TRACE_BACKENDS
 
-    return (
-        f"`{scheme}://" for scheme in (*LOGS, *STATE_BACKENDS, *REGISTRIES, *QUARANTINE_BACKENDS, *CATALOG_BACKENDS)
-    )
+    stores = (LOGS, STATE_BACKENDS, REGISTRIES, QUARANTINE_BACKENDS, CATALOG_BACKENDS)
+    return (f"`{scheme}://" for table in (*stores, COMPUTE_BACKENDS, TRACE_BACKENDS) for scheme in table)
 
 
 def routes() -> Iterable[str]:
@@ -67,7 +68,7 @@ def routes() -> Iterable[str]:
 
     with tempfile.TemporaryDirectory() as folder:
         runtime = Runtime(load_app("movies"), load_settings(Path(folder)), ManualClock(0))
-        paths = [route.path for route in make_app(Service(runtime, "serve-1", random.Random(0)))._inner.routes]  # type: ignore[attr-defined]
+        paths = [route.path for route in make_app(Service(runtime, "serve-1", random.Random(0)))._inner._inner.routes]  # type: ignore[attr-defined]
     named = {re.sub(r":path", "", path) for path in paths if path != "/"}
     assert len(named) > 8
     return (f"`{path}`" for path in sorted(named))

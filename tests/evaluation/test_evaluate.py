@@ -141,9 +141,7 @@ def test_what_was_asked_elsewhere_gives_the_same_report(world: SimpleNamespace) 
         msgspec.structs.replace(strange, name="again"),
     ]
     far = {
-        one.name: pickle.loads(  # noqa: S301  as between processes
-            pickle.dumps(Evaluator(world.task, world.evaluation, Steps()).answered(one))
-        )
+        one.name: pickle.loads(pickle.dumps(Evaluator(world.task, world.evaluation, Steps()).answered(one)))
         for one in everyone[::-1]
     }
     assert any(name.startswith("gone") for name in far["strange"].answers.names)

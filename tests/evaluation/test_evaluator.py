@@ -85,7 +85,7 @@ def test_a_challenger_with_features_is_asked_more_at_once(world: SimpleNamespace
     task, evaluation = asked(world, 600, [])
     reader: Any = object()
     assert [n for _, n in sizes(task, evaluation, challenger(world, "one", Mind(), features=reader))] == [512, 88]
-    assert task.opened == [(reader, task.about.arrangement)]
+    assert task.opened == [(reader, {**task.about.arrangement, "randomized_share": 0.0})]
 
 
 def test_each_request_is_asked_over_the_catalog_of_its_time(world: SimpleNamespace) -> None:

@@ -8,7 +8,20 @@ import pytest
 
 import flyball as fb
 from flyball.core import Refused
-from flyball.evaluation import NOT_REQUIRED, Cost, Estimate, Evaluated, GateResult, Report, Rivals, check_gates, choose
+from flyball.evaluation import (
+    NOT_REQUIRED,
+    Cost,
+    Estimate,
+    Evaluated,
+    GateResult,
+    GroupComparison,
+    GroupMetrics,
+    LargestGap,
+    Report,
+    Rivals,
+    check_gates,
+    choose,
+)
 from flyball.evaluation.gates import holds
 from flyball.policy import MetricGate
 
@@ -138,6 +151,29 @@ def test_a_bound_may_be_on_a_slice() -> None:
     assert gate(f"at_least {name}", report, at_least={name: 0.1}).passed
     assert not gate(f"at_least {name}", report, at_least={name: 0.11}).passed
     assert not gate(f"at_least {name[:-1]}1", report, at_least={f"{name[:-1]}1": 0.0}).passed
+
+
+def test_a_gap_between_groups_must_be_shown_to_be_small() -> None:
+    gap = LargestGap("auc", "north", "south", Estimate(0.04, 0.0, 0.09), 3)
+    few = [GroupMetrics("north", 40, 40, {}), GroupMetrics("south", 9, 9, {}, not_compared={"rmse": "9 are too few"})]
+    groups = [GroupComparison("region", few, [], {"auc": gap})]
+    mine = msgspec.structs.replace(alone().of("mine"), groups=groups)
+    report = msgspec.structs.replace(alone(), evaluated={"mine": mine})
+    allowed = gate("max_gap auc/region", report, max_gap={"auc/region": 0.1})
+    assert allowed.passed
+    assert allowed.metrics == {"value": 0.04, "low": 0.0, "high": 0.09}
+    refused = gate("max_gap auc/region", report, max_gap={"auc/region": 0.08})
+    assert not refused.passed
+    assert refused.reason == (
+        "auc differs most between region=north (more) and region=south, by 0.0400 [0.0000, 0.0900], it must be at most "
+        "0.08, the whole interval"
+    )
+    unknown = gate("max_gap rmse/region", report, max_gap={"rmse/region": 1.0})
+    assert not unknown.passed
+    assert unknown.reason == (
+        "rmse cannot be compared between groups of region, more requests of each are needed: north: enough; "
+        "south: 9 are too few"
+    )
 
 
 def test_a_tasks_gate_says_why_and_gives_way_to_a_bound_on_its_metric() -> None:

@@ -37,7 +37,8 @@ class Home:
         self.log = DeclaredLog(open_log(f"sqlite://{folder}/events.db?partitions=2"), self.schema)
         self.schema = self.log.schema
         self.quarantine = open_quarantine(f"sqlite://{folder}/quarantine.db")
-        self.catalog = EntityCatalog(f"sqlite://{folder}/catalog.db", self.schema, {"user": (Joined,)})
+        known = {"user": (Joined,)} if "joined" in self.schema.types else {}
+        self.catalog = EntityCatalog(f"sqlite://{folder}/catalog.db", self.schema, known)
         self.clock = ManualClock(NOW_US)
 
     def inlet(self, **other: Any) -> Inlet:

@@ -221,7 +221,7 @@ def test_a_declaration_that_cannot_be_used_is_refused_where_it_is_made(options: 
 @pytest.mark.parametrize("name", ["csv", "jsonl", "parquet"])
 def test_a_declaration_about_a_field_that_no_event_has_is_refused(name: str) -> None:
     for options in ({"rename": {"preis": "cost"}}, {"read": {"cost": float}}):
-        with pytest.raises(BadDeclaration, match="must be about one of at, item, price, tags, user, got 'cost'"):
+        with pytest.raises(BadDeclaration, match="must be about one of at, (id, )?item, price, tags, user, got 'cost'"):
             columns(**options)[name].parser(SCHEMA)  # type: ignore[arg-type]
 
 

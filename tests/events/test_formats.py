@@ -222,6 +222,28 @@ def test_parquet_rows_are_read_as_json_lines(tmp_path: Path) -> None:
         list(THEIRS["parquet"].lines(io.BytesIO(b"not parquet")))
 
 
+@pytest.mark.parametrize(("unit", "per_day"), [("d", 1), ("ms", 86_400_000), ("us", 86_400_000_000)])
+def test_a_time_that_no_calendar_has_makes_its_row_of_parquet_unreadable_alone(
+    tmp_path: Path, unit: Any, per_day: int
+) -> None:
+    """Days of the years 20423 and -9999 stand beside a good one."""
+    import polars
+
+    days = [6_740_000, 20_000, None, -4_371_000]
+    numbers = polars.Series("at", [None if day is None else day * per_day for day in days], dtype=polars.Int64)
+    kind = polars.Date() if unit == "d" else polars.Datetime(unit, "Europe/Berlin")
+    times = (numbers.cast(polars.Int32) if unit == "d" else numbers).cast(kind)
+    path = tmp_path / "times.parquet"
+    polars.DataFrame({"at": times, "user": [1, 2, 3, 4]}).write_parquet(path)
+    with path.open("rb") as stream:
+        rows = [json.loads(line) for line in b"".join(FORMATS["parquet"].lines(stream)).splitlines()]
+    assert [row["user"] for row in rows] == [1, 2, 3, 4]
+    assert rows[1]["at"].startswith("2024-10-04")
+    assert rows[2]["at"] is None
+    strange = [f"{day * per_day} {unit} since 1970" for day in (6_740_000, -4_371_000)]
+    assert [rows[0]["at"], rows[3]["at"]] == strange
+
+
 def test_decimals_of_parquet_are_numbers(tmp_path: Path) -> None:
     import polars
 

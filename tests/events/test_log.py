@@ -2,16 +2,24 @@
 
 from pathlib import Path
 
+from tests.kafka_broker import log_url, needs_kafka
+
 from flyball.events import BACKENDS, Slice, after_slices, partition
-from flyball.testing.log_contract import LogContract, PlainLog, record
+from flyball.testing.log_contract import PlainLog, RestorableLogContract, record
 
 
-class TestSqlite(LogContract):
+class TestSqlite(RestorableLogContract):
     def url(self, folder: Path, partitions: int) -> str:
         return f"sqlite://{folder}/events.db?partitions={partitions}"
 
 
-COVERED = {"sqlite": TestSqlite}
+@needs_kafka
+class TestKafka(RestorableLogContract):
+    def url(self, folder: Path, partitions: int) -> str:
+        return log_url(folder, f"partitions={partitions}")
+
+
+COVERED = {"sqlite": TestSqlite, "kafka": TestKafka}
 
 
 def test_every_backend_is_covered() -> None:

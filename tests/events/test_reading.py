@@ -91,3 +91,32 @@ def test_whatever_is_delivered_again_each_record_is_fresh_once(
             held[piece.partition] += piece.records
         assert (*offsets, 0, 0, 0)[:3] == tuple(map(len, held))
     assert held == [whole[: len(some)] for some in held]
+
+
+def covered(piece: Slice) -> dict[int, Record | None]:
+    """What lies at each offset that the slice covers; None where no event is."""
+    at_offset = {piece.first + index: kept for index, kept in enumerate(piece.records)}
+    return {offset: at_offset.get(offset) for offset in range(piece.start, piece.end)}
+
+
+@pytest.mark.parametrize(("skipped", "count"), [(0, 3), (2, 3), (4, 0), (1, 1)])
+def test_a_part_of_a_slice_covers_just_the_offsets_asked_for(skipped: int, count: int) -> None:
+    piece = Slice(0, 10, records(range(count)), records(range(100, 100 + count)), skipped)
+    for start in range(4, 16):
+        for end in range(start, 16):
+            part = piece.part(start, end)
+            assert covered(part) == {at: kept for at, kept in covered(piece).items() if start <= at < end}
+            assert len(part.stored or []) == len(part.records)
+
+
+@pytest.mark.parametrize("done", range(5, 14))
+def test_offsets_without_an_event_are_passed_and_a_gap_is_refused(done: int) -> None:
+    pieces = [Slice(0, 8, records(range(2)), skipped=2), Slice(0, 13, [], skipped=3)]
+    if done < 6:
+        with pytest.raises(BadInput, match="first offset of a slice of partition 0 must be at most 5, got 6"):
+            fresh(pieces, (done,))
+        return
+    new, offsets = fresh(pieces, (done,))
+    assert offsets == (13,)
+    assert sorted(at for piece in new for at in covered(piece)) == list(range(done, 13))
+    assert [kept for piece in new for kept in piece.records] == records(range(max(0, done - 8), 2))

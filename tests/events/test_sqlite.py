@@ -3,11 +3,15 @@
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from flyball.core import BadInput, BadSetting, StoreCorrupt, StoreUnavailable, parse_url
 from flyball.events import Record
@@ -96,7 +100,7 @@ def test_a_torn_block_is_reported_with_its_place(log: SqliteLog) -> None:
     log.append([record(number, "k") for number in range(10, 20)])
     other = sqlite3.connect(log.path)
     position, data = other.execute("SELECT position, data FROM blocks ORDER BY position DESC LIMIT 1").fetchone()
-    other.execute("UPDATE blocks SET data = ? WHERE position = ?", (data[:-3] + b"\x00\x00\x00", position))
+    other.execute("UPDATE blocks SET data = ? WHERE position = ?", (data[:-3] + b"\x01\x01\x01", position))
     other.commit()
     other.close()
     part = position >> 40
@@ -203,3 +207,59 @@ def test_processes_that_append_the_same_events_keep_each_once(tmp_path: Path) ->
     log = open_at(tmp_path / "events.db")
     assert sum(written) == 420 == len({one.id for one in every(log)}) == sum(log.ends())
     log.close()
+
+
+def at(log: SqliteLog, partition: int) -> dict[int, Record]:
+    """{offset: record} of one partition."""
+    pieces = log.read((0,) * log.partitions, 1_000_000)
+    return {
+        piece.first + index: one
+        for piece in pieces
+        if piece.partition == partition
+        for index, one in enumerate(piece.records)
+    }
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    st.sets(st.integers(0, 120)),
+    st.sets(st.integers(0, 120)),
+)
+def test_removed_records_are_gone_and_the_others_keep_their_offsets(
+    appends: list[int], first: set[int], second: set[int]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log = open_at(Path(folder) / "events.db", partitions=2)
+        number = 0
+        for count in appends:
+            log.append([record(number + index) for index in range(count)])
+            number += count
+        before, ends = [at(log, part) for part in range(2)], log.ends()
+        for gone in (first, second):
+            held = [sorted(gone & at(log, part).keys()) for part in range(2)]
+            removed = log.remove({part: sorted(gone) for part in range(2)})
+            assert removed == sum(map(len, held))
+        left = [{offset: one for offset, one in part.items() if offset not in first | second} for part in before]
+        assert [at(log, part) for part in range(2)] == left
+        assert log.ends() == ends
+        whole = [one for part in before for one in part.values()]
+        assert log.append(whole).written == len(whole) - sum(map(len, left))
+        log.close()
+
+
+def test_no_byte_of_what_was_removed_stays_in_the_file(tmp_path: Path) -> None:
+    log = open_at(tmp_path / "events.db", partitions=2)
+    secret, ids = b"the-person-of-42", list[bytes]()
+    for start in range(0, 6_000, 7):
+        some = [msgspec.structs.replace(record(number), body=b"x" * 90) for number in range(start, start + 7)]
+        some[3] = msgspec.structs.replace(some[3], body=secret * 5, id=b"ID" + some[3].id[2:])
+        ids.append(some[3].id)
+        log.append(some)
+    gone = {part: [offset for offset, one in at(log, part).items() if one.body.startswith(secret)] for part in range(2)}
+    assert log.remove(gone) == len(ids) > 800
+    log.rewrite()
+    log.close()
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert secret not in content
+    assert not any(one in content for one in ids)
+    assert open_at(tmp_path / "events.db", partitions=2).remove(gone) == 0

@@ -3,7 +3,9 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, StoreUnavailable
 from flyball.events import Event, Record, Ref, Schema, Slice
+from flyball.files import FileInfo, LocalFiles
 from flyball.history import History, HistoryConsumer, take_snapshot
 from flyball.history.manifest import Manifest, read_manifest
 from flyball.testing.state_contract import divided
@@ -95,6 +98,16 @@ def test_exactly_once_across_crashes_and_merges(tmp_path_factory: pytest.TempPat
                 one = consumer(folder, crash, flush_rows=4, fan_in=2)
     assert places(folder) == expected(log)
     assert consumer(folder).offsets() == tuple(len(part) for part in log)
+
+
+def test_records_are_written_once_their_bodies_are_large_enough(tmp_path: Path) -> None:
+    log = many(40)
+    size = sum(len(record.body) for part in log for record in part)
+    kept, written = consumer(tmp_path / "kept", flush_bytes=size + 1), consumer(tmp_path / "written", flush_bytes=size)
+    for one in (kept, written):
+        one.apply(between(log, one.offsets(), tuple(len(part) for part in log)))
+    assert not sum(kept.offsets())
+    assert sum(written.offsets()) == 40
 
 
 @pytest.mark.parametrize("step", range(1, 8))
@@ -360,3 +373,67 @@ def test_a_broken_manifest_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ArtifactCorrupt, match="manifest"):
         consumer(tmp_path).offsets()
     assert read_manifest(tmp_path / "nothing") == Manifest()
+
+
+def test_what_others_left_is_looked_for_once_and_again_after_a_failure(tmp_path: Path) -> None:
+    class Counting(LocalFiles):
+        listed, fails = 0, False
+
+        def names(self, prefix: str = "") -> list[FileInfo]:
+            self.listed += 1
+            return super().names(prefix)
+
+        def write(self, name: str, content: bytes | Path | None, tag: str | None = None) -> None:
+            if self.fails:
+                raise StoreUnavailable("full")
+            super().write(name, content, tag)
+
+    files = Counting(tmp_path / "history")
+    history, log = HistoryConsumer(SCHEMA, files, partitions=PARTITIONS), many(30)
+    ends = [[len(part) * third // 3 for part in log] for third in range(4)]
+
+    def flush(third: int) -> None:
+        history.apply(between(log, ends[third], ends[third + 1]))
+        history.flush()
+
+    flush(0)
+    flush(1)
+    assert files.listed == 1
+    files.fails = True
+    with pytest.raises(StoreUnavailable):
+        flush(2)
+    files.fails = False
+    flush(2)
+    assert files.listed == 2
+
+
+class Overtaken(LocalFiles):
+    """A folder that no lock keeps others out of, as an object store; `meanwhile` is called before a manifest."""
+
+    meanwhile: Callable[[], object] = staticmethod(lambda: None)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        yield
+
+    def write(self, name: str, content: bytes | Path | None, tag: str | None = None) -> None:
+        if name == "manifest.json":
+            call, self.meanwhile = self.meanwhile, lambda: None
+            call()
+        super().write(name, content, tag)
+
+
+def test_consumers_of_different_partitions_write_one_history(tmp_path: Path) -> None:
+    """Also where each replaces the manifest that the other has just read."""
+    log, files = many(300), Overtaken(tmp_path)
+    ends = [len(part) for part in log]
+    halves = [[end // 2 for end in ends], ends]
+    assigned = [[1], [0, 2]]
+    writers = [HistoryConsumer(SCHEMA, files, partitions=PARTITIONS) for _ in assigned]
+    for start, end in pairwise([[0] * PARTITIONS, *halves]):
+        for writer, own in zip(writers, assigned, strict=True):
+            writer.apply([piece for piece in between(log, start, end) if piece.partition in own])
+        files.meanwhile = writers[1].flush
+        writers[0].flush()
+    assert places(tmp_path) == expected(log)
+    assert read_manifest(tmp_path).offsets == tuple(ends)

@@ -181,17 +181,17 @@ def test_reading_by_time(tmp_path: Path) -> None:
 def test_export(tmp_path: Path) -> None:
     folder = stored(tmp_path, [APPLICATION.record("filmcard", START, film='a,"b', title="T", genres=["x", "y"])])
     history = History(folder, SCHEMA)
-    assert export(history, "filmcard", tmp_path / "out.csv") == 1
+    assert export(history, "filmcard", tmp_path / "out.csv").rows == 1
     assert (tmp_path / "out.csv").read_text() == (
         'at,film,title,genres\n2020-09-13T12:26:40.000000Z,"a,""b",T,"[""x"",""y""]"\n'
     )
-    assert export(history, "filmcard", tmp_path / "films.parquet", "parquet") == 1
+    assert export(history, "filmcard", tmp_path / "films.parquet", "parquet").rows == 1
     written = pl.read_parquet(tmp_path / "films.parquet")
     assert written["at"].to_list() == [datetime(2020, 9, 13, 12, 26, 40, tzinfo=UTC)]
     assert written.with_columns(pl.col("at", "known_at").cast(pl.Int64)).equals(history.events("filmcard"))
     with pytest.raises(BadInput, match="one that exists"):
         export(history, "filmcard", tmp_path / "nowhere" / "films.csv")
-    assert export(history, "filmcard", tmp_path / "none.csv", since_us=START + 1) == 0
+    assert export(history, "filmcard", tmp_path / "none.csv", since_us=START + 1).rows == 0
     with pytest.raises(BadInput, match="csv, parquet"):
         export(history, "filmcard", tmp_path / "x", "xlsx")
 

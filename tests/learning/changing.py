@@ -12,6 +12,7 @@ from tests.tasks.predict.city import DAY_US, MINUTE_US, Cancelled, City, Deliver
 import flyball as fb
 from flyball.app import App
 from flyball.core import ManualClock
+from flyball.policy import Stateful
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import TrueOutcome, WorldRequest, new_plan, seed_home
 from flyball.tasks import Response
@@ -84,7 +85,7 @@ def changing(retrain: Sequence[Any] = (), candidates: Mapping[str, Any] | None =
     )
 
 
-def late(candidates: Mapping[str, Any], **settings: Any) -> App:
+def late(candidates: Mapping[str, Any], *, training: Stateful | None = None, **settings: Any) -> App:
     """Whether an order takes more than 30 minutes, over the same world."""
     return fb.App(
         "late",
@@ -97,6 +98,7 @@ def late(candidates: Mapping[str, Any], **settings: Any) -> App:
         candidates=candidates,
         choose=fb.best("logloss"),
         retrain=[],
+        training=training,
         world=fb.world(ChangingCity, **settings),
     )
 

@@ -38,6 +38,8 @@ def test_the_last_drift_is_that_of_the_world(runtime: Runtime) -> None:
     world = Finding("shift", "features.km", START_US, START_US - 90, "low", "farther", "world")
     record_findings(runtime, [own, world], START_US)
     assert last_drift_us(runtime.registry) == START_US - 90
+    assert last_drift_us(runtime.registry, START_US) == START_US - 90
+    assert last_drift_us(runtime.registry, START_US - 1) == 0, "nobody had seen it yet"
 
 
 def test_a_finding_is_open_from_its_first_look_to_the_one_that_does_not_see_it(runtime: Runtime) -> None:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import flyball as fb
-from flyball.learning import LearningEvidence, Worsening, blocked_by, evidence_causes
+from flyball.learning import ErasedSince, LearningEvidence, Worsening, blocked_by, evidence_causes
 from flyball.monitoring import Finding
 from flyball.policy import trigger_text
 
@@ -16,6 +16,19 @@ KNOWN = LearningEvidence(champion="v3", known_us=1_000, at_us=2_000)
 
 def with_labels(count: int) -> LearningEvidence:
     return msgspec.structs.replace(KNOWN, labels=count)
+
+
+def test_an_erasure_from_the_snapshot_of_the_champion_is_a_cause_once_a_cooldown() -> None:
+    trigger = fb.on_erasure(cooldown="1h")
+    evidence = LearningEvidence("v2", 1_000)
+    assert evidence_causes([trigger], evidence) == []
+    erased = msgspec.structs.replace(evidence, erased=ErasedSince(1, 3, 2_000))
+    (cause,) = evidence_causes([trigger], erased)
+    assert (cause.kind, cause.fingerprint) == ("erasure", 'fb.on_erasure(cooldown="1h") v2')
+    assert cause.message == "v2 learned from rows that were removed since, by 1 erasure of 3 persons at most"
+    assert cause.evidence == {"champion": "v2", "erasures": 1, "people": 3, "last_us": 2_000}
+    assert "cooldown of 1h" in blocked_by(cause, erased, 5_000, 6_000, False)
+    assert blocked_by(cause, erased, 5_000, 5_000 + 3_600_000_000, False) == ""
 
 
 def test_labels_are_enough_from_the_declared_number_on() -> None:
@@ -70,8 +83,8 @@ def test_findings_count_by_monitor_severity_and_only_about_data_that_the_champio
     assert drifts(fb.on_drift(severity="high"), finding("shift", severity="high")) == [("shift says so", "")]
     assert drifts(fb.on_drift(), finding("shift", at_us=1_000)) == [], "its snapshot has them"
     assert drifts(fb.on_drift(), finding("shift", at_us=1_001)) != []
-    three = [finding("a"), finding("b-daily"), finding("c")]
-    assert drifts(fb.on_drift("a", "b", "c"), *three) == [("a says so, and 2 more", "")]
+    three = [finding("volume"), finding("missing-daily"), finding("shift")]
+    assert drifts(fb.on_drift("volume", "missing", "shift"), *three) == [("volume says so, and 2 more", "")]
 
 
 def test_without_names_those_count_that_training_can_follow() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import flyball as fb
-from flyball.learning.champion import Champion, champion_of, recipe_name, twin_of
+from flyball.learning.champion import Champion, champion_of, recipe_name, seen_note, twin_of
 from flyball.models import kind_of, params_of, save_artifact
 from flyball.registry import Version
 from flyball.releases import ReleaseState
@@ -40,7 +40,7 @@ def version(as_of_us: int, artifact: str = "a1") -> Version:
 def job(folder: Path, stored: Version) -> Any:
     registry = SimpleNamespace(version=lambda id: {stored.id: stored}[id])
     app = SimpleNamespace(model_classes=())
-    return SimpleNamespace(runtime=SimpleNamespace(registry=registry, artifacts=folder, app=app), notes=[])
+    return SimpleNamespace(runtime=SimpleNamespace(registry=registry, artifact_files=folder, app=app), notes=[])
 
 
 def champion(folder: Path, as_of_us: int) -> Champion:
@@ -65,7 +65,9 @@ def test_one_that_saw_the_window_takes_part_by_its_recipe_and_a_note_says_so(lea
     found = champion_of(work, ReleaseState(champion="v7"), SPLIT_US)
     assert found is not None
     assert (found.saw_test_window, found.beside, recipe_name(found)) == (True, "champion:v7:as-it-is", "champion:v7")
-    assert "v7 had learned from part of the test window" in work.notes[0]
+    (note,) = seen_note(found, continues=False)
+    assert note.startswith("champion v7 had learned from part of the test window; its recipe, fitted on what was known")
+    assert "its checkpoint, which knew nothing of the window, is" in seen_note(found, continues=True)[0]
 
 
 def test_one_whose_artifact_is_gone_is_not_compared_and_a_note_says_why(learned: Path) -> None:

@@ -112,11 +112,12 @@ def test_the_recommendation_in_words() -> None:
         "learn from all data"
     )
     assert report(2 * DAY_US, "7d", (0.2, 0.4)).sentence.endswith(
-        "worse by 0.2, more than the 0.02 that are tolerated, for 30 s of training a month; learn from the last 7d"
+        "worse by 0.2, more than the 0.02 that are tolerated, for 30 s of training a month; learn from the last "
+        '7d, train_window=["all", "7d"]'
     )
     assert report(None, "drift").sentence == (
         "no loss by age is certain up to 2d: learning more often than every 2d gains nothing that is measurable; "
-        "learn from data since the last drift"
+        'learn from data since the last drift, train_window=["all", "since_drift"]'
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.learning.changing import START_US, changing, filled, late
+from tests.learning.conftest import Shop
 
 import flyball as fb
 from flyball.core import BadInput, NotFound, Refused
@@ -64,6 +65,36 @@ def test_continued_learning_is_as_good_as_learning_from_everything_for_less(tmp_
     refitted, continued = of(report, "every:1d"), of(report, "update:1d")
     assert continued.values == refitted.values
     assert (continued.runs, continued.continued, refitted.continued) == (3, 3, 0)
+    assert (of(report, "manual").ratio, refitted.ratio) == (None, 1.0)
+    assert continued.ratio == refitted.seconds / continued.seconds
+
+
+def test_a_trigger_may_continue_from_the_checkpoint(tmp_path: Path) -> None:
+    runtime = filled(tmp_path, late({"ftrl": fb.FTRL(bits=12)}, change_day=6.0, slower=8.0), 9)
+    texts = ("volume:150", "update:volume:150")
+    report = backtest(runtime, [parse_policy(text, "logloss") for text in texts], windows=4)
+    stateless, stateful = of(report, "volume:150"), of(report, "update:volume:150")
+    assert (stateful.runs, stateful.continued) == (stateless.runs, stateless.runs) == (3, 3)
+    assert stateful.values == stateless.values
+
+
+def test_a_window_since_the_change_gains_what_old_data_cost(tmp_path: Path) -> None:
+    """All data hold both worlds; those since the change hold the new one alone."""
+    change_day = 6.5
+    runtime = filled(tmp_path, changing(change_day=change_day, slower=8.0), 10)
+    texts = ("every:1d", "every:1d@1d", "every:1d@drift")
+    policies = [parse_policy(text, "mae") for text in texts]
+    since_us = START_US + int(change_day * DAY_US)
+    report = backtest(runtime, policies, windows=3, since_us=since_us)
+    everything, day, drift = (of(report, text).values for text in texts)
+    assert everything[0] == day[0] == drift[0], "all begin with the same model"
+    for values in (day, drift):
+        assert values[-1] is not None
+        assert everything[-1] is not None
+        assert values[-1] < everything[-1] - 1.0
+    blind = backtest(runtime, [policies[0], policies[2]], windows=2)
+    assert of(blind, "every:1d@drift").values == of(blind, "every:1d").values
+    assert blind.notes == ["every:1d@drift: all data where no drift was known"]
 
 
 def test_a_candidate_that_cannot_continue_learns_from_everything(tmp_path: Path) -> None:
@@ -72,6 +103,18 @@ def test_a_candidate_that_cannot_continue_learns_from_everything(tmp_path: Path)
     assert of(report, "update:1d").values == of(report, "every:1d").values
     assert (of(report, "update:1d").runs, of(report, "update:1d").continued) == (1, 0)
     assert "update:1d" not in [result.policy for result in backtest(runtime, windows=1).policies]
+
+
+def test_fits_side_by_side_are_those_of_one_process(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = shop.open()
+    shop.likes(runtime)
+    policies = [parse_policy(text, "ndcg@5") for text in ("manual", "every:2d")]
+    alone = backtest(runtime, policies, windows=3, candidate="together")
+    monkeypatch.setattr("flyball.learning.replayed_policies.fitted_here", None)  # nothing is left to fit here
+    together = backtest(runtime, policies, windows=3, candidate="together", workers=2)
+    assert [result.values for result in together.policies] == [result.values for result in alone.policies]
+    assert of(together, "every:2d").runs == of(alone, "every:2d").runs == 1
+    assert not list(runtime.home.glob("backtest-*"))
 
 
 def test_what_cannot_be_replayed_is_refused(tmp_path: Path) -> None:

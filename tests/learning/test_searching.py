@@ -83,6 +83,20 @@ def test_the_same_snapshot_and_seed_bring_the_same_trials(turned: Runtime) -> No
     assert one == other
 
 
+def test_trials_side_by_side_are_those_of_one_process(filled: Callable[..., Runtime]) -> None:
+    runtime = filled(turned=True, ranked=True, broken="raise")
+    for workers in (1, 2):
+        search_parameters(runtime, ["ranked", "broken-raise"], budget=2, seed=2, workers=workers)
+    alone, together = (
+        [msgspec.structs.replace(trial, seconds=0.0) for trial in found.trials]
+        for found in searches_of(runtime.registry)
+    )
+    assert len(alone) >= 3
+    assert {trial.candidate for trial in alone if trial.failed} == {"broken-raise"}
+    assert alone == together
+    assert not list(runtime.home.glob("search-*"))
+
+
 def test_a_candidate_that_fails_stops_no_other(filled: Callable[..., Runtime]) -> None:
     runtime = filled(broken="raise")
     report = search_parameters(runtime, budget=2)

@@ -3,7 +3,6 @@ Alertmanager, and so do incidents through their own sink; the dashboard's querie
 
 import json
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cinema import CINEMA
+from tests.cinema import SERVED_CINEMA
 from tests.live.instance import Instance, fill, until
+from tests.processes import free_ports
 
 from flyball.app import load_app
 from flyball.monitoring import Finding, IncidentActor, change_incident, clear, record_findings
@@ -28,27 +28,8 @@ pytestmark = [
     ),
 ]
 
-APP = (
-    CINEMA
-    + """
-app = fb.App(
-    "cinema",
-    events=[Watch],
-    task=fb.Recommend(fb.Entity("user"), fb.Entity("film"), positive=fb.outcome(Watch, within="1d"), k=8),
-    candidates={"popular": fb.Popular()},
-    gates=fb.gates(min_examples=10, max_answer="10s", max_loss=1.0, at_least={"full_lists@8": 0.0}),
-    alerts=fb.alerts(on_call=["ann"]),
-)
-"""
-)
+APP = SERVED_CINEMA.replace("    gates=", '    alerts=fb.alerts(on_call=["ann"]),\n    gates=')
 ALERTMANAGER = "route: {receiver: nobody, group_wait: 0s}\nreceivers: [{name: nobody}]\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def get(url: str) -> Any:
@@ -107,7 +88,7 @@ def rules_file(path: Path, folder: Path) -> None:
 def watched(tmp_path: Path) -> Iterator[Watched]:
     (tmp_path / "cinema.py").write_text(APP)
     fill(tmp_path)
-    alerts, scrapes = free_port(), free_port()
+    alerts, scrapes = free_ports(2)
     (tmp_path / "home" / "settings.toml").write_text(f'sinks = ["alertmanager+http://127.0.0.1:{alerts}"]\n')
     (tmp_path / "alertmanager.yml").write_text(ALERTMANAGER)
     manager = [

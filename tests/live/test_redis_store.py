@@ -5,7 +5,6 @@ The server is the one `TEST_REDIS_URL` names (CI sets it, see `scripts/with-redi
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.features.online import play_through
+from tests.processes import free_port
 
-from flyball.core import BadSetting, StoreUnavailable
-from flyball.stores import open_state
+from flyball.core import BadSetting, LeaseLost, StoreUnavailable
+from flyball.stores import StateStore, StoreChange, claim, open_state, update_store
 from flyball.testing.state_contract import CHECKS
 
 GIVEN = os.environ.get("TEST_REDIS_URL", "")
@@ -34,19 +34,12 @@ _names = (f"test-{os.urandom(6).hex()}-{number}" for number in count())
 """Those of other processes on the same server are others."""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if GIVEN:
         yield GIVEN
         return
-    folder, port = tmp_path_factory.mktemp("redis"), _free_port()
+    folder, port = tmp_path_factory.mktemp("redis"), free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     process = subprocess.Popen([*command, "--dir", str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -101,7 +94,7 @@ def test_a_store_opened_before_a_fork_serves_both_sides(url: str) -> None:
 
 
 def test_a_server_that_is_gone_is_reported_as_such(tmp_path: Path) -> None:
-    store = open_state(f"redis://127.0.0.1:{_free_port()}/0")
+    store = open_state(f"redis://127.0.0.1:{free_port()}/0")
     with pytest.raises(StoreUnavailable, match="must answer"):
         store.read([b"a"])
 
@@ -132,3 +125,62 @@ def test_ci_brings_a_server_of_its_own_and_ends_it(tmp_path: Path) -> None:
     assert ended.returncode == 7
     with pytest.raises(StoreUnavailable):
         open_state(message.read_text()).read([b"a"])
+
+
+def test_a_writer_whose_lease_another_took_is_refused(url: str) -> None:
+    """Also when it read before the other claimed the store, and when the claim comes in the middle of its write."""
+    paused, woken, reader = open_state(url), open_state(url), open_state(url)
+    claim(paused, 5)
+    paused.write({b"a": b"1"}, (1,))
+    claim(woken, 7)
+    with pytest.raises(LeaseLost, match="must be held with token 5, got 7: stand by"):
+        paused.write({b"a": b"2"}, (2,))
+    woken.write({b"a": b"3"}, (3,))
+    assert reader.read([b"a"]) == ([b"3"], (3,))
+    with pytest.raises(LeaseLost):
+        claim(open_state(url), 6)
+    unclaimed = open_state(url)
+    with pytest.raises(LeaseLost, match="must be held to write, got none, after a writer with token 7: let its holder"):
+        unclaimed.write({b"a": b"2"}, (2,))
+    late = open_state(url)
+    claim(late, 8)
+    begin = late._begin  # type: ignore[attr-defined]
+
+    def overtaken(commands: object) -> None:
+        begin(commands)
+        late._begin = begin  # type: ignore[attr-defined]
+        claim(open_state(url), 9)
+
+    late._begin = overtaken  # type: ignore[attr-defined]
+    with pytest.raises(LeaseLost, match="got 9"):
+        late.write({b"a": b"4"}, (4,))
+    assert reader.read([b"a"]) == ([b"3"], (3,))
+
+
+def test_writers_of_different_partitions_change_a_store_as_if_by_turns(url: str) -> None:
+    """A write that another writer overtook is repeated; one whose partition another claimed is refused."""
+    first, second, reader = open_state(url), open_state(url), open_state(url)
+    for store, partition in ((first, 0), (second, 1)):
+        claim(store, 5, partition)
+
+    def counted(store: StateStore, partition: int) -> StoreChange:
+        (value,), offsets = reader.read([b"sum"])
+        if partition == 0 and not overtaken:
+            overtaken.append(True)
+            update_store(second, lambda: counted(second, 1), [1])
+        reached = [*(offsets or (0, 0))]
+        reached[partition] += 1
+        return {b"sum": b"%d" % (int(value or 0) + 1)}, tuple(reached)
+
+    overtaken: list[bool] = []
+    update_store(first, lambda: counted(first, 0), [0])
+    assert reader.read([b"sum"]) == ([b"2"], (1, 1))
+    claim(open_state(url), 6, 1)
+    update_store(first, lambda: counted(first, 0), [0])
+    with pytest.raises(LeaseLost, match="lease of partition 1 in state store redis://.* with token 5, got 6"):
+        update_store(second, lambda: counted(second, 1), [1])
+    with pytest.raises(LeaseLost, match="got none, after a writer with token 5"):
+        update_store(open_state(url), lambda: counted(second, 1), [0, 1])
+    assert reader.read([b"sum"]) == ([b"3"], (2, 1))
+    update_store(first, lambda: None, [0])
+    assert reader.offsets() == (2, 1)

@@ -16,13 +16,13 @@ import pytest
 from tests.processes import LONG_S, until
 
 from flyball import ItemKNN
+from flyball.capacity import Load, closed_loop, open_loop
 from flyball.core import Counters, SystemClock
 from flyball.runtime import Runtime
 from flyball.serving import Dispatcher
 from flyball.serving.processes.dispatcher import PATIENCE_S
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
-from flyball.testing.load import Load, closed_loop, open_loop
 
 pytestmark = pytest.mark.live
 

@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -194,6 +195,23 @@ def test_a_second_instance_and_a_taken_port_are_refused(instance: Instance, fold
     elsewhere.end()
     assert f"port {instance.port} on 127.0.0.1 must be free" in elsewhere.lines[-1]
     assert instance.get("/recommend/1")[0] == 200
+
+
+def test_it_drains_before_it_stops(folder: Path) -> None:
+    """Load balancers see that it is not ready while it still answers; it ends within 10 s."""
+    fill(folder)
+    (folder / "home" / "settings.toml").write_text('drain = "1s"\n')
+    instance = Instance(folder)
+    try:
+        until(lambda: len(instance.children()) == 4 and instance.get("/readyz")[0] == 200)
+        began_s = time.monotonic()
+        os.kill(instance.process.pid, signal.SIGTERM)
+        until(lambda: instance.get("/readyz")[0] == 503)
+        assert instance.get("/recommend/1")[0] == 200
+        assert instance.process.wait(LONG_S) == 0
+        assert time.monotonic() - began_s < 10
+    finally:
+        instance.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -117,6 +117,26 @@ def test_an_artifact_replaced_as_a_whole_is_refused_by_its_pin(
         load_artifact(folder, hashes)
 
 
+def test_a_link_to_another_place_is_not_followed(saved: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
+    folder, hashes = saved
+    name = next(name for name in hashes if name.endswith(".npy"))
+    outside = tmp_path / "outside.npy"
+    (folder / name).rename(outside)
+    (folder / name).symlink_to(outside)
+    with pytest.raises(ArtifactCorrupt, match=f"{name} must be a file in this folder, got a link to another place"):
+        load_artifact(folder, hashes)
+    (folder / name).unlink()
+    os.mkfifo(folder / name)  # a pipe would be waited for
+    with pytest.raises(ArtifactCorrupt, match="must be a file, got something else of that name"):
+        load_artifact(folder, hashes)
+    (folder / name).unlink()
+    outside.rename(folder / name)
+    (tmp_path / "linked").symlink_to(folder)
+    with pytest.raises(ArtifactCorrupt, match="linked must be a folder, got a link"):
+        load_artifact(tmp_path / "linked", hashes)
+    load_artifact(folder, hashes)
+
+
 def test_a_manifest_cannot_name_files_outside(saved: tuple[Path, dict[str, str]]) -> None:
     from flyball.models.artifact import _digest
 

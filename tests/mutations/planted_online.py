@@ -218,7 +218,7 @@ PLANTED_ONLINE = (
         "(integers >= -most) & (integers < most)",
         "the largest whole number refused",
     ),
-    Planted("online/consumer.py", "skip = start - piece.first", "skip = 0", "repeated records counted again"),
+    Planted("online/consumer.py", "skip = max(0, start - piece.first)", "skip = 0", "repeated records counted again"),
     Planted(
         "online/consumer.py",
         "return now_us - self._grace",

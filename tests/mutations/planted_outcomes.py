@@ -84,7 +84,7 @@ PLANTED_OUTCOMES = (
     Planted(_CONSUMER, "longest_us = max(", "longest_us = min(", "a label is mature after its shortest window"),
     Planted(
         _CONSUMER,
-        "if prediction.decision in label.impossible_after",
+        "if decision in label.impossible_after",
         "if not label.impossible_after",
         "none impossible",
     ),
@@ -129,7 +129,12 @@ PLANTED_OUTCOMES = (
         'at >= ? AND at <= ? "\n            "ORDER BY at DESC, id',
         "the last response is the first",
     ),
-    Planted(_STORE, "?2 - 1)", "?2)", "an event is forgotten early"),
+    Planted(
+        _STORE,
+        "(joined, before, limit - 1, before - 1)",
+        "(joined, before, limit - 1, before)",
+        "an event is forgotten early",
+    ),
     Planted(
         "views.py", 'return item != "", attribution.position', "return False, -attribution.position", "items from below"
     ),

@@ -9,7 +9,10 @@ import pytest
 
 from flyball.core import ManualStopwatch
 from flyball.events import ConsumerLag, WorkerReport
-from flyball.operations import backpressure
+from flyball.home import HomeLayout
+from flyball.limits import LateAnswers
+from flyball.operations import backpressure, between_appends
+from flyball.operations.backpressure import GIVE_WAY_S, RECENT_S
 from flyball.operations.process_specs import UpReport, write_report
 
 
@@ -87,3 +90,53 @@ def test_an_instance_that_stopped_is_not_running(tmp_path: Path) -> None:
     home = Home(tmp_path, 0)
     home.breathe()
     assert home.waits == 0
+
+
+def test_a_load_gives_way_to_answers_that_are_late_for_two_seconds_at_most(up_home: Path) -> None:
+    home = Home(up_home, 0)
+    home.applied = 20_000
+    late = LateAnswers(HomeLayout(up_home).late_answers)
+    home.watch.advance_s(1_000)
+    late.note(home.watch.read_s())
+    began_s = home.watch.read_s()
+    home.breathe()
+    assert RECENT_S <= home.watch.read_s() - began_s < RECENT_S + 0.05, "until they are in time again"
+    home.breathe()
+    assert home.watch.read_s() - began_s < RECENT_S + 0.05
+
+    class AlwaysLate(Home):
+        def wait(self, seconds: float) -> None:
+            super().wait(seconds)
+            late.note(self.watch.read_s())
+
+    busy = AlwaysLate(up_home, 0)
+    busy.applied = 20_000
+    busy.watch.advance_s(2_000)
+    late.note(busy.watch.read_s())
+    began_s = busy.watch.read_s()
+    for append in range(1, 4):
+        busy.breathe()
+        assert GIVE_WAY_S * append <= busy.watch.read_s() - began_s < (GIVE_WAY_S + 0.05) * append
+    assert busy.said == ["loading more slowly while answers are late"]
+
+
+def test_without_an_instance_nobody_is_late(tmp_path: Path) -> None:
+    home = Home(tmp_path, 0)
+    LateAnswers(HomeLayout(tmp_path).late_answers).note(home.watch.read_s())
+    home.breathe()
+    assert home.waits == 0
+
+
+def test_a_load_sees_once_a_second_whom_another_machine_has_erased(up_home: Path) -> None:
+    home, looks = Home(up_home, 0), list[float]()
+    home.applied = 20_000
+    home.runtime.shares_registry = True
+    home.runtime.learn_erasures = lambda: looks.append(home.watch.read_s())
+    between = between_appends(home.runtime, home.said.append, home.watch)
+    for _ in range(30):
+        home.watch.advance_s(0.25)
+        between()
+    assert looks == [float(second) for second in range(8)], "before the first append, and then once a second"
+    home.runtime.shares_registry = False
+    between_appends(home.runtime, home.said.append, home.watch)()
+    assert len(looks) == 8

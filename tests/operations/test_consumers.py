@@ -324,7 +324,7 @@ def test_a_file_that_cannot_be_read_stops_its_own_consumer_only(home: Path) -> N
     assert report.applied["state"] == report.applied["history"] == report.applied["features"] == 1
     failing = {name: lag.error for name, lag in report.lags.items() if lag.error}
     assert failing.keys() == {"outcomes", "predictions"}
-    assert "must be of format 4, got format 99" in failing["outcomes"]
+    assert "must be of format 5, got format 99" in failing["outcomes"]
 
 
 def test_a_feature_that_cannot_be_rebuilt_stops_its_own_consumer_only(
@@ -344,12 +344,24 @@ def test_a_feature_that_cannot_be_rebuilt_stops_its_own_consumer_only(
     assert report.applied["state"] == report.applied["outcomes"] == 1
 
 
-def test_without_a_registry_the_views_of_the_application_are_kept(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def damaged(registry: object) -> ReleaseState:
-        raise sqlite3.DatabaseError("file is not a database")
-
-    monkeypatch.setattr("flyball.operations.consumers.current", damaged)
+def test_without_a_registry_the_views_of_the_application_are_kept_and_the_log_says_so(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     runtime = opened(home, "liked", LIKED_OTHERWISE)
+    (runtime.home / "registry.db").write_bytes(b"not a database" * 1_000)
     follow(runtime)
+    (line,) = caplog.messages
+    assert line.startswith("views stay those of release -1: registry ")
     assert runtime.app.task.signals(runtime.schema).spec.name in names(runtime)
     assert histories(runtime) == histories(follow(fill(opened(home, "fresh", LIKED_OTHERWISE, "other"))))
+
+
+def test_a_mistake_in_the_code_is_not_taken_for_a_registry_that_is_away(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(registry: object) -> ReleaseState:
+        raise AttributeError("serial")
+
+    monkeypatch.setattr("flyball.operations.consumers.current", mistaken)
+    with pytest.raises(AttributeError):
+        follow(opened(home, "liked", LIKED_OTHERWISE))

@@ -8,14 +8,13 @@ from tests.learning.changing import START_US, changing, filled
 
 import flyball as fb
 from flyball.core import FileLock, ManualClock, ManualStopwatch
-from flyball.learning import CaseLog, LearningEvidence, learn
-from flyball.learning.run import LOCK
+from flyball.learning import LEARNING_LOCK, CaseLog, ErasedSince, LearningEvidence, learn
 from flyball.monitoring import Finding
 from flyball.operations import EvidenceWatch, Governor, MeasuredNow, RuntimeState
 from flyball.operations.evidence import write_evidence
 from flyball.operations.process_specs import EVIDENCE, read_report
-from flyball.registry import cases_of
-from flyball.releases import case_reports
+from flyball.registry import AuditEntry, add_entry, add_versions, cases_of
+from flyball.releases import case_reports, promote, rollback, waiting_cases
 from flyball.runtime import Runtime, load_settings
 from flyball.simulation import DAY_US, simulate
 
@@ -35,9 +34,31 @@ class ByHand:
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
-    runtime = filled(tmp_path, changing([fb.on_volume(50, look="2h"), fb.on_drift()]), 4)
+    runtime = filled(tmp_path, changing([fb.on_volume(50, look="2h"), fb.on_drift(), fb.on_erasure()]), 4)
     assert learn(runtime, START_US + 3 * DAY_US, workers=1).released
     return runtime
+
+
+def test_an_erasure_from_the_snapshot_of_the_champion_opens_a_case(runtime: Runtime) -> None:
+    watch, now_us = EvidenceWatch(runtime), START_US + 4 * DAY_US
+    assert watch(now_us).erased is None
+    snapshot = runtime.registry.version("v1").snapshot
+    after = {"removed": {"events": 2}, "people": 1, "snapshots": ["another", snapshot]}
+    entry = AuditEntry(at_us=now_us, by="ann", action="erase", subject="1 user", reason="", before={}, after=after)
+    add_entry(runtime.registry, entry)
+    assert watch(now_us + DAY_US).erased == ErasedSince(1, 1, now_us)
+    cases, begun = CaseLog(runtime.registry, runtime.app.name), list[tuple[str, ...]]()
+
+    def start(at_us: int, case_ids: tuple[str, ...]) -> MeasuredNow:
+        begun.append(case_ids)
+        return MeasuredNow.__new__(MeasuredNow)
+
+    state = RuntimeState(runtime, watch)
+    governor = Governor(runtime.app.retrain, state, start, cases=cases)  # type: ignore[arg-type]
+    assert governor.tick(now_us + DAY_US).kind == "started"
+    (case,) = [case for case in cases_of(runtime.registry) if case.id in begun[0]]
+    assert (case.kind, case.trigger) == ("erasure", "fb.on_erasure()")
+    assert case.cause == "v1 learned from rows that were removed since, by 1 erasure of 1 person at most"
 
 
 def test_it_is_measured_at_once_and_then_every_look(runtime: Runtime) -> None:
@@ -62,6 +83,27 @@ def test_it_is_measured_at_once_and_then_every_look(runtime: Runtime) -> None:
     assert watch(now_us + 2 * HOUR_US + 1).labels == 7, "that was about another champion"
 
 
+def test_a_version_that_was_rolled_back_keeps_the_finding_from_learning_again(runtime: Runtime) -> None:
+    registry, now_us = runtime.registry, START_US + 4 * DAY_US
+    watch, cases = EvidenceWatch(runtime, findings=lambda: [FINDING]), CaseLog(registry, runtime.app.name)
+    assert watch(now_us).undone is None
+    champion = registry.version("v1")
+    newer = msgspec.structs.replace(champion, id="", as_of_us=champion.as_of_us + 1, state="candidate")
+    (second,) = add_versions(registry, [newer])
+    actor = runtime.actor("root", "night drill", now_us)
+    checks = {"artifacts": actor.artifacts, "about": actor.about, "opens": actor.opens}
+    promote(registry, second.id, "better", "governor", now_us, **checks)  # type: ignore[arg-type]
+    assert watch(now_us).undone is None
+    rollback(registry, "night drill", "root", now_us, **checks)  # type: ignore[arg-type]
+    undone = watch(now_us).undone
+    assert undone is not None
+    assert (undone.version, undone.by, undone.reason, undone.newer) == (second.id, "root", "night drill", True)
+    governor = Governor([fb.on_drift(cooldown="1m")], RuntimeState(runtime, watch), pytest.fail, cases=cases)
+    assert governor.tick(now_us + 1_000_000).kind == "waiting"
+    (line,) = waiting_cases(registry)
+    assert f"waits: {second.id} was rolled back by root at " in line
+
+
 def test_findings_are_read_once_a_minute(runtime: Runtime) -> None:
     reads: list[int] = []
 
@@ -81,7 +123,7 @@ def test_the_process_reports_what_it_measured_and_leaves_a_home_that_learns(runt
     assert evidence is not None
     assert evidence.labels is not None
     assert evidence.labels > 50
-    with FileLock(runtime.home / LOCK, "learning"):
+    with FileLock(runtime.home / LEARNING_LOCK, "learning"):
         write_evidence(runtime, ManualStopwatch())
     missed = read_report(runtime.home, EVIDENCE, LearningEvidence)
     assert missed is not None

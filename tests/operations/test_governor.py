@@ -6,7 +6,7 @@ from itertools import pairwise
 import msgspec
 
 from flyball.core import ManualStopwatch
-from flyball.learning import LearningCause, LearningEvidence
+from flyball.learning import LearningCause, LearningEvidence, UndoneVersion
 from flyball.monitoring import Finding
 from flyball.operations import Governor
 from flyball.policy import Trigger, cron, every, on_drift, on_volume
@@ -264,3 +264,25 @@ def test_runs_that_leave_the_champion_where_it_is_become_rarer() -> None:
     stores.serving = "v2"
     stores.known = msgspec.structs.replace(LABELED, champion="v2")
     assert governor_of_labels.tick(24 * 12 * HOUR_US).kind == "started", "another champion, another cause"
+
+
+def test_a_finding_whose_version_was_rolled_back_by_a_person_starts_no_run_until_it_comes_again() -> None:
+    stores, book = Stores(), Book()
+    governor_of_drift, jobs = watching(stores, book, on_drift(cooldown="1m"))
+    finding = Finding("label_share", "stars", HOUR_US, HOUR_US, "low", "stars fell", "world")
+    stores.serving, stores.last_us = "v3", 0
+    stores.known = LearningEvidence(champion="v3", known_us=1, findings=(finding,))
+    assert governor_of_drift.tick(2 * HOUR_US).kind == "started"
+    jobs[0].outcome = "v4 (linear) is the champion now"
+    assert governor_of_drift.tick(2 * HOUR_US + 1).kind == "finished"
+    undone = UndoneVersion(
+        version="v4", words="rolled back", at_us=3 * HOUR_US, by="root", reason="night drill", known_us=2 * HOUR_US
+    )
+    stores.known = msgspec.structs.replace(stores.known, undone=undone)
+    for minute in range(1, 600):
+        assert governor_of_drift.tick(3 * HOUR_US + minute * MINUTE_US).kind == "waiting"
+    assert len(book.lines) == 3
+    assert book.lines[2].startswith("drift refused: v4 was rolled back by root at 1970-01-01T03:00:00Z (night drill): ")
+    again = msgspec.structs.replace(finding, at_us=13 * HOUR_US)
+    stores.known = msgspec.structs.replace(stores.known, findings=(again,))
+    assert governor_of_drift.tick(14 * HOUR_US).kind == "started"

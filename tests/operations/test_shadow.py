@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.operations.fake_processes import FakeProcess
 from tests.releases.home import Home
 
 from flyball.core import Counters, ManualStopwatch
@@ -69,22 +70,6 @@ def test_served_answers_that_wait_press_it(tmp_path: Path) -> None:
     assert not pressed()
 
 
-class Launched:
-    """A process that ends when it is asked to, or by itself with `code`."""
-
-    def __init__(self) -> None:
-        self.code: int | None = None
-        self.pid = 1
-
-    def poll(self) -> int | None:
-        return self.code
-
-    def terminate(self) -> None:
-        self.code = 0
-
-    def kill(self) -> None: ...
-
-
 class WithRegistry:
     """What it looks at."""
 
@@ -93,10 +78,10 @@ class WithRegistry:
 
 
 def test_it_runs_while_a_shadow_is_under_release_and_starts_again_with_pauses(tmp_path: Path) -> None:
-    home, started = Home(tmp_path), list[Launched]()
+    home, started = Home(tmp_path), list[FakeProcess]()
 
-    def launch() -> Launched:
-        started.append(Launched())
+    def launch() -> FakeProcess:
+        started.append(FakeProcess())
         return started[-1]
 
     stopwatch = ManualStopwatch()

@@ -1,25 +1,11 @@
 """The supervisor: starts in order, starts crashed programs again with growing pauses, stops all."""
 
+from tests.operations.fake_processes import FakeProcess
+
 from flyball.core import ManualStopwatch
 from flyball.operations import Program, Supervisor
 
 SECOND_US = 1_000_000
-
-
-class FakeProcess:
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.code: int | None = None
-        self.asked = self.killed = False
-
-    def poll(self) -> int | None:
-        return self.code
-
-    def terminate(self) -> None:
-        self.asked = True
-
-    def kill(self) -> None:
-        self.killed = True
 
 
 class Machine:
@@ -27,7 +13,7 @@ class Machine:
         self.started: list[tuple[str, FakeProcess]] = []
 
     def launch(self, program: Program) -> FakeProcess:
-        self.started.append((program.name, FakeProcess(100 + len(self.started))))
+        self.started.append((program.name, FakeProcess(100 + len(self.started), when_asked=None)))
         return self.started[-1][1]
 
     @property

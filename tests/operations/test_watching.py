@@ -3,27 +3,13 @@
 from pathlib import Path
 
 from tests.monitoring.watch.shops import DAY_US, HOUR_US, START_US, shop
+from tests.operations.fake_processes import FakeProcess
 
 from flyball.monitoring import FindingsDecision, Observation, WatchRound, read_state, watch_folder
 from flyball.operations import look_and_record
 from flyball.operations.watching import FIRST_LOOK_US, START_AFTER_US, WatchSchedule, watch_words
 
 NOW_US = START_US + 10 * 60_000_000
-
-
-class FakeProcess:
-    def __init__(self, code: int | None = None) -> None:
-        self.code, self.killed = code, False
-        self.pid = 1
-
-    def poll(self) -> int | None:
-        return self.code
-
-    def terminate(self) -> None:
-        self.code = -15
-
-    def kill(self) -> None:
-        self.killed = True
 
 
 def test_a_look_starts_after_each_window_one_at_a_time(tmp_path: Path) -> None:
@@ -59,7 +45,9 @@ def test_a_look_starts_after_each_window_one_at_a_time(tmp_path: Path) -> None:
 
 def test_a_clock_that_is_set_back_does_not_end_the_looks(tmp_path: Path) -> None:
     started = list[FakeProcess]()
-    schedule = WatchSchedule(HOUR_US, lambda: started.append(FakeProcess(0)) or started[-1], tmp_path / "watch.log")
+    schedule = WatchSchedule(
+        HOUR_US, lambda: started.append(FakeProcess(code=0)) or started[-1], tmp_path / "watch.log"
+    )
     schedule.step(NOW_US)
     schedule.step(NOW_US + FIRST_LOOK_US)
     schedule.step(NOW_US + FIRST_LOOK_US)

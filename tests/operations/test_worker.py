@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from flyball.core import ManualStopwatch
+from flyball.core import LeaseLost, ManualStopwatch
 from flyball.events import (
     Appended,
     ConsumerLag,
@@ -230,3 +230,52 @@ def test_what_is_wrong_with_consumers_in_words() -> None:
     assert list(consumer_troubles(report, now_us + 20 * SECOND_US)) == [""]
     assert "silent for 20s" in consumer_troubles(report, now_us + 20 * SECOND_US)[""]
     assert consumer_troubles(None, now_us) == {}
+
+
+class WithDuplicates(ListLog):
+    """Every second offset, and the last ones, hold no event."""
+
+    def read(self, after: Offsets, limit: int) -> list[Slice]:
+        end = min(after[0] + limit, len(self.records))
+        slices, start = list[Slice](), after[0]
+        for offset in range(after[0], end):
+            if offset % 2 == 0 and offset < 20:
+                slices.append(Slice(0, offset, [self.records[offset]], skipped=offset - start))
+                start = offset + 1
+        return slices if start >= end else [*slices, Slice(0, end, [], skipped=end - start)]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_offsets_without_an_event_do_not_keep_a_consumer_behind(limit: int) -> None:
+    log, kept = WithDuplicates(31), Kept("kept", [])
+    worker = Worker([Consumer("kept", log, lambda: kept.stored, kept.apply, limit)])
+    worker.drain(0)
+    assert kept.seen == list(range(0, 20, 2))
+    assert worker.step(0).lags["kept"].behind == 0
+
+
+def test_a_write_that_is_refused_since_another_holds_the_lease_is_known_by_its_kind() -> None:
+    """Not by the words of its message, which another error may have as well."""
+
+    def refused(slices: Sequence[Slice]) -> None:
+        raise LeaseLost("online", 5, "7")
+
+    def failing(slices: Sequence[Slice]) -> None:
+        raise ValueError("LeaseLost: not this one")
+
+    closed: list[str] = []
+    log = ListLog(3)
+    worker = Worker(
+        [
+            Consumer("state", log, lambda: (0,), refused, 2, close=lambda: closed.append("state")),
+            Consumer("history", log, lambda: (0,), failing, 2),
+        ]
+    )
+    report = worker.step(0)
+    assert report.lost == ("state",)
+    assert (
+        report.lags["state"].error
+        == "LeaseLost: lease online must be held with token 5, got 7: stand by until it is free"
+    )
+    worker.close()
+    assert closed == ["state"]

@@ -5,16 +5,40 @@ import sqlite3
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.outcomes.joins import (
+    ABOUT,
+    BY,
+    ITEMS_ONLY,
+    LABELS,
+    LATER_US,
+    SCHEMA,
+    SPAN_US,
+    START_US,
+    WINDOW_US,
+    Film,
+    Happened,
+    Left,
+    User,
+    Watch,
+    deliver,
+    delivered,
+    expression,
+    found_by,
+    happenings,
+    naive,
+    predicted,
+    shown,
+    watch,
+)
 
-import flyball.policy as policy
-from flyball.core import BadDeclaration, BadInput, Refused, new_id
-from flyball.events import Event, Record, Ref, Schema, Slice, integer, partition
+from flyball.core import BadDeclaration, BadInput, LeaseLost, Refused, StoreUnavailable
+from flyball.events import Event, Record, Ref, Schema, Slice
 from flyball.outcomes import (
     LabelMetric,
     OutcomeConsumer,
@@ -24,230 +48,8 @@ from flyball.outcomes import (
     prediction_record,
 )
 from flyball.outcomes.counts import MINUTE_US
+from flyball.outcomes.tables import Location, open_tables
 from flyball.tasks import About, Label
-
-User = Annotated[int, Ref("user")]
-Film = Annotated[str, Ref("film")]
-START_US = 1_700_000_000_000_000
-WINDOW_US = 1_000_000_000
-SPAN_US = 300_000_000
-
-
-class Watch(Event):
-    user: User
-    film: Film
-    minute: Annotated[int, integer(0, 2_000)]
-
-
-class Rate(Event):
-    user: User
-    film: Film
-    stars: Annotated[int, integer(1, 5)]
-
-
-class Refund(Event):
-    user: User
-    film: Film
-
-
-class Visit(Event):
-    """A request of the user's, about nothing in particular."""
-
-    user: User
-
-
-class Left(Event):
-    """What follows a request as a whole."""
-
-    user: User
-    minutes: Annotated[int, integer(0, 60)] | None = None
-
-
-SCHEMA = Schema([Watch, Rate, Refund, Visit, Left])
-
-
-def expression(function: Callable[[Any], Any]) -> policy.Expression:
-    return policy.trace(function)
-
-
-BY = ("user", "film")
-LABELS = (
-    Label(name="positive", event=Rate, by=BY, where=expression(lambda r: r.stars >= 4), within_us=WINDOW_US),
-    Label(name="positive", event=Watch, by=BY, at_least=3, within_us=SPAN_US),
-    Label(name="adopted", event=Watch, by=BY, within_us=WINDOW_US, censored_by=(Refund,)),
-    Label(name="rating", event=Rate, by=BY, value=expression(lambda r: r.stars), within_us=SPAN_US, otherwise=None),
-    Label(name="left", event=Left, by=("user",), value=expression(lambda e: e.minutes), within_us=SPAN_US),
-    Label(name="visited", event=Visit, by=("user",), at_least=2, within_us=WINDOW_US),
-)
-ABOUT = About(kind="recommend", request=Visit, items="film", labels=LABELS)
-ITEMS_ONLY = msgspec.structs.replace(ABOUT, labels=LABELS[:4])
-LATER_US = START_US + 10_000_000_000_000
-
-
-class Happened(msgspec.Struct, frozen=True):
-    """An event of the naive join. `kind`: with what its type needs of the rest."""
-
-    kind: str
-    user: int
-    film: str
-    at: int
-    number: int
-
-    def record(self) -> Record:
-        fields: dict[str, Any] = {"user": self.user}
-        if self.kind in ("watch", "rate", "refund"):
-            fields["film"] = self.film
-        named = {"watch": "minute", "rate": "stars", "left": "minutes"}.get(self.kind)
-        if named is not None:
-            fields[named] = None if self.kind == "left" and self.number == 0 else max(self.number, 1)
-        return SCHEMA.check(self.kind, fields, self.at, self.at)
-
-
-def watch(film: str, at: int) -> Record:
-    return Happened("watch", 1, film, at, 1).record()
-
-
-def predicted(user: int, films: list[str], at_us: int, version: str, number: int) -> Prediction:
-    return Prediction(
-        id=new_id(at_us, random.Random(number)),
-        at_us=at_us,
-        key=str(user),
-        request_type="r",
-        request={},
-        items=films,
-        scores=[0.0] * len(films),
-        sources=["model"] * len(films),
-        version=version,
-        arm="champion",
-        propensity=1.0,
-        level="champion" if version else "popular",
-        offsets=(0, 0),
-        took_us=1_000 * (number + 1),
-    )
-
-
-Placed = tuple[int, int, int, Happened]
-
-
-def naive(predictions: list[Prediction], log: dict[int, list[Happened]]) -> dict[str, dict[str, dict[str, object]]]:
-    """{prediction id: {film, "" for the request: {label: value, or "censored"}}}, by looking at every pair.
-
-    What completes a label of a film counts for the first response that it completes it for.
-    """
-    events: list[Placed] = sorted(
-        (event.at, offset, part, event) for part, some in log.items() for offset, event in enumerate(some)
-    )
-    outcomes: dict[str, dict[str, dict[str, object]]] = {}
-    completed: set[tuple[str, str, str, int]] = set()
-    for prediction in sorted(predictions, key=lambda each: (each.at_us, each.id)):
-        for film in ("", *prediction.items):
-            labels: dict[str, object] = {}
-            for name in dict.fromkeys(label.name for label in LABELS):
-                value, held_at = naive_label(name, prediction, film, events)
-                completion = (prediction.key, film, name, held_at)
-                if value is not None and not (film and completion in completed):
-                    labels[name] = value
-                if value not in (None, "censored"):
-                    completed.add(completion)
-            if labels:
-                outcomes.setdefault(prediction.id, {})[film] = labels
-    return outcomes
-
-
-def naive_label(name: str, prediction: Prediction, film: str, events: list[Placed]) -> tuple[object, int]:
-    """(what holds of one label, "censored", or None; since when) for a response that was the only one."""
-    held: list[int] = []
-    values: list[tuple[tuple[int, int, int], float]] = []
-    ended: list[int] = []
-    for label in (label for label in LABELS if label.name == name and ("film" in label.by) == bool(film)):
-        window = [
-            (at, offset, part, event)
-            for at, offset, part, event in events
-            if str(event.user) == prediction.key
-            and (not film or (event.kind in ("watch", "rate", "refund") and event.film == film))
-            and prediction.at_us <= at <= prediction.at_us + label.within_us
-        ]
-        counted = [one for one in window if naive_qualifies(label, one[3])]
-        if len(counted) >= label.at_least:
-            held.append(counted[label.at_least - 1][0])
-            values += [((at, offset, part), max(event.number, 1)) for at, offset, part, event in counted]
-        ended += [at for at, _, _, event in window if event.kind == "refund" and label.censored_by]
-    if not held or (ended and min(ended) < min(held)):
-        return ("censored" if ended else None), 0
-    return (float(max(values)[1]) if name in ("rating", "left") else 1.0), min(held)
-
-
-def naive_qualifies(label: Label, event: Happened) -> bool:
-    if event.kind != label.event.__name__.lower() or (event.kind == "left" and event.number == 0):
-        return False
-    return label.where is None or event.number >= 4
-
-
-def slices_of(log: dict[int, list[Happened]], cuts: random.Random) -> list[tuple[str, Slice]]:
-    pieces = []
-    for part, events in log.items():
-        place = 0
-        while place < len(events):
-            size = cuts.randint(1, 4)
-            pieces.append(("events", Slice(part, place, [e.record() for e in events[place : place + size]])))
-            place += size
-    return pieces
-
-
-def shuffled_in_order(pieces: list[tuple[str, Slice]], rng: random.Random) -> list[tuple[str, Slice]]:
-    """Any interleaving of the partitions of both streams, each in its own order."""
-    queues: dict[tuple[str, int], list[tuple[str, Slice]]] = {}
-    for stream, piece in pieces:
-        queues.setdefault((stream, piece.partition), []).append((stream, piece))
-    mixed = []
-    while queues:
-        chosen = rng.choice(sorted(queues))
-        mixed.append(queues[chosen].pop(0))
-        if not queues[chosen]:
-            del queues[chosen]
-    return mixed
-
-
-def deliver(consumer: OutcomeConsumer, pieces: list[tuple[str, Slice]]) -> None:
-    for stream, piece in pieces:
-        (consumer.apply_events if stream == "events" else consumer.apply_predictions)([piece])
-
-
-STEPS = st.integers(0, 40).map(lambda step: START_US + step * 100_000_000)
-happenings = st.builds(
-    Happened,
-    kind=st.sampled_from(["watch", "watch", "watch", "rate", "rate", "refund", "left", "visit"]),
-    user=st.integers(1, 2),
-    film=st.sampled_from(["a", "b", "c"]),
-    at=st.tuples(STEPS, st.sampled_from([-1, 0, 0, 0, 1])).map(sum),
-    number=st.sampled_from([0, 1, 3, 4, 5]),
-)
-shown = st.tuples(
-    st.integers(1, 2),
-    st.lists(st.sampled_from(["a", "b", "c", "d"]), unique=True, max_size=3),
-    STEPS,
-    st.sampled_from(["v1", "v2", ""]),
-)
-
-
-def partitioned(events: list[Happened]) -> dict[int, list[Happened]]:
-    """As the log holds them: each identity once."""
-    log: dict[int, list[Happened]] = {0: [], 1: []}
-    for event in {event.record().id: event for event in events}.values():
-        log[partition(str(event.user), 2)].append(event)
-    return log
-
-
-def found_by(path: Path, predictions: list[Prediction]) -> dict[str, dict[str, dict[str, object]]]:
-    found = {
-        p.id: {
-            one.item: {**one.labels, **dict.fromkeys(one.censored, "censored")}
-            for one in followed(path, p)
-            if one.labels or one.censored
-        }
-        for p in predictions
-    }
-    return {id: items for id, items in found.items() if items}
 
 
 @settings(max_examples=100, deadline=None)
@@ -258,13 +60,10 @@ def test_equals_the_naive_join_in_any_order(
     asked: list[tuple[int, list[str], int, str]],
     seed: int,
 ) -> None:
-    rng, log = random.Random(seed), partitioned(events)
-    predictions = [predicted(*one, number) for number, one in enumerate(asked)]
-    pieces = slices_of(log, rng)
-    pieces += [("predictions", Slice(0, place, [prediction_record(p)])) for place, p in enumerate(predictions)]
+    rng = random.Random(seed)
+    log, predictions, order = delivered(events, asked, rng)
     path = tmp_path_factory.mktemp("outcomes") / "outcomes.db"
     consumer = OutcomeConsumer(SCHEMA, ABOUT, path)
-    order = shuffled_in_order(pieces, rng)
     deliver(consumer, order)
     before = outcomes_by_version(path, LATER_US)
     deliver(consumer, order)  # all of it again
@@ -451,12 +250,12 @@ def test_another_default_of_past_events_fills_the_file_again(read: str, tmp_path
 
 def test_a_file_of_a_later_format_is_refused_one_of_an_earlier_format_is_filled_again(tmp_path: Path) -> None:
     later, older, former = tmp_path / "later.db", tmp_path / "older.db", tmp_path / "former.db"
-    for path, version in ((later, 99), (older, 0), (former, 2)):
+    for path, version in ((later, 99), (older, 0), (former, 4)):
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE offsets(stream TEXT, partition INTEGER, next INTEGER)")
             connection.execute("INSERT INTO offsets VALUES ('events', 0, 7)")
             connection.execute(f"PRAGMA user_version={version}")
-    with pytest.raises(Refused, match="must be of format 4, got format 99 .* delete the file"):
+    with pytest.raises(Refused, match="must be of format 5, got format 99 .* delete the file"):
         OutcomeConsumer(SCHEMA, ABOUT, later).offsets("events", 1)
     for path in (older, former):
         assert OutcomeConsumer(SCHEMA, ABOUT, path).offsets("events", 1) == (0,)
@@ -529,6 +328,48 @@ def test_a_response_is_counted_once_with_the_label_of_any_of_its_items_or_else_a
     consumer.apply_events([Slice(0, 0, [*refunds, watch("a", START_US + 2), *both])])
     adopted = outcomes_by_version(path, LATER_US)["v1"].labels["adopted"]
     assert (adopted.mature, adopted.n, adopted.censored, adopted.value) == (3, 3, 1, 1.0)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["approve", "decline"]),
+            st.sampled_from([(), ("refund",), ("watch",), ("watch", "refund"), ("refund", "watch")]),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+    st.booleans(),
+)
+def test_a_response_whose_decision_prevents_a_label_counts_as_that_only_whatever_followed(
+    tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, tuple[str, ...]]], events_first: bool
+) -> None:
+    """A declined payment is declined once: that an event said so too, and ended the wait, takes nothing off again."""
+    path = tmp_path_factory.mktemp("outcomes") / "o.db"
+    label = msgspec.structs.replace(LABELS[2], impossible_after=("decline",))
+    consumer = OutcomeConsumer(SCHEMA, msgspec.structs.replace(ABOUT, labels=(label,)), path)
+    shown = [
+        msgspec.structs.replace(predicted(user, ["a"], START_US, "v1", user), decision=decision)
+        for user, (decision, _) in enumerate(asked, 1)
+    ]
+    events = [
+        Happened(kind, user, "a", START_US + 1 + step, 1).record()
+        for user, (_, kinds) in enumerate(asked, 1)
+        for step, kind in enumerate(kinds)
+    ]
+    deliveries = [
+        lambda: consumer.apply_events([Slice(0, 0, events)]),
+        lambda: consumer.apply_predictions([Slice(0, 0, [prediction_record(response) for response in shown])]),
+    ]
+    for deliver_one in deliveries if events_first else reversed(deliveries):
+        deliver_one()
+    metric = outcomes_by_version(path, LATER_US)["v1"].labels["adopted"]
+    firsts = [kinds[0] if kinds else "" for decision, kinds in asked if decision == "approve"]
+    known = [first == "watch" for first in firsts if first != "refund"]
+    assert (metric.impossible, metric.censored) == (len(asked) - len(firsts), firsts.count("refund"))
+    assert metric.n == sum(known)
+    assert metric.value == metric.so_far == (sum(known) / len(known) if known else None)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_values_that_came(tmp_path: Path) -> None:
@@ -687,3 +528,48 @@ def test_metrics_since_a_minute_and_latency(tmp_path: Path) -> None:
     assert found.p50_us == pytest.approx(50_000, rel=0.15)
     assert found.p99_us == pytest.approx(99_000, rel=0.15)
     assert outcomes_by_version(path, LATER_US, START_US + 90 * MINUTE_US)["v1"].responses == 10
+
+
+def paused(location: Location, tokens: tuple[int, int]) -> tuple[OutcomeConsumer, bytes]:
+    """A consumer that was paused while another one, of fewer labels, filled the tables; and what they hold."""
+    woken = OutcomeConsumer(SCHEMA, ABOUT, location, token=tokens[0])
+    deliver(woken, [("events", Slice(0, 0, [watch("a", START_US), watch("b", START_US)]))])
+    other = OutcomeConsumer(SCHEMA, msgspec.structs.replace(ABOUT, labels=LABELS[:2]), location, token=tokens[1])
+    prediction = prediction_record(predicted(1, ["b"], START_US, "v1", 1))
+    deliver(other, [("predictions", Slice(0, 0, [prediction])), ("events", Slice(0, 0, [watch("b", START_US + 1)]))])
+    assert other.offsets("events", 1) == (1,)
+    return woken, repr(stored_in(location)).encode()
+
+
+def stored_in(location: Location) -> list[object]:
+    tables = open_tables(location, "outcomes")
+    names = ("offsets", "definition", "items", "requested", "label_events", "attributions", "counts")
+    try:
+        return [sorted(tables.execute(f"SELECT * FROM {name}").fetchall()) for name in names]
+    finally:
+        tables.close()
+
+
+def test_a_consumer_that_was_paused_while_another_took_over_writes_nothing(tmp_path: Path) -> None:
+    """Its numbers of items and its labels are those of before; its token tells, whatever it tries."""
+    path = tmp_path / "outcomes.db"
+    woken, before = paused(path, (5, 7))
+    for _ in range(2):  # also when it has looked again, and would fill the tables by its own labels
+        with pytest.raises(LeaseLost, match="must be held with token 5, got 7: stand by"):
+            woken.apply_events([Slice(0, 2, [watch("b", START_US + 2)])])
+        with pytest.raises(LeaseLost):
+            woken.apply_predictions([Slice(0, 0, [prediction_record(predicted(1, ["a"], START_US, "v1", 2))])])
+        with pytest.raises(LeaseLost):
+            woken.settle(LATER_US)
+    assert repr(stored_in(path)).encode() == before
+    with pytest.raises(LeaseLost, match="must be held to write, got none, after a writer with token 7"):
+        OutcomeConsumer(SCHEMA, ABOUT, path).settle(LATER_US)
+
+
+def test_without_leases_a_batch_of_labels_that_are_no_longer_those_of_the_tables_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "outcomes.db"
+    woken, before = paused(path, (0, 0))
+    with pytest.raises(StoreUnavailable, match="must be derived with the labels as they are declared here"):
+        woken.apply_events([Slice(0, 2, [watch("b", START_US + 2)])])
+    assert repr(stored_in(path)).encode() == before
+    assert woken.offsets("events", 1) == (0,), "it begins again, by its own labels"

@@ -8,7 +8,7 @@ import pytest
 from tests.tasks.predict.drifting import DAY_US, drifting
 
 from flyball.app import App
-from flyball.core import ManualClock
+from flyball.core import LeaseLost, ManualClock
 from flyball.outcomes import IntervalConsumer, IntervalState, Prediction, prediction_of, read_interval
 from flyball.policy import trace
 from flyball.provenance import replay, why
@@ -44,9 +44,9 @@ def test_scores_are_of_the_version_itself_not_of_what_was_answered() -> None:
 
 
 class Drifted:
-    def __init__(self, home: Path, app: App) -> None:
-        self.report: SimulationReport = simulate(app, days=DAYS, home=home, step="4h")
-        self.runtime = Runtime(app, load_settings(home), ManualClock(START_US + (DAYS + 1) * DAY_US))
+    def __init__(self, home: Path, app: App, days: int = DAYS) -> None:
+        self.report: SimulationReport = simulate(app, days=days, home=home, step="12h")
+        self.runtime = Runtime(app, load_settings(home), ManualClock(START_US + (days + 1) * DAY_US))
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -75,7 +75,7 @@ def test_what_is_served_covers_its_level_over_sixty_days_of_drift(drifted: Drift
 
 
 def test_without_it_the_same_versions_cover_less(tmp_path: Path) -> None:
-    share, count = Drifted(tmp_path / "home", drifting(adapt=0.0)).inside
+    share, count = Drifted(tmp_path / "home", drifting(adapt=0.0), days=30).inside
     assert share < 0.8 - four_standard_errors(0.8, count)
 
 
@@ -178,6 +178,24 @@ def test_an_edited_target_begins_again(drifted: Drifted, tmp_path: Path, change:
         consumer = IntervalConsumer(runtime.schema, now, about.interval, tmp_path / "intervals.db")
         assert consumer.offsets("predictions", 1) == (begins,)
         consumer.close()
+
+
+def test_a_consumer_that_was_paused_while_another_took_over_writes_nothing(drifted: Drifted, tmp_path: Path) -> None:
+    runtime, about, path = drifted.runtime, drifted.runtime.app.task.about, tmp_path / "intervals.db"
+    assert about.interval is not None
+    woken = IntervalConsumer(runtime.schema, about, about.interval, path, token=5)
+    woken.apply_predictions(runtime.predictions.read((0,), 100))
+    now = msgspec.structs.replace(about.interval, rate=0.03)
+    other = IntervalConsumer(runtime.schema, about, now, path, token=7)
+    other.apply_predictions(runtime.predictions.read((0,), 50))
+    for write in (
+        lambda: woken.apply_predictions(runtime.predictions.read((100,), 100)),
+        lambda: woken.apply_events(runtime.log.read((0, 0, 0, 0), 100)),
+        lambda: woken.forget_old(0),
+    ):
+        with pytest.raises(LeaseLost, match="must be held with token 5, got 7"):
+            write()
+    assert other.offsets("predictions", 1) == (50,)
 
 
 def test_before_any_outcome_there_is_no_state(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from flyball.core import BadInput, new_id
 from flyball.events import Record, Slice
 from flyball.outcomes import Exposure, Prediction, prediction_consumer, prediction_record, read_predictions
-from flyball.outcomes.prediction_history import prediction_columns, with_later_columns
+from flyball.outcomes.prediction_history import prediction_columns, prediction_frame, with_later_columns
 
 START_US = 1_700_000_000_000_000
 
@@ -108,6 +108,15 @@ def test_parts_from_before_a_column_was_there_can_be_read() -> None:
     assert early.columns == whole.columns
     mixed = with_later_columns(pl.concat([old.drop("decision_propensity"), old], how="diagonal"))
     assert mixed["decision_propensity"].to_list() == [1.0, 1.0]
+
+
+def test_many_answers_are_one_frame_in_their_order() -> None:
+    items = ["a", "b"]
+    records = [(prediction_record(predicted(number, items[: number % 3])), 0, number) for number in range(2_500)]
+    frame = prediction_frame(records)
+    assert frame["offset"].to_list() == [number for number in range(2_500) for _ in range(max(1, number % 3))]
+    assert frame.filter(pl.col("offset") == 2_498)["item"].to_list() == items
+    assert frame.equals(pl.concat([prediction_frame([row]) for row in records]))
 
 
 def test_without_any_there_are_columns(tmp_path: Path) -> None:

@@ -1,21 +1,20 @@
 """What a file derived from streams promises: all or nothing, and offsets by stream."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from flyball.core import StoreUnavailable
 from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
+from flyball.outcomes.tables import open_tables
 
 
 class Sums(StreamFile):
-    _content = "sums"
-
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=0)
-        for name, columns in STREAM_TABLES.items():
-            self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name}({columns})")
+        self._tables = open_tables(path, "sums")
+        if not self._tables.format():
+            self._tables.create(STREAM_TABLES, {}, 1)
+        self._tables.execute("PRAGMA busy_timeout = 0")
         self.undone = 0
 
     def _undone(self) -> None:

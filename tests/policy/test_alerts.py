@@ -15,9 +15,9 @@ def test_without_rules_alerts_fire_at_the_first_look() -> None:
 
 
 def test_the_first_rule_that_matches_counts() -> None:
-    plan = fb.alerts(after={"fresh*": "10m", "volume": 3, "*": 2})
-    assert plan.delay("freshness").lasts_us == 600_000_000
-    assert [plan.delay(name).looks for name in ("freshness", "volume", "range")] == [1, 3, 2]
+    plan = fb.alerts(after={"miss*": "10m", "volume": 3, "*": 2})
+    assert plan.delay("missing-daily").lasts_us == 600_000_000
+    assert [plan.delay(name).looks for name in ("missing", "volume", "shift")] == [1, 3, 2]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,9 @@ def test_the_first_rule_that_matches_counts() -> None:
         ({"on_call": ["ann", "ann"]}, "names that differ from each other"),
         ({"after": 0}, "a number of looks from 1 on, got 0"),
         ({"after": {"volume": True}}, "a number of looks, such as 2, or a duration"),
+        ({"after": {"volumes": 2}}, "monitor in after of fb.alerts(...) must be one of calibration, consumer,"),
+        ({"after": {"volumes": 2}}, "or a pattern of them with * (did you mean volume?), got 'volumes'"),
+        ({"after": {"fresh*": 2}}, "or a pattern of them with *, got 'fresh*'"),
         ({"after": "soon"}, "after of fb.alerts(...) must be a duration as text"),
         ({"acknowledge": "0s"}, "acknowledge of fb.alerts(...) must be a duration as text"),
     ],

@@ -21,7 +21,9 @@ from flyball.policy import trigger_text
         'fb.on_performance("mae", worse_by=0.25, alpha=0.01, look="2h", cooldown="1h30m")',
         'fb.on_performance("ndcg@20", worse_by="2.5%")',
         "fb.on_drift()",
-        'fb.on_drift("label", "covariate", severity="high", cooldown="2d")',
+        "fb.on_erasure()",
+        'fb.on_erasure(cooldown="2d")',
+        'fb.on_drift("label_share", "shift", severity="high", cooldown="2d")',
     ],
 )
 def test_a_trigger_is_shown_as_it_is_declared(text: str) -> None:
@@ -47,6 +49,10 @@ def test_what_is_left_at_its_default_is_not_shown() -> None:
         (lambda: fb.on_performance("mae", worse_by="nan%"), "worse_by of on_performance"),
         (lambda: fb.on_performance("mae", alpha=1.0), "alpha of on_performance"),
         (lambda: fb.on_drift(""), "monitors of on_drift"),
+        (lambda: fb.on_drift("nonsense"), r"monitors of on_drift\(...\) must be one of calibration, expected_perf"),
+        (lambda: fb.on_drift("shift", "shfit"), r"\(did you mean shift\?\), got 'shfit'"),
+        (lambda: fb.on_drift("shift-daily"), r"\(did you mean shift\?\), got 'shift-daily'"),
+        (lambda: fb.on_drift("consumer"), "learning corrects no fault of our own, got 'consumer'"),
         (lambda: fb.on_drift(severity="some"), 'severity of on_drift.* "low" or "high"'),  # type: ignore[arg-type]
     ],
 )

@@ -39,6 +39,23 @@ def test_filters_and_exclusions_are_replayed(learned: Cinema) -> None:
     assert replay(learned.runtime, answer.id).identical
 
 
+def test_lists_of_the_randomized_slice(learned: Cinema) -> None:
+    """Whether a request is in the slice, and what is drawn for it, follow from its id."""
+    app = learned.runtime.app
+    declared, app.task = app.task, msgspec.structs.replace(app.task, randomized_share=0.5)
+    try:
+        learned.champion("item_knn")
+        answers = learned.answer(*range(1, 21))
+        drawn = [answer for answer in answers if set(answer.sources) == {"randomized"}]
+        assert 3 < len(drawn) < 17
+        assert all(set(answer.propensities) == set(range(len(answer.items))) for answer in drawn)
+        for answer in answers:
+            found = replay(learned.runtime, answer.id)
+            assert found.identical, found.text()
+    finally:
+        app.task = declared
+
+
 def test_a_user_of_whom_nothing_is_known(learned: Cinema) -> None:
     learned.champion("item_knn")
     (answer,) = learned.answer(123_456)

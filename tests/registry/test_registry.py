@@ -3,7 +3,6 @@
 import sqlite3
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -16,36 +15,17 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 
 from flyball.core import BadSetting, NotFound, Refused, StoreCorrupt, StoreUnavailable, UnknownBackend
-from flyball.registry import AuditEntry, Registry, Run, Version, add_versions, begin_run, end_run, replace_release
+from flyball.registry import BACKENDS, Registry, add_versions, begin_run
 from flyball.registry.migrate import FOLDER, HEAD, upgrade
 from flyball.registry.tables import metadata
+from flyball.testing.registry_contract import CHECKS, version_of
+
+ELSEWHERE = {"postgresql": "tests/live/test_postgres_registry.py"}
+"""Backends whose contract another file holds, since they need a server."""
 
 
 def url(folder: Path, options: str = "") -> str:
     return f"sqlite://{folder}/registry.db{options}"
-
-
-def version(run: Run, candidate: str = "popular", **fields: object) -> Version:
-    known = {
-        "app": "movies",
-        "candidate": candidate,
-        "kind": "flyball.models:Popular",
-        "params": {"half_life": "30d"},
-        "seed": 2**40,
-        "snapshot": "s1",
-        "as_of_us": 5,
-        "created_us": 2**52,
-        "run": run.id,
-        "state": "candidate",
-        "code_commit": "abc",
-        "code_dirty": True,
-        "dependencies_hash": "d",
-        "metrics": {"ndcg@20": {"value": 0.125}},
-        "gates": [{"name": "full lists", "passed": True, "reason": "ok"}],
-        "artifact": "r1-popular",
-        "artifact_files": {"x.npy": "00"},
-    }
-    return Version(**(known | fields))  # type: ignore[arg-type]  # fields by name
 
 
 @pytest.fixture
@@ -53,60 +33,22 @@ def registry(tmp_path: Path) -> Registry:
     return Registry(url(tmp_path))
 
 
-def test_a_version_comes_back_as_it_went_in(tmp_path: Path, registry: Registry) -> None:
-    run = begin_run(registry, "movies", as_of_us=5, now_us=6)
-    added = add_versions(registry, [version(run), version(run, "ease")])
-    end_run(registry, run, "done", 7, report={"note": "ü"}, snapshot="s1")
-    assert [each.id for each in added] == ["v1", "v2"]
-    again = Registry(url(tmp_path))
-    assert again.versions() == added
-    assert again.version("v2") == added[1]
-    assert again.runs() == [
-        Run(
-            id="r1",
-            app="movies",
-            as_of_us=5,
-            started_us=6,
-            status="done",
-            snapshot="s1",
-            ended_us=7,
-            report={"note": "ü"},
-        )
-    ]
+@pytest.mark.parametrize("check", CHECKS)
+def test_contract(check: str, tmp_path: Path) -> None:
+    CHECKS[check](lambda: Registry(url(tmp_path)))
+
+
+def test_every_backend_keeps_the_contract() -> None:
+    assert BACKENDS.keys() - {"sqlite"} == ELSEWHERE.keys()
+    assert all("CHECKS" in Path(file).read_text() for file in ELSEWHERE.values())
 
 
 @pytest.mark.parametrize("name", ["v3", "v", "", "v01", "1", "v-1", "v²", "v1 OR 1=1", "v99999999999999999999", "r1"])
 def test_no_such_version(registry: Registry, name: str) -> None:
     run = begin_run(registry, "movies", 5, 6)
-    add_versions(registry, [version(run)])
+    add_versions(registry, [version_of(run)])
     with pytest.raises(NotFound, match="known: v1"):
         registry.version(name)
-
-
-def test_a_run_registers_all_of_its_versions_or_none(registry: Registry) -> None:
-    run = begin_run(registry, "movies", 5, 6)
-    with pytest.raises(TypeError):
-        add_versions(registry, [version(run), version(run, params={"x": object()})])
-    assert registry.versions() == []
-    assert registry.runs()[0].status == "running"
-
-
-def test_the_id_of_a_run_that_never_ended_is_not_given_again(registry: Registry) -> None:
-    assert begin_run(registry, "movies", 5, 6).id == "r1"
-    assert begin_run(registry, "movies", 5, 6).id == "r2"
-
-
-def test_releases_are_compared_and_set_with_their_audit_entry(registry: Registry) -> None:
-    run = begin_run(registry, "movies", 5, 6)
-    add_versions(registry, [version(run), version(run)])
-    assert registry.released() is None
-    entry = AuditEntry(at_us=8, by="ann", action="promote", subject="v1", reason="best", after={"champion": "v1"})
-    row = replace_release(registry, 0, {"champion": "v1"}, {"v1": "champion"}, entry)
-    assert (row.serial, row.changed_us, registry.released()) == (1, 8, row)
-    assert [each.state for each in registry.versions()] == ["champion", "candidate"]
-    with pytest.raises(Refused, match="serial 0, got 1"):
-        replace_release(registry, 0, {"champion": "v2"}, {"v2": "champion"}, entry)
-    assert registry.audit() == [entry]
 
 
 def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, registry: Registry) -> None:
@@ -145,15 +87,6 @@ def test_the_database_of_a_newer_flyball_is_refused_and_left_alone(tmp_path: Pat
         connection.commit()
     with pytest.raises(Refused, match="got 9999: it was made by a newer Flyball"):
         Registry(url(tmp_path))
-
-
-def test_many_openers_of_a_new_registry_agree(tmp_path: Path) -> None:
-    def open_and_begin(_: int) -> str:
-        return begin_run(Registry(url(tmp_path)), "movies", 5, 6).id
-
-    with ThreadPoolExecutor(8) as threads:
-        ids = list(threads.map(open_and_begin, range(16)))
-    assert sorted(ids, key=lambda name: int(name[1:])) == [f"r{number}" for number in range(1, 17)]
 
 
 def test_a_locked_registry_can_be_read_and_says_so_when_written(tmp_path: Path, registry: Registry) -> None:

@@ -1,12 +1,13 @@
 """What became of a case, read off its run and the release of its version."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from flyball.registry import Case, Run
-from flyball.releases import CaseReport, Release, case_table, payoff_text
+from flyball.registry import Case, Registry, Run, open_case, refuse_case
+from flyball.releases import CaseReport, Release, case_table, payoff_text, waiting_cases
 from flyball.releases.cases import _report
 
 CASE = Case(id="c4", app="shop", trigger="fb.on_drift()", kind="drift", cause="km drifted", opened_us=0, run="r2")
@@ -105,3 +106,28 @@ def test_the_payoff_in_words(row: Any, text: str | None) -> None:
         "verdict": "promoted",
         "payoff": text,
     }
+
+
+def test_a_payoff_that_rounds_to_zero_has_no_minus() -> None:
+    row = {
+        "predicted": -0.0,
+        "offline_metric": "mae",
+        "missing": "",
+        "measured": None,
+        "online_metric": "absolute_error",
+        "measured_low": -0.0,
+        "measured_high": None,
+    }
+    report = CaseReport(case=CASE, verdict="promoted", payoff=row)
+    assert payoff_text(report) == "expected mae +0; not measured yet"
+    assert payoff_text(msgspec.structs.replace(report, payoff={**row, "measured": -0.0})) == (
+        "absolute_error +0 [+0, no limit]"
+    )
+
+
+def test_cases_that_wait_say_why(tmp_path: Path) -> None:
+    registry = Registry(f"sqlite://{tmp_path}/registry.db")
+    waiting = open_case(registry, msgspec.structs.replace(CASE, id="", run=""))
+    assert waiting_cases(registry) == []
+    refuse_case(registry, waiting, 1, "v4 was rolled back")
+    assert waiting_cases(registry) == ["c1 of fb.on_drift() waits: v4 was rolled back"]

@@ -191,7 +191,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     def attempt(self, change: Any, crash: int) -> None:
         before = current(self.home.registry)
-        real, calls = store._note, iter(range(9))
+        real, calls = store.write_entry, iter(range(9))
 
         def note(*arguments: Any) -> None:
             if next(calls) == crash:
@@ -206,7 +206,7 @@ class AnyOrder(RuleBasedStateMachine):
                 raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store, "_note", note)
+            patch.setattr(store, "write_entry", note)
             patch.setattr(store, "_note_step", note_step)
             try:
                 change()

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from flyball.core import new_id
-from flyball.events import Slice
+from flyball.events import Slice, open_log
 from flyball.outcomes import Exposure, Prediction, prediction_record
-from flyball.releases import AnswerCounts, ArmCounts, ExposureCounter
+from flyball.releases import AnswerCounts, ArmCounts, ExposureCounter, count_exposures
 
 HOUR_US = 3_600_000_000
 START_US = 480_000 * HOUR_US
@@ -72,3 +72,18 @@ def test_latency_is_known_to_a_quarter() -> None:
     assert 99_000 <= counts.quantile_us(0.99) <= 99_000 * 1.25
     assert 0 <= 500 - counts.slower_than(50_000) <= 125
     assert AnswerCounts().quantile_us(0.99) == 0
+
+
+def test_any_machine_counts_what_is_in_the_log_once(tmp_path: Path) -> None:
+    """Beside a worker that counts at the same time, and on a machine that has none."""
+    log = open_log(f"sqlite://{tmp_path}/predictions.db?partitions=1&unique=0")
+    log.append([prediction_record(candidate(number)) for number in range(7)])
+    worker, other = (ExposureCounter(tmp_path / name) for name in ("worker.db", "other.db"))
+    count_exposures(worker, log)
+    log.append([prediction_record(candidate(number)) for number in range(7, 9)])
+    for counter in (worker, other, other):
+        count_exposures(counter, log)
+    beside = ExposureCounter(tmp_path / "worker.db")
+    count_exposures(beside, log)
+    assert worker.by_arm("rel1") == other.by_arm("rel1") == beside.by_arm("rel1")
+    assert other.by_arm("rel1")[0].counts.answers == 9

@@ -54,7 +54,7 @@ async def calling(runtime: Runtime, wait: bool = True) -> AsyncIterator[Caller]:
     await service.start()
     try:
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             caller = Caller(service, client, stopwatch)
             if wait:
                 await caller.until(lambda: not service.refresher.unready() or bool(service.engine.serving.refused))

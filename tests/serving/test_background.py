@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from flyball import ItemKNN
-from flyball.core import Counters, ManualClock, StoreUnavailable, SystemStopwatch, new_id
-from flyball.events import Appended
+from flyball.core import BadInput, Counters, FileLock, ManualClock, StoreUnavailable, SystemStopwatch, new_id
+from flyball.events import Appended, ErasedPeople
 from flyball.outcomes import Prediction, prediction_of
 from flyball.runtime import Runtime
 from flyball.serving import Engine, Refresher, Service
@@ -223,6 +224,17 @@ class TestRefresher:
         assert refresher.reasons() == []
         assert refresher._loaded["v1"] is loaded
 
+    def test_a_removal_that_was_interrupted_is_a_reason_and_one_that_runs_is_none(self, home: Runtime) -> None:
+        faulty.release(home, Faulty(), NOW_US)
+        refresher = refresher_of(home, ManualClock(NOW_US))
+        refresher.step()
+        home.layout.removal.mkdir()
+        home.layout.removal_plan.write_bytes(b'{"action": "erase", "subject": "1 user"}')
+        with FileLock(home.layout.removal_lock, "a removal"):
+            assert refresher.reasons() == []
+        assert "a removal was interrupted: flyball erase APP --continue" in refresher.reasons()[0]
+        assert refresher.unready() == []
+
     def test_what_cannot_be_read_stays_as_it_was(self, home: Runtime, monkeypatch: Any) -> None:
         faulty.release(home, Faulty(), NOW_US)
         clock = ManualClock(NOW_US)
@@ -245,10 +257,13 @@ class Log:
         self.records: list[Any] = []
         self.sizes: list[int] = []
         self.locked = False
+        self.too_large: set[int] = set()
 
     def append(self, records: list[Any]) -> Appended:
         if self.locked:
             raise StoreUnavailable("locked")
+        if any(record.at in self.too_large for record in records):
+            raise BadInput("size of a record", "at most 10", 11)
         self.records += records
         self.sizes.append(len(records))
         return Appended(len(records), [])
@@ -279,6 +294,32 @@ class TestWriter:
         assert [one.id for one in back] == [one.id for one in given]
         assert {(one.took_us, one.worker) for one in back} == {(7, "w")}
 
+    def test_who_was_erased_after_the_answer_is_not_written_after_it(
+        self, metrics: ServingMetrics, tmp_path: Path
+    ) -> None:
+        log, erased, given = Log(), ErasedPeople(tmp_path / "erased.json"), predictions(5)
+        named = {given[1].id: [("user", "1")], given[3].id: [("film", "a"), ("user", "1")]}
+        writer = PredictionWriter(
+            lambda: log,  # type: ignore[arg-type,return-value]
+            metrics,
+            "w",
+            erased=erased,
+            named=lambda prediction: iter(named.get(prediction.id, [])),
+        )
+        for prediction in given:
+            writer.put(prediction, 7)
+        erased.add([("user", "1")], given[1].at_us)
+        later = msgspec.structs.replace(
+            given[1], id=new_id(given[1].at_us + 1, random.Random(9)), at_us=given[1].at_us + 1
+        )
+        named[later.id] = [("user", "1")]
+        writer.put(later, 7)
+        assert writer.flush()
+        back = [prediction_of(record).id for record in log.records]
+        expected = [one.id for one in given if one.id not in named or one.at_us > given[1].at_us]
+        assert back == [*expected, later.id], "who comes back after it is somebody new"
+        assert writer.recent(given[1].id) is None
+
     def test_while_the_log_is_locked_records_wait_up_to_a_bound_and_then_are_counted(
         self, metrics: ServingMetrics
     ) -> None:
@@ -298,6 +339,20 @@ class TestWriter:
         assert [record.key for record in log.records] == ["7"] * 10
         assert writer.recent(given[0].id) is None
         assert metrics.counters.get("predictions|written") == 10
+
+    def test_a_record_that_the_log_does_not_allow_is_counted_and_holds_up_nothing(
+        self, metrics: ServingMetrics
+    ) -> None:
+        log, waiting = Log(), predictions(40)
+        log.too_large = {NOW_US + 3, NOW_US + 31}
+        writer = PredictionWriter(lambda: log, metrics, "w")  # type: ignore[arg-type,return-value]
+        for prediction in waiting:
+            writer.put(prediction, 7)
+        assert writer.flush()
+        assert [record.at - NOW_US for record in log.records] == [n for n in range(40) if n not in (3, 31)]
+        counts = {name: metrics.counters.get(f"predictions|{name}") for name in ("written", "refused")}
+        assert counts == {"written": 38, "refused": 2}
+        assert writer.recent(waiting[3].id) is None
 
     def test_stopping_writes_what_waits(self, metrics: ServingMetrics) -> None:
         log = Log()

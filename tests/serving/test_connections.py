@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from flyball.core import ManualStopwatch
-from flyball.serving import Dispatcher, Receiver
+from flyball.serving import ConnectionLimits, Dispatcher, Receiver
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ class Named(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.worker.transports.discard(self.transport)
-        self.worker.receiver.closed_one()
+        self.worker.receiver.closed_one(self)
 
 
 class Worker:
@@ -59,9 +59,10 @@ class Client:
 class Floor:
     """A dispatcher, its workers and their clients, all closed at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: ConnectionLimits | None = None) -> None:
+        self.limits = limits or ConnectionLimits()
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.dispatcher = Dispatcher(self.listener)
+        self.dispatcher = Dispatcher(self.listener, limits=self.limits)
         self.dispatcher.start()
         self.workers: list[Worker] = []
         self.clients: list[Client] = []
@@ -302,7 +303,7 @@ async def test_a_worker_without_a_free_descriptor_tells_that_the_connection_is_c
         receiver.start(asyncio.get_running_loop())
         assert await asyncio.to_thread(ours.recv, 1) == b"t"
         ours.send(b"n")  # the descriptor that came with it was lost
-        assert await asyncio.to_thread(ours.recv, 1) == b"m"
+        assert await asyncio.to_thread(ours.recv, 2) == b"0m"
         ours.close()
         await receiver.wait_closed()
 
@@ -354,3 +355,43 @@ async def test_a_worker_whose_parent_is_slow_to_hear_goes_on_and_tells_all() -> 
         assert heard == b"t" + b"c" * 3_000 + b"r"
         ours.close()
         await receiver.wait_closed()
+
+
+async def test_connections_above_a_limit_are_closed_with_a_reason_and_leave_room_when_others_close() -> None:
+    refused: list[str] = []
+    limits = ConnectionLimits(most=3, refused=refused.append)
+    floor = Floor(limits)
+    try:
+        for name in "ab":
+            await floor.worker(name)
+        clients = [await floor.connect() for _ in range(3)]
+        assert {await client.ask() for client in clients} == {"a", "b"}
+        answer = await (await floor.connect()).ask()
+        assert answer.startswith("HTTP/1.1 503 Service Unavailable\r\n")
+        assert "\r\nretry-after: 1\r\n" in answer
+        assert refused == ["127.0.0.1"]
+        clients[0].close()
+        await until(lambda: limits.total == 2)
+        assert await (await floor.connect()).ask() in "ab"
+    finally:
+        await floor.close()
+
+
+async def test_the_connections_of_a_worker_that_died_are_counted_no_more(floor: Floor) -> None:
+    dying = floor.dispatcher.add_worker("a")
+    dying.send(b"r")
+    await until(lambda: len(floor.dispatcher._ready()) == 1)
+    waiting = [asyncio.create_task((await floor.connect()).ask()) for _ in range(8)]
+    await until(lambda: floor.dispatcher.shares() == {"a": (8, 8)})
+    dying.send(b"kkk1")  # took three, and closed the second: the message came in two parts
+    await until(lambda: floor.dispatcher._workers[0].unread == b"1")
+    dying.send(b"c")
+    await until(lambda: floor.limits.total == 7)
+    dying.close()
+    await until(lambda: floor.limits.total == 5)
+    await floor.worker("b")
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(answer) for answer in answers[3:]] == ["b"] * 5
+    for client in floor.clients:
+        client.close()
+    await until(lambda: floor.limits.total == 0)

@@ -4,6 +4,7 @@ Time is moved by hand: a deadline passes when a test says so (that answers are i
 """
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from flyball import ItemKNN
 from flyball.core import parse_url
+from flyball.monitoring import declaration_digest, read_serving_reports, served_version
 from flyball.outcomes import find_prediction
 from flyball.runtime import Runtime
 from flyball.testing import faulty
@@ -182,6 +184,7 @@ async def test_artifacts_deleted_while_they_serve_and_before_a_start(home: Runti
         assert await ask(caller) == [("champion", "v1")] * 8
     async with call(home) as caller:
         await caller.until(lambda: "v1" in caller.service.engine.serving.refused)
+        await caller.until(lambda: "stores are being opened" not in caller.service.refresher.unready())
         assert await ask(caller) == [("popular", "none")] * 8
         assert "no such file" in (await caller.get("/readyz")).json()["reasons"][0]
 
@@ -235,3 +238,19 @@ async def test_when_versions_hold_thread_after_thread_the_process_asks_to_be_rep
         assert caller.service.scorer.spent
         faulty.LET_GO.set()
         await caller.until(lambda: not caller.service.scorer.spent)
+
+
+async def test_a_process_reports_what_it_serves_by_digest_and_a_full_disk_keeps_nothing_from_serving(
+    home: Runtime, call: Any
+) -> None:
+    faulty.release(home, ItemKNN(), NOW_US)
+    async with call(home) as caller:
+        await loaded(caller, "v1")
+        (report,) = read_serving_reports(home.layout.run)
+        assert report.versions == {"v1": served_version(home.registry.version("v1"), home.app)}
+        assert (report.process, report.pid, report.declared) == ("test", os.getpid(), declaration_digest(home.app))
+        shutil.rmtree(home.layout.run / "serving")
+        (home.layout.run / "serving").write_text("in the way")
+        faulty.release(home, ItemKNN(k=7), NOW_US)
+        await loaded(caller, "v2")
+        assert await ask(caller) == [("champion", "v2")] * 8

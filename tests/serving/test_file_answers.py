@@ -3,10 +3,12 @@
 import csv
 import gc
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given
@@ -14,12 +16,14 @@ from hypothesis import strategies as st
 from tests.cli.conftest import call
 
 from flyball.app import App, load_app
+from flyball.compute import InProcess, Lost, Started
 from flyball.core import BadInput, HomeBusy, ManualClock, NotFound
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.runtime import Runtime, load_settings
-from flyball.serving import answer_file, file_answers
+from flyball.serving import answer_file
 from flyball.serving.file_answers import rows_of
+from flyball.serving.row_answers import answer_rows
 from flyball.simulation import DAY_US, new_plan, seed_home
 
 FILE = Path(__file__).parents[1] / "tasks" / "predict" / "city.py"
@@ -112,23 +116,17 @@ def test_rows_of_a_csv_are_those_of_the_standard_library(names: list[str], rows:
             assert list(rows_of(path, "csv")) == list(csv.DictReader(file))
 
 
-@given(
-    parts=st.lists(
-        st.lists(st.dictionaries(st.sampled_from(["a", 'b"', "c\nd", "e,f"]), _CELLS, min_size=1), min_size=1),
-        min_size=1,
-        max_size=3,
-    )
-)
-def test_parts_of_a_csv_are_put_together(parts: list[list[dict[str, str]]]) -> None:
-    """Whether all have the same columns (they are copied) or not."""
-    with TemporaryDirectory() as folder:
-        for number, rows in enumerate(parts):
-            file_answers._write(Path(folder) / f"{number:06d}.csv", "csv", rows)
-        file_answers._join(Path(folder), Path(folder) / "out.csv", "csv")
-        with open(Path(folder) / "out.csv", newline="") as file:
-            joined = list(csv.DictReader(file))
-    names = dict.fromkeys(name for rows in parts for row in rows for name in row)
-    assert joined == [{name: row.get(name, "") for name in names} for rows in parts for row in rows]
+def test_what_a_spreadsheet_would_run_gets_an_apostrophe_unless_it_is_to_stay(home: Path, tmp_path: Path) -> None:
+    hostile = [{**row, "town": "=1+1"} for row in ROWS]
+    source = write(tmp_path / "in.csv", hostile)
+    report = answer_file(runtime_of(home), source, tmp_path / "out.csv", part_rows=10)
+    assert {row["town"] for row in read(tmp_path / "out.csv")} == {"'=1+1"}
+    assert report.quoted == 25
+    report = answer_file(runtime_of(home), source, tmp_path / "raw.csv", as_is=True)
+    assert {row["town"] for row in read(tmp_path / "raw.csv")} == {"=1+1"}
+    assert report.quoted == 0
+    answer_file(runtime_of(home), source, tmp_path / "out.jsonl")
+    assert {row["town"] for row in read(tmp_path / "out.jsonl")} == {"=1+1"}
 
 
 def test_the_garbage_collector_is_left_as_it_was(home: Path, tmp_path: Path) -> None:
@@ -282,3 +280,49 @@ def test_columns_that_no_request_has_are_reported(home: Path, tmp_path: Path) ->
     assert "ignored columns that are not fields of the request: kilometers, town" in ran.err
     lineage = json.loads((tmp_path / "out.csv.lineage.json").read_text())
     assert lineage["unknown"] == ["kilometers", "town"]
+
+
+class Dying(InProcess):
+    """Compute whose second task dies with its process."""
+
+    def __init__(self) -> None:
+        self.started = 0
+
+    def wait(self, started: Sequence[Started], timeout_s: float | None) -> list[tuple[Started, Any]]:
+        self.started += 1
+        return [(started[0], Lost("killed by SIGKILL"))] if self.started == 2 else super().wait(started, timeout_s)
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_tasks_answer_with_the_same_bytes(home: Path, tmp_path: Path, name: str) -> None:
+    source = write(tmp_path / "in.jsonl", ROWS)
+    here = answer_file(runtime_of(home), source, tmp_path / "here" / name, part_rows=10)
+    elsewhere = answer_file(runtime_of(home), source, tmp_path / "tasks" / name, part_rows=10, compute=InProcess())
+    assert (tmp_path / "tasks" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    assert elsewhere == msgspec.structs.replace(here, out=elsewhere.out)
+
+
+def test_a_task_that_dies_costs_its_own_part(home: Path, tmp_path: Path) -> None:
+    source, out = write(tmp_path / "in.csv", ROWS), tmp_path / "out.csv"
+    with pytest.raises(RuntimeError, match="process must end with a result, got killed by SIGKILL"):
+        answer_file(runtime_of(home), source, out, part_rows=10, compute=Dying())
+    assert [path.name for path in sorted((tmp_path / "out.csv.parts").glob("*.json"))] == ["000000.json", "000002.json"]
+    assert answer_file(runtime_of(home), source, out, part_rows=10, compute=InProcess()).reused == 15
+    answer_file(runtime_of(home), source, tmp_path / "here.csv", part_rows=10)
+    assert out.read_bytes() == (tmp_path / "here.csv").read_bytes()
+
+
+def test_a_part_needs_nothing_but_the_stores(home: Path, tmp_path: Path) -> None:
+    runtime = runtime_of(home)
+    content, note = answer_rows(runtime.source, runtime.settings, NOW_US, list(ROWS[:3]), 0, "jsonl", False)
+    assert (note.rows, note.failed, content.count(b"\n")) == (3, 0, 3)
+
+
+def test_processes_answer_a_file_on_the_command_line(home: Path, tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", [{**row, "at": "2026-01-03T00:00:00Z"} for row in ROWS])
+    words = ["predict", str(FILE), source, "--home", home]
+    first = call(*words, "--out", tmp_path / "one.jsonl")
+    assert first.code == 0, first.err
+    second = call(*words, "--out", tmp_path / "two.jsonl", "--workers", "2")
+    assert second.code == 0, second.err
+    assert (tmp_path / "two.jsonl").read_bytes() == (tmp_path / "one.jsonl").read_bytes()

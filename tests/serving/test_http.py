@@ -1,6 +1,8 @@
 """Over HTTP, in process: lists, the JSON interface, events, and problem documents for what is wrong."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import random
 import re
@@ -10,17 +12,19 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from tests.tracing.recording import RecordingTracer
 
 from flyball import BiasedMF, ItemKNN
 from flyball.core import SystemClock, SystemStopwatch, new_id, write_atomic
 from flyball.events import ConsumerLag, WorkerReport
-from flyball.outcomes import find_prediction, prediction_record
+from flyball.outcomes import find_prediction, id_bytes, prediction_record
 from flyball.runtime import Runtime
 from flyball.serving import LEVELS, answer_once
 from flyball.serving.http.decoding import MAX_BODY
 from flyball.serving.metrics import ServingMetrics
 from flyball.testing import faulty
 from flyball.testing.faulty import Faulty
+from flyball.tracing import ANSWER, APPEND
 
 pytestmark = pytest.mark.anyio
 
@@ -79,18 +83,22 @@ async def test_a_well_formed_unknown_user_gets_a_list(caller: Any) -> None:
         "%20",
         "1%20",
         "%D9%A1",
-        "1%00",
         "%FF%FE",
         "１",
         "1,2",
         "0x10",
-        "1%0A",
         "null",
     ],
 )
 async def test_a_malformed_user_is_answered_with_what_an_id_must_be(caller: Any, path: str) -> None:
     document = problem(await caller.get(f"/recommend/{path}"), 400)
     assert "user id must be" in document["detail"]
+
+
+@pytest.mark.parametrize("user", ["1%00", "1%0A"])
+async def test_a_path_has_no_control_characters(caller: Any, user: str) -> None:
+    document = problem(await caller.get(f"/recommend/{user}"), 400)
+    assert "path must be free of control characters" in document["detail"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -183,23 +191,23 @@ async def test_a_body_of_another_kind_is_a_415(caller: Any) -> None:
         problem(answer, 415)
 
 
-async def test_json_is_taken_as_curl_sends_it_and_lines_when_their_format_is_named(caller: Any) -> None:
+async def test_bodies_that_a_page_may_send_without_asking_are_refused(caller: Any) -> None:
     line = b'{"type": "watch", "user": 7, "film": "film-3"}\n'
+    for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x", ""):
+        headers = {"content-type": kind} if kind else {}
+        for path, body in (
+            ("/v1/events", line),
+            ("/v1/events?format=jsonl", line),
+            ("/v1/recommend", b'{"user": 7}'),
+        ):
+            detail = problem(await caller.client.post(path, content=body, headers=headers), 415)["detail"]
+            assert "content type must be application/json" in detail
+            assert "send the header Content-Type: application/" in detail
     cells = b"type,user,film\nwatch,7,film-3\n"
-    for kind in ("application/x-www-form-urlencoded", "application/octet-stream"):
-        headers = {"content-type": kind}
-        answer = await caller.client.post("/v1/events?format=jsonl", content=line, headers=headers)
-        assert answer.status_code == 200
-        for body, count in ((line, 1), (line + line, 2), (line.replace(b",", b",\n"), 1), (b"[" + line + b"]", 1)):
-            answer = await caller.client.post("/v1/events", content=body, headers=headers)
-            assert len(answer.json()["events"]) == count
-            assert answer.status_code == 200
-        problem(await caller.client.post("/v1/events", content=cells, headers=headers), 415)
-        answer = await caller.client.post("/v1/recommend", content=b'{"user": 7}', headers=headers)
-        assert answer.json()["user"] == "7"
-        problem(await caller.client.post("/v1/recommend", content=b"user=7", headers=headers), 415)
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    problem(await caller.client.post("/v1/events?format=jsonl", content=line, headers=headers), 415)
+    for kind, status in (("text/plain", 200), ("text/csv", 200), ("application/x-www-form-urlencoded", 415), ("", 415)):
+        headers = {"content-type": kind} if kind else {}
+        answer = await caller.client.post("/v1/events?format=csv", content=cells, headers=headers)
+        assert answer.status_code == status, answer.text
     problem(await caller.client.post("/v1/events?format=jsonl&format=csv", content=line, headers=LINES), 400)
 
 
@@ -370,6 +378,15 @@ async def test_a_consumer_that_fails_for_long_degrades_but_takes_no_process_out(
     assert 'flyball_consumer_failing{consumer="state"} 1.0' in (await caller.get("/metrics")).text
 
 
+async def test_a_process_that_is_about_to_stop_answers_and_is_not_ready(home: Runtime, caller: Any) -> None:
+    assert (await caller.get("/readyz")).status_code == 200
+    home.layout.draining.touch()
+    answer = await caller.get("/readyz")
+    assert (answer.status_code, answer.json()["reasons"][0]) == (503, "it is about to stop")
+    assert (await caller.get("/recommend/7")).status_code == 200
+    assert (await caller.get("/healthz")).status_code == 200
+
+
 async def test_nothing_known_is_not_ready_and_says_why(empty: Runtime, call: Any) -> None:
     service_of: Callable[..., Any] = call
     async with service_of(empty, wait=False) as caller:
@@ -466,7 +483,14 @@ async def test_the_document_of_the_interface_names_every_route(caller: Any) -> N
 async def test_the_page_of_documentation_needs_no_network(caller: Any) -> None:
     answer = await caller.get("/docs")
     assert answer.headers["content-type"].startswith("text/html")
-    assert "faulty" in answer.text
+    assert "faulty" not in answer.text, "whoever has no key learns nothing of the service"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    policy = answer.headers["content-security-policy"]
+    for tag in ("script", "style"):
+        (inside,) = re.findall(f"<{tag}>(.*?)</{tag}>", answer.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}';" in policy
+    assert "default-src 'none'" in policy
     assert not re.search(r"(src|href|url\()\s*=?\s*[\"']?(https?:)?//", answer.text)
 
 
@@ -483,3 +507,42 @@ async def test_requests_come_as_lines_and_each_gets_a_line(caller: Any) -> None:
     assert (good.status_code, len(good.text.splitlines())) == (200, 250)
     assert (await caller.client.post("/v1/recommend", content=b"[]\n", headers=headers)).status_code == 422
     problem(await caller.client.post("/v1/recommend", content=b"\n", headers=headers), 400)
+
+
+async def test_an_answer_is_traced_from_the_request_to_its_record(home: Runtime, call: Any) -> None:
+    home.tracer = tracer = RecordingTracer()
+    faulty.release(home, ItemKNN(), NOW_US)
+    callers = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with call(home) as caller:
+        await caller.until(lambda: "v1" in caller.service.engine.serving.pipelines)
+        tracer.spans.clear()
+        replies = [
+            await caller.client.post("/v1/recommend", json={"user": 7}),
+            await caller.get("/recommend/7", headers={"traceparent": callers}),
+        ]
+        sent = {"type": "watch", "at": "2023-11-15T00:00:00Z", "user": 7, "film": "film-3"}
+        event = await caller.client.post("/v1/events", json=sent)
+        assert event.json()["accepted"] == 1, event.text
+    parts = {ANSWER, "wait", "read features", "score v1", "append answer"}
+    for reply in replies:
+        assert tracer.named(id_bytes(reply.headers["x-flyball-prediction"])).keys() == parts
+    (in_callers,) = (span for span in tracer.spans if span.trace.hex() == callers[3:35])
+    assert in_callers.attributes["flyball.prediction"] == replies[1].headers["x-flyball-prediction"]
+    assert [span.attributes["flyball.event.type"] for span in tracer.spans if span.name == APPEND] == ["watch"]
+    assert tracer.closed
+
+
+async def test_events_about_people_who_were_erased_are_counted_apart(home: Runtime, call: Callable[..., Any]) -> None:
+    async with call(home) as caller:
+        home.erased.add([("user", "7")], SystemClock().now_us())
+        about = {"type": "watch", "film": "film-1", "at": SystemClock().now_us() - 60_000_000}
+        events = [{**about, "user": 7}, {**about, "user": 8}, {**about, "user": "x"}]
+        summary = (await caller.client.post("/v1/events", json=events, headers=JSON)).json()
+        counts = {name: summary[name] for name in ("accepted", "duplicate", "quarantined", "erased")}
+        assert counts == {"accepted": 1, "duplicate": 0, "quarantined": 1, "erased": 1}
+        assert [event["verdict"] for event in summary["events"]] == ["erased", "accepted", "quarantined"]
+        assert caller.service.metrics.counters.get("events|erased") == 1
+        alone = problem(await caller.client.post("/v1/events", json=events[0], headers=JSON), 422)
+        assert (alone["erased"], alone["quarantined"]) == (1, 0)
+        assert "1 of 1 events" in alone["detail"]
+        assert "erased" in alone["detail"]

@@ -102,14 +102,15 @@ async def test_the_document_says_what_is_sent_and_what_comes_back(caller: Any) -
     parameters = {each["name"]: each for each in document["paths"]["/v1/recommend"]["get"]["parameters"]}
     assert parameters["include.genres"]["schema"]["type"] == "array", "may be repeated"
     assert parameters["user"]["required"]
-    answer = document["components"]["schemas"]["Response"]["properties"]
+    answer = document["components"]["schemas"]["Answer"]["properties"]
     assert answer["user"]["type"] == "string", "ids come back as text"
     got = (await caller.get("/v1/recommend?user=7")).json()
-    required = {*document["components"]["schemas"]["Response"]["required"]}
+    required = {*document["components"]["schemas"]["Answer"]["required"]}
     assert required <= got.keys() <= answer.keys()
     ready = (await caller.get("/readyz")).json()
     assert ready.keys() == {*document["components"]["schemas"]["Readiness"]["required"]}
-    assert document["security"] == []
+    assert document["paths"]["/v1/events"]["post"]["security"] == [{}, {"key": ["write-events"]}]
+    assert document["paths"]["/healthz"]["get"]["security"] == []
     watch = document["components"]["schemas"]["Watch"]
     assert (watch["required"], watch["properties"]["at"]["type"]) == (["user", "film"], ["string", "integer"])
     assert got["items"][0].keys() <= answer["items"]["items"]["properties"].keys()
@@ -150,7 +151,7 @@ async def test_an_application_has_paths_of_its_own(home: Runtime, monkeypatch: p
     app = make_app(service)
     await service.start()
     try:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://localhost") as client:
             async with asyncio.timeout(60):
                 while service.refresher.unready():
                     await asyncio.sleep(0.01)
@@ -186,7 +187,9 @@ async def test_requests_of_a_declared_type_become_events_once(caller: Any, home:
     caller.service.intake.note_request(Request(new_id(at_us, random.Random(1)), "7", at_us, event))
     await caller.until(lambda: sum(home.log.ends()) == before + 1)
     sent = {"type": "watch", "user": 7, "film": "film-3", "at": at_us}
-    answer = (await caller.client.post("/v1/events", content=json.dumps(sent))).json()
+    answer = (
+        await caller.client.post("/v1/events", content=json.dumps(sent), headers={"content-type": "application/json"})
+    ).json()
     assert (answer["accepted"], answer["duplicate"]) == (0, 1)
 
 

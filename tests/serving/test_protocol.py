@@ -9,7 +9,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from flyball.serving.processes import server as process
-from flyball.serving.processes.server import MAX_HEAD, REQUEST_S, _Connection
+from flyball.serving.processes.request_time import HEAD_S, LEAST_RATE, LOOK_S, REQUEST_S, TAKE_S
+from flyball.serving.processes.server import MAX_HEAD, _Connection
 
 
 class Loop:
@@ -17,6 +18,10 @@ class Loop:
 
     def __init__(self) -> None:
         self.timers: list[Timer] = []
+
+    def call_soon(self, call: Callable[[], object]) -> None:
+        """No other connection has its turn."""
+        call()
 
     def call_later(self, after_s: float, call: Callable[[], None]) -> "Timer":
         self.timers.append(Timer(after_s, call))
@@ -52,6 +57,9 @@ class Transport:
         self.written += data
 
     def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
         self.closed = True
 
     def is_closing(self) -> bool:
@@ -99,16 +107,53 @@ WHOLE = b"GET /recommend/7 HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    "begun",
-    [b"", b"G", b"GET /recommend/7 HTTP/1.1\r\nhost: x\r\n", b"POST /v1/events HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"],
+    ("begun", "within_s"),
+    [
+        (b"", HEAD_S),
+        (b"G", HEAD_S),
+        (b"GET /recommend/7 HTTP/1.1\r\nhost: x\r\n", HEAD_S),
+        (b"POST /v1/events HTTP/1.1\r\ncontent-length: 9\r\n\r\n{", LOOK_S),
+    ],
 )
-def test_a_request_that_is_not_in_whole_in_time_is_a_408(floor: Floor, begun: bytes) -> None:
+def test_a_request_that_is_not_in_whole_in_time_is_a_408(floor: Floor, begun: bytes, within_s: float) -> None:
     for place in range(len(begun)):
         floor.send(begun[place : place + 1])
-    floor.loop.pass_s(REQUEST_S - 1)
+    floor.loop.pass_s(within_s - 1)
     assert not floor.transport.closed
-    floor.loop.pass_s(REQUEST_S)
+    floor.loop.pass_s(within_s)
     assert floor.refusal() == 408
+
+
+def test_a_slow_body_is_a_408_and_one_that_comes_fast_enough_has_its_time(floor: Floor) -> None:
+    floor.send(b"POST /v1/events HTTP/1.1\r\ncontent-length: 900000\r\n\r\n")
+    for _ in range(round((REQUEST_S - HEAD_S) / LOOK_S) - 1):
+        floor.send(b" " * int(LEAST_RATE * LOOK_S))
+        floor.connection.flow.resume_reading()  # as the application does when it takes what has come
+        floor.loop.pass_s(LOOK_S)
+        assert not floor.transport.closed
+    floor.send(b" " * int(LEAST_RATE * LOOK_S))
+    floor.connection.flow.resume_reading()
+    floor.loop.pass_s(LOOK_S)
+    assert floor.refusal() == 408
+    assert b"in whole within 30 s" in floor.transport.written
+
+
+def test_a_body_that_is_not_read_is_not_slow(floor: Floor) -> None:
+    floor.send(b"POST /v1/events HTTP/1.1\r\ncontent-length: 900000\r\n\r\n" + b" " * 100_000)
+    assert floor.connection.flow.read_paused
+    floor.loop.pass_s(LOOK_S)
+    assert not floor.transport.closed
+
+
+def test_a_client_that_does_not_take_its_answers_is_cut_off(floor: Floor) -> None:
+    floor.send(WHOLE)
+    floor.connection.pause_writing()
+    floor.connection.resume_writing()
+    floor.loop.pass_s(TAKE_S)
+    assert not floor.transport.closed
+    floor.connection.pause_writing()
+    floor.loop.pass_s(TAKE_S)
+    assert floor.transport.closed
 
 
 def test_a_whole_request_waits_for_its_answer_and_the_next_has_its_own_time(floor: Floor) -> None:
@@ -149,3 +194,11 @@ def test_a_process_may_have_as_many_connections_as_the_system_allows(monkeypatch
     monkeypatch.setattr(process.resource, "setrlimit", lambda which, pair: limits.update({which: pair}))
     process._allow_connections()
     assert limits == {process.resource.RLIMIT_NOFILE: (9_999, 9_999)}
+
+
+def test_what_comes_behind_a_chunked_body_is_no_header(floor: Floor) -> None:
+    floor.send(b"POST /v1/events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n")
+    floor.send(b"0\r\nauthorization: Bearer x\r\norigin: http://localhost\r\nx-forwarded-user: boss\r\n\r\n")
+    assert floor.connection.cycle is not None
+    names = [name for name, _ in floor.connection.cycle.scope["headers"]]
+    assert names == [b"host", b"transfer-encoding"]

@@ -45,8 +45,8 @@ async def test_a_release_is_started_shown_and_ended(caller: Any) -> None:
     assert shown["state"] == "canary at 10 % (step 1 of 2)"
     assert shown["next"].startswith("waits to go on to 100 %: until ")
     assert [(step["command"], step["by"], step["reason"]) for step in shown["steps"]] == [
-        ("draft", "ann", "more varied"),
-        ("start", "ann", "more varied"),
+        ("draft", "anyone from 127.0.0.1, says ann", "more varied"),
+        ("start", "anyone from 127.0.0.1, says ann", "more varied"),
     ]
     for command, state in (
         ("pause", "held"),
@@ -109,12 +109,17 @@ async def test_what_cannot_be_done_says_why(caller: Any) -> None:
     assert (await caller.get("/v1/releases/rel9")).status_code == 404
 
 
-async def test_without_the_setting_nothing_changes(caller: Any) -> None:
+async def test_without_the_setting_nothing_changes(home: Runtime, call: Any) -> None:
+    async with call(home) as caller:
+        await _nothing_changes(caller)
+
+
+async def _nothing_changes(caller: Any) -> None:
     runtime = caller.service.runtime
-    runtime.settings, before = msgspec.structs.replace(runtime.settings, manage=False), current(runtime.registry)
+    before = current(runtime.registry)
     for path in ("/v1/releases", "/v1/releases/rel1/rollback"):
         answer = await post(caller, path, {"versions": ["v2"]})
-        assert (answer.status_code, "FLYBALL_MANAGE=true" in answer.json()["detail"]) == (403, True)
+        assert (answer.status_code, "FLYBALL_MANAGE=true" in answer.json()["detail"]) == (401, True)
     assert current(runtime.registry) == before
     assert (await caller.get("/v1/releases")).status_code == 200
 
@@ -143,8 +148,9 @@ async def test_a_command_needs_no_body(caller: Any) -> None:
     await post(caller, "/v1/releases", {"versions": ["v2"]})
     assert (await caller.client.post("/v1/releases/rel2/abort")).status_code == 200
     steps = (await caller.get("/v1/releases/rel2")).json()["steps"]
-    assert (steps[-1]["command"], steps[-1]["by"], steps[-1]["reason"]) == ("abort", "http", "over HTTP")
-    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert (steps[-1]["command"], steps[-1]["reason"]) == ("abort", "over HTTP")
+    assert steps[-1]["by"] == "anyone from 127.0.0.1"
+    headers = {"content-type": "application/json"}
     broken = await caller.client.post("/v1/releases/rel2/abort", content=b'{"reason": ', headers=headers)
     assert (broken.status_code, "body must be a JSON object" in broken.json()["detail"]) == (400, True)
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from flyball.simulation.data_faults import FAULTS, HOUR_US, FaultyWire
+from flyball.simulation.data_faults import FAULTS, HOUR_US, FaultyWire, faults_of
 
 LINES = [
     json.dumps({"type": "order", "at": 5, "shop": f"s{number}", "km": 2.5, "items": 3}).encode() for number in range(40)
@@ -56,3 +56,41 @@ def test_numbers_are_missing_in_half_of_the_lines() -> None:
     values = [json.loads(line)["km"] for line in wire("missing-values").passed("jsonl", LINES, 11 * HOUR_US)]
     assert 10 <= values.count(None) <= 30
     assert set(values) == {None, 2.5}
+
+
+def test_times_are_three_hours_earlier_in_half_of_the_lines() -> None:
+    at_us = 1_767_571_200_000_000
+    lines = [json.dumps({"type": "order", "at": at_us, "order": number}).encode() for number in range(40)]
+    moved = [json.loads(line)["at"] - at_us for line in wire("moved-times").passed("jsonl", lines, 11 * HOUR_US)]
+    assert set(moved) == {0, -3 * HOUR_US}
+    assert 10 <= moved.count(0) <= 30
+    rated = set(wire("moved-times").passed("movielog", RATED[:1] * 40, 11 * HOUR_US))
+    assert rated == {RATED[0], RATED[0].replace(b"T10:00", b"T07:00:00")}
+    broken = [b"2026x03-02T10:00,7,GET /rate/film=5"] * 40
+    assert wire("moved-times").passed("movielog", broken, 11 * HOUR_US) == broken
+
+
+def test_half_of_the_lines_come_again_under_new_ids() -> None:
+    lines = [json.dumps({"type": "order", "at": 5, "order": number, "km": 2.5}).encode() for number in range(40)]
+    sent = [json.loads(line) for line in wire("sent-twice").passed("jsonl", lines, 11 * HOUR_US)]
+    assert 50 <= len(sent) <= 70
+    assert len({fields["order"] for fields in sent}) == len(sent)
+    assert len({fields["order"] % 2**40 for fields in sent}) == 40
+    rated = set(wire("sent-twice").passed("movielog", RATED[:1] * 40, 11 * HOUR_US))
+    assert rated == {RATED[0], RATED[0].replace(b"T10:00", b"T10:00:01")}
+
+
+def test_two_fractions_of_a_line_are_exchanged() -> None:
+    lines = [
+        b'{"type": "order", "km": 2.5, "items": 3, "amount": 20.0, "rain": 0.5}',
+        b'{"type": "accepted", "order": 1}',
+    ]
+    exchanged, same = wire("exchanged-columns").passed("jsonl", lines, 11 * HOUR_US)
+    assert json.loads(exchanged) == {"type": "order", "km": 20.0, "items": 3, "amount": 2.5, "rain": 0.5}
+    assert json.loads(same) == json.loads(lines[1])
+    assert wire("exchanged-columns").passed("movielog", RATED, 11 * HOUR_US) == RATED
+
+
+def test_faults_that_a_line_cannot_have_are_left_out() -> None:
+    assert set(FAULTS) - set(faults_of(1)) == {"exchanged-columns"}
+    assert faults_of(2) == FAULTS

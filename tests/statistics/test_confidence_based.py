@@ -161,5 +161,10 @@ def test_bad_arguments_are_refused() -> None:
         expected_performance([0.5, 1.5])
     with pytest.raises(BadInput, match="with a row or more"):
         expected_performance([])
+    with pytest.raises(BadInput, match="sum of a row of scores at row 0 must be 1, got 2.7"):
+        expected_performance(np.full((30, 3), 0.9))
+    for threshold in (np.nan, 7, -0.1):
+        with pytest.raises(BadInput, match="threshold must be (from 0 to 1|finite)"):
+            expected_performance([0.5, 0.6], threshold=threshold)
     with pytest.raises(BadInput, match="positive must be one flag for each of 2 scores"):
         expected_performance([0.5, 0.6], positive=[True])

@@ -105,3 +105,21 @@ def test_bad_arguments_are_refused() -> None:
         mean_discrepancy_test([[1.0], [2.0]], [[1.0], [2.0]], rng, permutations=0)
     with pytest.raises(BadInput, match="most_rows must be 2 or more"):
         mean_discrepancy_test([[1.0], [2.0]], [[1.0], [2.0]], rng, most_rows=1)
+
+
+@pytest.mark.parametrize("factor", [2.0**-600, 2.0**600, 2.0**1020])
+def test_the_unit_of_the_values_changes_nothing(factor: float) -> None:
+    """Squares of such values are 0 or infinite."""
+    rng = np.random.default_rng(10)
+    a, b = rng.normal(size=(30, 2)), rng.normal(1.5, 1, (30, 2))
+    p = [mean_discrepancy_test(a * unit, b * unit, np.random.default_rng(11)).p for unit in (1.0, factor)]
+    assert p == [0.001, 0.001]
+    assert mean_discrepancy(a * factor, b * factor) == mean_discrepancy(a, b)
+    assert mean_discrepancy(a * factor, b * factor, 0.8 * factor) == pytest.approx(naive(a, b, 0.8))
+    mixed = [column * [1.0, factor] for column in (a, b)]
+    assert mean_discrepancy_test(*mixed, np.random.default_rng(11)).p == 0.001
+
+
+def test_a_kernel_that_is_far_narrower_than_the_distances_sees_equal_rows_alone() -> None:
+    rows = [[0.0], [0.0], [1e200]]
+    assert mean_discrepancy(rows, rows, 1.0) == pytest.approx(1 / 3 + 1 / 3 - 2 * 5 / 9)

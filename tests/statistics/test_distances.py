@@ -65,7 +65,7 @@ def test_what_is_no_distribution_is_refused() -> None:
         total_variation([1, 2], [1, 2, 3])
     with pytest.raises(BadInput, match="with a sum above 0"):
         total_variation([0, 0], [1, 2])
-    with pytest.raises(BadInput, match="values of b must be in ascending order, got"):
+    with pytest.raises(BadInput, match="values of b at position 1 must be in ascending order, got 1.0"):
         wasserstein(([1, 2], [1, 1]), ([2, 1], [1, 1]))
     with pytest.raises(BadInput, match="one for each of 2 values"):
         kolmogorov_smirnov(([1, 2], [1]), ([1], [1]))
@@ -76,3 +76,31 @@ def test_samples_that_do_not_overlap_are_no_more_than_1_apart() -> None:
     for low, high in ((135, 29), (49, 7), (98, 3)):
         a, b = (range(low), [1] * low), ([1e6 + value for value in range(high)], [1] * high)
         assert kolmogorov_smirnov(a, b) == kolmogorov_smirnov(b, a) == 1.0
+
+
+def test_counts_and_weights_of_any_size_are_shares() -> None:
+    large, small = np.array([1.0, 1.0]) * 1e308, np.array([1.0, 1.0]) * 1e-308
+    for same in (large, small):
+        assert jensen_shannon_divergence(same, [1, 1]) == 0.0
+        assert population_stability_index(same, [1, 1]) == 0.0
+        assert total_variation(same, [3, 1]) == 0.25
+        assert kolmogorov_smirnov(([1, 2], same), ([1, 2], [3, 1])) == 0.25
+        assert wasserstein(([1, 2], same), ([1, 2], [3, 1])) == 0.25
+
+
+def test_values_of_any_size_have_a_distance() -> None:
+    ends = [-1e308, 1e308]
+    assert wasserstein((ends, [1, 1]), (ends, [3, 1])) == pytest.approx(5e307)
+    assert wasserstein(([0, 5e-324], [1, 1]), ([5e-324], [1])) == stats.wasserstein_distance([0, 5e-324], [5e-324])
+    assert kolmogorov_smirnov((ends, [1, 1]), (ends, [3, 1])) == 0.25
+    with pytest.raises(BadInput, match="values of a and b must be at most 1.8e308 apart"):
+        wasserstein(([-1e308], [1]), ([1e308], [1]))
+
+
+@pytest.mark.parametrize("wrong", [1.0, 0.5, 0.0, -2.0, np.nan, np.inf])
+def test_what_is_no_base_or_least_share_is_refused(wrong: float) -> None:
+    with pytest.raises(BadInput, match="base must be (a number above 1|finite)"):
+        jensen_shannon_divergence([1, 2], [2, 1], base=wrong)
+    if wrong != 0.5:
+        with pytest.raises(BadInput, match="least must be (a share above 0 and below 1|finite)"):
+            population_stability_index([1, 2], [2, 1], least=wrong)

@@ -85,3 +85,14 @@ def test_bad_arguments_are_refused() -> None:
         domain_classifier_test(rows[0], rows, rng)
     with pytest.raises(BadInput, match="most_rows must be 40 or more"):
         domain_classifier_test(rows, rows, rng, most_rows=3)
+
+
+@pytest.mark.parametrize("other", [2.0, 1e-300, 1e-35])
+def test_a_constant_differs_from_another_however_small(other: float) -> None:
+    before = np.zeros((100, 1))
+    assert domain_classifier_test(before, np.full((100, 1), other), np.random.default_rng(1)).p < 1e-9
+
+
+def test_an_infinite_value_is_refused() -> None:
+    with pytest.raises(BadInput, match="b must be finite numbers, or nan for missing ones, got inf"):
+        domain_classifier_test(np.ones((100, 1)), np.full((100, 1), np.inf), np.random.default_rng(1))

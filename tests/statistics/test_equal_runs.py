@@ -1,5 +1,6 @@
 """Runs of equal values: lengths by a loop, chance of long ones in independent and sticky streams, planted ones."""
 
+import math
 from itertools import groupby
 
 import numpy as np
@@ -55,3 +56,14 @@ def test_what_cannot_be_compared_is_refused() -> None:
         longest_run([1], [1] * 50)
     with pytest.raises(BadInput, match=r"values must be of shape \(n,\)"):
         run_lengths([[1]])
+
+
+def test_a_model_that_answers_nan_is_stuck() -> None:
+    rng = np.random.default_rng(3)
+    reference = sticky(rng, 5_000, 0.0).astype(float)
+    stuck = longest_run([math.nan] * 30, reference)
+    assert (stuck.start, stuck.length) == (0, 30)
+    assert stuck.p < 1e-6
+    assert run_lengths([1.0, math.nan, math.nan, 2.0, math.nan]).tolist() == [1, 2, 1, 1]
+    assert run_lengths(np.array([math.nan, math.nan, "a", None, None], dtype=object)).tolist() == [2, 1, 2]
+    assert run_lengths(np.array(["NaT", "NaT", "2026-01-01"], dtype="datetime64[D]")).tolist() == [2, 1]

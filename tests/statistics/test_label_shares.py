@@ -130,9 +130,57 @@ def test_bad_arguments_are_refused() -> None:
         label_shift(labels + 1, before, before, rng)
     with pytest.raises(BadInput, match="labels must be one for each of 500 rows"):
         label_shift(labels[:3], before, before, rng)
-    with pytest.raises(BadInput, match="sum of a row of current must be 1"):
+    with pytest.raises(BadInput, match="sum of a row of current at row 0 must be 1"):
         label_shift(labels, before, before / 2, rng)
     with pytest.raises(BadInput, match="current must be of shape"):
         label_shift(labels, before, before[:, :1], rng)
+    with pytest.raises(BadInput, match="number of classes of current must be 2, as of the reference, got 3"):
+        label_shift(labels, before, np.full((9, 3), 1 / 3), rng)
+    with pytest.raises(BadInput, match="sum of the counts of class 1 in the reference must be above 0"):
+        label_shift(labels, before, before, rng, counts=labels == 0)
     with pytest.raises(BadInput, match="draws must be 20 or more"):
         label_shift(labels, before, before, rng, draws=3)
+
+
+def test_rows_whose_labels_a_decision_hides_are_represented_by_those_of_a_control_group() -> None:
+    rng = np.random.default_rng(9)
+    labels = (rng.random(20_000) < 0.1).astype(int)
+    score = np.clip(rng.normal(0.2 + 0.5 * labels, 0.15), 0, 1)
+    predicted = np.stack([1 - score, score], axis=1)
+    declined = score > 0.5
+    known = ~declined | (rng.random(len(labels)) < 0.1)  # of what is declined, one in ten is let through
+    counts = np.where(declined, 10.0, 1.0)[known]
+    shift = label_shift(labels[known], predicted[known], predicted, rng, counts=counts, draws=50)
+    assert shift.shares[1] == pytest.approx(0.1, abs=0.01)
+    assert shift.reference[1] == pytest.approx(0.1, abs=0.01)
+    assert not shift.changed
+    alone = label_shift(labels[known], predicted[known], predicted, rng, draws=50)
+    assert alone.shares[1] > 0.13  # what is declined looks like more of the label
+    assert alone.condition > shift.condition
+    with pytest.raises(BadInput, match="counts must be one for each of"):
+        label_shift(labels[known], predicted[known], predicted, rng, counts=counts[:5])
+
+
+@pytest.mark.parametrize("method", list(SHIFT_METHODS))
+def test_a_single_row_is_no_certainty(method: str) -> None:
+    labels = np.repeat([0, 1, 2], 200)
+    before = np.eye(3)[labels] * 0.91 + 0.03
+    shift = label_shift(labels, before, before[200:201], np.random.default_rng(10), method=method)
+    assert min(shift.high) - max(shift.low) >= 0.3
+    assert not shift.changed
+
+
+@pytest.mark.parametrize(("rows_now", "share"), [(1, 0.1), (4, 0.02), (20, 0.02), (20, 0.1)])
+def test_intervals_of_few_rows_contain_the_truth(rows_now: int, share: float) -> None:
+    """Predictions are right in 99 of 100, so that most samples have no row of the rare label."""
+    rng, inside = np.random.default_rng(rows_now), 0
+    labels = np.repeat([0, 1], 200)
+
+    def seen(actual: np.ndarray) -> np.ndarray:
+        return np.eye(2)[np.where(rng.random(len(actual)) < 0.99, actual, 1 - actual)]
+
+    for _ in range(RUNS // 2):
+        now = (rng.random(rows_now) < share).astype(int)
+        shift = label_shift(labels, seen(labels), seen(now), rng, draws=40)
+        inside += shift.low[1] <= share <= shift.high[1]
+    assert inside >= stats.binom.ppf(0.001, RUNS // 2, 0.95)

@@ -67,6 +67,8 @@ def test_bad_arguments_are_refused() -> None:
         (lambda: holm([1.2]), "p-values"),
         (lambda: benjamini_hochberg([0.1], [0.0]), "above 0"),
         (lambda: e_benjamini_hochberg([-1.0]), "0 or above"),
+        (lambda: p_of_e([0.0, np.nan]), "log e-values"),
+        (lambda: p_of_e(1.0), "log e-values"),
     ]:
         with pytest.raises(BadInput, match=message):
             call()
@@ -75,3 +77,15 @@ def test_bad_arguments_are_refused() -> None:
 def test_holm_by_hand() -> None:
     """3 x .01; 2 x .03; 1 x .04, which is no less than what stands before it."""
     assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+
+
+@pytest.mark.parametrize("wrong", [[[0.1, 0.2], [0.3, 0.01]], 0.1])
+def test_only_a_single_family_of_tests_is_adjusted(wrong: object) -> None:
+    """Several rows could be several families, or one: ours to refuse, not to guess."""
+    for correct in (holm, benjamini_hochberg, e_benjamini_hochberg):
+        with pytest.raises(BadInput, match=r"-values must be of shape \(n,\), one dimension, got"):
+            correct(wrong)  # type: ignore[operator]
+
+
+def test_no_tests_have_no_discoveries() -> None:
+    assert holm([]).tolist() == benjamini_hochberg([]).tolist() == e_benjamini_hochberg([]).tolist() == []

@@ -1,12 +1,23 @@
 """Tests of shift: the p-values of scipy; false positives of rows that are independent, alike or seasonal."""
 
+import math
+import warnings
+from fractions import Fraction
+from math import comb
+
 import numpy as np
 import pytest
 from scipy import stats
 from tests.statistics.vectors import vectors
 
 from flyball.core import BadInput
-from flyball.statistics import design_effect, homogeneity_p, kolmogorov_smirnov, kolmogorov_smirnov_p
+from flyball.statistics import (
+    design_effect,
+    homogeneity_p,
+    kolmogorov_smirnov,
+    kolmogorov_smirnov_p,
+    shared_tail_p,
+)
 
 TRIALS = 400
 MOST = stats.binom.ppf(0.999, TRIALS, 0.05)
@@ -28,7 +39,40 @@ def test_few_rows_are_no_more_certain_than_they_are(rows_a: int, rows_b: int) ->
     rng = np.random.default_rng(6)
     for shift in np.repeat([0.0, 0.5, 1.0, 3.0, 9.0], 5):
         exact = stats.ks_2samp(rng.normal(shift, 1, rows_a), rng.normal(size=rows_b), method="exact")
-        assert kolmogorov_smirnov_p(exact.statistic, rows_a, rows_b) >= min(exact.pvalue, 0.1)
+        p = kolmogorov_smirnov_p(exact.statistic, rows_a, rows_b)
+        if rows_a * rows_b <= 10_000:
+            assert p == pytest.approx(exact.pvalue, rel=1e-9, abs=1e-13)
+        else:
+            assert p >= min(exact.pvalue, 0.1)
+
+
+@pytest.mark.parametrize(("rows_a", "rows_b"), [(1, 10_001), (2, 5_001), (20, 501), (80, 130), (101, 101), (150, 150)])
+def test_the_limit_is_no_lower_than_the_exact_value_where_it_is_used(rows_a: int, rows_b: int) -> None:
+    """Of the distances that samples without ties can have."""
+    for distance in np.ceil(np.linspace(0.05, 1, 12) * np.lcm(rows_a, rows_b)) / np.lcm(rows_a, rows_b):
+        exact = _exactly(float(distance), rows_a, rows_b)
+        if 1e-12 < exact <= 0.1:
+            assert kolmogorov_smirnov_p(float(distance), rows_a, rows_b) >= exact
+
+
+def _exactly(distance: float, rows_a: int, rows_b: int) -> float:
+    """The share of lattice paths that reach the distance, in whole numbers."""
+    paths = [1] + [0] * rows_b
+    for row in range(rows_a + 1):
+        for column in range(rows_b + 1):
+            if row or column:
+                before = (paths[column] if row else 0) + (paths[column - 1] if column else 0)
+                near = abs(row / rows_a - column / rows_b) < distance - 1e-9
+                paths[column] = before if near else 0
+    return 1 - paths[rows_b] / math.comb(rows_a + rows_b, rows_a)
+
+
+def test_few_rows_have_whole_numbers_of_orders() -> None:
+    assert kolmogorov_smirnov_p(1.0, 3, 3) == pytest.approx(0.1, rel=1e-12)
+    assert kolmogorov_smirnov_p(0.5, 4, 2) == pytest.approx(_exactly(0.5, 4, 2))
+    assert kolmogorov_smirnov_p(1.0, 6, 9, 2.0, 3.0) == pytest.approx(0.1, rel=1e-12)
+    assert kolmogorov_smirnov_p(0.0, 3, 3) == 1.0
+    assert kolmogorov_smirnov_p(1.0, 60, 60) == pytest.approx(2 / math.comb(120, 60), rel=1e-9)
 
 
 def test_few_rows_have_the_published_p_values() -> None:
@@ -142,6 +186,36 @@ def test_a_shift_is_found_among_rows_that_are_alike() -> None:
     assert seen == 50
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [([1e9, 1], [1, 1]), ([2.0**40, 2], [3, 1]), ([2.0**52, 1], [4, 0]), ([1e8, 1e8], [2, 1]), ([1e9, 1e9], [3, 3])],
+)
+def test_a_large_sample_beside_a_small_one_has_an_exact_p_value_at_once(a: list[float], b: list[float]) -> None:
+    """The oracle is the hypergeometric distribution in fractions, of the few counts of a small sample."""
+    (n, m), k = (int(sum(a)), int(sum(b))), int(a[1] + b[1])
+
+    def chance(x: int) -> Fraction:
+        ways = Fraction(1)
+        for i in range(m):  # m draws without replacement, x of them from the k
+            ways *= Fraction(k - i if i < x else n + m - k - (i - x), n + m - i)
+        return ways * comb(m, x)
+
+    chances = [chance(x) for x in range(min(m, k) + 1)]
+    seen = chances[int(b[1])]
+    exact = sum((one for one in chances if one <= seen), Fraction(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert homogeneity_p(a, b) == pytest.approx(float(exact), rel=1e-9)
+
+
+def test_small_tables_have_the_p_value_of_fishers_exact_test() -> None:
+    rng = np.random.default_rng(4)
+    for _ in range(200):
+        a, b = rng.integers(0, 2_000, 2), rng.integers(0, 5, 2)
+        if a.sum() and b.sum():
+            assert homogeneity_p(a, b) == pytest.approx(stats.fisher_exact([a, b]).pvalue, rel=1e-7)
+
+
 def test_what_cannot_be_tested_is_refused() -> None:
     with pytest.raises(BadInput, match="windows with rows must be 3 or more, got 2"):
         design_effect([[0.5], [0.5], [0.5]], [10, 10, 0])
@@ -151,3 +225,32 @@ def test_what_cannot_be_tested_is_refused() -> None:
         kolmogorov_smirnov_p(0.5, 10, 0)
     with pytest.raises(BadInput, match="with a sum above 0"):
         homogeneity_p([0, 0], [1, 2])
+    with pytest.raises(BadInput, match="number of categories of b must be 2, as of a, got 1"):
+        homogeneity_p([1, 2], [1])
+    with pytest.raises(BadInput, match=r"counts of b must be of shape \(n,\), one dimension"):
+        homogeneity_p([1, 2], 5)
+    for large in (1e300, 1e16, 8e15):
+        with pytest.raises(BadInput, match="counts"):
+            homogeneity_p([large, large], [1, 2])
+
+
+def test_what_a_window_shares_is_in_the_tail() -> None:
+    """All rows of a window share a t with 5 degrees, with three quarters of the variance: a tail of as many p-values as
+    they claim, where a normal tail has many times as many."""
+    rng = np.random.default_rng(11)
+    shared = rng.standard_t(5, 100_000) * np.sqrt(3 * 3 / 5)  # with a variance of 3
+    deviation = np.abs(shared + rng.standard_normal(100_000)) / 2
+    plain = 2 * stats.norm.sf(deviation[deviation > 2])
+    tailed = np.array([shared_tail_p(p, 4.0, 3.0) for p in plain])
+    for level in (1e-3, 1e-4):
+        assert (tailed <= level).sum() <= 100_000 * level + 3 * np.sqrt(100_000 * level)
+        assert (plain <= level).sum() >= 3 * 100_000 * level
+
+
+def test_without_a_shared_part_a_p_value_stays() -> None:
+    assert shared_tail_p(1e-9, 1.3, 0.0) == 1e-9
+    assert shared_tail_p(1.0, 2.0, 1.0) == 1.0
+    assert 1e-9 < shared_tail_p(1e-9, 1.3, 0.1) < shared_tail_p(1e-9, 3.0, 2.0) < 0.01
+    assert shared_tail_p(0.0, 2.0, 1.0) > 0
+    with pytest.raises(BadInput, match="effect"):
+        shared_tail_p(0.1, 0.0, 0.0)

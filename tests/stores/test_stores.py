@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from flyball.core import BadSetting, UnknownBackend
-from flyball.stores import STATE_BACKENDS, StateStore, open_state
+from flyball.core import BadSetting, UnknownBackend, parse_url
+from flyball.stores import STATE_BACKENDS, Replaceable, StateStore, open_state
+from flyball.stores.lmdb import LmdbStore
 from flyball.stores.store import key_of
 from flyball.testing.state_contract import CHECKS
 
@@ -155,3 +156,52 @@ def test_reading_one_value_costs_the_same_however_many_there_are(tmp_path: Path)
         costs.append(min(tries))
         store.close()
     assert costs[1] < 20 * costs[0]  # a scan would cost two thousand times as much
+
+
+def test_a_replaced_store_is_read_by_all_who_have_it_open_and_leaves_no_bytes(tmp_path: Path) -> None:
+    url = f"lmdb://{tmp_path}/state?map_mb=1"
+    writer, reader = open_state(url), LmdbStore(parse_url(url))
+    code = (
+        "import sys; from flyball.stores import open_state; store = open_state(sys.argv[1])\n"
+        "for _ in sys.stdin: print(store.read([b'user']), flush=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+
+        def seen_elsewhere() -> str:
+            other.stdin.write("\n")  # type: ignore[union-attr]
+            other.stdin.flush()  # type: ignore[union-attr]
+            return other.stdout.readline().strip()  # type: ignore[union-attr]
+
+        writer.write({b"user": b"the-person-of-42"}, (3,))
+        assert reader.read([b"user"]) == ([b"the-person-of-42"], (3,))
+        assert seen_elsewhere() == "([b'the-person-of-42'], (3,))"
+        for offset in (4, 5):
+            assert isinstance(writer, Replaceable)
+            beside = writer.beside()
+            built = open_state(beside)
+            built.write({b"user": b"nobody-%d" % offset}, (offset,))
+            built.close()
+            assert reader.offsets() == (offset - 1,)
+            writer.replace(beside)
+            for store in (writer, reader, open_state(url)):
+                assert store.read([b"user"]) == ([b"nobody-%d" % offset], (offset,))
+            assert seen_elsewhere() == f"([b'nobody-{offset}'], ({offset},))"
+            content = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+            assert b"the-person-of-42" not in content
+            assert len(list(tmp_path.rglob("data.mdb"))) == 1
+        other.stdin.close()
+
+
+def test_a_store_that_was_begun_beside_and_never_took_the_place_changes_nothing(tmp_path: Path) -> None:
+    store = LmdbStore(parse_url(f"lmdb://{tmp_path}/state?map_mb=1"))
+    store.write({b"a": b"1"}, (1,))
+    open_state(store.beside()).write({b"b": b"2"}, (9,))
+    assert store.read([b"a"]) == ([b"1"], (1,))
+    beside = store.beside()
+    open_state(beside).write({b"c": b"3"}, (2,))
+    store.replace(beside)
+    assert store.read([b"a", b"b", b"c"]) == ([None, None, b"3"], (2,))

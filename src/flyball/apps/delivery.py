@@ -149,5 +149,6 @@ app = fb.App(
     },
     choose=fb.best("pinball"),
     retrain=[fb.every("1d")],
+    train_window=["all", "since_drift"],
     world=fb.world("delivery", past_days=7),
 )

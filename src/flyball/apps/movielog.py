@@ -25,6 +25,7 @@ _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})?"
 )
+_LONG_YEAR = re.compile(r"[0-9]{5,}-")
 _USER = re.compile(r"0*([1-9][0-9]{0,39})")
 _WATCH_TAIL = re.compile(r"GET /data/m/([A-Za-z0-9+._*-]+)/0*([0-9]{1,18})\.mpg")
 _RATE_TAIL = re.compile(r"GET /rate/([A-Za-z0-9+._*-]+)=0*([0-9]{1,18})")
@@ -143,7 +144,8 @@ def parse_time(text: str, zone: tzinfo = UTC) -> int:
     """
     matched = _TIME.fullmatch(text)
     if matched is None:
-        raise Rejected("bad_time", f"time must be like 2022-11-14T12:24:50, got {text[:60]!r}")
+        year = " with a year of four digits" if _LONG_YEAR.match(text) else ""
+        raise Rejected("bad_time", f"time must be like 2022-11-14T12:24:50{year}, got {text[:60]!r}")
     year, month, day, hour, minute, second, fraction, offset = matched.groups()
     try:
         moment = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second or 0), tzinfo=UTC)

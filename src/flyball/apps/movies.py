@@ -151,6 +151,7 @@ def make_app(stars: int = 5) -> fb.App:
             k=20,
             deadline="300ms",
             max_per=("genres", 12),
+            randomized_share=0.01,  # what is liked without being picked by a model: see flyball exposure
             features=(user_film,),
         ),
         candidates={

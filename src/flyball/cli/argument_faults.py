@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from types import TracebackType
 from typing import Any
 
+from flyball.settings import Settings
+
 _CALLED = re.compile(r"[\w.]+")
 _UNKNOWN = re.compile(r"(?:(?P<owner>[\w.]+)\(\) got an u|U)nexpected keyword argument '(?P<name>\w+)'")
 _NAME = re.compile(r"'(\w+)'")
@@ -38,6 +40,8 @@ def argument_fault(error: BaseException) -> str | None:
     names = _arguments(called, helper)
     near = get_close_matches(unknown["name"], names, n=1)
     meant = f"; did you mean {near[0]}?" if near else ""
+    if not near and unknown["name"] in Settings.__struct_fields__:
+        meant = f": {unknown['name']} is a setting, given in flyball.toml or as FLYBALL_{unknown['name'].upper()}"
     return f"an argument of {written} must be one of {', '.join(names)}, got {unknown['name']!r}{meant}"
 
 

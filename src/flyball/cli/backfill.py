@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ def backfill_rows(
     While it runs, a folder `<out>.parts` beside `out` holds the events as of the start, and the finished parts. The
     same command continues where an earlier run was stopped. Raises `HomeBusy` while another one runs.
     """
+    from flyball.compute import open_compute
     from flyball.features import backfill
     from flyball.history import hold_events
     from flyball.operations import catch_up
@@ -58,7 +60,10 @@ def backfill_rows(
         used = sorted({event.__name__.lower() for event_type in groups for event in event_type.event_types})
         events = hold_events(runtime.history, used, parts / "events")
         _check_unit(query_rows["at"], frame["at"], _earliest_us(events), rows)
-        with progress_line(quiet) as show_progress:
+        with (
+            progress_line(quiet) as show_progress,
+            closing(open_compute(runtime.settings.compute, processes)) as compute,
+        ):
             computed = backfill(
                 groups,
                 events,
@@ -67,6 +72,7 @@ def backfill_rows(
                 memory_bytes=memory_bytes,
                 workers=processes,
                 apply_delay_us=delay_us,
+                compute=compute,
                 progress=lambda done, parts: show_progress(f"{done:,} of {parts:,} parts"),
             )
         features = computed.columns[len(frame.columns) :]
@@ -208,12 +214,14 @@ def _write(frame: "pl.DataFrame", out: Path) -> None:
     """Write the file atomically."""
     import polars as pl
 
+    from flyball.history import spreadsheet_frame
+
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.tmp")
     if out.suffix == ".csv":
         lists = [name for name, kind in frame.schema.items() if isinstance(kind, pl.List)]
         texts = [pl.Series(name, [_text(value) for value in frame[name]], dtype=pl.String) for name in lists]
-        frame.with_columns(texts).write_csv(temporary)
+        spreadsheet_frame(frame.with_columns(texts))[0].write_csv(temporary)
     else:
         frame.write_parquet(temporary)
     os.replace(temporary, out)

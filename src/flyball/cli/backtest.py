@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_home
+from flyball.cli.common import AppName, Home, Json, Set, Wide, open_home
 from flyball.cli.show import progress_line, say, show_json, show_table
-from flyball.core import counted_units, format_duration, format_second, parse_duration
+from flyball.core import counted_units, format_duration, format_second, parse_duration, parse_timestamp
 
 if TYPE_CHECKING:
     from flyball.evaluation import Estimate
@@ -23,7 +23,8 @@ def backtest(
         list[str] | None,
         typer.Option(
             "--policy",
-            help="manual, every:1d, volume:500, performance:5% or update:1d; repeatable.",
+            help="manual, every:1d, volume:500 or performance:5%; update:1d and update:performance:5% continue from a "
+            "checkpoint, every:1d@7d and every:1d@drift learn from a window; repeatable.",
             show_default="one of each stage",
         ),
     ] = None,
@@ -32,16 +33,23 @@ def backtest(
     ] = "",
     windows: Annotated[int, typer.Option("--windows", min=1, help="Test windows in a row.")] = 10,
     span: Annotated[str, typer.Option("--span", help="Of a test window; policies decide before each.")] = "1d",
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help="When the last drift began, for @drift.", show_default="by findings"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of what is drawn, and of the fits.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that train side by side.")] = 1,
     home: Home = None,
     chosen: Set = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Replay policies of retraining on history: quality, runs and cost of each on the same requests.
 
     All begin with the same model. Before each window each policy decides by what was known then whether to learn; its
-    model answers the window. update: continues from what the model had learned, where it can. The first policy is the
-    one that the others are compared with.
+    model answers the window. update: continues from what the model had learned, where it can; @7d learns from the last
+    seven days alone, @drift from all since the last drift. The first policy is the one that the others are compared
+    with; the ratio is how many times as long the first every: policy trained.
     """
     from flyball.learning import backtest as replay
     from flyball.learning import parse_policy
@@ -55,22 +63,24 @@ def backtest(
             windows=windows,
             span_us=parse_duration(span, "--span"),
             candidate=candidate,
+            since_us=0 if since is None else parse_timestamp(since),
             seed=seed,
+            workers=workers,
             progress=progress,
         )
     if json:
         show_json(report)
     else:
-        _show(report)
+        _show(report, wide)
 
 
-def _show(report: "BacktestReport") -> None:
+def _show(report: "BacktestReport", wide: bool) -> None:
     tested = counted_units(report.requests, "request")
     span = format_duration(report.span_us)
     say(f"{report.candidate} on {tested} in {report.tested} windows of {span} from {format_second(report.start_us)}")
     say()
     first = report.policies[0].policy
-    heads = [report.metric, "runs", "training s"]
+    heads = [report.metric, "runs", "continued", "training s", "ratio"]
     rows = [
         [
             result.policy,
@@ -78,12 +88,14 @@ def _show(report: "BacktestReport") -> None:
             f"{result.value:.4f}",
             None if result.gain is None else _interval(result.gain),
             f"{result.runs}",
+            f"{result.continued}",
             f"{result.seconds:.2f}",
+            None if result.ratio is None else f"{result.ratio:.1f}",
         ]
         for result in report.policies
     ]
-    columns = ["policy", "stage", report.metric, f"better than {first} by", "runs", "training s"]
-    show_table(columns, rows, right=heads)
+    columns = ["policy", "stage", report.metric, f"better than {first} by", *heads[1:]]
+    show_table(columns, rows, right=heads, optional=["continued", "stage"], wide=wide)
     for note in report.notes:
         say(f"note: {note}")
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, now_in, open_home
+from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import format_second
@@ -28,11 +28,11 @@ def list_cases(
     ] = False,
     limit: Annotated[int, typer.Option("--limit", min=1, help="The newest so many.")] = 20,
     home: Home = None,
-    wide: Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")] = False,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """List the causes to learn again, oldest first: trigger, run, version and what became of it."""
-    from flyball.releases import case_reports, case_table
+    from flyball.releases import case_reports, case_table, waiting_cases
 
     runtime = open_home(app, home)
     reports = case_reports(runtime.registry)[-limit:]
@@ -46,6 +46,8 @@ def list_cases(
         return
     columns, rows = case_table(reports)
     show_table(columns, rows, optional=["payoff", "opened", "version", "trigger"], wide=wide)
+    for line in waiting_cases(runtime.registry):
+        say(line)
 
 
 @commands.command()
@@ -80,7 +82,7 @@ def _lines(report: "CaseReport") -> list[str]:
 
     case = report.case
     expected = case.expected
-    gain = "unknown" if expected.get("gain") is None else f"{expected['gain']:+.3g}"
+    gain = "unknown" if expected.get("gain") is None else f"{expected['gain']:+z.3g}"
     cost = "unknown" if expected.get("cost_s") is None else f"{expected['cost_s']:.1f} s"
     lines = [
         f"case {case.id} of {format_second(case.opened_us)}: {case.trigger}",

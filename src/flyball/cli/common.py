@@ -7,6 +7,7 @@ import getpass
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 import typer
 
 from flyball.cli.argument_faults import argument_fault
+from flyball.cli.setting_options import given_settings
 from flyball.cli.show import warn
 from flyball.core import BadDeclaration, BadSetting, FlyballError, NotFound, SystemClock
 
@@ -32,6 +34,7 @@ AppName = Annotated[
 ]
 Home = Annotated[Path | None, typer.Option("--home", help="Where the state lives.", show_default=".flyball/APP")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
+Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the application, such as stars=10; repeatable."),
@@ -117,18 +120,35 @@ def settings_for(
 def sourced_settings(
     spec: str, home: Path | None, chosen: list[str] | None = None, world: bool = False, **options: Any
 ) -> "Sourced":
-    """The settings, and where each came from. `world`: the default home is that of a simulated world."""
-    from flyball.home import default_home
+    """The settings, and where each came from. `world`: the default home is that of a simulated world.
+
+    Raises `Refused` for a home that somebody else may have written.
+    """
+    from flyball.home import check_own_home, default_home
     from flyball.settings import read_settings
 
     environment = dict(os.environ)
     variable = environment.get("FLYBALL_HOME")
-    sourced = read_settings(
-        home or (Path(variable) if variable else default_home(spec, world)), None, environment, options
-    )
+    own = {name: value for name, value in options.items() if value is not None}
+    chosen_values = {**given_settings(), **own, "app": pairs(chosen or [])}
+    _refuse_secrets(chosen_values)
+    folder = home or (Path(variable) if variable else default_home(spec, world))
+    check_own_home(folder)
+    sourced = read_settings(folder, None, environment, chosen_values)
     sources = {**sourced.sources, "home": "option" if home else "FLYBALL_HOME" if variable else "default"}
-    settings = msgspec.structs.replace(sourced.settings, app={**sourced.settings.app, **pairs(chosen or [])})
-    return msgspec.structs.replace(sourced, settings=settings, sources=sources)
+    return msgspec.structs.replace(sourced, sources=sources)
+
+
+def _refuse_secrets(options: dict[str, Any]) -> None:
+    """A password on the command line is in the list of processes, which every user of the machine may read."""
+    from flyball.settings import secret_settings
+
+    for name in secret_settings(options):
+        variable = f"FLYBALL_{name.upper()}"
+        raise BadSetting(
+            f"--{name.replace('_', '-')} must hold no secret, as every user of this machine can read the list of "
+            f"processes, got one: set {variable}, or {variable}_FILE to a file with the URL, or write settings.toml"
+        )
 
 
 def pairs(chosen: list[str], option: str = "--set") -> dict[str, Any]:
@@ -148,20 +168,23 @@ def pairs(chosen: list[str], option: str = "--set") -> dict[str, Any]:
 def open_app(
     spec: str, home: Path | None, chosen: list[str] | None = None, world: bool = False, **options: Any
 ) -> "Runtime":
-    """The application and its stores, with the system clock. Raises `Refused` where stored events cannot be read.
+    """The application and its stores, with the system clock.
+
+    Raises `Refused` where stored events cannot be read, and for a home that somebody else may have written.
 
     `world`: the default home is that of a simulated world.
     """
     from flyball.runtime import Runtime, check_stored
 
+    os.umask(PRIVATE)
     settings = settings_for(spec, home, chosen, world, **options)
     runtime = Runtime(load(spec, settings.app), settings, SystemClock())
     check_stored(runtime.app, settings)
     return runtime
 
 
-def warn_of_losses(runtime: "Runtime") -> None:
-    """Warn on standard error of what in the home does not fit the application's file; see `flyball check`.
+def warn_of_losses(runtime: "Runtime", report: Callable[[str], None] = lambda words: warn(f"flyball: {words}")) -> None:
+    """Warn, by default on standard error, of what in the home does not fit the application's file; see `flyball check`.
 
     That is what the log holds that no class declares any more, and the released versions that it cannot open.
     """
@@ -169,16 +192,24 @@ def warn_of_losses(runtime: "Runtime") -> None:
     from flyball.serving import outages
 
     for undeclared in undeclared_in(runtime.app, runtime.settings, counted=False):
-        warn(f"flyball: in the log, but no longer declared: {undeclared.text()}")
+        report(f"in the log, but no longer declared: {undeclared.text()}")
     for outage in outages(runtime, declared_only=True):
-        warn(f"flyball: {outage.version} ({outage.role}) cannot serve with this file: {outage.reason}")
+        report(f"{outage.version} ({outage.role}) cannot serve with this file: {outage.reason}")
 
 
 def open_home(spec: str, home: Path | None, chosen: list[str] | None = None, **options: Any) -> "Runtime":
-    """As `open_app`, for commands that need an existing home: raises `NotFound` instead of creating one."""
+    """As `open_app`, for commands that need events: raises `NotFound` where there is neither a home nor a log.
+
+    The log of a machine whose stores are servers' is there before its home.
+    """
+    from flyball.events import log_exists
+
     runtime = open_app(spec, home, chosen, **options)
-    if not runtime.home.is_dir():
+    if not runtime.home.is_dir() and not log_exists(runtime.settings.events):
         raise NotFound(f"state of {runtime.app.name} yet in", str(runtime.home), next_step="flyball ingest makes some")
+    moved = runtime.gate.moved()
+    if moved is not None:
+        warn(f"flyball: {runtime.home} was moved to {moved.home}: what it held then is shown; use --home {moved.home}")
     return runtime
 
 
@@ -189,6 +220,9 @@ def limit_threads() -> None:
     """
     os.environ.update(dict.fromkeys(_THREADS, "1"))
 
+
+PRIVATE = 0o077
+"""The umask of commands with a home: what they write is read by its owner alone, since it is about people."""
 
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
 """How many threads OpenBLAS, MKL, Accelerate and OpenMP use."""
@@ -204,7 +238,7 @@ def now_in(runtime: "Runtime") -> int:
         for partition, end in enumerate(log.ends()):
             start = tuple(max(at - 1, 0) if index == partition else at for index, at in enumerate(log.ends()))
             if end:
-                latest = max(latest, *(record.known_at for piece in log.read(start, 1) for record in piece.records))
+                latest = max([latest, *(record.known_at for piece in log.read(start, 1) for record in piece.records)])
     return latest or runtime.clock.now_us()
 
 

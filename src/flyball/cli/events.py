@@ -5,7 +5,7 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
@@ -16,14 +16,17 @@ import typer
 
 from flyball.cli import quarantine
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_app, open_home
-from flyball.cli.show import counted, listed, progress_line, say, show_json, warn
+from flyball.cli.show import counted, listed, progress_line, quoted_note, say, show_json, warn
 from flyball.core import (
     BadInput,
     BadSetting,
     Refused,
+    SystemStopwatch,
     counted_units,
     find_zone,
     format_timestamp,
+    holds_secret,
+    masked,
     parse_duration,
     parse_timestamp,
 )
@@ -38,6 +41,14 @@ _LEARNED = "learned"
 _LOOK_S = 0.2
 
 
+class TopicStart(StrEnum):
+    """Where to begin to read a topic."""
+
+    beginning = "beginning"
+    end = "end"
+    committed = "committed"
+
+
 def register(app: typer.Typer) -> None:
     app.command()(ingest)
     app.add_typer(quarantine.commands, name="quarantine")
@@ -47,7 +58,11 @@ def register(app: typer.Typer) -> None:
 def ingest(
     app: AppName,
     source: Annotated[
-        str, typer.Argument(metavar="FILE|-", help="A file, - for standard input, or a MovieLens folder.")
+        str,
+        typer.Argument(
+            metavar="FILE|-|URL",
+            help="A file, - for standard input, a MovieLens folder, or the URL of a topic of lines.",
+        ),
     ],
     format: Annotated[
         str | None,
@@ -62,14 +77,35 @@ def ingest(
         typer.Option(
             "--as",
             help="live: known on arrival; history: known when it happened, plus --lag.",
-            show_default="live for -, else history",
+            show_default="live for - and topics, else history",
         ),
     ] = None,
     type_: Annotated[str | None, typer.Option("--type", help="Event type, where the columns do not tell.")] = None,
+    source_name: Annotated[
+        str,
+        typer.Option(
+            "--source-name",
+            help="What findings call where it comes from.",
+            show_default="the file's name without its date",
+        ),
+    ] = "",
+    batch: Annotated[
+        str, typer.Option("--batch", metavar="NAME", help="Ingest them under this name, to take them back as a whole.")
+    ] = "",
     lag: Annotated[
         str, typer.Option("--lag", help="How long after it happened history became known; learned: as live events do.")
     ] = "0s",
-    follow: Annotated[bool, typer.Option("--follow", help="Continue reading as the file grows, until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Continue reading as the file or topic grows, until Ctrl-C.")
+    ] = False,
+    from_: Annotated[
+        TopicStart | None,
+        typer.Option(
+            "--from",
+            help="Of a topic, where to begin: committed is behind what was ingested, else the beginning.",
+            show_default="committed",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show how the first lines are understood; write nothing.")
     ] = False,
@@ -84,25 +120,48 @@ def ingest(
     chosen: Set = None,
     json: Json = False,
 ) -> None:
-    """Ingest events from a file or standard input.
+    """Ingest events from a file, standard input or a topic of lines.
 
     Valid events go to the log, bad lines to quarantine with the reason. Events that are in the log already count as
     duplicates, so the same command can be run again after a crash. When most of the first 5,000 lines are bad it stops
     and names the likely cause. The exit code is 1 then, when no line was valid, and when a file holds no event at all,
     such as a truncated export; standard input and --follow may be empty.
     """
-    from flyball.events import LineSource
+    from flyball.events import LineSource, check_batch_name, find_format
 
+    name_of_batch = check_batch_name(batch) if batch else ""
     runtime = open_app(app, home, chosen)
     if not (into_world or dry_run):
         _refuse_made_up(runtime)
-    mode = as_ or (Mode.live if source == "-" else Mode.history)
+    is_topic = "://" in source
+    mode = as_ or (Mode.live if source == "-" or is_topic else Mode.history)
     lag_us = _lag_us(runtime, lag, type_)
+    if is_topic:
+        if holds_secret(source):
+            raise BadSetting(
+                f"{masked(source)} must hold no secret, as every user of this machine can read the list of processes: "
+                "name a file with the password by option password_file"
+            )
+        if dry_run:
+            raise BadSetting("--dry-run must be about a file or standard input, got a topic")
+        name = _format_of_topic(runtime, format)
+        parsing = find_format(name, runtime.formats)
+        origin = LineSource(
+            masked(source), parsing, name, mode.value, lag_us, type_, label=source_name, batch=name_of_batch
+        )
+        start = from_ or TopicStart.committed
+        report = _ingested_topic(runtime, source, origin, start, follow=follow, stop_early=not keep_going, quiet=json)
+        _show(report, json)
+        if report.quarantined and not report.accepted and not report.duplicates:
+            raise typer.Exit(1)
+        return
+    if from_ is not None:
+        raise BadSetting(f"--from must be about a topic, got {source}")
     if follow and "parquet" in (format, Path(source).suffix[1:]):
         raise BadSetting("--follow must be about a file of lines, got parquet")
     name, parsing, stream = _opened(runtime, source, format)
     path = "standard input" if source == "-" else str(Path(source).resolve())
-    origin = LineSource(path, parsing, name, mode.value, lag_us, type_)
+    origin = LineSource(path, parsing, name, mode.value, lag_us, type_, label=source_name, batch=name_of_batch)
     if dry_run:
         with stream:
             _preview(runtime, origin, parsing.lines(stream), lines, json)
@@ -128,7 +187,7 @@ def _ingested(
 ) -> "IngestReport":
     """The report on ingesting all of `stream`; exit code 130 when it was interrupted."""
     from flyball.events import ingest as ingest_stream
-    from flyball.operations import backpressure
+    from flyball.operations import between_appends
 
     with stream, progress_line(quiet) as progress, _until_asked(follow) as stop_signals:
         try:
@@ -138,11 +197,54 @@ def _ingested(
                 runtime.inlet,
                 stop_early=stop_early,
                 progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
-                between=backpressure(runtime, say=lambda text: warn(f"flyball: {text}")),
+                between=between_appends(runtime, lambda text: warn(f"flyball: {text}")),
             )
         except KeyboardInterrupt:
             warn("flyball: stopped; what was ingested stays, and the same command continues with the rest")
             raise typer.Exit(130) from None
+
+
+def _ingested_topic(
+    runtime: "Runtime", url: str, origin: "LineSource", start: TopicStart, **options: bool
+) -> "IngestReport":
+    """The report on ingesting the lines of the topic at `url`."""
+    from flyball.events import ingest_stream, open_line_stream
+    from flyball.operations import between_appends
+
+    follow, quiet = options["follow"], options["quiet"]
+    stream = open_line_stream(url, f"flyball.{runtime.app.name}", start.value, until_end=not follow)
+    with closing(stream), progress_line(quiet) as progress, _until_asked(follow) as stop_signals:
+        try:
+            return ingest_stream(
+                stream,
+                origin,
+                runtime.inlet,
+                follow=follow,
+                stopped=lambda seconds: _stopped(stop_signals, seconds),
+                stop_early=options["stop_early"],
+                progress=lambda report: progress(f"{report.read:,} read, {report.events_per_s:,.0f}/s"),
+                between=between_appends(runtime, lambda text: warn(f"flyball: {text}")),
+                warn=lambda text: warn(f"flyball: {text}"),
+            )
+        except KeyboardInterrupt:
+            warn("flyball: stopped; what was ingested stays, and the same command continues with the rest")
+            raise typer.Exit(130) from None
+
+
+def _stopped(stop_signals: list[int], seconds: float) -> bool:
+    """Whether there is a stop signal, after waiting for one."""
+    watch = SystemStopwatch()
+    until_s = watch.read_s() + seconds
+    while not stop_signals and (left_s := until_s - watch.read_s()) > 0:
+        select.select([], [], [], min(left_s, _LOOK_S))
+    return bool(stop_signals)
+
+
+def _format_of_topic(runtime: "Runtime", format: str | None) -> str:
+    name = format or _only_format(runtime) or "jsonl"
+    if name in ("csv", "parquet"):
+        raise BadSetting(f"--format of a topic must be one whose lines stand alone, such as jsonl, got {name}")
+    return name
 
 
 def _refuse_made_up(runtime: "Runtime") -> None:
@@ -303,6 +405,8 @@ def _show(report: "IngestReport", json: bool) -> None:
         say(f"duplicates: {report.duplicates:,}")
     if report.quarantined:
         say(f"in quarantine: {counted(report.quarantined)}")
+    if report.erased:
+        say(f"refused, about people who were erased: {report.erased:,} (kept nowhere)")
     if report.ignored:
         say(f"columns that no declared field uses: {listed(report.ignored)}")
     if report.likely:
@@ -327,6 +431,9 @@ def export(
         Path | None,
         typer.Option("--out", help="File to write, in a folder that exists.", show_default="WHAT.csv or WHAT.parquet"),
     ] = None,
+    as_is: Annotated[
+        bool, typer.Option("--as-is", help="Leave csv cells that a spreadsheet would run as formulas unquoted.")
+    ] = False,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
@@ -334,7 +441,9 @@ def export(
     """Write events, predictions or outcomes to a file.
 
     Predictions have a row for each response, with the request, the items and what they were made from. Outcomes have a
-    row for each shown item that an event followed; id is that of the response. Times are ISO 8601 UTC.
+    row for each shown item that an event followed; id is that of the response. Times are ISO 8601 UTC. In csv a text
+    that begins as a formula does (= + - @) gets an apostrophe before it, so that no spreadsheet runs it; --as-is leaves
+    it, for programs. Files can be read by their owner alone.
     """
     from flyball.data import ANSWERS, AppData, export_data
     from flyball.history import export as export_events
@@ -349,11 +458,13 @@ def export(
         raise BadInput("what to export", f"one of {', '.join(exported)}", what)
     catch_up(runtime)
     if what in ANSWERS and what not in runtime.schema.types:
-        rows = export_data(AppData(runtime), what, path, kind.value, since_us)
+        written = export_data(AppData(runtime), what, path, kind.value, since_us, as_is)
     else:
-        rows = export_events(runtime.history, what, path, kind.value, since_us)
+        written = export_events(runtime.history, what, path, kind.value, since_us, as_is)
     if json:
-        show_json({"rows": rows, "file": str(path)})
+        show_json({"rows": written.rows, "quoted": written.quoted, "file": str(path)})
     else:
         unit = what.removesuffix("s") if what in ANSWERS else f"{what} event"
-        say(f"wrote {counted_units(rows, unit)} to {path}")
+        say(f"wrote {counted_units(written.rows, unit)} to {path}")
+        if written.quoted:
+            say(quoted_note(written.quoted))

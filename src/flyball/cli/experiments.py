@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, now_in, open_home
-from flyball.cli.learning import Wide
+from flyball.cli.common import AppName, Home, Json, Set, Wide, now_in, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, counted_units, parse_timestamp

@@ -86,7 +86,8 @@ def rebuild_(
 ) -> None:
     """Recompute the online features of a range of keys from the log.
 
-    It runs beside the service and swaps in the new values atomically.
+    It runs beside the service and swaps in the new values atomically. Where machines share the store, run it on the one
+    whose log worker writes to it: flyball status names it.
     """
     _rebuild(open_home(app, home), group, low, high, json)
 
@@ -271,13 +272,13 @@ def _joined(texts: Sequence[str]) -> str:
 
 def _rebuild(runtime: "Runtime", group: str | None, low: str | None, high: str | None, json: bool) -> None:
     from flyball.features import rebuild
-    from flyball.operations import FEATURE_LOCK
+    from flyball.operations import FEATURE_LOCK, writing_online
 
     groups = {feature_group.name: feature_group for feature_group in runtime.app.task.about.feature_groups}
     if group is not None and group not in groups:
         raise NotFound("group of features", group, groups, "" if groups else "the application declares none")
     done = []
-    with progress_line(json) as progress:
+    with writing_online(runtime), progress_line(json) as progress:
         for name in [group] if group is not None else list(groups):
             report = partial(_report, progress, name)
             done.append(

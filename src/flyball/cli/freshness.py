@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_home
+from flyball.cli.common import AppName, Home, Json, Set, Wide, open_home
 from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import counted_units, format_duration, format_second, parse_duration, parse_timestamp
 
@@ -48,7 +48,7 @@ def freshness(
     seed: Annotated[int, typer.Option("--seed", help="Of what is drawn, and of the fits.")] = 0,
     home: Home = None,
     chosen: Set = None,
-    wide: Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")] = False,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Measure what newer data are worth: how often to learn, and from how much.

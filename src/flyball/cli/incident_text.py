@@ -1,25 +1,27 @@
 """Incidents as text, for a person who was just woken up: what holds, what to do first, then the details."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from flyball.cli.show import say, show_table
 from flyball.core import counted_units, format_second
+from flyball.home import with_home
 
 if TYPE_CHECKING:
     from flyball.monitoring import Alert, Incident, IncidentDescription, IncidentList
 
 _SHOWN = 5
 """Findings that are shown of many."""
+_IN_WORDS = ("likely", "expected_loss", "exchanged", "follows", "segment", "aspect")
+"""Evidence that the message says, or a line of its own."""
 _ORIGINS = {
-    "own": "our own pipeline: look for what we changed",
+    "own": "our own pipeline, or a source of it: look for what changed there",
     "world": "the world: what is observed changed, not our code",
     "unknown": "not known: our own pipeline or the world",
 }
 
 
-def show_incidents(listed: "IncidentList", now_us: int) -> None:
+def show_incidents(listed: "IncidentList", now_us: int, wide: bool = False) -> None:
     """The incidents, the most urgent first."""
     from flyball.monitoring import rounded_duration
 
@@ -40,6 +42,7 @@ def show_incidents(listed: "IncidentList", now_us: int) -> None:
             ["incident", "severity", "state", "age", "owner", "findings", "what is wrong"],
             rows,
             optional=["age", "findings", "owner"],
+            wide=wide,
         )
     else:
         say("no incident is open")
@@ -54,12 +57,14 @@ def _named(alerts: "tuple[Alert, ...]") -> str:
     return ", ".join(names) + (f" and {len(alerts) - _SHOWN} more" if len(alerts) > _SHOWN else "")
 
 
-def show_incident(described: "IncidentDescription", app: str, now_us: int, every: bool = False) -> None:
-    """One incident; `every`: all of its findings with their evidence."""
+def show_incident(
+    described: "IncidentDescription", app: str, now_us: int, every: bool = False, home: Path | None = None
+) -> None:
+    """One incident; `every`: all of its findings with their evidence; `home`: as commands name it."""
     incident = described.incident
     say(f"{incident.id}  {incident.severity.upper()}  {incident.title}")
     say(_standing(described, now_us))
-    _show_findings(described, app, every)
+    _show_findings(described, app, every, home)
     if incident.state != "closed":
         _show_checklist(incident)
     say(f"\nnext: {described.next}")
@@ -71,26 +76,19 @@ def show_incident(described: "IncidentDescription", app: str, now_us: int, every
     if incident.cause:
         say(f"cause: {incident.cause}")
     if incident.earlier:
-        say(f"the same was {incident.earlier}: flyball incidents show {app} {incident.earlier}")
+        say(f"the same was {incident.earlier}: {with_home(f'flyball incidents show {app} {incident.earlier}', home)}")
     for number, item in enumerate(incident.actions, 1):
         say(f"to do {number}: {item.text} ({item.owner}{', done' if item.done_us else ''})")
+    from flyball.monitoring import entry_words
+
     say("\nwhat happened:")
     show_table(
         ["at", "by", "what", "state", "reason"],
         [
-            [format_second(entry.at_us), entry.by, entry.command, entry.after, entry.reason]
+            [format_second(entry.at_us), entry.by, entry_words(entry), entry.after, entry.reason]
             for entry in described.timeline
         ],
     )
-
-
-def named_as(described: "IncidentDescription", spec: str, app: str) -> "IncidentDescription":
-    """The incident with the application in its commands as the person names it."""
-    steps = tuple(
-        msgspec.structs.replace(step, command=step.command.replace(f" {spec}", f" {app}"))
-        for step in described.incident.checklist
-    )
-    return msgspec.structs.replace(described, incident=msgspec.structs.replace(described.incident, checklist=steps))
 
 
 def _standing(described: "IncidentDescription", now_us: int) -> str:
@@ -116,7 +114,7 @@ def _standing(described: "IncidentDescription", now_us: int) -> str:
     return "; ".join(parts)
 
 
-def _show_findings(described: "IncidentDescription", app: str, every: bool) -> None:
+def _show_findings(described: "IncidentDescription", app: str, every: bool, home: Path | None) -> None:
     incident = described.incident
     if described.holding:
         say(f"\nwhat holds now, since {format_second(incident.since_us)}:")
@@ -126,11 +124,14 @@ def _show_findings(described: "IncidentDescription", app: str, every: bool) -> N
             seen = alert.last
             about = "" if seen.message.startswith(seen.subject) else f"{seen.subject}: "
             say(f"  {seen.severity:<4}  {seen.monitor} of {about}{seen.message}{silenced}")
-            if every or len(shown) == 1:
-                say(f"        {_evidence(seen.evidence)}")
+            if (every or len(shown) == 1) and (numbers := _evidence(seen.evidence)):
+                say(f"        {numbers}")
+        costs = dict.fromkeys(alert.last.evidence.get("expected_loss", "") for alert in described.holding)
+        for words in filter(None, costs):
+            say(f"  expected loss: {words}")
         if len(shown) < len(described.holding):
             more = len(described.holding) - len(shown)
-            say(f"  and {more} more: flyball incidents show {app} {incident.id} --all")
+            say(f"  and {more} more: {with_home(f'flyball incidents show {app} {incident.id} --all', home)}")
     else:
         since = f" since {format_second(incident.over_us)}" if incident.over_us else ""
         say(f"\nno finding of it holds any more{since}")
@@ -142,7 +143,9 @@ def _show_findings(described: "IncidentDescription", app: str, every: bool) -> N
 
 def _evidence(evidence: dict[str, Any]) -> str:
     words = (
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in evidence.items()
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in evidence.items()
+        if name not in _IN_WORDS
     )
     return ", ".join(words)
 

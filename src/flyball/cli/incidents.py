@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Home, Json, now_in, open_home, pairs, user_name
-from flyball.cli.incident_text import named_as, show_incident, show_incidents
+from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home, pairs, user_name
+from flyball.cli.incident_text import show_incident, show_incidents
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, format_second, parse_duration, parse_timestamp
@@ -21,7 +21,7 @@ commands = group(
 )
 
 IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="Such as inc3; see flyball incidents list.")]
-By = Annotated[str, typer.Option("--by", help="Who does it.", show_default="you")]
+By = Annotated[str | None, typer.Option("--by", help="Who does it.", show_default="you")]
 TimelineReason = Annotated[str, typer.Option("--reason", help="Why, for the timeline.")]
 Cause = Annotated[str, typer.Option("--cause", help="Why it happened, as far as it is known.")]
 Action = Annotated[str, typer.Option("--action", help="What is to be done so that it does not happen again.")]
@@ -40,6 +40,7 @@ def list_(
     app: AppName,
     all_: Annotated[bool, typer.Option("--all", help="Closed ones, too.")] = False,
     home: Home = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """List the incidents that are not closed, the most urgent first."""
@@ -52,7 +53,7 @@ def list_(
     if json:
         show_json({**msgspec.structs.asdict(listed), "sinks": sinks})
         return
-    show_incidents(listed, now_us)
+    show_incidents(listed, now_us, wide)
     for words in filter(None, map(failing_words, sinks)):
         say(words)
 
@@ -69,20 +70,23 @@ def show(
     from flyball.monitoring import describe_incident
 
     runtime = open_home(app, home)
-    described = describe_incident(runtime.registry, app, runtime.app.alerts, incident)
+    now_us = now_in(runtime)
+    described = describe_incident(runtime.registry, app, runtime.app.alerts, incident, str(home or ""), now_us)
     if json:
         show_json(described)
     else:
-        show_incident(named_as(described, runtime.app.spec, app), app, now_in(runtime), all_)
+        show_incident(described, app, now_us, all_, home)
 
 
-def _actor(runtime: "Runtime", by: str, reason: str = "") -> "IncidentActor":
+def _actor(runtime: "Runtime", by: str | None, reason: str = "") -> "IncidentActor":
     from flyball.monitoring import IncidentActor
 
-    return IncidentActor(by or user_name(), now_in(runtime), reason)
+    return IncidentActor(user_name() if by is None else by, now_in(runtime), reason)
 
 
-def _change(app: str, incident: str, command: Any, by: str, reason: str, home: Any, json: bool, **options: Any) -> None:
+def _change(
+    app: str, incident: str, command: Any, by: str | None, reason: str, home: Any, json: bool, **options: Any
+) -> None:
     from flyball.monitoring import change_incident
 
     runtime = open_home(app, home)
@@ -92,13 +96,16 @@ def _change(app: str, incident: str, command: Any, by: str, reason: str, home: A
         return
     owner = f", owner {after.owner}" if after.owner else ""
     say(f"{after.id} is {after.state}{owner}: {after.title}")
+    on_call = runtime.app.alerts.on_call
+    if command == "assign" and on_call and after.owner not in on_call:
+        say(f"{after.owner} is not on the on-call list ({', '.join(on_call)}): nothing calls them, tell them yourself")
 
 
 @commands.command()
 def acknowledge(
     app: AppName,
     incident: IncidentId,
-    by: By = "",
+    by: By = None,
     reason: TimelineReason = "",
     revision: Revision = None,
     home: Home = None,
@@ -113,7 +120,7 @@ def assign(
     app: AppName,
     incident: IncidentId,
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whose it is from now on.")],
-    by: By = "",
+    by: By = None,
     reason: TimelineReason = "",
     revision: Revision = None,
     home: Home = None,
@@ -129,15 +136,15 @@ def mitigate(
     incident: IncidentId,
     reason: Annotated[str, typer.Option("--reason", help="What you did against it.")] = "",
     step: Annotated[
-        int, typer.Option("--step", help="The step of its checklist that you did.", show_default="none")
-    ] = 0,
-    by: By = "",
+        int | None, typer.Option("--step", min=1, help="The step of its checklist that you did.", show_default="none")
+    ] = None,
+    by: By = None,
     revision: Revision = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
     """Say that users are out of harm's way, and what you did for it; the clock stops."""
-    _change(app, incident, "mitigate", by, reason, home, json, step=step, revision=revision)
+    _change(app, incident, "mitigate", by, reason, home, json, step=step or 0, revision=revision)
 
 
 @commands.command()
@@ -149,7 +156,7 @@ def note(
     action: Action = "",
     owner: Annotated[str, typer.Option("--owner", help="Who does the action item.", show_default="you")] = "",
     done: Annotated[int, typer.Option("--done", help="The action item that is done.", show_default="none")] = 0,
-    by: By = "",
+    by: By = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -167,7 +174,7 @@ def close(
     accept: Annotated[
         bool, typer.Option("--accept", help="Close it although findings hold: they are accepted until they are over.")
     ] = False,
-    by: By = "",
+    by: By = None,
     revision: Revision = None,
     home: Home = None,
     json: Json = False,
@@ -183,7 +190,7 @@ def reopen(
     app: AppName,
     incident: IncidentId,
     reason: Annotated[str, typer.Option("--reason", help="Why it is not over.")] = "",
-    by: By = "",
+    by: By = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -200,7 +207,7 @@ def silence(
     ],
     for_: Annotated[str, typer.Option("--for", help="How long, such as 2h or 7d.")] = "2h",
     reason: Annotated[str, typer.Option("--reason", help="Why nobody need hear of it.")] = "",
-    by: By = "",
+    by: By = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -222,8 +229,9 @@ def silences(
     app: AppName,
     end: Annotated[str, typer.Option("--end", help="End this one now, such as sil2.", show_default="none")] = "",
     all_: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
-    by: By = "",
+    by: By = None,
     home: Home = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """List the silences; end one."""
@@ -249,7 +257,9 @@ def silences(
         for known in shown
     ]
     if rows:
-        show_table(["silence", "matches", "from", "until", "by", "reason"], rows, optional=["reason", "by", "from"])
+        show_table(
+            ["silence", "matches", "from", "until", "by", "reason"], rows, optional=["reason", "by", "from"], wide=wide
+        )
     else:
         say("nothing is silenced")
 
@@ -260,6 +270,7 @@ def sinks(
     test: Annotated[bool, typer.Option("--test", help="Send each a test message now.")] = False,
     send: Annotated[bool, typer.Option("--deliver", help="Send what waits now; flyball up does it by itself.")] = False,
     home: Home = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Show where notifications go, and which sink fails; exits 1 if any does. The setting sinks lists them."""
@@ -290,7 +301,7 @@ def sinks(
             for sink, status, error in zip(opened, statuses, results, strict=True)
         ]
         columns = ["sink", "to", "last delivered", "waiting", "given up", "test" if test else "last attempt"]
-        show_table(columns, rows, right=["waiting", "given up"], optional=["given up", "last delivered"])
+        show_table(columns, rows, right=["waiting", "given up"], optional=["given up", "last delivered"], wide=wide)
     if any(results):
         raise typer.Exit(1)
 
@@ -333,6 +344,8 @@ def bundle(
     path = out if out is not None else Path(f"{runtime.app.name}-{incident}.zip")
     if path.suffix and path.suffix != ".zip":
         raise BadInput("--out", "a folder, or a file that ends in .zip", path.name)
+    if not path.parent.is_dir():
+        raise BadInput("folder of --out", "one that exists: make it first", str(path.parent))
     files = incident_bundle(runtime, incident)
     write_bundle(files, path)
     if json:

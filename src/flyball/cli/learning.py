@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, open_home, user_name, warn_of_losses
+from flyball.cli.common import AppName, Home, Json, Set, Wide, open_home, user_name, warn_of_losses
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import Refused, counted_units, format_second, parse_timestamp, write_atomic
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from flyball.learning import LearnReport
     from flyball.registry import Version
     from flyball.releases import Change
+    from flyball.runtime import Runtime
 
-Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")]
 
 commands = group("Versions: list, show, release, rollback, export.")
 
@@ -41,6 +41,20 @@ def learn(
             show_default="setting keep_runs",
         ),
     ] = None,
+    without_suspects: Annotated[
+        bool,
+        typer.Option("--without-suspects", help="Leave accounts out that flyball suspects lists, in this run only."),
+    ] = False,
+    train_window: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--train-window",
+            metavar="WINDOW",
+            help="Learn from this part of the past, in this run only: all, 30d, since_drift; several to choose from, "
+            "the usual one first.",
+            show_default="as declared",
+        ),
+    ] = None,
     home: Home = None,
     chosen: Set = None,
     wide: Wide = False,
@@ -55,14 +69,18 @@ def learn(
 
     runtime = open_home(app, home, chosen, keep_runs=keep)
     warn_of_losses(runtime)
+    as_of_us = None if as_of is None else parse_timestamp(as_of)
+    without = suspects_without(runtime, as_of_us) if without_suspects else {}
     with progress_line(json) as progress:
         report = learn_now(
             runtime,
-            None if as_of is None else parse_timestamp(as_of),
+            as_of_us,
             lambda step: progress(str(step)),
             workers=workers,
             seed=seed,
             by=user_name(),
+            without=without,
+            train_window=train_window or None,
         )
     if json:
         show_json(report)
@@ -70,6 +88,19 @@ def learn(
         _show(report, runtime.app.task.about.unreleased, wide)
     if report.status != "done" or not report.chosen:
         raise typer.Exit(1)
+
+
+def suspects_without(runtime: "Runtime", as_of_us: int | None) -> dict[str, float]:
+    """{account: the share that counts} of suspects, and of those held now, whatever the run's time."""
+    from flyball.monitoring import suspects_of
+    from flyball.operations import catch_up
+    from flyball.registry import holds_at
+
+    catch_up(runtime)
+    until_us = runtime.clock.now_us() if as_of_us is None else as_of_us + 1
+    entity, suspects = suspects_of(runtime, until_us)
+    shares = {account: hold.share for account, hold in holds_at(runtime.registry, entity).items()}
+    return shares | {suspect.account: 0.0 for suspect in suspects.suspects}
 
 
 def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
@@ -101,6 +132,11 @@ def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
             say(f"{winner}: {table['summary']}")
         for note in table["notes"]:
             say(f"{winner}: {note}")
+    for candidate in report.candidates:
+        if candidate.window and candidate.version:
+            say(f"{candidate.name} {candidate.window}")
+    if report.training is not None:
+        say(f"training: {report.training}")
     for note in report.notes:
         say(f"note: {note}")
 
@@ -193,18 +229,26 @@ def show(
     json: Json = False,
 ) -> None:
     """Show one version: what it learned from and why, its gates and metrics."""
+    from flyball.learning import erased_since, record_of
     from flyball.releases import all_releases, case_reports
 
     runtime = open_home(app, home)
     chosen = runtime.registry.version(version)
     cases = [report for report in case_reports(runtime.registry) if report.case.run == chosen.run]
     releases = [release for release in all_releases(runtime.registry) if version in release.versions]
+    erased = erased_since(runtime.registry).get(chosen.snapshot)
     if json:
-        show_json({"version": chosen, "cases": cases, "releases": releases})
+        show_json({"version": chosen, "cases": cases, "releases": releases, "erased": erased})
         return
     reason = f", {chosen.reason}" if chosen.reason else ""
     say(f"{chosen.id} ({chosen.candidate}, {chosen.kind}): {chosen.state}{reason}")
     say(f"run {chosen.run} from snapshot {chosen.snapshot[:12]} as of {format_second(chosen.as_of_us)}")
+    if erased is not None:
+        say(
+            f"it learned from rows that were removed since, by {erased.words}, the last {format_second(erased.last_us)}"
+        )
+    if chosen.training:
+        say(record_of(chosen).sentence)
     for report in cases:
         say(f"case {report.case.id}, {report.case.trigger}: {report.case.cause} ({report.verdict})")
     for gate in chosen.gates:
@@ -236,7 +280,7 @@ def release(
             reason,
             user_name(),
             now_us,
-            artifacts=runtime.artifacts,
+            artifacts=runtime.artifact_files,
             about=about,
             arrangement=arrangement,
             opens=runtime.task_of,
@@ -262,7 +306,7 @@ def roll_back(
             reason,
             user_name(),
             runtime.clock.now_us(),
-            artifacts=runtime.artifacts,
+            artifacts=runtime.artifact_files,
             about=runtime.app.task.about,
             opens=runtime.task_of,
         ),
@@ -283,7 +327,7 @@ def export(
     Its inputs are the columns of a request's row by name, its output is the same within 1e-9. Reading features,
     calibrating intervals by outcomes and deciding are not part of the file.
     """
-    from flyball.models import load_artifact, model_of
+    from flyball.models import artifact_folder, load_artifact, model_of
     from flyball.tasks import WritesOnnx
 
     runtime = open_home(app, home)
@@ -300,7 +344,8 @@ def export(
             f"a version must be of a task such as fb.Predict to become ONNX, got one of {type(task).__name__}: "
             "name a version of such an application"
         )
-    artifact = load_artifact(runtime.artifacts / chosen.artifact, chosen.artifact_files)
+    folder = artifact_folder(runtime.artifact_files, chosen.artifact, chosen.artifact_files)
+    artifact = load_artifact(folder, chosen.artifact_files)
     model = model_of(artifact, runtime.app.model_classes)
     about = {"app": runtime.app.name, "version": version, "candidate": chosen.candidate, "snapshot": chosen.snapshot}
     write_atomic(onnx, file := task.onnx_file(model, artifact, about))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.common import AppName, Home, Json, Wide, open_home
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import counted_units, format_duration, format_second, parse_duration, parse_timestamp
 
@@ -34,6 +34,7 @@ def performance(
         str | None, typer.Option("--until", help="The end of the window; by default behind the latest event.")
     ] = None,
     home: Home = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Show how good the latest predictions are, beside those before; exits 1 if a metric is worse.
@@ -57,20 +58,26 @@ def performance(
     if json:
         show_json(report)
     else:
-        _show(report)
+        _show(report, wide)
     if report.worse:
         raise typer.Exit(1)
 
 
-def _show(report: "PerformanceReport") -> None:
+def _show(report: "PerformanceReport", wide: bool) -> None:
     say(
         f"{report.label}, {format_second(report.since_us)} to {format_second(report.until_us)}, "
         f"compared with {format_duration(report.before_us)} before"
     )
     known = f"{report.labeled:,} with a label that is final (it takes {format_duration(report.within_us)})"
-    say(f"{counted_units(report.predictions, 'prediction')}, {known}; {report.before_labeled:,} before\n")
+    say(f"{counted_units(report.predictions, 'prediction')}, {known}; {report.before_labeled:,} before")
+    if report.share < 1:
+        say(f"they are a sample, 1 in {round(1 / report.share)}: memory is bounded")
+    if report.lag:
+        say(report.lag)
+    say()
     if report.metrics:
-        show_table(_COLUMNS, [_cells(row) for row in report.metrics], right=["predictions"], optional=["predictions"])
+        rows = [_cells(row) for row in report.metrics]
+        show_table(_COLUMNS, rows, right=["predictions"], optional=["predictions"], wide=wide)
         say()
     for line in _conclusions(report):
         say(line)

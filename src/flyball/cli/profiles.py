@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home
+from flyball.cli.common import AppName, Home, Json, Wide, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, Refused, counted_units, format_second, parse_duration, parse_timestamp
@@ -37,6 +37,7 @@ def show(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write the profile to this file, NAME.profile, to compare with later.")
     ] = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Show what the rows of a file look like, column by column."""
@@ -52,7 +53,7 @@ def show(
         show_json({"rows": table.rows, "columns": {name: _plain(column) for name, column in table.columns.items()}})
         return
     say(f"{counted_units(table.rows, 'row')}, {counted_units(len(table.columns), 'column')}{_windows(profiles)}")
-    _show_columns(table)
+    _show_columns(table, wide)
     if out is not None:
         say(f"written to {out}")
 
@@ -65,6 +66,7 @@ def compare(
     window: WindowLength = "1d",
     least: Least = 0.05,
     alpha: Alpha = 0.05,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Compare rows with those of a reference; exits 1 if a column shifted, came, went or changed its type.
@@ -81,7 +83,7 @@ def compare(
     if json:
         show_json(comparison)
     else:
-        _show_comparison(comparison, len(before.windows))
+        _show_comparison(comparison, len(before.windows), wide)
     if comparison.differs:
         raise typer.Exit(1)
 
@@ -100,6 +102,7 @@ def changes(
     least: Least = 0.05,
     alpha: Alpha = 0.05,
     home: Home = None,
+    wide: Wide = False,
     json: Json = False,
 ) -> None:
     """Show what changed in the data of an application; exits 1 if anything did.
@@ -123,7 +126,7 @@ def changes(
     if json:
         show_json(result)
     else:
-        _show_changes(result)
+        _show_changes(result, wide)
     if not result.tables:
         raise Refused(
             "nothing could be compared: " + "; ".join(f"{name} has {why}" for name, why in result.skipped.items())
@@ -147,10 +150,10 @@ def _windows(profiles: "WindowProfiles") -> str:
     return f", {counted_units(len(profiles.windows), 'window')} from {format_second(first)} to {format_second(last)}"
 
 
-def _show_columns(profile: "TableProfile") -> None:
+def _show_columns(profile: "TableProfile", wide: bool) -> None:
     columns = ["column", "kind", "missing", "distinct", "least", "median", "mean", "greatest", "most frequent"]
     rows = [[name, *_cells(column)] for name, column in profile.columns.items()]
-    show_table(columns, rows, right=columns[2:8], optional=["mean", "distinct", "most frequent"])
+    show_table(columns, rows, right=columns[2:8], optional=["mean", "distinct", "most frequent"], wide=wide)
 
 
 def _cells(column: "ColumnProfile") -> list[object]:
@@ -183,14 +186,14 @@ def _plain(column: "ColumnProfile") -> dict[str, object]:
     }
 
 
-def _show_comparison(comparison: "Comparison", windows: int) -> None:
+def _show_comparison(comparison: "Comparison", windows: int, wide: bool) -> None:
     before, now = comparison.rows
     reference = f"{counted_units(before, 'row')} in {counted_units(windows, 'window')}"
     say(f"{counted_units(now, 'row')} compared with {reference}")
-    _show_differences({"": comparison})
+    _show_differences({"": comparison}, wide)
 
 
-def _show_changes(changes: "DataChanges") -> None:
+def _show_changes(changes: "DataChanges", wide: bool) -> None:
     start_us = changes.until_us - changes.last_us
     say(f"{format_second(start_us)} to {format_second(changes.until_us)}, compared with windows as long before it\n")
     volumes = [
@@ -205,10 +208,10 @@ def _show_changes(changes: "DataChanges") -> None:
     ]
     show_table(["rows of", "now", "usual", "p", ""], volumes, right=["now", "usual", "p"])
     say()
-    _show_differences(changes.tables)
+    _show_differences(changes.tables, wide)
 
 
-def _show_differences(tables: "Mapping[str, Comparison]") -> None:
+def _show_differences(tables: "Mapping[str, Comparison]", wide: bool) -> None:
     for name, comparison in tables.items():
         of_table = f" of {name}" if name else ""
         for words, names in (("new columns", comparison.added), ("columns gone", comparison.removed)):
@@ -231,5 +234,5 @@ def _show_differences(tables: "Mapping[str, Comparison]") -> None:
     ]
     if rows:
         columns = ["column", "of its", "change", "difference", "p", "rows like one"]
-        show_table(columns, rows, right=columns[3:], optional=["rows like one", "p"])
+        show_table(columns, rows, right=columns[3:], optional=["rows like one", "p"], wide=wide)
     say(f"{counted_units(len(shifts) - len(rows), 'comparison')} without a shift")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flyball.cli.common import AppName, BadApplication, Home, Json, Set, load, pairs, settings_for, sourced_settings
+from flyball.cli.setting_urls import check_setting_urls
 from flyball.cli.show import say, show_json, show_table
 from flyball.cli.template import write_project
 from flyball.core import BadInput, Refused, SystemClock, format_duration
@@ -144,18 +145,25 @@ def settings(app: AppName, home: Home = None, chosen: Set = None, json: Json = F
 
     Secrets in URLs are masked.
     """
-    from flyball.settings import shown_settings
+    from flyball.settings import shown_own_settings, shown_settings
 
     sourced = sourced_settings(app, home, chosen)
-    values = shown_settings(sourced.settings)
-    own = sourced.settings.app
+    check_setting_urls(sourced.settings, sourced.sources)
+    values, own = shown_settings(sourced.settings), shown_own_settings(sourced.settings)
     if json:
         show_json({"settings": {**values, "app": own}, "sources": sourced.sources})
         return
-    texts = {name: " ".join(value) or None if name == "sinks" else value for name, value in values.items()}
+    texts = {name: _joined(name, value) for name, value in values.items()}
     rows = [[name, value, sourced.sources[name]] for name, value in texts.items()]
-    rows += [[f"app.{name}", value, "--set or settings.toml"] for name, value in own.items()]
+    rows += [[f"app.{name}", value, sourced.sources[f"app.{name}"]] for name, value in own.items()]
     show_table(["setting", "value", "from"], rows)
+
+
+def _joined(name: str, value: object) -> object:
+    """A value as it stands in the environment: URLs are separated by spaces, names by commas."""
+    if not isinstance(value, list | tuple):
+        return value
+    return (" " if name == "sinks" else ",").join(value) or None
 
 
 def _events(app: "App") -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Mode, Set, open_home, user_name
 from flyball.cli.sections import group
 from flyball.cli.show import counted, say, show_json, show_table, warn
-from flyball.core import BadSetting, counted_units, format_timestamp
+from flyball.core import BadSetting, counted_units, format_timestamp, parse_timestamp, printable_line
 
 if TYPE_CHECKING:
     from flyball.events import Quarantined
@@ -85,6 +85,7 @@ def retry_(
 ) -> None:
     """Check lines again with the present declaration; bring the good ones into the log."""
     from flyball.events import retry
+    from flyball.registry import AuditEntry, add_entry
 
     runtime = open_home(app, home, chosen)
     report = retry(
@@ -94,6 +95,15 @@ def retry_(
         formats=runtime.formats,
         mode=None if as_ is None else as_.value,
     )
+    audited = AuditEntry(
+        at_us=runtime.clock.now_us(),
+        by=user_name(),
+        action="quarantine retry",
+        subject=f"id {entry}" if entry is not None else reason or "all",
+        reason="by hand",
+        after={"accepted": report.accepted, "still_bad": report.still_bad},
+    )
+    add_entry(runtime.registry, audited)
     if json:
         show_json(report)
         return
@@ -108,27 +118,42 @@ def retry_(
 @commands.command("drop")
 def drop_(
     app: AppName,
-    reason: Annotated[str | None, typer.Option("--reason", help="All open entries of this reason.")] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Open entries of this reason.")] = None,
+    source: Annotated[str | None, typer.Option("--source", help="From this source, or file name.")] = None,
+    before: Annotated[str | None, typer.Option("--before", help="That came before this time.")] = None,
     ids: Annotated[list[int] | None, typer.Option("--id", help="This entry; repeatable.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="All open entries.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Remove lines from quarantine for good.
+    """Remove lines from quarantine for good, after a count of them by reason and source.
 
-    Their bytes are lost; the audit trail records who removed how many, and for which reason.
+    Those that all options name together; --all empties it. Their bytes are lost; the audit trail records who removed
+    how many, and which.
     """
-    from flyball.events import drop
+    from flyball.events import Which, count_entries, drop
     from flyball.registry import AuditEntry, add_entry
 
-    if (reason is None) == (not ids):
-        raise BadSetting("what to drop must be said by --reason or by --id, got " + ("both" if ids else "neither"))
+    named = {"reason": reason, "source": source, "before": before}
+    others = [f"--{name}" for name, value in named.items() if value]
+    if all_ + bool(ids) + bool(others) != 1:
+        got = "none" if not (all_ or ids or others) else ", ".join([*["--all"] * all_, *["--id"] * bool(ids), *others])
+        raise BadSetting(
+            f"what to drop must be said by --reason, --source and --before, by --id, or by --all, got {got}"
+        )
     runtime = open_home(app, home)
-    which = f"reason {reason}" if reason else f"id {', '.join(map(str, ids or []))}"
-    count = runtime.quarantine.counts().get(reason, 0) if reason else len(ids or [])
-    if not yes and not typer.confirm(f"remove {counted_units(count, 'line')} ({which}) for good?"):
+    chosen = Which(tuple(ids) if ids else None, reason, source, parse_timestamp(before) if before else None)
+    words = [f"id {', '.join(map(str, ids))}"] if ids else ["all"] if all_ else []
+    words += [f"{name} {value}" for name, value in named.items() if value]
+    which = ", ".join(words)
+    counts = count_entries(runtime.quarantine, chosen)
+    if not json:
+        for (of_reason, of_source), number in counts.items():
+            say(f"{number:>8,}  {of_reason}  {Path(of_source).name}")
+    if not yes and not typer.confirm(f"remove {counted_units(sum(counts.values()), 'line')} ({which}) for good?"):
         raise typer.Exit(1)
-    dropped = drop(runtime.quarantine, ids or None, reason)
+    dropped = drop(runtime.quarantine, chosen)
     entry = AuditEntry(
         at_us=runtime.clock.now_us(),
         by=user_name(),
@@ -155,10 +180,9 @@ def _plain(entry: "Quarantined") -> dict[str, object]:
 
 
 def _text(raw: bytes) -> str:
-    """Bytes for a terminal: what is no printable character is escaped.
+    """Bytes in a line of a terminal.
 
     >>> _text(b"caf\\xc3\\xa9 \\xff\\x1b")
-    'café \\\\xff\\\\x1b'
+    'café \\\\xff\\\\u001b'
     """
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return printable_line(raw.decode("utf-8", "backslashreplace"))

@@ -6,11 +6,12 @@ import msgspec
 import typer
 
 from flyball.cli.arrangements import Reason
-from flyball.cli.common import AppName, Home, Json, now_in, open_home, user_name
+from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home, user_name
 from flyball.cli.learning import changed
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import FlyballError, Refused, format_timestamp
+from flyball.home import with_home
 
 if TYPE_CHECKING:
     from flyball.releases import Release, ReleaseDescription, ShadowDescription
@@ -26,14 +27,16 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command("list")
-def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
+def list_releases(app: AppName, home: Home = None, wide: Wide = False, json: Json = False) -> None:
     """List all releases: their versions, state, since when and why."""
     from flyball.releases import all_releases, shown_state
 
     runtime = open_home(app, home)
     releases = all_releases(runtime.registry)
+    ended = {release.id: _ended(runtime, release) for release in releases if release.state in _ENDED_EARLY}
     if json:
-        show_json({"releases": releases})
+        ends = {name: {"ended_by": by, "ended_reason": reason} for name, (by, reason) in ended.items()}
+        show_json({"releases": [{**msgspec.structs.asdict(it), **ends.get(it.id, {})} for it in releases]})
         return
     if not releases:
         say("no releases yet: run flyball learn, or flyball releases start")
@@ -46,13 +49,23 @@ def list_releases(app: AppName, home: Home = None, json: Json = False) -> None:
             release.over or None,
             shown_state(release),
             format_timestamp(release.since_us // 1_000_000 * 1_000_000),
-            release.by,
-            release.reason,
+            *ended.get(release.id, (release.by, release.reason)),
         ]
         for release in releases
     ]
     columns = ["release", "kind", "versions", "against", "state", "since", "by", "reason"]
-    show_table(columns, rows, optional=["reason", "by", "since"])
+    show_table(columns, rows, optional=["reason", "by", "since"], wide=wide)
+
+
+_ENDED_EARLY = ("rolled_back", "aborted", "ended")
+
+
+def _ended(runtime: "Runtime", release: "Release") -> tuple[str, str]:
+    """Who ended a release that its version did not survive, and why; how it began is in `flyball releases show`."""
+    from flyball.releases import last_step
+
+    step = last_step(runtime.registry, release)
+    return step.by, step.reason
 
 
 @commands.command()
@@ -67,7 +80,7 @@ def show(app: AppName, release: ReleaseId, home: Home = None, json: Json = False
     if json:
         show_json(described)
     else:
-        _show(described, app)
+        _show(described, with_home(app, home))
 
 
 def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
@@ -79,7 +92,7 @@ def describe(runtime: "Runtime", release_id: str) -> "ReleaseDescription":
     described = describe_now(
         runtime.registry,
         release_id,
-        runtime.exposure_counter,
+        runtime.exposures_now(),
         runtime.shadow_counter,
         now_in(runtime),
         metrics,
@@ -239,6 +252,7 @@ def start(
         plan = interleaved_plan(plan, versions, credit, about, runtime.app.metrics)
     now_us = runtime.clock.now_us()
     actor = runtime.actor(user_name(), reason, now_us)
+    runtime.exposures_now()
     change = start_release(
         runtime.registry,
         as_shadow(plan, sample) if shadow else plan,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home
-from flyball.cli.learning import Wide
+from flyball.cli.common import AppName, Home, Json, Wide, open_home
 from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import BadInput, NotFound, counted_units, format_timestamp, write_atomic
+from flyball.home import with_home
 
 if TYPE_CHECKING:
     from flyball.evaluation import Evaluated, Report, WindowSeries
@@ -53,12 +53,14 @@ def show_report(
     which was then fitted again on everything. Prequential evaluation (several train, delay and test windows in a row)
     takes as long as learning does for each window, so it is shown where flyball search prequential or --windows ran it.
     """
+    from flyball.learning import erased_since
+
     runtime = open_home(app, home)
     if plot is not None and plot.suffix.lower() != ".svg":
         raise BadInput("--plot", "a file whose name ends in .svg", plot.name)
-    described = _version(runtime, version)
-    report, evaluated = _evaluated(runtime, described)
+    described, report, evaluated = evaluated_version(runtime, version)
     sliced = _sliced(evaluated, metric, runtime.app.choose.metric)
+    erased = erased_since(runtime.registry).get(described.snapshot)
     in_a_row = _in_a_row(runtime, described, windows, json)
     if plot is not None:
         from flyball.evaluation import draw_report
@@ -75,13 +77,22 @@ def show_report(
                 "report": evaluated,
                 "baselines": baselines,
                 "prequential": in_a_row,
+                "erased": erased,
             }
         )
         return
     _show(report, evaluated, described, sliced, wide)
-    _show_windows(in_a_row, described, app, wide)
+    if erased is not None:
+        say(f"\n{described.id} learned from rows that were removed since, by {erased.words}")
+    _show_windows(in_a_row, described, with_home(app, home), wide)
     if plot is not None:
         say(f"\npicture: {plot}")
+
+
+def evaluated_version(runtime: "Runtime", name: str | None) -> tuple["Version", "Report", "Evaluated"]:
+    """A version, by default the champion, with the report of its evaluation and its own part. Raises `NotFound`."""
+    described = _version(runtime, name)
+    return described, *_evaluated(runtime, described)
 
 
 def _version(runtime: "Runtime", name: str | None) -> "Version":
@@ -130,6 +141,12 @@ def _show(report: "Report", evaluated: "Evaluated", version: "Version", sliced: 
     show_table(["metric", version.id, *baselines], rows, [version.id, *baselines], wide=wide)
     for name, reason in evaluated.undefined.items():
         say(f"{name}: {reason}")
+    if version.training:
+        from flyball.learning import record_of
+
+        say(record_of(version).sentence)
+    for note in report.notes:
+        say(f"note: {note}")
     from flyball.evaluation import slice_name, table_cells
 
     for table in evaluated.tables:

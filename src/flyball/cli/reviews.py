@@ -83,7 +83,7 @@ def verdict(
     """
     import msgspec
 
-    from flyball.events import LineSource, find_format, ingest_lines
+    from flyball.events import ERASED, LineSource, find_format, ingest_lines
     from flyball.outcomes import adds_to, find_prediction, verdict_fields, verdicts_on
 
     runtime = open_home(app, home)
@@ -102,7 +102,7 @@ def verdict(
     runtime.catalog.catch_up(runtime.log)
     source = LineSource("reviews", find_format("jsonl"), "jsonl", mode_in(runtime))
     (result,) = ingest_lines([line], source, runtime.inlet).verdicts
-    if result.verdict == "quarantined":
+    if result.verdict in ("quarantined", ERASED):
         raise BadInput(f"verdict on {prediction}", f"a good {name} ({result.reason}: {result.detail})", fields)
     if json:
         show_json({"prediction": prediction, "verdict": result.verdict, "event": {"type": name, **fields}})

@@ -1,6 +1,7 @@
-"""`flyball up`, `status`, `recommend`, `why`, `replay`, `simulate`: the application at work."""
+"""`flyball up`, `status`, `recommend`, `why`, `compare`, `simulate`: the application at work."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,8 +20,9 @@ from flyball.cli.common import (
     settings_for,
     warn_of_losses,
 )
+from flyball.cli.migration import refuse_stores_of_both
 from flyball.cli.show import applied_words, progress_line, say, show_json, show_table, warn
-from flyball.core import Refused, counted_units, format_second, parse_duration
+from flyball.core import FlyballError, Refused, counted_units, format_second, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, status, recommend, why, replay, simulate):
+    for command in (up, status, recommend, why, compare, simulate):
         app.command()(command)
 
 
@@ -45,6 +47,19 @@ def up(
         int | None, typer.Option("--workers", min=1, help="Serving processes.", show_default="2")
     ] = None,
     host: Annotated[str | None, typer.Option("--host", help="Address to listen on.", show_default="127.0.0.1")] = None,
+    processes: Annotated[
+        str | None,
+        typer.Option(
+            "--processes",
+            metavar="NAMES",
+            help="The parts that this machine runs, of serving,worker,governor.",
+            show_default="all",
+        ),
+    ] = None,
+    drain: Annotated[
+        str | None,
+        typer.Option("--drain", help="How long to answer on after SIGTERM, not ready.", show_default="0s"),
+    ] = None,
     world: Annotated[
         bool,
         typer.Option("--world", help="With a simulated world that uses the service, by default in .flyball/APP-world."),
@@ -58,17 +73,36 @@ def up(
     """
     from flyball.operations import up as run_up
 
-    runtime = open_app(app, home, chosen, world, port=port, workers=workers, host=host)
-    warn_of_losses(runtime)
+    options = {"port": port, "workers": workers, "host": host, "processes": processes, "drain": drain}
+    runtime = open_app(app, home, chosen, world, **options)
+    display = _display(runtime, json)
+    warn_of_losses(runtime, partial(_notify, display, runtime))
     programs = [_with_world(runtime, json)] if world else []
-    run_up(runtime, _display(json), programs)
+    try:
+        run_up(runtime, display, programs)
+    except FlyballError as error:
+        if runtime.settings.log_format != "json":
+            raise
+        _notify(display, runtime, f"stops: {error}")
+        raise typer.Exit(1) from None
     if json:
         show_json({"app": runtime.app.name, "stopped": True})
 
 
-def _display(json: bool) -> "Display":
-    from flyball.operations import Lines, Panel
+def _notify(display: "Display", runtime: "Runtime", words: str) -> None:
+    from flyball.operations import Notice
 
+    if runtime.settings.log_format == "json":
+        display.notify(Notice(runtime.clock.now_us(), "flyball", words))
+    else:
+        warn(f"flyball: {words}")
+
+
+def _display(runtime: "Runtime", json: bool) -> "Display":
+    from flyball.operations import Lines, ObjectLines, Panel
+
+    if runtime.settings.log_format == "json":
+        return ObjectLines(sys.stderr if json else sys.stdout, runtime.clock)
     if json:
         return Lines(sys.stderr)
     if sys.stdout.isatty():
@@ -80,9 +114,11 @@ def _display(json: bool) -> "Display":
 
 def _with_world(runtime: "Runtime", quiet: bool) -> "Program":
     """The world's program; where the home has no world yet, the past of a new one is ingested first."""
+    from flyball.operations import check_world_access
     from flyball.simulation import check_made_up, new_plan, plan_summary, read_plan, seed_home, world_program
 
     plan = new_plan(runtime.app, runtime.clock.now_us())  # refuses at once an application that names no world
+    check_world_access(runtime)
     if read_plan(runtime.home) is None:
         check_made_up(runtime)
         warn(f"a new world in {runtime.home}: {plan_summary(runtime.app, plan)}")
@@ -99,7 +135,8 @@ def status(
     home: Home = None,
     json: Json = False,
 ) -> None:
-    """Show what runs, what lags, and how versions do; exits 1 while a consumer of the log fails or does not move.
+    """Show what runs, what lags, and how versions do; exits 1 while a consumer of the log fails or does not move, or
+    a removal is interrupted.
 
     The metrics of each version are by label, from the outcomes of its responses, which are joined in the background.
     """
@@ -118,6 +155,8 @@ def status(
 
 def _show_status(report: "Status", unreleased: str) -> None:
     running = f"running on port {report.port}" if report.running else "not running"
+    if report.moved_to:
+        running = f"moved to {report.moved_to}"
     serving, previous = report.champion or unreleased or "nothing yet", report.previous or "none"
     say(f"{report.app}: {running}; serving {serving}, previous: {previous}")
     events, predictions = (sum(report.ends.get(log, ())) for log in ("events", "predictions"))
@@ -129,8 +168,17 @@ def _show_status(report: "Status", unreleased: str) -> None:
         processes = [[p.name, p.state, p.pid, f"{p.uptime_s:,.0f}", p.restarts] for p in report.processes]
         say()
         show_table(["process", "state", "pid", "up s", "restarts"], processes, right=["pid", "up s", "restarts"])
+    if report.leases:
+        leases = [
+            [lease.name, lease.holder if lease.left_us else "nobody", lease.token, f"{lease.left_us / 1e6:.1f}"]
+            for lease in report.leases
+        ]
+        say()
+        show_table(["lease", "holder", "token", "seconds left"], leases, right=["token", "seconds left"])
     if report.consumers:
         _show_consumers(report.consumers)
+    if report.retention is not None:
+        say(f"\n{report.retention.words}, {format_second(report.retention.at_us)}")
     for trouble in report.troubles:
         say(f"\n{trouble}")
     if report.incidents:
@@ -142,6 +190,10 @@ def _show_status(report: "Status", unreleased: str) -> None:
         say(applied_words(report.apply_delays))
     if report.outcomes:
         _show_outcomes(report.outcomes)
+        if report.lag:
+            say(report.lag)
+    for line in report.cases:
+        say(f"\n{line}")
     if report.learning:
         say("\nlearning now")
     elif report.running and report.next_learn_us is not None:
@@ -228,10 +280,12 @@ def recommend(
     warn(f"{answer.id}  {answer.level}  {answer.version or 'no version'}")
 
 
-PredictionId = Annotated[str, typer.Argument(metavar="ID", help="The id of an answer (header X-Flyball-Prediction).")]
-
-
-def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
+def why(
+    app: AppName,
+    prediction: Annotated[str, typer.Argument(metavar="ID", help="The id of an answer (header X-Flyball-Prediction).")],
+    home: Home = None,
+    json: Json = False,
+) -> None:
     """Explain an answer: what it was made from, the reasons for it, and what followed.
 
     Its version, snapshot and code, each item or value with its reasons, and the events that followed.
@@ -245,19 +299,33 @@ def why(app: AppName, prediction: PredictionId, home: Home = None, json: Json = 
         say(explanation.text())
 
 
-def replay(app: AppName, prediction: PredictionId, home: Home = None, json: Json = False) -> None:
-    """Recompute an answer and compare every bit.
+def compare(
+    app: AppName,
+    other: Annotated[Path, typer.Option("--with", help="The other home, by its settings.toml on other stores.")],
+    home: Home = None,
+    answers: Annotated[int, typer.Option("--answers", min=0, help="How many answers are computed again.")] = 100,
+    entries: Annotated[int, typer.Option("--entries", min=1, help="How many entries of each online store.")] = 50_000,
+    json: Json = False,
+) -> None:
+    """Compare two homes of an application that were given the same events, bit for bit.
 
-    It is recomputed from the log and the artifacts. The exit code is 1 when anything differs.
+    Events, views and features, snapshots, versions, and answers computed again in both. The URLs of each home's stores
+    are those of its settings.toml. The exit code is 1 when anything differs.
     """
-    from flyball.provenance import replay as again
+    from flyball.operations import catch_up
+    from flyball.provenance import compare as compare_homes
 
-    replayed = again(open_home(app, home), prediction)
+    refuse_stores_of_both()
+    first, second = open_home(app, home), open_home(app, other)
+    with progress_line(json) as progress:
+        for runtime in (first, second):
+            catch_up(runtime, progress)
+    comparison = compare_homes(first, second, first.clock.now_us(), entries, answers)
     if json:
-        show_json(replayed)
+        show_json(comparison)
     else:
-        say(replayed.text())
-    if not replayed.identical:
+        say(comparison.text())
+    if not comparison.identical:
         raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ from flyball.cli.common import AppName, Home, Json, Set, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import counted_units, format_second, parse_duration
+from flyball.home import with_home
 
 if TYPE_CHECKING:
     from flyball.learning import CurveReport, PrequentialReport, SearchReport
@@ -44,6 +45,7 @@ def run(
         How, typer.Option("--how", help="Sets drawn at random, or many on little data and the best on more.")
     ] = How.random,
     seed: Seed = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes that try side by side.")] = 1,
     home: Home = None,
     chosen: Set = None,
     json: Json = False,
@@ -57,11 +59,13 @@ def run(
 
     runtime = open_home(app, home, chosen)
     with progress_line(json) as progress:
-        report = search_parameters(runtime, candidate, budget=budget, how=how.value, seed=seed, progress=progress)
+        report = search_parameters(
+            runtime, candidate, budget=budget, how=how.value, seed=seed, workers=workers, progress=progress
+        )
     if json:
         show_json(report)
     else:
-        _print_report(report, app, runtime.app.task.about.unit)
+        _print_report(report, with_home(app, home), runtime.app.task.about.unit)
 
 
 @commands.command("list")

@@ -6,27 +6,66 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from flyball.cli.setting_options import add_setting_options
+
 DEVELOP, DATA, TRAIN, SERVE, EXPLAIN = "Develop", "Data", "Train and release", "Serve", "Explain"
 EXPERIMENT = "Experiment"
 
 CONTINUAL = ("freshness", "backtest")
 
 SECTIONS = {
-    DEVELOP: ("new", "check", "simulate", "drill"),
-    DATA: ("ingest", "quarantine", "export", "features", "profiles"),
+    DEVELOP: ("new", "check", "simulate", "drill", "init", "plan"),
+    DATA: (
+        "ingest",
+        "ingest batches",
+        "ingest undo",
+        "quarantine",
+        "export",
+        "features",
+        "profiles",
+        "erase",
+        "retention",
+    ),
     TRAIN: ("learn", "cases", "report", "versions", "releases", "arrangements", "search", *CONTINUAL, "accuracy"),
-    SERVE: ("up", "status", "performance", "findings", "incidents", "metrics", "settings", "recommend", "predict"),
+    SERVE: (
+        "up",
+        "status",
+        "performance",
+        "fairness",
+        "exposure",
+        "findings",
+        "suspects",
+        "incidents",
+        "metrics",
+        "settings",
+        "keys",
+        "audit",
+        "recommend",
+        "predict",
+        "migrate",
+        "backup",
+        "backup list",
+        "backup verify",
+        "backup delete",
+        "restore",
+    ),
     EXPERIMENT: ("power", "experiments", "whatif", "impact"),
-    EXPLAIN: ("why", "replay", "reviews"),
+    EXPLAIN: ("why", "replay", "compare", "reviews"),
 }
 """Every command is in one section (tested)."""
 
 
 class SectionedGroup(TyperGroup):
-    """A group whose help has a heading for each section of `SECTIONS`."""
+    """A group whose help has a heading for each section of `SECTIONS`, and whose commands take each setting."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        add_setting_options(self)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command; a verb without its noun is an error that suggests the commands with it."""
+        if " ".join(args[:2]) in self.commands:  # such as `backup list`, beside `backup APP`
+            args = [" ".join(args[:2]), *args[2:]]
         try:
             return super().resolve_command(ctx, args)
         except Exception as error:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from flyball.core import counted_units, printable, printable_line
+
 if TYPE_CHECKING:
     from flyball.history import Delay
 
@@ -16,21 +18,20 @@ _CLEAR = "\r\x1b[2K"
 
 
 def say(text: str = "") -> None:
-    """A line on standard output."""
-    sys.stdout.write(text + "\n")
+    """A line on standard output; control characters in it are escaped, as in all that is shown here."""
+    sys.stdout.write(printable(text) + "\n")
 
 
 def warn(text: str) -> None:
     """A line on standard error."""
     sys.stdout.flush()
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(printable(text) + "\n")
 
 
 def show_json(value: Any) -> None:
     """One object, as the last line of standard output."""
-    sys.stdout.write(
-        msgspec.json.encode(msgspec.to_builtins(value, str_keys=True), order="deterministic").decode() + "\n"
-    )
+    encoded = msgspec.json.encode(msgspec.to_builtins(value, str_keys=True), order="deterministic").decode()
+    sys.stdout.write(printable(encoded) + "\n")
     sys.stdout.flush()
 
 
@@ -46,7 +47,7 @@ def show_table(
     `right`: columns of numbers. `optional`: columns left out where the terminal is too narrow, the last one first;
     `wide`: show them all the same. Into a pipe or file a line is as long as it needs to be.
     """
-    cells = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["–" if cell is None else printable_line(str(cell)) for cell in row] for row in rows]
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not wide else None
     kept = fitting_columns(columns, cells, optional, width)
     shown = [[row[position] for position in kept] for row in cells]
@@ -122,7 +123,7 @@ def progress_line(quiet: bool) -> Iterator[Callable[[str], None]]:
     width = shutil.get_terminal_size().columns - 1
 
     def show(text: str) -> None:
-        sys.stderr.write(_CLEAR + text[:width])
+        sys.stderr.write(_CLEAR + printable_line(text)[:width])
         sys.stderr.flush()
 
     try:
@@ -145,3 +146,11 @@ def listed(names: Sequence[str], most: int = 12) -> str:
 def counted(counts: dict[str, int]) -> str:
     """ "3 buy, 12 view"."""
     return ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items()))
+
+
+def quoted_note(cells: int) -> str:
+    """What is said of cells in a CSV that were changed for spreadsheets."""
+    return (
+        f"note: {counted_units(cells, 'cell')} would be run as a formula by a spreadsheet and got ' before it; "
+        "--as-is leaves them"
+    )

@@ -1,5 +1,6 @@
 """Time as an argument: timestamps are integer microseconds since 1970-01-01T00:00:00 UTC."""
 
+import re
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 from flyball.core.errors import BadInput
 from flyball.core.zones import with_zone
 
+_LONG_YEAR = re.compile(r"\d{5,}-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,7 +85,8 @@ def parse_timestamp(text: str, zone: tzinfo = UTC) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise BadInput("time", "ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z", text) from None
+        year = ", with a year of four digits" if _LONG_YEAR.match(text) else ""
+        raise BadInput("time", f"ISO 8601, such as 2026-01-31 or 2026-01-31T12:00:00Z{year}", text) from None
     if moment.tzinfo is None:
         moment = with_zone(moment, zone)
     return microseconds_of(moment)

@@ -14,11 +14,13 @@ _UNIT_US = {
     "ms": 1_000,
     "us": 1,
 }
+_LONGEST_US = 365_000 * _UNIT_US["d"]
 _PART = re.compile(r"(\d+)(ms|us|w|d|h|m|s)")
 
 
-def parse_duration(text: str, what: str = "duration") -> int:
-    """Whole microseconds of a duration; raises `BadInput`, naming `what`, for anything but number-unit pairs.
+def parse_duration(text: str, what: str = "duration", *, is_limited: bool = True) -> int:
+    """Whole microseconds of a duration; raises `BadInput`, naming `what`, for anything but number-unit pairs, and, if
+    `is_limited`, for more than a thousand years, behind which a time has no date.
 
     >>> parse_duration("1h30m")
     5400000000
@@ -28,7 +30,10 @@ def parse_duration(text: str, what: str = "duration") -> int:
     parts = _PART.findall(text) if isinstance(text, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise BadInput(what, "numbers with units w, d, h, m, s, ms or us, such as 1h30m", text)
-    return sum(int(number) * _UNIT_US[unit] for number, unit in parts)
+    duration_us = sum(int(number) * _UNIT_US[unit] for number, unit in parts)
+    if is_limited and duration_us > _LONGEST_US:
+        raise BadInput(what, "at most 365000d, a thousand years", text)
+    return duration_us
 
 
 def declared_duration(what: str, text: Any, least: str = "") -> int:

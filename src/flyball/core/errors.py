@@ -8,20 +8,35 @@ FlyballError
 │   └── MissingExtra    install the named extra
 ├── NotFound            no such version, prediction, entity
 ├── Refused             the present state does not allow the operation (to serve a rejected version)
+├── NotAuthenticated    who sends the request: present a key that is in force
+├── NotAllowed          the key: use one with the role, or from the page, that the message names
+├── TooManyAttempts     try again later
 ├── ArtifactCorrupt     a file differs from its manifest: do not use it
 ├── StoreUnavailable    locked, full or gone: try again later
+├── LeaseLost           another process leads or follows the log now: write nothing more, and stand by
 ├── StoreCorrupt        a store's bytes differ from what was written: restore it from a backup
 └── HomeBusy            another instance owns the home
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 _MOST_LISTED = 40
 """Names that a message lists: every choice of a command has fewer, versions and releases may be many."""
 
 
 class FlyballError(Exception):
-    """Root of all errors that Flyball raises on purpose."""
+    """Root of all errors that Flyball raises on purpose; it may be sent to another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[FlyballError], args: tuple[Any, ...], state: dict[str, Any]) -> FlyballError:
+    """An error from its message and attributes, as the arguments of its __init__ are others."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class BadInput(FlyballError):
@@ -82,6 +97,36 @@ class Refused(FlyballError):
     """The present state does not allow the operation; the message says why and what to do."""
 
 
+class NotAuthenticated(FlyballError):
+    """A request that does not say who sends it, or not so that it can be believed."""
+
+
+class NotAllowed(FlyballError):
+    """Whoever sends this may not do it, or not from there; the message says which role or page it takes."""
+
+
+class TooManyAttempts(FlyballError):
+    """So many keys were wrong that this one is not looked at now."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many keys are wrong or waiting to be verified: send it again in {retry_after_s} s")
+
+
+class LeaseLost(FlyballError):
+    """A process that held a lease must write nothing more: it expired, or another took it over."""
+
+    def __init__(self, name: str, token: int, got: str) -> None:
+        self.name, self.token = name, token
+        words = (
+            f"must be held with token {token}, got {got}: stand by until it is free"
+            if token
+            else f"must be held to write, got none, after a writer with token {got}: let its holder write, whom "
+            "flyball status names, or name another store"
+        )
+        super().__init__(f"lease {name} {words}")
+
+
 class ArtifactCorrupt(FlyballError):
     """A file differs from its manifest."""
 
@@ -105,7 +150,11 @@ class StoreCorrupt(FlyballError):
 
 
 class HomeBusy(FlyballError):
-    """Another instance runs on the same home."""
+    """Another instance runs on the same home. `holder`: what it says of itself, "" where that is unknown."""
+
+    def __init__(self, message: str, holder: str = "") -> None:
+        self.holder = holder
+        super().__init__(message)
 
 
 class _Nothing:

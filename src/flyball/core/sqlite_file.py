@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from flyball.core import Refused, StoreCorrupt, StoreUnavailable
@@ -32,14 +32,22 @@ class SqliteFile:
 
     `format`: the format number of the script, stored in the file. Raises `Refused`, with `remedy` in the message, for a
     file of another format, `StoreUnavailable` (locked for `busy_s` seconds, disk full, file deleted or replaced while
-    it was open) and `StoreCorrupt`. A write to a deleted file would be lost, so it raises.
+    it was open) and `StoreCorrupt`. A write to a deleted file would be lost, so it raises. `durable`: whether what was
+    committed outlives a failure of power; without, the file is intact after it but may lack the last transactions.
     """
 
     def __init__(
-        self, path: Path, script: str, busy_s: float = 10.0, *, format: int = 0, remedy: str = "begin a new --home"
+        self,
+        path: Path,
+        script: str,
+        busy_s: float = 10.0,
+        *,
+        format: int = 0,
+        remedy: str = "begin a new --home",
+        durable: bool = True,
     ) -> None:
         self.path, self._script, self._busy_s = path, script, busy_s
-        self._format, self._remedy = format, remedy
+        self._format, self._remedy, self._durable = format, remedy, durable
         self._own = threading.local()
         self._guard = threading.Lock()
         self._open: list[tuple[threading.Thread, sqlite3.Connection]] = []
@@ -71,6 +79,20 @@ class SqliteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def copy_to(self, path: Path) -> None:
+        """Make `path` a copy of the file as it is now; other processes may write to it meanwhile."""
+        with self._own_errors(), closing(sqlite3.connect(path)) as target:
+            self._connection().backup(target)
+
+    def rewrite(self) -> None:
+        """Write the file again, so that no byte of what was deleted is left in it or in its write-ahead log.
+
+        Writers wait meanwhile, some seconds for each gigabyte. Raises `StoreUnavailable` where another process reads
+        all the time.
+        """
+        with self._own_errors():
+            rewrite_file(self._connection(), self.path)
 
     def close(self) -> None:
         """Close every connection that this process opened."""
@@ -149,7 +171,7 @@ class SqliteFile:
         for attempt in range(_SETUP_TRIES):
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
-                connection.execute("PRAGMA synchronous=FULL")
+                connection.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
                 connection.execute("PRAGMA wal_autocheckpoint=4000")
                 connection.execute("BEGIN IMMEDIATE" if self._lacks_tables(connection) else "BEGIN")
                 if self._lacks_tables(connection):
@@ -178,6 +200,31 @@ class SqliteFile:
         return bool(connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,))
 
 
+def rewrite_file(connection: sqlite3.Connection, path: Path) -> None:
+    """See `SqliteFile.rewrite`."""
+    connection.execute("VACUUM")
+    (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreUnavailable(
+            f"{path} must be free for a moment to be written again without what was deleted, got another process that "
+            "reads it: run the command again"
+        )
+
+
+def take_content(path: Path, built: Path) -> None:
+    """Make a SQLite file a copy of another one, for all who have it open and as a whole; no byte of what was in it
+    stays. Waits for those who read or write it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(built)) as source, closing(sqlite3.connect(path, timeout=60)) as target:
+        target.execute("PRAGMA journal_mode=WAL")
+        source.backup(target)
+        (busy, *_) = target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreUnavailable(
+            f"{path} must be free for a moment to be replaced, got a process that reads it: try again"
+        )
+
+
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
@@ -188,3 +235,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 _PARENTS: list[sqlite3.Connection] = []
 """Connections inherited through a fork, referenced here so that the garbage collector does not close them."""
+
+
+def fold_wal(path: Path) -> None:
+    """Bring what a database has in its write-ahead log into its file; raises `StoreUnavailable` where it is in use."""
+    with closing(sqlite3.connect(path, timeout=10)) as connection:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise StoreUnavailable(
+            f"{path} must not be in use to be stored, got another process that reads it: run it again"
+        )

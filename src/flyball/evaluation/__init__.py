@@ -22,21 +22,38 @@ from flyball.evaluation.report import (
     CHAMPION,
     Cost,
     Evaluated,
+    GroupComparison,
+    GroupGap,
+    GroupMetrics,
+    LargestGap,
     Report,
     SliceMetrics,
 )
 from flyball.evaluation.resampling import Estimate, Resamples, interval_of, resample, resample_weights
-from flyball.evaluation.search import Score, Searched, Space, Trial, learning_curve, parameter_of, search, space_of
+from flyball.evaluation.search import (
+    Score,
+    ScoreAll,
+    Searched,
+    Space,
+    Trial,
+    learning_curve,
+    parameter_of,
+    search,
+    space_of,
+)
 
 if TYPE_CHECKING:
+    from flyball.evaluation.group_gaps import EQUALIZED_ODDS, GroupInput, compare_groups
     from flyball.evaluation.published import PROTOCOLS, AccuracyTable, Line, RatedSet, accuracy_tables, read_rated_set
 
+_GROUP_GAPS = ("EQUALIZED_ODDS", "GroupInput", "compare_groups")
 _PUBLISHED = ("PROTOCOLS", "AccuracyTable", "Line", "RatedSet", "accuracy_tables", "read_rated_set")
 
 __all__ = [
     "BASELINE",
     "CANDIDATE",
     "CHAMPION",
+    "EQUALIZED_ODDS",
     "NOT_REQUIRED",
     "PROTOCOLS",
     "AccuracyTable",
@@ -47,6 +64,11 @@ __all__ = [
     "Evaluated",
     "Evaluator",
     "GateResult",
+    "GroupComparison",
+    "GroupGap",
+    "GroupInput",
+    "GroupMetrics",
+    "LargestGap",
     "Line",
     "Objective",
     "RatedSet",
@@ -54,6 +76,7 @@ __all__ = [
     "Resamples",
     "Rivals",
     "Score",
+    "ScoreAll",
     "Searched",
     "SliceMetrics",
     "Space",
@@ -62,6 +85,7 @@ __all__ = [
     "accuracy_tables",
     "check_gates",
     "choose",
+    "compare_groups",
     "draw_report",
     "evaluate",
     "interval_of",
@@ -80,7 +104,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import `published` on first use: learning does not need it, only `flyball accuracy` does."""
+    """Import what needs scipy, and `published`, which only `flyball accuracy` needs, on first use."""
+    if name in _GROUP_GAPS:
+        return getattr(import_module("flyball.evaluation.group_gaps"), name)
     if name not in _PUBLISHED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("flyball.evaluation.published"), name)

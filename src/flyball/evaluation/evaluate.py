@@ -1,16 +1,20 @@
 """Evaluate all challengers on the same requests, as they would serve: through the pipeline, fallback and re-ranking."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from flyball.core import NOTHING, BadInput, Stopwatch
 from flyball.evaluation.challenger import Challenger
 from flyball.evaluation.evaluator import Answered, EvaluatedTask, Evaluator
-from flyball.evaluation.report import Cost, Differences, Evaluated, Report, SliceMetrics
+from flyball.evaluation.report import BASELINE, Cost, Differences, Evaluated, GroupComparison, Report, SliceMetrics
 from flyball.evaluation.resampling import Resamples, resample
 from flyball.policy import parse_metric
-from flyball.tasks import Answers, EvaluationPlan, EvaluationSet, ReportTable, Resampled, Undefined
+from flyball.tasks import MISSING_GROUP, Answers, EvaluationPlan, EvaluationSet, ReportTable, Resampled, Undefined
+
+if TYPE_CHECKING:
+    from flyball.evaluation.group_gaps import GroupInput
 
 MIN_SLICE = 5
 """A slice of fewer units is left out."""
@@ -119,6 +123,7 @@ class _Measured:
             note=_note(self._plan, own),
             undefined=self.undefined(answered.answers, own),
             tables=self.tables(answered.answers),
+            groups=[] if challenger.role == BASELINE else self.groups(answered.answers),
         )
 
     def undefined(self, answers: Answers | None, defined: Collection[str]) -> dict[str, str]:
@@ -157,6 +162,36 @@ class _Measured:
                     own = {metric: values[name, metric].estimate() for metric in names if (name, metric) in values}
                     parts[name].append(SliceMetrics(by, label, len(rows), units, own))
         return parts
+
+    def groups(self, answers: Answers) -> list[GroupComparison]:
+        """The groups of each attribute by which quality must be equal, compared."""
+        if not self._plan.groups:
+            return []
+        from flyball.evaluation.group_gaps import compare_groups
+
+        units = len(self._evaluation.units)
+        declared = [by for by in self._plan.groups if by in self._evaluation.slices]
+        return [
+            compare_groups(by, self._inputs(answers, by), units, self._seed, self._resamples, len(declared))
+            for by in declared
+        ]
+
+    def _inputs(self, answers: Answers, by: str) -> "dict[str, GroupInput]":
+        from flyball.evaluation.group_gaps import GroupInput
+
+        labels = [MISSING_GROUP if label is None else label for label in self._evaluation.slices[by]]
+        inputs = {}
+        for group in sorted(set(labels)):
+            rows = np.array([row for row, label in enumerate(labels) if label == group], np.int64)
+            part, own = self._evaluation.take(rows), answers.take(rows)
+            prepared = {name: self._plan.metric(name).prepare(own, part) for name in self._plan.grouped}
+            inputs[group] = GroupInput(
+                len(rows),
+                len(np.unique(part.unit_of)),
+                {name: value for name, value in prepared.items() if value and not isinstance(value, Undefined)},
+                {name: value.reason for name, value in prepared.items() if isinstance(value, Undefined)},
+            )
+        return inputs
 
     def references(self, arrays: Mapping[str, Mapping[str, object]]) -> dict[str, dict]:  # type: ignore[type-arg]
         """{name of a reference rule: its metrics}."""

@@ -106,7 +106,8 @@ class Evaluator:
             must = f"known before the test window, which starts at {start_us} us"
             raise BadInput(f"training data of {challenger.name!r}", must, challenger.as_of_us)
         stores = Stores(MemoryStore(), challenger.features, catalogs)
-        return self._task.online(stores).open(challenger.model, challenger.artifact, self._task.about.arrangement)
+        arrangement = {**self._task.about.arrangement, **self._task.about.not_evaluated}
+        return self._task.online(stores).open(challenger.model, challenger.artifact, arrangement)
 
     def _latency(self, pipeline: Pipeline, first: int) -> Estimate:
         """The median time of a single response in microseconds, after compilation and warm-up."""

@@ -105,6 +105,8 @@ def _examples(gates: Gates, report: Report) -> GateResult:
 
 def _bound(gate: MetricGate, report: Report, candidate: str) -> GateResult:
     estimate = report.estimate(gate.metric, candidate)
+    if estimate is None and gate.metric.partition("/")[2] in {groups.by for groups in report.of(candidate).groups}:
+        return GateResult(gate.name, False, _not_compared(gate.metric, report.of(candidate)))
     if estimate is None:
         return GateResult(
             gate.name, False, f"it has no {gate.metric}: the gate names a metric that is not in the report"
@@ -121,11 +123,29 @@ def _bound(gate: MetricGate, report: Report, candidate: str) -> GateResult:
         interval_words = ", the whole interval" if gate.certain and estimate.low is not None else ""
         if gate.refuted and estimate.low is not None:
             interval_words = ", some of the interval"
-        reason = f"{gate.metric} is {estimate.text()}, it must be {' and '.join(bounds)}{interval_words}"
+        what = _gap_words(report, gate.metric, candidate) or f"{gate.metric} is"
+        reason = f"{what} {estimate.text()}, it must be {' and '.join(bounds)}{interval_words}"
     numbers = {"value": estimate.value}
     if estimate.low is not None and estimate.high is not None:
         numbers |= {"low": estimate.low, "high": estimate.high}
     return GateResult(gate.name, passed, reason, numbers)
+
+
+def _gap_words(report: Report, metric: str, candidate: str) -> str:
+    """The largest gap of a metric between groups, in words; "" for a metric that is none."""
+    gap = report.largest_gap(metric, candidate)
+    if gap is None:
+        return ""
+    name, _, by = metric.partition("/")
+    return f"{name} differs most between {by}={gap.high_group} (more) and {by}={gap.low_group}, by"
+
+
+def _not_compared(metric: str, evaluated: Evaluated) -> str:
+    """Why no two groups are compared by a metric."""
+    name, _, by = metric.partition("/")
+    groups = next(groups.groups for groups in evaluated.groups if groups.by == by)
+    reasons = "; ".join(f"{group.group}: {group.not_compared.get(name, 'enough')}" for group in groups)
+    return f"{name} cannot be compared between groups of {by}, more requests of each are needed: {reasons}"
 
 
 def _beats(report: Report, candidate: str, rivals: Rivals, metric: str) -> GateResult:

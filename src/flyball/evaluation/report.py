@@ -38,11 +38,61 @@ class SliceMetrics(msgspec.Struct, frozen=True):
     metrics: Metrics
 
 
+class GroupMetrics(msgspec.Struct, frozen=True):
+    """The quality for one group; `group`: the value of the attribute, "none" where it is missing.
+
+    `metrics`: each with its own 95 % interval. `counted`: {metric: how many units it rests on}, such as units with a
+    positive. `not_compared`: {metric: why it is not compared with that of other groups}.
+    """
+
+    group: str
+    requests: int
+    units: int
+    metrics: Metrics
+    counted: dict[str, int] = {}
+    not_compared: dict[str, str] = {}
+
+
+class GroupGap(msgspec.Struct, frozen=True):
+    """A metric of `group` minus that of `other`; the intervals of all pairs of the metric hold together, with 95 %."""
+
+    metric: str
+    group: str
+    other: str
+    difference: Estimate
+
+
+class LargestGap(msgspec.Struct, frozen=True):
+    """The largest difference of a metric between two groups, with an interval that counts all `pairs`.
+
+    `certain`: whether groups differ beyond chance with a probability of 95 %, counting all metrics and attributes of
+    the report. `ratio`: the smallest ratio of two groups, for shares of what is selected.
+    """
+
+    metric: str
+    high_group: str
+    low_group: str
+    difference: Estimate
+    pairs: int
+    certain: bool = False
+    ratio: Estimate | None = None
+
+
+class GroupComparison(msgspec.Struct, frozen=True):
+    """The quality for each group of the attribute `by`, the gaps of all pairs, and the largest of each metric."""
+
+    by: str
+    groups: list[GroupMetrics]
+    gaps: list[GroupGap] = []
+    largest: dict[str, LargestGap] = {}
+
+
 class Evaluated(msgspec.Struct, frozen=True):
     """One candidate, baseline or champion. `failed`: why it has no metrics, else "".
 
     `metrics`: by full name, such as "ndcg@20", "coverage@20", "rmse". `undefined`: {metric: why it has no value on
     these examples}. `note`: what the metrics do not show. `tables`: what the task reports besides metrics.
+    `groups`: the quality for each group that must be served equally well.
     """
 
     name: str
@@ -55,6 +105,7 @@ class Evaluated(msgspec.Struct, frozen=True):
     note: str = ""
     undefined: dict[str, str] = {}
     tables: list[ReportTable] = []
+    groups: list[GroupComparison] = []
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,14 +160,25 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.decided_by.get(metric, metric)
 
     def estimate(self, metric: str, name: str) -> Estimate | None:
-        """The value of `metric` for the challenger `name`; None if there is none. `metric` may name a slice."""
+        """The value of `metric` for the challenger `name`; None if there is none.
+
+        `metric` may name a slice; with a slice without a value, such as "auc/region", it is the largest gap of groups.
+        """
         if "/" not in metric:
             return self.of(name).metrics.get(metric)
         plain, _, slice_name = metric.partition("/")
+        if "=" not in slice_name:
+            gap = self.largest_gap(metric, name)
+            return None if gap is None else gap.difference
         for part in self.of(name).slices:
             if slice_name == f"{part.by}={part.name}":
                 return part.metrics.get(plain)
         return None
+
+    def largest_gap(self, metric: str, name: str) -> LargestGap | None:
+        """The largest gap of `metric`, such as "auc/region", between groups; None where no two are compared."""
+        plain, _, by = metric.partition("/")
+        return next((groups.largest.get(plain) for groups in self.of(name).groups if groups.by == by), None)
 
     def difference(self, metric: str, name: str, other: str) -> Estimate | None:
         """The metric of `name` minus that of `other`; None if either has no such metric."""

@@ -4,7 +4,7 @@ Sources: Bergstra, Bengio, "Random Search for Hyper-Parameter Optimization", JML
 "Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS 2016 (successive halving).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
@@ -21,6 +21,10 @@ CandidateT = TypeVar("CandidateT", bound=Candidate)
 
 Score = Callable[[CandidateT, float], float]
 """(candidate, share of the training data) -> score on validation data, higher is better."""
+
+
+ScoreAll = Callable[[Sequence[tuple[CandidateT, float]]], Iterator[tuple[int, float | Exception, float]]]
+"""[(candidate, share)] -> (index, score or why there is none, seconds) of each, in the order in which they end."""
 
 
 class Space(msgspec.Struct, Generic[CandidateT], frozen=True):
@@ -120,14 +124,16 @@ def search(
     *,
     record: Callable[[Trial], object] = lambda trial: None,
     stopwatch: Stopwatch | None = None,
+    score_all: ScoreAll[CandidateT] | None = None,
 ) -> Searched[CandidateT]:
     """Try `budget` parameter sets for each family, including its base; "halving" tries more sets at the same cost.
 
     With "halving", a fit on a share s of the data costs s of a full fit, so earlier rounds can try more sets: each
     family still spends at most `budget` full fits. A set that cannot be fitted is a failed trial; a family whose trials
     all fail keeps its base. The base takes part in every round that has room for it, so that the gain of the search can
-    be seen. `record` is called with each trial as it ends; `stopwatch` measures the times. The same seed and `score`
-    give the same result, whichever other families are searched.
+    be seen. `record` is called with each trial as it ends; `stopwatch` measures the times. `score_all`: scores the
+    trials of a round instead, such as side by side; they are recorded in their order. The same seed and `score` give
+    the same result, whichever other families are searched.
     """
     if budget < 1:
         raise BadDeclaration("search's budget", "at least 1 full fit for each family", budget)
@@ -140,9 +146,13 @@ def search(
         for share, size in rounds:
             tried = []
             spare = spent + (size + 1) * share <= budget and share == 1.0
-            for model in _with_base(models, space.base, size, spare):
+            chosen = _with_base(models, space.base, size, spare)
+            if score_all is not None:
+                ended = _together(space.family, chosen, share, score_all, progress)
+            else:
+                ended = (_try(space.family, model, share, score, progress, stopwatch) for model in chosen)
+            for model, trial in zip(chosen, ended, strict=True):
                 spent += share
-                trial = _try(space.family, model, share, score, progress, stopwatch)
                 record(trial)
                 tried.append((model, trial))
             trials += [trial for _, trial in tried]
@@ -209,12 +219,36 @@ def _try(
     params = params_of(model)
     progress(f"trying {family} {params}")
     start = stopwatch.read_s() if stopwatch is not None else 0.0
-    value, failed = None, ""
+    value: float | Exception
     try:
         value = float(score(model, share))
     except Exception as error:  # a model may raise anything; the others continue
-        failed = str(error) if isinstance(error, FlyballError) else f"{type(error).__name__}: {error}"
-    return Trial(family, params, share, value, failed, stopwatch.read_s() - start if stopwatch is not None else 0.0)
+        value = error
+    return _trial(family, params, share, value, stopwatch.read_s() - start if stopwatch is not None else 0.0)
+
+
+def _together(
+    family: str,
+    models: Sequence[CandidateT],
+    share: float,
+    score_all: ScoreAll[CandidateT],
+    progress: Callable[[str], None],
+) -> Iterator[Trial]:
+    """The trials of a round in their order, each once it and those before it have ended."""
+    ended, yielded = dict[int, Trial](), 0
+    progress(f"trying {len(models)} of {family}")
+    for index, value, seconds in score_all([(model, share) for model in models]):
+        ended[index] = _trial(family, params_of(models[index]), share, value, seconds)
+        while yielded in ended:
+            yield ended[yielded]
+            yielded += 1
+
+
+def _trial(family: str, params: dict[str, Any], share: float, value: float | Exception, seconds: float) -> Trial:
+    if not isinstance(value, Exception):
+        return Trial(family, params, share, value, "", seconds)
+    failed = str(value) if isinstance(value, FlyballError) else f"{type(value).__name__}: {value}"
+    return Trial(family, params, share, None, failed, seconds)
 
 
 def _score(trial: Trial) -> float:

@@ -6,31 +6,39 @@ never stops the stream: it is put into quarantine with its bytes, its position a
 """
 
 from flyball.events.appender import Appender
+from flyball.events.assigned_partitions import AssignedPartitions
+from flyball.events.batches import Batch, batch_records, batches_in, check_batch_name
 from flyball.events.builtin_formats import FORMATS, columns, find_format, formats_in
 from flyball.events.catalog import EntityCatalog
 from flyball.events.checks import Known
+from flyball.events.client_ids import check_client_id, name_of_request
 from flyball.events.columns import SourceColumns
 from flyball.events.declared import EventType, Field, defaults_in, read_type
 from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unreadable
 from flyball.events.early_stop import Stopped
+from flyball.events.erased import ERASED, ErasedDigests, ErasedPeople
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.former_names import FormerNames
 from flyball.events.identity import IdentityChange, identity_changes
 from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
+from flyball.events.ingest_streams import ingest_stream
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types, original_field_name
 from flyball.events.joiner import Joiner, Positioned
-from flyball.events.known_entities import CATALOG_BACKENDS, KnownEntities, open_known_entities
+from flyball.events.known_entities import CATALOG_BACKENDS, KnownEntities, ReplaceableEntities, open_known_entities
 from flyball.events.lag import ConsumerLag, WorkerReport, consumer_troubles, lag_text, read_worker_report
+from flyball.events.line_streams import LineStream, StreamedLines, open_line_stream
 from flyball.events.log import (
     BACKENDS,
     IMPORTED,
     Appended,
     Appends,
+    ErasableLog,
     EventLog,
     Offsets,
     Record,
+    RestorableLog,
     SearchableLog,
     Slice,
     WrittenSchemas,
@@ -43,9 +51,14 @@ from flyball.events.pieces import read_pieces
 from flyball.events.preview import Preview, PreviewRow, preview
 from flyball.events.quarantine import (
     QUARANTINE_BACKENDS,
+    ErasableQuarantine,
     Quarantine,
     Quarantined,
+    RestorableQuarantine,
+    Which,
+    count_entries,
     drop,
+    entries_between,
     entry_of,
     open_quarantine,
 )
@@ -53,7 +66,9 @@ from flyball.events.reading import after_slices, fresh, read_until, read_where
 from flyball.events.rejection import Rejected, Rejection, choices_of
 from flyball.events.retry import RetryReport, retry
 from flyball.events.schema import FIRST_US, LAST_US, Schema
+from flyball.events.source_names import SOURCE_FLAGS, SourceNames, source_flags, source_kind
 from flyball.events.timestamps import UNIT_WORDS, TimeReader, likely_unit
+from flyball.events.traced_appends import TracedAppends
 from flyball.events.types import Event, Profile, Ref, integer, real, renamed, text
 from flyball.events.undeclared import Undeclared, count_undeclared, undeclared
 from flyball.events.upgrade import Upgrade, Upgrades
@@ -63,21 +78,29 @@ from flyball.events.written import FieldKind, WrittenField, WrittenType
 __all__ = [
     "BACKENDS",
     "CATALOG_BACKENDS",
+    "ERASED",
     "FIRST_US",
     "FORMATS",
     "IMPORTED",
     "LAST_US",
     "LATE_US",
     "QUARANTINE_BACKENDS",
+    "SOURCE_FLAGS",
     "UNIT_WORDS",
     "Appended",
     "Appender",
     "Appends",
+    "AssignedPartitions",
     "BadLine",
+    "Batch",
     "BatchBuilder",
     "ConsumerLag",
     "DeclaredLog",
     "EntityCatalog",
+    "ErasableLog",
+    "ErasableQuarantine",
+    "ErasedDigests",
+    "ErasedPeople",
     "Event",
     "EventBatch",
     "EventLog",
@@ -95,6 +118,7 @@ __all__ = [
     "Known",
     "KnownEntities",
     "LineSource",
+    "LineStream",
     "LineVerdicts",
     "Lineage",
     "Offsets",
@@ -110,29 +134,42 @@ __all__ = [
     "Ref",
     "Rejected",
     "Rejection",
+    "ReplaceableEntities",
+    "RestorableLog",
+    "RestorableQuarantine",
     "RetryReport",
     "Schema",
     "SearchableLog",
     "Slice",
     "SourceColumns",
+    "SourceNames",
     "Stopped",
+    "StreamedLines",
     "TimeReader",
+    "TracedAppends",
     "Undeclared",
     "Upgrade",
     "UpgradedLog",
     "Upgrades",
     "Verdict",
+    "Which",
     "WorkerReport",
     "WrittenField",
     "WrittenSchemas",
     "WrittenType",
     "after_slices",
+    "batch_records",
+    "batches_in",
+    "check_batch_name",
+    "check_client_id",
     "choices_of",
     "columns",
     "consumer_troubles",
+    "count_entries",
     "count_undeclared",
     "defaults_in",
     "drop",
+    "entries_between",
     "entry_of",
     "field_names_now",
     "find_format",
@@ -142,6 +179,7 @@ __all__ = [
     "ingest",
     "ingest_batch",
     "ingest_lines",
+    "ingest_stream",
     "integer",
     "join_of",
     "joined",
@@ -150,7 +188,9 @@ __all__ = [
     "log_exists",
     "log_problems",
     "logged_types",
+    "name_of_request",
     "open_known_entities",
+    "open_line_stream",
     "open_log",
     "open_quarantine",
     "original_field_name",
@@ -167,6 +207,8 @@ __all__ = [
     "renamed",
     "retry",
     "rows_of",
+    "source_flags",
+    "source_kind",
     "text",
     "undeclared",
 ]

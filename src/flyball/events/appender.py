@@ -21,8 +21,9 @@ class Appender:
     """Appends from many threads, merged. A caller waits at most about `wait_s` for others, then for the commit.
 
     While one transaction syncs, the next one is collected, so no time is lost under load. Of equal records from several
-    callers all but the first are reported as duplicates. A failed transaction raises the log's error for all callers
-    that share it, and nothing is written. The thread starts at the first use, so an appender may be made before a fork.
+    callers all but the first are reported as duplicates. A failed append raises the log's error for all callers
+    that share it; they append again, as `EventLog` says. The thread starts at the first use, so an appender may be made
+    before a fork.
     """
 
     def __init__(self, log: EventLog, wait_s: float = 0.01) -> None:
@@ -81,7 +82,7 @@ class Appender:
     def _write(self, batch: Sequence[_Submission]) -> None:
         merged = [record for submission in batch for record in submission.records]
         try:
-            repeats = self._log.append(merged).duplicates
+            appended = self._log.append(merged)
         except Exception as error:  # any error is passed to the callers that wait
             for submission in batch:
                 submission.future.set_exception(error)
@@ -89,6 +90,9 @@ class Appender:
         start = 0
         for submission in batch:
             end = start + len(submission.records)
-            own = [index - start for index in repeats if start <= index < end]
-            submission.future.set_result(Appended(len(submission.records) - len(own), own))
+            again, wrong = (
+                [index - start for index in indices if start <= index < end]
+                for indices in (appended.duplicates, appended.conflicts)
+            )
+            submission.future.set_result(Appended(len(submission.records) - len(again) - len(wrong), again, wrong))
             start = end

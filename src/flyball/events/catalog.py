@@ -5,9 +5,9 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 
 from flyball.core import BadDeclaration
 from flyball.events.checks import Known
-from flyball.events.known_entities import open_known_entities
+from flyball.events.known_entities import ReplaceableEntities, open_known_entities
 from flyball.events.log import EventLog, Offsets, Record
-from flyball.events.reading import read_where
+from flyball.events.reading import read_until, read_where
 from flyball.events.schema import FIRST_US, Schema
 from flyball.events.types import Event
 
@@ -67,6 +67,20 @@ class EntityCatalog:
         if after != offsets:
             self._store(records, after)
 
+    def replace(self, log: EventLog, limit: int = 20_000) -> int:
+        """Read all of the log again: entities that it does not make known any more are forgotten, also in the store.
+
+        Returns how many there are. What is in memory only stays there until its process ends.
+        """
+        known: dict[tuple[str, str], bool] = {}
+        ends = log.ends()
+        for slices in read_until(log, (0,) * len(ends), ends, limit):
+            for piece in slices:
+                self._note(known, (record for record in piece.records if record.type in self._makers))
+        if isinstance(self._entities, ReplaceableEntities):
+            self._entities.replace(known, ends)
+        return len(known)
+
     def learn(self, records: Iterable[Record]) -> None:
         """Add the entities of records that were just appended; the stored offsets do not move."""
         making = [record for record in records if record.type in self._makers]
@@ -79,11 +93,14 @@ class EntityCatalog:
 
     def _store(self, records: Iterable[Record], offsets: Offsets | None) -> None:
         rows: dict[tuple[str, str], bool] = {}
+        self._note(rows, records)
+        self._entities.add(rows, offsets)
+
+    def _note(self, rows: dict[tuple[str, str], bool], records: Iterable[Record]) -> None:
         for record in records:
             profile = record.type in self._profiles
             entity_key = (self._makers[record.type], record.key)
             rows[entity_key] = rows.get(entity_key, False) or profile
-        self._entities.add(rows, offsets)
 
     def _refresh(self) -> None:
         for number, entity, key in self._entities.since(self._seen):

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from flyball.events.catalog import EntityCatalog
 from flyball.events.checks import Known
+from flyball.events.client_ids import name_in_request
 from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import IngestMode
 from flyball.events.lines import MAX_LINE
 from flyball.events.log import IMPORTED, Record
-from flyball.events.rejection import Rejection
+from flyball.events.rejection import Rejection, future_text
 from flyball.events.schema import Schema
+from flyball.events.source_names import source_flags
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -27,7 +30,8 @@ class LineChecker(msgspec.Struct, frozen=True):
     """Checks lines against a schema. Without a `catalog` every reference counts as known.
 
     `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be rejected as too old. Events in the
-    future are always rejected.
+    future are always rejected. `source`: where they come from, "" for nowhere in particular.
+    `key`: under which the request with all of the lines may come again. `batch`: with which they are ingested.
     """
 
     schema: Schema
@@ -35,6 +39,9 @@ class LineChecker(msgspec.Struct, frozen=True):
     mode: IngestMode
     lag_us: int = 0
     ages: bool = True
+    source: str = ""
+    key: str = ""
+    batch: str = ""
 
     def check(self, parser: Parser, lines: Sequence[bytes], now_us: int) -> Checked:
         """The records and bad lines among `lines`, checked at time `now_us`."""
@@ -85,13 +92,23 @@ class LineChecker(msgspec.Struct, frozen=True):
             batch.columns,
             ats,
             known_ats,
-            flags=0 if live else IMPORTED,
+            flags=(0 if live else IMPORTED) | (source_flags(self.source) if self.source else 0),
             live=live and self.ages,
             lax=batch.lax,
             known=known,
         )
         if not (live and self.ages):
             _reject_future(records, rejected, now_us, self.schema.future_us)
+        names = batch.names
+        if self.key:
+            names = [
+                name or name_in_request(self.key, index)
+                for name, index in zip(names or [b""] * len(ats), batch.index, strict=True)
+            ]
+        if any(names):
+            records = self.schema.with_client_ids(records, names, [at is not None for at in batch.at])
+        if self.batch:
+            records = [None if record is None else replace(record, batch=self.batch) for record in records]
         return records, rejected
 
     def _with_times(self, batch: EventBatch, now_us: int) -> list[Any]:
@@ -112,6 +129,6 @@ def _reject_future(
     latest_us = now_us + future_us
     for row, record in enumerate(records):
         if record is not None and record.at > latest_us:
-            detail = f"time must be at most {future_us} us after {now_us} us, which is now, got {record.at} us"
+            detail = future_text(record.at, now_us, future_us)
             records[row] = None
             rejected.append((row, Rejection("future", detail)))

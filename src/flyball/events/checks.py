@@ -6,8 +6,10 @@ from itertools import repeat
 from typing import Any, Literal, get_origin
 
 import msgspec
+from msgspec.structs import replace
 
 from flyball.core import StoreCorrupt
+from flyball.events.client_ids import client_id, is_name_of_request, is_own_name
 from flyball.events.column_checks import COLUMN_CHECKS, MAX_INTEGER, MIN_INTEGER, ColumnCheck
 from flyball.events.declared import EventType, Field
 from flyball.events.evolution import Lineage
@@ -50,6 +52,7 @@ class Check:
         self._make = _maker(declared)
         self._listed = [list[field.annotation] for field in declared.declared]  # type: ignore[name-defined]
         self._identity = IdentityHash(lineage)
+        self._origin = lineage.origin.encode()
 
     def check(self, fields: Mapping[str, Any], at: int, known_at: int, flags: int, lax: bool, known: Known) -> Record:
         """The record of one event; raises `Rejected`."""
@@ -81,6 +84,26 @@ class Check:
         identity = self._identity.of(body, values, at)
         key = str(values[self._ref_indices[0]]) if self._ref_indices else identity.hex()
         return Record(self.type.name, key, at, known_at, identity, body, flags, self._schema)
+
+    def with_client_id(self, record: Record, name: bytes, timed: bool) -> Record:
+        """The record with the id that its sender gave it. `timed`: whether it came with its time.
+
+        It is the record's identity too, where that would depend on when the event arrived, or the sender names this one
+        event by a field and the type declares no natural key.
+        """
+        if is_own_name(name):  # the same id of another type is another one
+            name += b"\0" + self._origin
+        client = client_id(name, self._identity.content(record.body, self._values_of(record.body)))
+        declared = self.type.cls.natural_key
+        own = not declared and is_own_name(name)
+        arrived = not timed or is_name_of_request(name)
+        if not own and not (arrived and "at" in self.type.natural_key):
+            return replace(record, client_id=client)
+        return replace(record, id=client, client_id=client, key=record.key if self._ref_indices else client.hex())
+
+    def _values_of(self, body: bytes) -> tuple[Any, ...]:
+        """The values in a body that was just made."""
+        return () if self._identity.plain else msgspec.structs.astuple(self._stored.decode(body))
 
     def check_many(
         self,
@@ -252,6 +275,6 @@ def _maker(declared: EventType) -> Callable[[int, Any], Event]:
     """A function (at, row) that builds the event; generated code, since a call with ** is twice as slow."""
     arguments = ", ".join(f"{name}=row.{name}" for name in declared.fields)
     scope: dict[str, Any] = {"cls": declared.cls}
-    exec(f"def make(at, row): return cls(at=at, {arguments})", scope)
+    exec(f"def make(at, row): return cls(at=at, {arguments})", scope)  # names of fields # noqa: S102 # nosec B102
     make: Callable[[int, Any], Event] = scope["make"]
     return make

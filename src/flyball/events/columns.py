@@ -106,8 +106,9 @@ class TypeFinder:
     def __init__(self, schema: Schema, columns: SourceColumns, only: str | None) -> None:
         if only is not None and only not in schema.types:
             raise NotFound("event type", only, list(schema.types))
-        fields = {"at", *(name for declared in schema.types.values() for name in declared.fields)}
+        own = {"at", *(name for declared in schema.types.values() for name in declared.fields)}
         for argument, names in (("rename", columns.rename.values()), ("read", columns.read)):
+            fields = own | {"id"} if argument == "rename" else own
             for name in names:
                 if name not in fields:
                     raise BadDeclaration(f"{argument} of fb.columns", f"about one of {', '.join(sorted(fields))}", name)
@@ -133,6 +134,14 @@ class TypeFinder:
         now, exact = field_names_now(declared.cls), set(names)
         fields = [None if name is None else now.get(name) for name in names]
         return [None if field != name and field in exact else field for name, field in zip(names, fields, strict=True)]
+
+    def id_of(self, declared: EventType, theirs: Sequence[str], *, named: bool) -> str:
+        """The column that says which event it is, "" where there is none; `named`: one called `id` is it, also where
+        `rename` does not say so. A profile has none, and a type with a field `id` either."""
+        if declared.is_profile or "id" in field_names_now(declared.cls):
+            return ""
+        renamed = next((name for name in theirs if self._rename.get(name) == "id"), "")
+        return renamed or ("id" if named and "id" in theirs and "id" not in self._rename else "")
 
     def type_called(self, name: str) -> EventType | None:
         """The type of this name, present or former; None where there is none."""
@@ -169,4 +178,6 @@ def apply_reader(read: CellReader, name: str, value: Any) -> Any:
 
 def reason_of(error: BadInput) -> str:
     """The stable reason for a line that could not be read."""
-    return {"time": "bad_time", "type": "unknown_type", "columns": "unknown_type"}.get(error.what, "decode")
+    return {"time": "bad_time", "type": "unknown_type", "columns": "unknown_type", "id": "bad_text"}.get(
+        error.what, "decode"
+    )

@@ -10,6 +10,7 @@ import msgspec
 
 from flyball.core import BadInput
 from flyball.events.cells import read_cell
+from flyball.events.client_ids import check_client_id, own_name
 from flyball.events.columns import SourceColumns, TypeFinder, apply_reader, reason_of
 from flyball.events.declared import EventType, Field
 from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
@@ -44,6 +45,7 @@ class _CsvParser:
         self._type: EventType | None = None
         self._cells: list[tuple[int, Field]] = []
         self._at: int | None = None
+        self._id: int | None = None
         self._width = 0
         self._ignored: frozenset[str] = frozenset()
 
@@ -62,11 +64,11 @@ class _CsvParser:
             if builder is None:
                 builder = BatchBuilder(self._type.name, tuple(field.name for _, field in self._cells), lax=True)
             try:
-                row, at_us = self._row(line)
+                row, at_us, said = self._row(line)
             except BadInput as error:
                 bad.append(BadLine(index, reason_of(error), str(error)))
                 continue
-            builder.add(index, row, at_us)
+            builder.add(index, row, at_us, own_name(said) if said else b"")
         return Parsed([builder.batch()] if builder is not None else [], bad, self._ignored)
 
     def _start(self, line: bytes) -> None:
@@ -80,7 +82,10 @@ class _CsvParser:
         ]
         self._at = ours.index("at") if "at" in ours else None
         self._width, self._header = len(theirs), line
-        used = {theirs[index] for index, _ in self._cells} | ({theirs[self._at]} if self._at is not None else set())
+        id_name = self._finder.id_of(self._type, theirs, named=False)
+        self._id = theirs.index(id_name) if id_name else None
+        used = {theirs[index] for index, _ in self._cells} | {id_name}
+        used |= {theirs[self._at]} if self._at is not None else set()
         self._ignored = frozenset(theirs) - used
 
     def _recognize(self, header: str) -> tuple[str, list[str], EventType]:
@@ -112,12 +117,15 @@ class _CsvParser:
             raise BadInput("columns", must, header)
         raise errors[self._columns.delimiter or max(errors, key=lambda delimiter_read: widths.get(delimiter_read, 0))]
 
-    def _row(self, line: bytes) -> tuple[tuple[Any, ...], int | None]:
+    def _row(self, line: bytes) -> tuple[tuple[Any, ...], int | None, str]:
+        """The values, the time and the id of a line."""
         cells = self._split(_decode(line), self._delimiter)
         if len(cells) != self._width:
             raise BadInput("row", f"{self._width} cells", f"{len(cells)} cells")
         row = tuple([self._value(cells[index], field) for index, field in self._cells])
-        return row, self._times.timestamp_us(cells[self._at]) if self._at is not None else None
+        at_us = self._times.timestamp_us(cells[self._at]) if self._at is not None else None
+        said = check_client_id(cells[self._id] or None) if self._id is not None else ""
+        return row, at_us, said
 
     def _value(self, cell: str, field: Field) -> Any:
         if cell == "" and (field.optional or not field.required):

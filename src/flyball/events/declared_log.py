@@ -64,7 +64,9 @@ class DeclaredLog(UpgradedLog):
         if not schemas <= self._fine | self._upgrades.by_schema.keys():
             self._learn_newer(schemas)
         upgraded = self._upgrades.record
-        return Slice(piece.partition, piece.first, [upgraded(record) for record in piece.records], piece.records)
+        return msgspec.structs.replace(
+            piece, records=[upgraded(record) for record in piece.records], stored=piece.records
+        )
 
     def _learn_newer(self, schemas: set[int]) -> None:
         """Read declarations that another process has added to the log since it was opened."""

@@ -21,7 +21,8 @@ class BadLine(msgspec.Struct, frozen=True, gc=False):
 class EventBatch(msgspec.Struct, frozen=True):
     """Events of one type, a column for each field: `columns[f][i]` is the value of `fields[f]` in event i.
 
-    `at[i]`: microseconds, None when the line has no time. `index[i]`: its line. `lax`: numbers may be text.
+    `at[i]`: microseconds, None when the line has no time. `index[i]`: its line. `lax`: numbers may be text. `names[i]`:
+    what its sender calls the event (`own_name`, `name_in_request`), b"" where it does not say; () where none does.
     """
 
     type: str
@@ -30,6 +31,7 @@ class EventBatch(msgspec.Struct, frozen=True):
     at: Sequence[int | None]
     index: Sequence[int]
     lax: bool = False
+    names: Sequence[bytes] = ()
 
 
 class BatchBuilder:
@@ -40,9 +42,11 @@ class BatchBuilder:
         self._rows: list[tuple[Any, ...]] = []
         self._at: list[int | None] = []
         self._index: list[int] = []
+        self._names: list[bytes] = []
 
-    def add(self, index: int, row: tuple[Any, ...], at: int | None) -> None:
-        """Add one event, from line `index`."""
+    def add(self, index: int, row: tuple[Any, ...], at: int | None, name: bytes = b"") -> None:
+        """Add one event, from line `index`; `name`: what its sender calls it."""
+        self._names.append(name)
         self._index.append(index)
         self._rows.append(row)
         self._at.append(at)
@@ -50,7 +54,7 @@ class BatchBuilder:
     def batch(self) -> EventBatch:
         """The events so far."""
         columns = list(zip(*self._rows, strict=True))
-        return EventBatch(self.type, self.fields, columns, self._at, self._index, self.lax)
+        return EventBatch(self.type, self.fields, columns, self._at, self._index, self.lax, self._names)
 
 
 class Parsed(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ few runs; ids of natural keys without `at` are looked up in every run.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,12 +39,64 @@ def find(connection: sqlite3.Connection, ranked: Ids) -> Any:
     mask = np.zeros(len(ranked), dtype=bool)
     if not len(ranked):
         return mask
-    low, high = ranked[:1].tobytes(), ranked[-1:].tobytes()
+    for run, fences in _runs_between(connection, ranked[:1].tobytes(), ranked[-1:].tobytes()):
+        _find_in_run(connection, run, fences, ranked, mask)
+    return mask
+
+
+def find_halves(connection: sqlite3.Connection, ranked: Ids) -> Any:
+    """A mask over the sorted `ranked`: True where the index holds an id that begins with the same 8 bytes."""
+    mask = np.zeros(len(ranked), dtype=bool)
+    if not len(ranked):
+        return mask
+    lows = _first_halves(ranked)
+    for run, fences in _runs_between(connection, ranked[:1].tobytes()[:8], ranked[-1:].tobytes()[:8] + b"\xff" * 8):
+        pages = np.searchsorted(fences, lows, side="right") - 1
+        following = np.minimum(pages + 1, len(fences) - 1)
+        mask |= _first_halves(fences[following]) == lows  # the first id of the page after the one that was looked at
+        for page in np.unique(pages).tolist():
+            if page < 0:
+                continue
+            (blob,) = connection.execute("SELECT ids FROM id_pages WHERE position = ?", (run << 24 | page,)).fetchone()
+            ids, rows = np.frombuffer(blob, dtype="S16"), np.flatnonzero(pages == page)
+            indices = np.minimum(np.searchsorted(ids, lows[rows]), len(ids) - 1)
+            mask[rows] |= _first_halves(ids[indices]) == lows[rows]
+    return mask
+
+
+def known_ids(connection: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
+    """Those of the ids that the index holds."""
+    ranked = np.unique(as_ids(ids))
+    return set(split_ids(ranked[find(connection, ranked)]))
+
+
+def known_halves(connection: sqlite3.Connection, ids: Sequence[bytes]) -> set[bytes]:
+    """The first 8 bytes of those ids that an id in the index begins with."""
+    if not ids:
+        return set()
+    ranked = np.unique(as_ids(ids))
+    return {known[:8] for known in split_ids(ranked[find_halves(connection, ranked)])}
+
+
+def split_ids(ids: Ids) -> list[bytes]:
+    """The ids, each of 16 bytes: numpy gives them without the NULs at their end."""
+    data = ids.tobytes()
+    return [data[start : start + 16] for start in range(0, len(data), 16)]
+
+
+def _first_halves(ids: Ids) -> Ids:
+    """The ids with zeros after their first 8 bytes."""
+    halves = np.ascontiguousarray(ids).view(np.uint64).reshape(-1, 2).copy()
+    halves[:, 1] = 0
+    return halves.reshape(-1).view("S16")
+
+
+def _runs_between(connection: sqlite3.Connection, low: bytes, high: bytes) -> Iterator[tuple[int, Ids]]:
+    """The runs that may hold an id in [low, high], with the first id of each page."""
     runs = connection.execute("SELECT run FROM id_runs WHERE high >= ? AND low <= ?", (low, high)).fetchall()
     for (run,) in runs:
         (fences,) = connection.execute("SELECT fences FROM id_runs WHERE run = ?", (run,)).fetchone()
-        _find_in_run(connection, run, np.frombuffer(fences, dtype="S16"), ranked, mask)
-    return mask
+        yield run, np.frombuffer(fences, dtype="S16")
 
 
 def _find_in_run(connection: sqlite3.Connection, run: int, fences: Ids, ranked: Ids, mask: Any) -> None:
@@ -75,9 +127,35 @@ def add(connection: sqlite3.Connection, ranked: Ids) -> None:
     while group := _ripe(connection):
         merged = np.sort(np.concatenate([_read_run(connection, run) for run in group]), kind="stable")
         for run in group:
-            connection.execute("DELETE FROM id_pages WHERE position BETWEEN ? AND ?", (run << 24, (run + 1 << 24) - 1))
-            connection.execute("DELETE FROM id_runs WHERE run = ?", (run,))
+            _delete_run(connection, run)
         _write_run(connection, merged)
+
+
+def add_missing(connection: sqlite3.Connection, ids: Ids) -> None:
+    """Add those of the ids, in any order, that the index does not hold."""
+    ranked = np.unique(ids)
+    add(connection, ranked[~find(connection, ranked)])
+
+
+def remove(connection: sqlite3.Connection, ids: Ids) -> None:
+    """Remove those of the ids, in any order, that the index holds."""
+    ranked = np.unique(ids)
+    if not len(ranked):
+        return
+    low, high = ranked[:1].tobytes(), ranked[-1:].tobytes()
+    for (run,) in connection.execute("SELECT run FROM id_runs WHERE high >= ? AND low <= ?", (low, high)).fetchall():
+        own = _read_run(connection, run)
+        mask = np.zeros(len(own), dtype=bool)
+        _mark(ranked, own, mask)
+        if mask.any():
+            _delete_run(connection, run)
+            if not mask.all():
+                _write_run(connection, own[~mask])
+
+
+def _delete_run(connection: sqlite3.Connection, run: int) -> None:
+    connection.execute("DELETE FROM id_pages WHERE position BETWEEN ? AND ?", (run << 24, (run + 1 << 24) - 1))
+    connection.execute("DELETE FROM id_runs WHERE run = ?", (run,))
 
 
 def _ripe(connection: sqlite3.Connection) -> list[int]:

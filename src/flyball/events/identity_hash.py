@@ -42,6 +42,15 @@ class IdentityHash:
         state.update(after)
         return before + state.digest()
 
+    def content(self, body: bytes, values: Sequence[Any]) -> bytes:
+        """8 bytes that are the same for events of the same content, whatever their times."""
+        return self.of(body, values, 0)[8:]
+
+    @property
+    def plain(self) -> bool:
+        """Whether `of` needs no values."""
+        return self._all_plain
+
     def _key(self, values: Sequence[Any]) -> bytes:
         """The natural key, fields in the order of their first use; of a whole event without fields at their first
         defaults."""

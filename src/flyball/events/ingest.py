@@ -6,26 +6,32 @@ is lost or duplicated, since identities decide what is new.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 
 from flyball.core import Stopwatch, SystemStopwatch
+from flyball.events.batches import source_with_batch
 from flyball.events.checking import Checked, LineChecker
+from flyball.events.client_ids import CONFLICT
 from flyball.events.early_stop import ENOUGH_AT_THE_END, MostlyBad, Stopped
+from flyball.events.erased import ERASED
 from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import Inlet, LineSource
 from flyball.events.lines import MAX_LINE, split_lines
-from flyball.events.log import IMPORTED, Record
+from flyball.events.log import IMPORTED, Appended, Record
 from flyball.events.quarantine import Quarantined
 from flyball.events.schema import Schema
+from flyball.events.source_names import SOURCE_FLAGS
 
 
 class IngestReport(msgspec.Struct, frozen=True):
-    """The counts of an ingested stream: `read` = the sums of `accepted` and `quarantined` plus `duplicates`.
+    """The counts of an ingested stream: `read` = the sums of `accepted` and `quarantined` plus `duplicates` and
+    `erased`.
 
     `accepted`: {event type: written}; `flagged`: {event type: written with a reference to an unknown entity};
-    `quarantined`: {reason: lines}; `ignored`: columns that no declared field uses; `likely`: the likely cause when most
-    of the first lines were bad.
+    `quarantined`: {reason: lines}; `erased`: lines about people who were erased, kept nowhere; `ignored`: columns that
+    no declared field uses; `likely`: the likely cause when most of the first lines were bad.
     """
 
     read: int
@@ -36,6 +42,7 @@ class IngestReport(msgspec.Struct, frozen=True):
     seconds: float
     ignored: list[str] = []
     likely: str = ""
+    erased: int = 0
 
     @property
     def events_per_s(self) -> float:
@@ -44,7 +51,7 @@ class IngestReport(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The result of one line: "accepted", "duplicate" or "quarantined"; `unknown` names references to unknown
+    """The result of one line: "accepted", "duplicate", "quarantined" or "erased"; `unknown` names references to unknown
     entities."""
 
     verdict: str
@@ -75,10 +82,10 @@ def ingest(
     watch = stopwatch or SystemStopwatch()
     start_s = watch.read_s()
     inlet.catalog.catch_up(inlet.log)
-    taker, position = _Taker(source, inlet), 1
+    taker, position = LineTaker(source, inlet), 1
     tally, first_lines = taker.tally, taker.first_lines
     for lines in split_lines(pieces):
-        taker.take(lines, position)
+        taker.take(lines, range(position, position + len(lines)))
         position += len(lines)
         if progress is not None:
             progress(tally.report(watch.read_s() - start_s))
@@ -102,8 +109,8 @@ def ingest_lines(lines: Sequence[bytes], source: LineSource, inlet: Inlet) -> Li
     Use an inlet with an `Appender` to share commits with other callers. Entities that other processes made known since
     the last `EntityCatalog.catch_up` may still count as unknown.
     """
-    taker = _Taker(source, inlet, Tally(verdicts={}))
-    taker.take(lines, 1)
+    taker = LineTaker(source, inlet, Tally(verdicts={}))
+    taker.take(lines, range(1, len(lines) + 1))
     return LineVerdicts(taker.tally.in_order(), tuple(sorted(taker.tally.ignored)))
 
 
@@ -111,38 +118,64 @@ def ingest_batch(batch: EventBatch, line: Callable[[int], bytes], source: LineSo
     """Ingest events that are parsed already. `line(i)`: the text of event i, called only for lines that go to
     quarantine."""
     now_us = inlet.clock.now_us()
-    checker = LineChecker(inlet.schema, inlet.catalog, source.mode, source.lag_us)
+    checker = _checker(inlet, source)
     checked = checker.check_parsed(Parsed([batch], []), len(batch.at), now_us)
-    _append(checked, inlet, Tally())
-    inlet.quarantine.put(
-        [_quarantined(wrong, line(wrong.index)[:MAX_LINE], wrong.index + 1, source, now_us) for wrong in checked.bad]
+    with _none_erased_meanwhile(inlet):
+        _, bad = _append(_without_named_lines(checked, line, inlet), inlet, Tally())
+        inlet.quarantine.put(
+            [
+                _quarantined(wrong, line(wrong.index)[:MAX_LINE], wrong.index + 1, source, now_us)
+                for wrong in bad
+                if wrong.reason != ERASED
+            ]
+        )
+
+
+def _none_erased_meanwhile(inlet: Inlet) -> AbstractContextManager[None]:
+    """The time from the check whether people were erased until what was checked is stored."""
+    return nullcontext() if inlet.erased is None else inlet.erased.holding()
+
+
+def _checker(inlet: Inlet, source: LineSource) -> LineChecker:
+    """What checks the lines of a source, whose name is noted."""
+    if inlet.sources is not None:
+        inlet.sources.note(source.label or source.name)
+    label = source.label or source.name
+    return LineChecker(
+        inlet.schema, inlet.catalog, source.mode, source.lag_us, source=label, key=source.key, batch=source.batch
     )
 
 
-class _Taker:
+class LineTaker:
     """Ingests the lines of one source."""
 
-    def __init__(self, source: LineSource, inlet: Inlet, tally: "Tally | None" = None) -> None:
+    def __init__(
+        self, source: LineSource, inlet: Inlet, tally: "Tally | None" = None, parser: Parser | None = None
+    ) -> None:
         self._source, self._inlet = source, inlet
         self.tally, self.first_lines = tally or Tally(), MostlyBad()
-        self._parser = source.format.parser(inlet.schema, source.only)
-        self._checker = LineChecker(inlet.schema, inlet.catalog, source.mode, source.lag_us)
+        self._parser = source.format.parser(inlet.schema, source.only) if parser is None else parser
+        self._checker = _checker(inlet, source)
 
-    def take(self, lines: Sequence[bytes], first: int) -> None:
-        """Append the valid lines; the bad ones go to quarantine. `first`: the position of the first line.
+    def take(self, lines: Sequence[bytes], positions: Sequence[int], name: str = "") -> None:
+        """Append the valid lines; the bad ones go to quarantine. `name`: of the source, where it has several.
 
         Returns no records: keeping them while the next ones are made costs 4 to 10 % of the CPU.
         """
         source, now_us = self._source, self._inlet.clock.now_us()
-        records, bad = parse_and_append(lines, self._parser, self._checker, self._inlet, self.tally)
+        source = msgspec.structs.replace(source, name=name) if name else source
+        checked, inlet = self._checker.check(self._parser, lines, now_us), self._inlet
+        with _none_erased_meanwhile(inlet):
+            records, bad = _append(_without_named_lines(checked, lines.__getitem__, inlet), inlet, self.tally)
+            header = self._parser.header()
+            inlet.quarantine.put(
+                [
+                    _quarantined(wrong, lines[wrong.index][:MAX_LINE], positions[wrong.index], source, now_us, header)
+                    for wrong in bad
+                    if wrong.reason != ERASED
+                ]
+            )
         self.first_lines.add((record.type for record in records), bad)
-        header = self._parser.header()
-        self._inlet.quarantine.put(
-            [
-                _quarantined(wrong, lines[wrong.index][:MAX_LINE], first + wrong.index, source, now_us, header)
-                for wrong in bad
-            ]
-        )
 
 
 def _quarantined(
@@ -154,7 +187,7 @@ def _quarantined(
         wrong.reason,
         wrong.detail,
         line,
-        source.name,
+        source_with_batch(source.name, source.batch),
         position,
         source.format_name,
         source.only or "",
@@ -168,19 +201,61 @@ def parse_and_append(
 ) -> tuple[list[Record], list[BadLine]]:
     """Parse and check `lines` and append the valid ones in one transaction; returns the records and the bad lines."""
     checked = checker.check(parser, lines, inlet.clock.now_us())
-    return _append(checked, inlet, tally), checked.bad
+    with _none_erased_meanwhile(inlet):
+        return _append(checked, inlet, tally)
 
 
-def _append(checked: Checked, inlet: Inlet, tally: "Tally") -> list[Record]:
-    """Append the valid records in one transaction, and count all lines."""
+def _append(checked: Checked, inlet: Inlet, tally: "Tally") -> tuple[list[Record], list[BadLine]]:
+    """Append the valid records in one transaction, and count all lines; returns the records and the bad lines."""
+    refused = [] if inlet.erased is None else inlet.erased.among(inlet.schema, checked.records)
+    if refused:
+        checked = _without_erased(checked, refused)
     indices = [index for index, record in enumerate(checked.records) if record is not None]
     records = [record for record in checked.records if record is not None]
-    duplicates = set(inlet.appends.append(records).duplicates) if records else set()
+    appended = inlet.appends.append(records) if records else Appended(0, [])
+    duplicates, bad = set(appended.duplicates), checked.bad
+    if appended.conflicts:
+        wrong = set(appended.conflicts)
+        bad = [*bad, *(BadLine(indices[row], "conflict", CONFLICT, records[row].type) for row in wrong)]
+        bad.sort(key=lambda line: line.index)
+        kept = [row for row in range(len(records)) if row not in wrong]
+        duplicates = {number for number, row in enumerate(kept) if row in duplicates}
+        indices, records = [indices[row] for row in kept], [records[row] for row in kept]
     inlet.catalog.learn(records)
     tally.add_records(inlet.schema, indices, records, duplicates)
-    tally.add_bad(checked.bad)
+    tally.add_bad(bad)
     tally.ignored |= checked.ignored
-    return records
+    return records, bad
+
+
+def _without_erased(checked: Checked, refused: Sequence[int]) -> Checked:
+    """What was checked without events of people who were erased: bad lines whose content nobody keeps."""
+    records = list(checked.records)
+    wrong = list(checked.bad)
+    for index in refused:
+        record = records[index]
+        if record is not None:
+            wrong.append(BadLine(index, ERASED, _WAS_ERASED, record.type))
+            records[index] = None
+    wrong.sort(key=lambda line: line.index)
+    return msgspec.structs.replace(checked, records=records, bad=wrong)
+
+
+def _without_named_lines(checked: Checked, line: Callable[[int], bytes], inlet: Inlet) -> Checked:
+    """What was checked, with bad lines in which an erased id stands counted as such: nobody keeps their content."""
+    if inlet.erased is None or not checked.bad:
+        return checked
+    named = inlet.erased.among_lines(inlet.schema, [line(wrong.index) for wrong in checked.bad])
+    if not named:
+        return checked
+    bad = list(checked.bad)
+    for number in named:
+        bad[number] = BadLine(bad[number].index, ERASED, _LINE_WAS_ERASED)
+    return msgspec.structs.replace(checked, bad=bad)
+
+
+_LINE_WAS_ERASED = "cannot be read, and holds the id of somebody who was erased; it is counted and kept nowhere"
+_WAS_ERASED = "names somebody who was erased after it had happened; it is counted and kept nowhere"
 
 
 class Tally:
@@ -190,21 +265,21 @@ class Tally:
         self.accepted: Counter[str] = Counter()
         self.flagged: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
-        self.duplicates = 0
+        self.duplicates, self.erased = 0, 0
         self.ignored: set[str] = set()
         self.verdicts = verdicts
 
     @property
     def read(self) -> int:
         """Lines that were neither blank nor headers."""
-        return sum(self.accepted.values()) + sum(self.quarantined.values()) + self.duplicates
+        return sum(self.accepted.values()) + sum(self.quarantined.values()) + self.duplicates + self.erased
 
     def add_records(
         self, schema: Schema, indices: Sequence[int], records: Sequence[Record], duplicates: set[int]
     ) -> None:
         new = records if not duplicates else [record for row, record in enumerate(records) if row not in duplicates]
         self.accepted.update([record.type for record in new])
-        self.flagged.update([record.type for record in new if record.flags & ~IMPORTED])
+        self.flagged.update([record.type for record in new if record.flags & ~(IMPORTED | SOURCE_FLAGS)])
         self.duplicates += len(duplicates)
         if self.verdicts is None:
             return
@@ -215,9 +290,12 @@ class Tally:
             self.verdicts[index] = Verdict(verdict, type=record.type, id=record.id.hex(), unknown=unknown)
 
     def add_bad(self, bad: Sequence[BadLine]) -> None:
-        self.quarantined.update([line.reason for line in bad])
+        self.quarantined.update([line.reason for line in bad if line.reason != ERASED])
+        self.erased += sum(line.reason == ERASED for line in bad)
         if self.verdicts is not None:
-            self.verdicts.update({line.index: Verdict("quarantined", line.reason, line.detail) for line in bad})
+            for line in bad:
+                verdict = ERASED if line.reason == ERASED else "quarantined"
+                self.verdicts[line.index] = Verdict(verdict, line.reason, line.detail)
 
     def in_order(self) -> list[Verdict]:
         """The verdicts by line."""
@@ -234,4 +312,5 @@ class Tally:
             seconds,
             sorted(self.ignored),
             likely,
+            self.erased,
         )

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from flyball.core import BadInput, json_fault
+from flyball.events.client_ids import check_client_id, own_name
 from flyball.events.columns import CellReader, SourceColumns, TypeFinder, apply_reader, reason_of
 from flyball.events.declared import EventType
 from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
@@ -15,14 +16,16 @@ from flyball.events.schema import Schema
 _REMEMBERED = 10_000
 """The most sets of names whose event type is cached, so that a stream of ever new names does not fill the memory."""
 
-Recognized = tuple[EventType, dict[str, str], frozenset[str]]
-"""The type, {name in the source: declared name} of fields and time, and the columns that are ignored."""
+Recognized = tuple[EventType, dict[str, str], frozenset[str], str]
+"""The type, {name in the source: declared name} of fields and time, the columns that are ignored, and the one with the
+event's id."""
 
 
 class JsonLines(msgspec.Struct, frozen=True):
     """One JSON object a line: `{"type": "watch", "at": "2026-01-31T12:00:00Z", "user": 7, ...}`.
 
-    `at` is ISO 8601 or microseconds; `type` may be omitted where the fields belong to one event type only.
+    `at` is ISO 8601 or microseconds; `type` may be omitted where the fields belong to one event type only; `id` is what
+    the sender calls this one event, unless the type has a field of that name.
     """
 
     columns: SourceColumns = SourceColumns()
@@ -36,6 +39,9 @@ class JsonLines(msgspec.Struct, frozen=True):
 
 class JsonParser:
     """Reads the lines of one source."""
+
+    names_ids = True
+    """Whether a column called `id` is the event's id, also where `rename` does not say so."""
 
     def __init__(self, schema: Schema, columns: SourceColumns, only: str | None) -> None:
         self._schema, self._read, self._only = schema, columns.read, only
@@ -61,7 +67,7 @@ class JsonParser:
         return Parsed([builder.batch() for builder in builders.values()], bad, frozenset(ignored))
 
     def _add(self, index: int, line: bytes, builders: dict[Any, BatchBuilder], ignored: set[str]) -> None:
-        document, (declared, ours, extra) = self._document(line)
+        document, (declared, ours, extra, id_name) = self._document(line)
         ignored |= extra
         read = self._read
         fields = tuple(ours[name] for name in document if ours.get(name, "at") != "at")
@@ -75,7 +81,8 @@ class JsonParser:
         builder = builders.get((declared.name, fields))
         if builder is None:
             builder = builders[declared.name, fields] = BatchBuilder(declared.name, fields)
-        builder.add(index, row, at_us)
+        said = check_client_id(document.get(id_name)) if id_name else ""
+        builder.add(index, row, at_us, own_name(said) if said else b"")
 
     def _document(self, line: bytes) -> tuple[dict[str, Any], Recognized]:
         """The object of a line, and what its names mean."""
@@ -122,7 +129,8 @@ class JsonParser:
             declared = self._finder.find(name for name in ours.values() if name is not None)
         fields = self._finder.fields_of(declared, list(ours.values()))
         used = {name: field for name, field in zip(ours, fields, strict=True) if field is not None}
-        return declared, used, frozenset(ours) - set(used) - {"type"}
+        id_name = self._finder.id_of(declared, theirs, named=self.names_ids)
+        return declared, used, frozenset(ours) - set(used) - {"type", id_name}, id_name
 
 
 def _read(reader: CellReader, declared: EventType, name: str, value: Any) -> Any:

@@ -12,6 +12,7 @@ class MemoryKnownEntities:
 
     def __init__(self, url: Url) -> None:
         self._profiled: dict[tuple[str, str], bool] = {}
+        self._before = 0
         self._offsets: dict[int, int] = {}
         self._guard = threading.Lock()
 
@@ -24,7 +25,7 @@ class MemoryKnownEntities:
 
     def since(self, number: int) -> list[tuple[int, str, str]]:
         with self._guard:
-            return [(index, *name) for index, name in enumerate(self._profiled, 1) if index > number]
+            return [(index, *name) for index, name in enumerate(self._profiled, self._before + 1) if index > number]
 
     def has(self, entity: str, profiled: bool) -> bool:
         with self._guard:
@@ -35,6 +36,12 @@ class MemoryKnownEntities:
     def offsets(self, partitions: int) -> Offsets:
         with self._guard:
             return tuple(self._offsets.get(partition, 0) for partition in range(partitions))
+
+    def replace(self, known: Mapping[tuple[str, str], bool], offsets: Offsets) -> None:
+        """See `ReplaceableEntities`."""
+        with self._guard:
+            self._before += len(self._profiled)
+            self._profiled, self._offsets = dict(known), dict(enumerate(offsets))
 
     def close(self) -> None:
         """Nothing to close."""

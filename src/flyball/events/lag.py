@@ -18,7 +18,8 @@ class ConsumerLag(msgspec.Struct, frozen=True):
 
     `behind`: records not applied yet, -1 when unknown. `lag_us`: the time since the oldest of them was first seen in
     its stream. `still_us`: how long it has been behind without progress. `error`: of the last attempt, "" when that
-    succeeded; `failing_since_us`: the time of the first failed attempt since the last success.
+    succeeded; `failing_since_us`: the time of the first failed attempt since the last success. `partitions`: records
+    not applied yet by partition, of a stream of several; () while there are none.
     """
 
     behind: int
@@ -26,6 +27,7 @@ class ConsumerLag(msgspec.Struct, frozen=True):
     error: str = ""
     failing_since_us: int | None = None
     still_us: int = 0
+    partitions: tuple[int, ...] = ()
 
 
 class WorkerReport(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
-from flyball.core import load_backend, parse_url
+from flyball.core import Refused, load_backend, parse_url
 from flyball.events.written import WrittenType
 
 Offsets = tuple[int, ...]
@@ -22,8 +22,10 @@ class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
     `key`: the partition key, the text of its first reference. `id`: 16 bytes, the hash of its natural key. `body`: an
     array in msgpack of the event's own fields in declared order (see `Schema.decode`). `flags`: bit i is set when the
-    i-th reference named an entity unknown on arrival; `IMPORTED`. `schema`: the fingerprint of the declaration that
-    `body` was written with (`WrittenType.fingerprint`); 0 for a record that is no declared event.
+    i-th reference named an entity unknown on arrival; `IMPORTED`; where the event came from (`SOURCE_FLAGS`).
+    `schema`: the fingerprint of the declaration that `body` was written with (`WrittenType.fingerprint`); 0 for a
+    record that is no declared event. `client_id`: what its sender called it (see `client_ids`), b"" for nothing.
+    `batch`: the name of the batch that it was ingested with, "" for none.
     """
 
     type: str
@@ -34,31 +36,50 @@ class Record(msgspec.Struct, frozen=True, gc=False, array_like=True):
     body: bytes
     flags: int = 0
     schema: int = 0
+    client_id: bytes = b""
+    batch: str = ""
 
 
 class Slice(msgspec.Struct, frozen=True):
     """Consecutive records of one partition; `records[i]` has offset `first + i`.
 
-    `stored`: the records as they are stored, where some were written with an earlier declaration.
+    `stored`: the records as they are stored, where some were written with an earlier declaration. `skipped`: how many
+    offsets before `first` hold no event, such as a duplicate that two writers appended at once. The slice covers them
+    too, and a reader that has applied it continues at `end`.
     """
 
     partition: int
     first: int
     records: list[Record]
     stored: list[Record] | None = None
+    skipped: int = 0
+
+    @property
+    def start(self) -> int:
+        """The first offset that the slice covers."""
+        return self.first - self.skipped
+
+    @property
+    def end(self) -> int:
+        """The offset after the last one."""
+        return self.first + len(self.records)
 
     def part(self, start: int, end: int) -> "Slice":
         """The part in offsets [start, end)."""
-        first = max(start, self.first)
-        cut = slice(first - self.first, max(0, end - self.first))
-        return Slice(self.partition, first, self.records[cut], None if self.stored is None else self.stored[cut])
+        first = min(max(start, self.first), max(end, self.start))
+        skipped = max(0, min(first, self.first) - max(start, self.start))
+        cut = slice(max(0, first - self.first), max(0, end - self.first))
+        stored = None if self.stored is None else self.stored[cut]
+        return Slice(self.partition, first, self.records[cut], stored, skipped)
 
 
 class Appended(msgspec.Struct, frozen=True):
-    """The result of an append: how many records were written, and the indices of those that were in the log already."""
+    """The result of an append: how many records were written, and the indices of those that were in the log already,
+    and of those whose client id names a record of other content; neither is written again."""
 
     written: int
     duplicates: list[int]
+    conflicts: list[int] = []
 
 
 class Appends(Protocol):
@@ -95,10 +116,15 @@ class ReaderGroups(Protocol):
 class EventLog(Protocol):
     """An append-only log, partitioned by key, replayable.
 
-    `append` is durable and atomic: it writes all new records or none; duplicates (equal `id`) are omitted and reported.
+    `append` is durable: what it returned for is in the log. Duplicates (equal `id` or `client_id`) are omitted and
+    reported, and so are records whose `client_id` begins like another's (conflicts). When it
+    raises `StoreUnavailable`, none of its records is in the log, or some are (a log on several servers cannot take back
+    what it wrote): appended again, the missing ones are written and the others are duplicates. Where writers on several
+    machines append the same at once, a report may miss a duplicate; readers get one of them all the same.
+
     `read(after, limit)` returns up to about `limit` records from those offsets on, in append order within a partition.
-    A reader that stored its offsets, in `groups` or elsewhere, resumes exactly. `schemas`: the declarations that the
-    records were written with.
+    A reader that stored its offsets, in `groups` or elsewhere, resumes exactly. A live record may become known when the
+    log takes it (`known_at`), by the clock of the log. `schemas`: the declarations that the records were written with.
     """
 
     @property
@@ -128,11 +154,44 @@ class SearchableLog(EventLog, Protocol):
     ) -> Iterator[Slice]: ...
 
 
-BACKENDS = {"sqlite": "flyball.events.sqlite:SqliteLog"}
+@runtime_checkable
+class RestorableLog(EventLog, Protocol):
+    """A log that can become the copy of another one, offset by offset.
+
+    `restore` stores consecutive slices of the other log at the offsets that they have there, with all that their
+    records hold, `known_at` included; before them it stores those of `written` (all declarations of the other log) that
+    are missing. An offset without a record there has none here. Raises `Refused` where a partition does not end at the
+    start of its slice, or where other declarations are stored. What a failed call has written is seen in `ends`.
+    """
+
+    def restore(self, slices: Sequence[Slice], written: Sequence[WrittenType]) -> None: ...
+
+
+@runtime_checkable
+class ErasableLog(EventLog, Protocol):
+    """A log that records can be removed from.
+
+    `check_removal` raises `Refused` where none may be removed. `remove` removes the records at these offsets,
+    {partition: offsets}, with their ids, and returns how many there were; the other records keep their offsets, and a
+    removed event that is appended again is a new one. `rewrite`: after it no byte of what was removed is in the store.
+    Both may be repeated after a process was killed.
+    """
+
+    def check_removal(self) -> None: ...
+
+    def remove(self, offsets: Mapping[int, Sequence[int]]) -> int: ...
+
+    def rewrite(self) -> None: ...
+
+
+BACKENDS = {
+    "kafka": "flyball.events.kafka.log:KafkaLog",
+    "sqlite": "flyball.events.sqlite:SqliteLog",
+}
 
 
 def open_log(url: str) -> EventLog:
-    """Open the log at `url`: `sqlite:///path/events.db?partitions=4&unique=1`."""
+    """Open the log at `url`: `sqlite:///path/events.db?partitions=4&unique=1` or `kafka://host:port/topic`."""
     parsed = parse_url(url)
     log: EventLog = load_backend("event log", BACKENDS, parsed.scheme)(parsed)
     return log
@@ -142,6 +201,27 @@ def log_exists(url: str) -> bool:
     """Whether there is a log at `url`; creates none."""
     parsed = parse_url(url)
     return bool(load_backend("event log", BACKENDS, parsed.scheme).exists(parsed))
+
+
+def check_restored(where: str, slices: Sequence[Slice], ends: Sequence[int]) -> None:
+    """Raise `Refused` for slices that do not continue the partitions, which end at `ends`."""
+    reached = list(ends)
+    for piece in slices:
+        if piece.start != reached[piece.partition]:
+            raise Refused(
+                f"partition {piece.partition} of {where} must end at offset {piece.start} to be continued from a "
+                f"copied log, got {reached[piece.partition]}: something else writes to it"
+            )
+        reached[piece.partition] = piece.end
+
+
+def missing_schemas(where: str, stored: Sequence[WrittenType], written: Sequence[WrittenType]) -> list[WrittenType]:
+    """The declarations of a copied log that its copy has not stored yet; raises `Refused` for a copy with others."""
+    if [*stored] != [*written[: len(stored)]]:
+        raise Refused(
+            f"{where} must hold no declarations but those of the log that is copied to it, got others: name another one"
+        )
+    return [*written[len(stored) :]]
 
 
 def partition(key: str, partitions: int) -> int:

@@ -1,7 +1,8 @@
 """The quarantine: bad lines with their raw bytes, the reason and their source."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -53,14 +54,33 @@ class Quarantine(Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
+class RestorableQuarantine(Protocol):
+    """A quarantine that can become the copy of another one.
+
+    `restore` replaces all entries with `after < id <= until` by these, ids and states included.
+    """
+
+    def restore(self, after: int, until: int, entries: Sequence[Quarantined]) -> None: ...
+
+
+@runtime_checkable
+class ErasableQuarantine(Protocol):
+    """A quarantine in a store that keeps bytes of what was dropped. `rewrite`: after it none are left."""
+
+    def rewrite(self) -> None: ...
+
+
 QUARANTINE_BACKENDS = {
     "sqlite": "flyball.events.quarantine_sqlite:SqliteQuarantine",
+    "postgresql": "flyball.events.quarantine_postgres:PostgresQuarantine",
     "memory": "flyball.events.quarantine_memory:MemoryQuarantine",
 }
 
 
 def open_quarantine(url: str) -> Quarantine:
-    """Open the quarantine at `url`: `sqlite:///path/quarantine.db` or `memory://`."""
+    """Open the quarantine at `url`: `sqlite:///path/quarantine.db`, `postgresql://host/database?schema=shop` or
+    `memory://`."""
     parsed = parse_url(url)
     quarantine: Quarantine = load_backend("quarantine", QUARANTINE_BACKENDS, parsed.scheme)(parsed)
     return quarantine
@@ -88,10 +108,77 @@ def open_entries(
         after = page[-1].id
 
 
-def drop(quarantine: Quarantine, ids: Sequence[int] | None = None, reason: str | None = None) -> int:
+class Which(msgspec.Struct, frozen=True):
+    """Which open entries: all that are of this reason, source and time, where these are given.
+
+    `ids`: only these. `source`: as it is stored, or its file name. `before_us`: those that came before this time.
+    """
+
+    ids: tuple[int, ...] | None = None
+    reason: str | None = None
+    source: str | None = None
+    before_us: int | None = None
+
+    def entries(self, quarantine: Quarantine) -> Iterator[list[Quarantined]]:
+        """Yield pages of them; raises `NotFound` for an unknown id."""
+        for page in open_entries(quarantine, self.ids, self.reason):
+            if chosen := [entry for entry in page if self._takes(entry)]:
+                yield chosen
+
+    def _takes(self, entry: Quarantined) -> bool:
+        if self.source is not None and self.source not in (entry.source, entry.source.rpartition("/")[2]):
+            return False
+        if self.reason is not None and entry.reason != self.reason:
+            return False
+        return self.before_us is None or entry.at_us < self.before_us
+
+
+def count_entries(quarantine: Quarantine, which: Which) -> dict[tuple[str, str], int]:
+    """{(reason, source): open entries}."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for page in which.entries(quarantine):
+        counts.update((entry.reason, entry.source) for entry in page)
+    return dict(sorted(counts.items()))
+
+
+def drop(quarantine: Quarantine, which: Which) -> int:
     """Delete open entries permanently; returns their number."""
     dropped = 0
-    for page in open_entries(quarantine, ids, reason):
+    for page in which.entries(quarantine):
         quarantine.mark([entry.id for entry in page], "dropped")
         dropped += len(page)
     return dropped
+
+
+def entries_between(quarantine: Quarantine, since_us: int, until_us: int) -> Iterator[Quarantined]:
+    """The entries of `[since_us, until_us)` in any state, in the order in which they came.
+
+    Entries come in order of time; where the clock was set back, some of that hour may be left out.
+    """
+    after = _last_before(quarantine, since_us)
+    while page := quarantine.list(state=None, after=after, limit=_PAGE):
+        for entry in page:
+            if entry.at_us >= until_us:
+                return
+            if entry.at_us >= since_us:
+                yield entry
+        after = page[-1].id
+
+
+def _last_before(quarantine: Quarantine, at_us: int) -> int:
+    """An id behind which the first entry at `at_us` or later comes, by bisection; 0 if there is no earlier entry."""
+
+    def next_before(after: int) -> int:
+        """The id of the next entry, if it is before `at_us`, else 0."""
+        entries = quarantine.list(state=None, after=after, limit=1)
+        return entries[0].id if entries and entries[0].at_us < at_us else 0
+
+    low, step = 0, 1
+    while reached := next_before(low + step):
+        low, step = reached, step * 2
+    high = low + step
+    while low + 1 < high:
+        middle = (low + high) // 2
+        reached = next_before(middle)
+        low, high = (reached, high) if reached else (low, middle)
+    return low

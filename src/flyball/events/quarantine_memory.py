@@ -54,6 +54,15 @@ class MemoryQuarantine:
                 elif entry is not None:
                     self._entries[entry_id] = msgspec.structs.replace(entry, state=state)
 
+    def restore(self, after: int, until: int, entries: Sequence[Quarantined]) -> None:
+        """See `RestorableQuarantine`."""
+        with self._guard:
+            others = [entry for entry in self._entries.values() if not after < entry.id <= until]
+            kept = sorted([*others, *entries], key=lambda entry: entry.id)
+            self._entries = {entry.id: entry for entry in kept}
+            self._known = set(map(_identity, kept))
+            self._last = max([self._last, *self._entries])
+
     def close(self) -> None:
         """Nothing to close."""
 

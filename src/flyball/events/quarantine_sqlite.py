@@ -26,6 +26,7 @@ class SqliteQuarantine:
     """`sqlite:///path/quarantine.db`."""
 
     def __init__(self, url: Url) -> None:
+        url.check_options(())
         self._file = SqliteFile(
             Path(url.path), _SCRIPT, format=1, remedy="retry its lines with the version that wrote it"
         )
@@ -48,7 +49,7 @@ class SqliteQuarantine:
     ) -> list[Quarantined]:
         with self._file.reading() as connection:
             rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM entries WHERE id > ?"
+                f"SELECT {_COLUMNS} FROM entries WHERE id > ?"  # noqa: S608
                 " AND (? IS NULL OR reason = ?) AND (? IS NULL OR state = ?) ORDER BY id LIMIT ?",
                 (after, reason, reason, state, state, limit),
             ).fetchall()
@@ -68,7 +69,20 @@ class SqliteQuarantine:
             if state == "dropped":
                 connection.executemany("DELETE FROM entries WHERE id = ?", rows)
             else:
-                connection.executemany(f"UPDATE entries SET state = '{state}' WHERE id = ?", rows)
+                connection.executemany(f"UPDATE entries SET state = '{state}' WHERE id = ?", rows)  # noqa: S608
+
+    def restore(self, after: int, until: int, entries: Sequence[Quarantined]) -> None:
+        """See `RestorableQuarantine`."""
+        with self._file.writing() as connection:
+            connection.execute("DELETE FROM entries WHERE id > ? AND id <= ?", (after, until))
+            connection.executemany(
+                f"INSERT INTO entries({_COLUMNS}, raw_check) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                [(*msgspec.structs.astuple(entry), _raw_check(entry.raw)) for entry in entries],
+            )
+
+    def rewrite(self) -> None:
+        """See `ErasableQuarantine`."""
+        self._file.rewrite()
 
     def close(self) -> None:
         """Close this process's connections."""

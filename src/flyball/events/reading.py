@@ -8,6 +8,12 @@ from flyball.events.log import EventLog, Offsets, SearchableLog, Slice
 _BATCH = 20_000
 
 
+def check_offsets(offsets: Offsets, partitions: int) -> None:
+    """Raise `BadInput` for offsets that are not those of a log with so many partitions."""
+    if len(offsets) != partitions or min(offsets) < 0:
+        raise BadInput("offsets", f"{partitions} whole numbers from 0, one a partition", offsets)
+
+
 def fresh(slices: Sequence[Slice], offsets: Offsets) -> tuple[list[Slice], Offsets]:
     """The part of `slices` beyond a consumer's `offsets`, and its offsets once that is applied.
 
@@ -21,12 +27,11 @@ def fresh(slices: Sequence[Slice], offsets: Offsets) -> tuple[list[Slice], Offse
     for piece in slices:
         reached += [0] * (piece.partition + 1 - len(reached))
         start = reached[piece.partition]
-        if piece.first > start:
-            raise BadInput(f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.first)
-        skip = start - piece.first
-        if skip < len(piece.records):
-            reached[piece.partition] = piece.first + len(piece.records)
-            new.append(piece if skip == 0 else piece.part(start, reached[piece.partition]))
+        if piece.start > start:
+            raise BadInput(f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.start)
+        if start < piece.end:
+            reached[piece.partition] = piece.end
+            new.append(piece if start == piece.start else piece.part(start, piece.end))
     return new, tuple(reached)
 
 
@@ -51,12 +56,12 @@ def read_where(
     while after < until:
         pieces = log.read((*ends[:partition], after, *ends[partition + 1 :]), min(_BATCH, until - after))
         pieces = [piece.part(after, until) for piece in pieces if piece.partition == partition]
-        if not any(piece.records for piece in pieces):
+        if not any(piece.end > after for piece in pieces):
             return
         for piece in pieces:
             if any(_matches(record.type, record.at, types, at_us) for record in piece.records):
                 yield piece
-            after = piece.first + len(piece.records)
+            after = max(after, piece.end)
 
 
 def _matches(name: str, at: int, types: Mapping[str, int] | None, at_us: tuple[int, int] | None) -> bool:
@@ -69,7 +74,7 @@ def after_slices(offsets: Offsets, slices: Sequence[Slice]) -> Offsets:
     """The offsets once `slices` have been applied."""
     moved = list(offsets)
     for piece in slices:
-        moved[piece.partition] = max(moved[piece.partition], piece.first + len(piece.records))
+        moved[piece.partition] = max(moved[piece.partition], piece.end)
     return tuple(moved)
 
 
@@ -88,9 +93,8 @@ def read_until(log: EventLog, after: Offsets, until: Offsets, limit: int) -> Ite
             raise Refused(
                 f"the log must hold all records up to {until}, got none after {after}: restore the log from a backup"
             )
-        slices = [
-            piece for piece in (piece.part(piece.first, goals[piece.partition]) for piece in pieces) if piece.records
-        ]
+        parts = (piece.part(piece.start, goals[piece.partition]) for piece in pieces)
+        slices = [piece for piece in parts if piece.end > piece.start]
         if slices:
             yield slices
             after = after_slices(after, slices)

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from flyball.core import FlyballError, requirement
+from flyball.core import FlyballError, format_duration, format_timestamp, requirement
 from flyball.events.declared import EventType, Field
 
 
@@ -15,7 +15,7 @@ class Rejected(FlyballError):
     """An event that fails a check. `reason` is one stable word; `detail` says what the value must be and what it is.
 
     Reasons: decode, unknown_type, missing_field, wrong_type, out_of_range, bad_text, bad_choice, bad_time, future,
-    too_old, inconsistent; formats add their own.
+    too_old, inconsistent, conflict; formats add their own.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -47,6 +47,16 @@ def rejected_from(message: str, sent: Mapping[str, Any], declared: EventType, la
     if field is None or name not in sent:
         return Rejected(reason_of(text), f"{declared.name} must be {requirement(text)}, got {dict(sent)!r}"[:300])
     return Rejected(reason_of(text), detail_of(field, message, sent[name]))
+
+
+def future_text(at_us: int, now_us: int, future_us: int) -> str:
+    """What the time of an event from the future must be.
+
+    >>> future_text(2_299_580_690_000_000, 1_793_986_789_000_000, 300_000_000)
+    'time must be at most 5m after now, 2026-11-06T17:39:49Z, got 2042-11-14T12:24:50Z'
+    """
+    latest = f"{format_duration(future_us)} after now, {format_timestamp(now_us)}"
+    return f"time must be at most {latest}, got {format_timestamp(at_us)}"
 
 
 def empty_cell(name: str) -> str:

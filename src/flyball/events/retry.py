@@ -6,6 +6,7 @@ from itertools import groupby
 import msgspec
 
 from flyball.core import BadInput, NotFound
+from flyball.events.batches import batch_of_source
 from flyball.events.builtin_formats import find_format
 from flyball.events.checking import LineChecker
 from flyball.events.formats import Format
@@ -56,8 +57,8 @@ def retry(
     return RetryReport(accepted + tally.duplicates + still_bad, accepted, tally.duplicates, still_bad, list(unreadable))
 
 
-def _read_alike(entry: Quarantined) -> tuple[str, str, bytes, int]:
-    return entry.format, entry.only_type, entry.header, entry.lag_us
+def _read_alike(entry: Quarantined) -> tuple[str, str, bytes, int, str]:
+    return entry.format, entry.only_type, entry.header, entry.lag_us, batch_of_source(entry.source)
 
 
 def _retry(
@@ -70,7 +71,8 @@ def _retry(
     """The number of `entries`, all read with the same parser, that stay bad; raises when they cannot be read."""
     first = entries[0]
     chosen: IngestMode = mode or ("live" if first.lag_us < 0 else "history")
-    checker = LineChecker(inlet.schema, inlet.catalog, chosen, max(first.lag_us, 0), ages=False)
+    batch = batch_of_source(first.source)
+    checker = LineChecker(inlet.schema, inlet.catalog, chosen, max(first.lag_us, 0), ages=False, batch=batch)
     parser = find_format(first.format, formats).parser(inlet.schema, first.only_type or None)
     if first.header:
         parser.parse([first.header])

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from flyball.core import BadDeclaration, NotFound
+from flyball.core import BadDeclaration, NotFound, format_duration, format_timestamp
 from flyball.events.checks import Check, Known
 from flyball.events.declared import EventType, read_type
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.joined import join_of, logged_types
 from flyball.events.log import Record
-from flyball.events.rejection import Rejected, Rejection
+from flyball.events.rejection import Rejected, Rejection, future_text
 from flyball.events.types import Event
 from flyball.events.written import WrittenType
 
@@ -40,6 +40,7 @@ class Schema:
         written: Sequence[WrittenType] = (),
     ) -> None:
         self.future_us, self.oldest_us, self.written = future_us, oldest_us, tuple(written)
+        self._after: Schema | None = None
         self._checks: dict[str, Check] = {}
         self._joined: dict[str, Check] = {}
         self.types: dict[str, EventType] = {}
@@ -71,8 +72,12 @@ class Schema:
 
     def after(self, written: Sequence[WrittenType]) -> "Schema":
         """The same declarations, for a log whose records were written with `written`."""
-        types = [declared.cls for declared in (*self.types.values(), *self.joined.values())]
-        return Schema(types, future_us=self.future_us, oldest_us=self.oldest_us, written=written)
+        latest = self._after
+        if latest is None or latest.written != tuple(written):  # a reader of history asks for the same each time
+            types = [declared.cls for declared in (*self.types.values(), *self.joined.values())]
+            latest = Schema(types, future_us=self.future_us, oldest_us=self.oldest_us, written=written)
+            self._after = latest
+        return latest
 
     def check(
         self,
@@ -116,6 +121,18 @@ class Schema:
         if check is None or tuple(names) != check.names or check.slow:
             return self._check_singly(name, names, columns, ats, known_ats, flags, live, lax, known)
         return self._check_quickly(check, columns, ats, known_ats, flags, live, lax, known)
+
+    def with_client_ids(
+        self, records: Sequence[Record | None], names: Sequence[bytes], timed: Sequence[bool]
+    ) -> list[Record | None]:
+        """The records with the ids that their senders gave them. `names`: of each, b"" for none; `timed`: whether it
+        came with its time."""
+        return [
+            record
+            if record is None or not name or self.types[record.type].is_profile
+            else self._checks[record.type].with_client_id(record, name, has_time)
+            for record, name, has_time in zip(records, names, timed, strict=True)
+        ]
 
     def join_record(self, name: str, fields: Mapping[str, Any], at: int, known_at: int) -> Record:
         """The record of an event of a joined type, for consumers: it is never written to a log."""
@@ -248,11 +265,12 @@ class Schema:
         if type(at) is not int:
             raise Rejected("bad_time", f"time must be whole microseconds, got {at!r}"[:200])
         if not FIRST_US <= at < LAST_US:
-            raise Rejected("bad_time", f"time must be in 1970..2099, got {at} us")
+            raise Rejected("bad_time", f"time must be in 1970..2099, got {at} us since 1970")
         if live and at > known_at + self.future_us:
-            raise Rejected("future", f"time must be at most {self.future_us} us after {known_at} us, got {at} us")
+            raise Rejected("future", future_text(at, known_at, self.future_us))
         if live and self.oldest_us is not None and at < known_at - self.oldest_us:
-            raise Rejected("too_old", f"time must be at most {self.oldest_us} us before {known_at} us, got {at} us")
+            oldest = f"{format_duration(self.oldest_us)} before it arrived, at {format_timestamp(known_at)}"
+            raise Rejected("too_old", f"time must be at most {oldest}, got {format_timestamp(at)}")
 
     def _check_of(self, name: str) -> Check:
         check = self._checks.get(name)

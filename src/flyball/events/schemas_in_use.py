@@ -24,6 +24,10 @@ class SchemasInUse:
             self._closed.pop(row.fingerprint, None)
             self._closed |= dict.fromkeys(row.closes, self.count)
 
+    def is_new(self, row: WrittenType) -> bool:
+        """Whether a stored declaration changes what is in use; two writers may have stored the same at once."""
+        return row.fingerprint not in self._last or row.fingerprint in self._closed
+
     def offer(self, types: Iterable[WrittenType]) -> None:
         """Declare what may be stored from now on."""
         self._offered = {written.fingerprint: written for written in types}

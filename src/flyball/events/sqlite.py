@@ -6,14 +6,20 @@ append and read; appends are serialized, each in one short transaction.
 
 import sqlite3
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import msgspec
 
 from flyball.core import BadInput, BadSetting, SqliteFile, StoreCorrupt, Url
-from flyball.events.log import Appended, Offsets, Record, Slice
+from flyball.events.client_ids import repeats_among
+from flyball.events.log import Appended, Offsets, Record, Slice, check_restored
+from flyball.events.reading import check_offsets
 from flyball.events.sqlite_schemas import SqliteSchemas
+from flyball.events.written import WrittenType
 
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value INTEGER NOT NULL);
@@ -46,6 +52,7 @@ class SqliteLog:
     """`sqlite:///path/events.db?partitions=4&unique=1&busy_ms=10000`; `unique=0` does not look for duplicates."""
 
     def __init__(self, url: Url) -> None:
+        url.check_options(("partitions", "unique", "busy_ms"))
         self.path = Path(url.path)
         self.unique = url.integer("unique", 1) != 0
         busy_s = url.integer("busy_ms", 10_000) / 1_000
@@ -74,9 +81,32 @@ class SqliteLog:
             self._insert(connection, blocks)
         return Appended(len(records), [])
 
+    def restore(self, slices: Sequence[Slice], written: Sequence[WrittenType]) -> None:
+        """Store slices of another log at their offsets, in one transaction; see `RestorableLog`."""
+        records = [record for piece in slices for record in piece.records]
+        with self._file.writing() as connection:
+            check_restored(str(self.path), slices, [self._end(connection, part) for part in range(self.partitions)])
+            self.schemas.restore(connection, written)
+            for piece in slices:
+                self._insert(connection, self._restored_blocks(piece))
+            if self.unique and records:
+                from flyball.events import id_index  # imports numpy
+
+                id_index.add_missing(connection, id_index.as_ids(_identities(records)))
+
+    def check_removal(self) -> None:
+        """Records may always be removed from a file; see `ErasableLog`."""
+
+    def remove(self, offsets: Mapping[int, Sequence[int]]) -> int:
+        """Remove the records at these offsets, one transaction for each block; see `ErasableLog`."""
+        return sum(self._remove_from(part, sorted(set(numbers))) for part, numbers in offsets.items())
+
+    def rewrite(self) -> None:
+        self._file.rewrite()
+
     def read(self, after: Offsets, limit: int) -> list[Slice]:
         """Up to about `limit` records from `after` on, evenly from the partitions that have some."""
-        _check_offsets(after, self.partitions)
+        check_offsets(after, self.partitions)
         slices: list[Slice] = []
         left = max(limit, 1)
         with self._file.reading() as connection:
@@ -108,6 +138,8 @@ class SqliteLog:
                 (self._block_of(connection, partition, after), partition << _OFFSET_BITS | until, first_us, last_us),
             ).fetchall()
         for position, count, latest_us, names in rows:
+            if not names:
+                continue  # offsets without records
             first = position & (1 << _OFFSET_BITS) - 1
             skip = max(0, after - first)
             if types is not None and not any(types.get(name, _LAST_US) <= latest_us for name in names.split(",")):
@@ -134,6 +166,8 @@ class SqliteLog:
         raw = [record.id for record in records]
         if set(map(len, raw)) != {16}:
             raise BadInput("id of a record", "16 bytes", sorted(set(map(len, raw))))
+        if any(record.client_id for record in records):
+            return self._append_named(records)
         ids = id_index.as_ids(raw)
         order = ids.argsort(kind="stable")
         repeats = set(id_index.repeats_within(ids, order))
@@ -154,6 +188,23 @@ class SqliteLog:
             id_index.add(connection, ranked)
         return Appended(len(records) - len(repeats), sorted(repeats))
 
+    def _append_named(self, records: Sequence[Record]) -> Appended:
+        """As `_append_unique`, for records some of which have a client id."""
+        from flyball.events import id_index  # imports numpy
+
+        pairs = [(record.id, record.client_id) for record in records]
+        with self._file.writing() as connection:
+            self.schemas.use(connection, records)
+            known = id_index.known_ids(connection, _identities(records))
+            halves = id_index.known_halves(connection, [client for _, client in pairs if client])
+            duplicates, conflicts = repeats_among(pairs, known, halves)
+            left_out = {*duplicates, *conflicts}
+            fresh = [record for index, record in enumerate(records) if index not in left_out]
+            self._insert(connection, self._blocks(fresh))
+            if fresh:
+                id_index.add_missing(connection, id_index.as_ids(_identities(fresh)))
+        return Appended(len(fresh), duplicates, conflicts)
+
     def _blocks(self, records: Sequence[Record]) -> "list[_Block]":
         parts: list[list[Record]] = [[] for _ in range(self.partitions)]
         count, crc32 = self.partitions, zlib.crc32
@@ -170,6 +221,60 @@ class SqliteLog:
         ats = [record.at for record in records]
         kinds = ",".join(sorted({record.type for record in records}))
         return _Block(part, len(records), min(ats), max(ats), kinds, zlib.crc32(data), data)
+
+    def _remove_from(self, part: int, offsets: list[int]) -> int:
+        removed, start = 0, 0
+        while start < len(offsets):
+            with self._file.writing() as connection:
+                position = self._block_of(connection, part, offsets[start])
+                row = connection.execute(
+                    "SELECT position, count, crc, data FROM blocks WHERE position = ?", (position,)
+                ).fetchone()
+                end = start + 1
+                if row is not None:
+                    first = position & (1 << _OFFSET_BITS) - 1
+                    end = max(end, bisect_left(offsets, first + row[1]))
+                    removed += self._cut(connection, row, {*offsets[start:end]})
+                start = end
+        return removed
+
+    def _cut(self, connection: sqlite3.Connection, row: tuple[int, int, int, bytes], offsets: set[int]) -> int:
+        """Replace a block by those of its records that stay, with blocks of nothing between them."""
+        position, count, crc, data = row
+        records = self._open(position, count, crc, data)
+        part, first = divmod(position, 1 << _OFFSET_BITS)
+        gone = [record for offset, record in enumerate(records, first) if offset in offsets]
+        if not gone:
+            return 0
+        connection.execute("DELETE FROM blocks WHERE position = ?", (position,))
+        pairs = enumerate(records, first)
+        for is_gone, run in groupby(pairs, key=lambda pair: pair[0] in offsets):
+            pieces = list(run)
+            block = (
+                _Block(part, len(pieces), 0, 0, "", *self._nothing)
+                if is_gone
+                else self._block(part, [record for _, record in pieces])
+            )
+            connection.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (part << _OFFSET_BITS | pieces[0][0], *msgspec.structs.astuple(block)[1:]),
+            )
+        if self.unique:
+            from flyball.events import id_index  # imports numpy
+
+            id_index.remove(connection, id_index.as_ids(_identities(gone)))
+        return len(gone)
+
+    def _restored_blocks(self, piece: Slice) -> "list[_Block]":
+        gap = [_Block(piece.partition, piece.skipped, 0, 0, "", *self._nothing)] if piece.skipped else []
+        pages = range(0, len(piece.records), _BLOCK)
+        return [*gap, *(self._block(piece.partition, piece.records[start : start + _BLOCK]) for start in pages)]
+
+    @cached_property
+    def _nothing(self) -> tuple[int, bytes]:
+        """Checksum and content of a block of offsets without records."""
+        data = self._encode([])
+        return zlib.crc32(data), data
 
     def _insert(self, connection: sqlite3.Connection, blocks: "list[_Block]") -> None:
         ends: dict[int, int] = {}
@@ -209,6 +314,9 @@ class SqliteLog:
                 continue
             records = self._open(position, count, crc, data)
             skip = max(0, after - first)
+            if not records:
+                yield Slice(part, first + count, [], skipped=count - skip)
+                continue
             piece = records[skip : skip + limit] if skip or count > limit else records
             yield Slice(part, first + skip, piece)
             limit -= len(piece)
@@ -225,7 +333,7 @@ class SqliteLog:
             records = self._decode(data)
         except msgspec.DecodeError as error:
             raise StoreCorrupt(where, "msgpack records", str(error)) from None
-        if len(records) != count:
+        if len(records) != count and data != self._nothing[1]:
             raise StoreCorrupt(where, f"{count} records", len(records))
         return records
 
@@ -254,7 +362,7 @@ class SqliteGroups:
         self._file, self._partitions = file, partitions
 
     def commit(self, group: str, offsets: Offsets) -> None:
-        _check_offsets(offsets, self._partitions)
+        check_offsets(offsets, self._partitions)
         with self._file.writing() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO committed VALUES (?, ?, ?)",
@@ -267,9 +375,9 @@ class SqliteGroups:
         return tuple(rows.get(part, 0) for part in range(self._partitions))
 
 
-def _check_offsets(offsets: Offsets, partitions: int) -> None:
-    if len(offsets) != partitions or min(offsets) < 0:
-        raise BadInput("offsets", f"{partitions} whole numbers from 0, one a partition", offsets)
+def _identities(records: Sequence[Record]) -> list[bytes]:
+    """What the index holds of records."""
+    return [known for record in records for known in (record.id, record.client_id) if known]
 
 
 class _Block(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from flyball.core import SqliteFile
-from flyball.events.log import Record, WrittenSchemas
+from flyball.events.log import Record, WrittenSchemas, missing_schemas
 from flyball.events.schemas_in_use import SchemasInUse
 from flyball.events.written import WrittenType
 
@@ -38,10 +38,18 @@ class SqliteSchemas(WrittenSchemas):
         (number,) = connection.execute("SELECT coalesce(max(number), 0) FROM schemas").fetchone()
         if number != self._use.count:
             self._use.learn(_rows(connection, self._use.count))
-        for written in self._use.to_store(schemas):
-            connection.execute(
-                "INSERT INTO schemas(fingerprint, written) VALUES (?, ?)", (written.fingerprint, _encode(written))
-            )
+        _insert(connection, self._use.to_store(schemas))
+
+    def restore(self, connection: sqlite3.Connection, written: Sequence[WrittenType]) -> None:
+        """Store the declarations of a copied log that are missing; raises `Refused` where others are stored."""
+        _insert(connection, missing_schemas(str(self._file.path), _rows(connection, 0), written))
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[WrittenType]) -> None:
+    connection.executemany(
+        "INSERT INTO schemas(fingerprint, written) VALUES (?, ?)",
+        [(written.fingerprint, _encode(written)) for written in rows],
+    )
 
 
 def _rows(connection: sqlite3.Connection, after: int) -> list[WrittenType]:

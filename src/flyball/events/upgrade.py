@@ -9,6 +9,7 @@ from flyball.core import Refused, StoreCorrupt
 from flyball.events.checks import key_fits
 from flyball.events.evolution import Lineage, TypeChange, change_of
 from flyball.events.log import IMPORTED, Record
+from flyball.events.source_names import SOURCE_FLAGS
 from flyball.events.written import WrittenType, text_of
 
 _decode = msgspec.msgpack.Decoder(list[Any]).decode
@@ -42,7 +43,7 @@ class Upgrade:
             self.check(name, values[index])
         while values and not self._trims[len(values) - 1][0] and values[-1] == self._trims[len(values) - 1][1]:
             values.pop()
-        flags = record.flags & IMPORTED
+        flags = record.flags & (IMPORTED | SOURCE_FLAGS)
         for old, new in self._bits:
             if record.flags & old:
                 flags |= new

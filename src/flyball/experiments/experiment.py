@@ -15,7 +15,7 @@ from flyball.experiments.prediction_rows import PredictionRows
 from flyball.experiments.ranked import ranked_values
 from flyball.experiments.result import ExperimentResult
 from flyball.experiments.unit_values import EventRows, UnitValues, unit_values
-from flyball.outcomes import OutcomeConsumer
+from flyball.outcomes import OutcomeConsumer, tables_exist
 from flyball.policy import RANKED, ExperimentMetric, metric
 from flyball.registry import Registry
 from flyball.releases import Release, abort_alpha, abort_margins, all_releases
@@ -137,7 +137,7 @@ def experiment(
 def labels_behind(runtime: Runtime) -> int:
     """The number of events in the log that are not joined to responses yet, by the log worker or `catch_up`."""
     ends = runtime.log.ends()
-    if not runtime.outcomes_path.exists():
+    if not tables_exist(runtime.outcomes_path):
         return sum(ends)
     consumer = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path)
     try:

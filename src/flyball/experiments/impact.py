@@ -168,7 +168,7 @@ def export_impact(ledger: ImpactLedger, out: Path, kind: str) -> int:
     if kind not in FORMATS:
         raise BadInput("export format", f"one of {', '.join(FORMATS)}", kind)
     if kind != "json":
-        return write_frame(ledger.frame(), out, kind)
+        return write_frame(ledger.frame(), out, kind).rows
     write_atomic(out, msgspec.json.format(msgspec.json.encode(ledger), indent=2) + b"\n")
     return len(ledger.rows)
 
@@ -343,5 +343,5 @@ def impact_table(ledger: ImpactLedger) -> tuple[list[str], list[list[str | None]
 def _interval(value: float | None, low: float | None, high: float | None) -> str | None:
     if value is None:
         return None
-    ends = ["no limit" if end is None else f"{end:+.3g}" for end in (low, high)]
-    return f"{value:+.3g} [{ends[0]}, {ends[1]}]"
+    ends = ["no limit" if end is None else f"{end:+z.3g}" for end in (low, high)]
+    return f"{value:+z.3g} [{ends[0]}, {ends[1]}]"

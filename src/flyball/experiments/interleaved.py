@@ -1,13 +1,12 @@
 """Interleaving from the log: drafted lists, and the credit that each version earned by the outcomes of its items."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from flyball.events import EventLog
-from flyball.outcomes import Prediction, outcomes_frame, prediction_of, records_between
+from flyball.outcomes import Location, Prediction, outcomes_frame, prediction_of, records_between
 from flyball.releases import Release, unit_of
 from flyball.statistics import (
     DraftRule,
@@ -88,7 +87,7 @@ def position_bias(lists: Iterable[InterleavedList]) -> dict[tuple[int, int], tup
 
 
 def interleaved_lists(
-    log: EventLog, outcomes: Path, release: Release, label: str, within_us: int, as_of_us: int
+    log: EventLog, outcomes: Location, release: Release, label: str, within_us: int, as_of_us: int
 ) -> Iterator[InterleavedList]:
     """The drafted lists of a release whose labels are final, with the credit of their items by `label`.
 
@@ -149,7 +148,7 @@ def _head(ranking: Sequence[str], shown: set[str]) -> str | None:
     return next((item for item in ranking if item not in shown), None)
 
 
-def credit_by_position(outcomes: Path, label: str, since_us: int) -> dict[str, dict[int, float]]:
+def credit_by_position(outcomes: Location, label: str, since_us: int) -> dict[str, dict[int, float]]:
     """{id of the response: {position: value of the label}} of the items of responses since `since_us`."""
     frame, column = outcomes_frame(outcomes, since_us), f"labels.{label}"
     if column not in frame.columns:

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import log
-from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from flyball.core import BadDeclaration
 from flyball.events import EventLog
-from flyball.outcomes import Prediction, label_values, prediction_of, records_between
+from flyball.outcomes import Location, Prediction, label_values, prediction_of, records_between
 from flyball.policy import RANKED, EventTotal, ExperimentMetric
 from flyball.releases import unit_of
 from flyball.tasks import About, Label
@@ -48,7 +47,7 @@ class PredictionRows:
     def __init__(
         self,
         log: EventLog,
-        outcomes: Path,
+        outcomes: Location,
         about: About,
         metric: ExperimentMetric,
         unit: tuple[str, ...] = (),

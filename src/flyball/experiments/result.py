@@ -87,7 +87,7 @@ class MetricResult(msgspec.Struct, frozen=True, kw_only=True):
         assert self.inference is not None
         ends = [self._value(end, signed=True) for end in (self.inference.low, self.inference.high)]
         ends[0] = ends[0].removesuffix(" points")
-        share = "" if self.relative is None else f" ({100 * self.relative[0]:+.3g} %)"
+        share = "" if self.relative is None else f" ({100 * self.relative[0]:+z.3g} %)"
         return f"{self._value(self.inference.effect, signed=True)}{share}, between {ends[0]} and {ends[1]}"
 
     def _value(self, value: float | None, signed: bool = False) -> str:
@@ -218,7 +218,9 @@ def _row(result: MetricResult) -> list[str]:
         number(result.arm_mean),
         number(None if inference is None else inference.effect, "+.4g"),
         interval,
-        "–" if relative is None else f"{100 * relative[0]:+.3g} % [{100 * relative[1]:+.3g}, {100 * relative[2]:+.3g}]",
+        "–"
+        if relative is None
+        else f"{100 * relative[0]:+z.3g} % [{100 * relative[1]:+z.3g}, {100 * relative[2]:+z.3g}]",
         number(result.p, ".2g"),
         number(result.p_adjusted, ".2g"),
         " / ".join(f"{count:,}" for count in result.units.values()) or "–",

@@ -37,9 +37,9 @@ class SwitchedMetric(msgspec.Struct, frozen=True):
         if known is None or known.missing:
             why = self.missing if known is None else known.missing
             return f"{self.metric} of {self.arm}: {WORDS['too early']}: {why}."
-        low, high = (f"{end:+.4g}" if isfinite(end) else "no limit" for end in (known.low, known.high))
+        low, high = (f"{end:+z.4g}" if isfinite(end) else "no limit" for end in (known.low, known.high))
         return (
-            f"{self.metric} of {self.arm}: {known.effect:+.4g}, between {low} and {high}, from {known.count_a:,} "
+            f"{self.metric} of {self.arm}: {known.effect:+z.4g}, between {low} and {high}, from {known.count_a:,} "
             f"periods of control and {known.count_b:,} of {self.arm}; {WORDS.get(known.verdict, known.verdict)}."
         )
 

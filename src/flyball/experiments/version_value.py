@@ -23,7 +23,7 @@ from flyball.experiments.what_if import (
 from flyball.policy import ExperimentMetric, metric
 from flyball.releases import Release, all_releases
 from flyball.runtime import Runtime
-from flyball.tasks import About
+from flyball.tasks import RANDOMIZED, About
 
 SPLIT_KINDS = ("canary", "ab", "bandit")
 
@@ -86,7 +86,11 @@ def _of_lists(
     """The estimate from lists with random items, of the most frequent length."""
     advice = _advice(runtime.app.task.about, version)
     past = final_predictions(runtime.predictions, since_us, as_of_us, rows.label.within_us)
-    drawn = [answer for answer in past if answer.propensities and answer.version not in ("", version)]
+    drawn = [
+        answer
+        for answer in past
+        if answer.propensities and answer.version not in ("", version) and RANDOMIZED not in answer.sources
+    ]  # a list of the randomized slice would be the same under any version
     if not drawn:
         raise Refused(f"the log must hold answers drawn by chance to say what {version} would earn: {advice}")
     length = mode(len(answer.items) for answer in drawn)

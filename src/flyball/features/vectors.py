@@ -13,6 +13,8 @@ from flyball.events import Offsets
 
 ABSENT, WHOLE, DOUBLE, YES_NO, TEXT, LIST = 0, 1, 2, 3, 4, 5
 
+_MASK = (1 << 64) - 1
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -41,6 +43,11 @@ class Vectors(msgspec.Struct, frozen=True):
         """The values of one feature, None for missing."""
         bits = np.ascontiguousarray(self.bits[:, feature])
         return _values(self.tags[:, feature], bits, lambda row: self.objects[row, feature])
+
+    def recorded(self, feature: int) -> list[Any]:
+        """The values of one feature without `objects`, as records keep them: of texts and lists the hash, as text."""
+        bits = np.ascontiguousarray(self.bits[:, feature])
+        return _values(self.tags[:, feature], bits, lambda row: f"{int(bits[row]) & _MASK:016x}")
 
     def select(self, rows: Sequence[int], features: Sequence[int]) -> "Vectors":
         """The same values of some keys and features only, in the order given; without texts and lists."""

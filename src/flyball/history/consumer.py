@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 from flyball.core import StoreUnavailable
 from flyball.events import Offsets, Schema, Slice, WrittenSchemas, WrittenType, fresh
+from flyball.files import FileStore, files_in, unfinished
 from flyball.history.columns import Row, frame_of, raw_frame
-from flyball.history.manifest import Manifest, Part, one_writer, read_manifest, sync, write_manifest
+from flyball.history.manifest import Manifest, Part, read_manifest, tagged_manifest, write_manifest
+from flyball.history.parts import PARTS, write_part
 
 if TYPE_CHECKING:
     import polars as pl
 
-FLUSH_ROWS = 100_000
+FLUSH_ROWS, FLUSH_BYTES = 100_000, 32 << 20
 FAN_IN = 16
 """The number of parts of about one size that are merged into one."""
 
 _SIZES = (4_000, 64_000, 1_000_000)
+_OVERTAKEN = 20
+"""How often a flush begins again since workers beside this one have replaced the manifest."""
 _MERGED_ROWS = 2 * _SIZES[-1]
 """The most rows that a merge holds in memory: parts of `_SIZES[-1]` rows or more are not merged."""
 
@@ -28,39 +32,43 @@ def _no_step(name: str) -> None:
 
 
 class HistoryConsumer:
-    """Writes the log into `folder`: Parquet parts for each event type, and a manifest that lists them with their
-    offsets.
+    """Writes the log into `location`: Parquet parts for each event type, and a manifest that lists them with offsets.
 
     `schemas`: the declarations that the log's records were written with; by default those that `schema` knows.
     `frame_of_stored`: makes the rows of records that `schema` does not declare; by default they are stored as they are.
-    Records are buffered until there are `flush_rows` or `flush` is called; `offsets` says what is durable, and after a
-    crash the log is read again from there. Records that were delivered twice, or written by another process meanwhile,
-    are skipped. Raises `BadInput` for a slice that would leave a gap, and `StoreUnavailable` when parts have been
-    deleted: then reading also starts again from `offsets`.
+    Records are buffered until there are `flush_rows`, or `flush_bytes` in their bodies, or `flush` is called; `offsets`
+    says what is durable, and after a crash the log is read again from there. Records that were delivered twice, or
+    written by another process meanwhile, are skipped; so several consumers may write at once, each its partitions.
+    Raises `BadInput` for a slice that would leave a gap, and `StoreUnavailable` when parts have been deleted: then
+    reading also starts again from `offsets`.
     """
 
     def __init__(
         self,
         schema: Schema,
-        folder: Path,
+        location: Path | FileStore,
         *,
         partitions: int = 4,
         schemas: WrittenSchemas | None = None,
         frame_of_stored: Callable[[Sequence[Row]], "pl.DataFrame"] = raw_frame,
         flush_rows: int = FLUSH_ROWS,
+        flush_bytes: int = FLUSH_BYTES,
         fan_in: int = FAN_IN,
         on_step: Callable[[str], None] = _no_step,
     ) -> None:
-        self._schema, self._folder, self._partitions = schema, Path(folder), partitions
+        self._schema, self._files, self._partitions = schema, files_in(location), partitions
         self._schemas, self._frame_of_stored = schemas, frame_of_stored
-        self._flush_rows, self._fan_in, self._on_step = flush_rows, fan_in, on_step
+        self._flush_rows, self._flush_bytes = flush_rows, flush_bytes
+        self._fan_in, self._on_step = fan_in, on_step
         self._rows: list[Row] = []
+        self._bytes = 0  # in the bodies of these
         self._reached: Offsets | None = None
         self._base: Offsets = ()
+        self._clean = False  # whether what others left was removed: a listing of an object store takes a second
 
     def offsets(self) -> Offsets:
         """The durable offsets: the records before them are in the parts."""
-        stored = read_manifest(self._folder).offsets
+        stored = read_manifest(self._files).offsets
         return stored + (0,) * (self._partitions - len(stored))
 
     def apply(self, slices: Sequence[Slice]) -> int:
@@ -69,7 +77,7 @@ class HistoryConsumer:
         try:
             self._take(slices)
             new_rows = len(self._rows) - before
-            if len(self._rows) >= self._flush_rows:
+            if len(self._rows) >= self._flush_rows or self._bytes >= self._flush_bytes:
                 self.flush()
         except BaseException:
             self._forget()
@@ -81,35 +89,49 @@ class HistoryConsumer:
         if not self._rows or self._reached is None:
             return
         try:
-            with one_writer(self._folder):
-                self._write(self._reached)
+            for tries_left in range(_OVERTAKEN, -1, -1):
+                if self._written_now(self._reached, tries_left):
+                    break
         except BaseException:
             self._forget()
             raise
-        self._rows, self._base = [], self._reached
+        self._rows, self._bytes, self._base = [], 0, self._reached
+
+    def _written_now(self, reached: Offsets, tries_left: int) -> bool:
+        """Write, and say whether that was done; False where another worker was first, which wrote other partitions."""
+        with self._files.writing():
+            manifest, tag = tagged_manifest(self._files)
+            try:
+                self._write(reached, manifest, tag)
+            except StoreUnavailable:
+                if not tries_left or tagged_manifest(self._files)[1] == tag:
+                    raise
+                return False
+        return True
 
     def _take(self, slices: Sequence[Slice]) -> None:
         if self._reached is None:
             self._reached = self._base = self.offsets()
         new, self._reached = fresh(slices, self._reached)
         for piece in new:
-            self._rows.extend(
-                (record, piece.partition, offset)
-                for offset, record in enumerate(piece.stored or piece.records, piece.first)
-            )
+            kept = piece.stored or piece.records
+            self._rows.extend((record, piece.partition, offset) for offset, record in enumerate(kept, piece.first))
+            self._bytes += sum(len(record.body) for record in kept)
 
     def _forget(self) -> None:
         """After a failure: discard the buffer and start again from the durable offsets."""
-        self._rows, self._reached = [], None
+        self._rows, self._bytes, self._reached, self._clean = [], 0, None, False
 
-    def _write(self, reached: Offsets) -> None:
-        manifest = read_manifest(self._folder)
-        remove(self._folder, orphans(self._folder, manifest))
+    def _write(self, reached: Offsets, manifest: Manifest, tag: str) -> None:
+        named = {part.path for part in manifest.parts} | set(manifest.retired)
+        if not self._clean:
+            self._remove(unfinished(self._files, self._files.names(PARTS), named))
+            self._clean = True
         done = manifest.offsets + (0,) * (len(reached) - len(manifest.offsets))
         if any(end < start for end, start in zip(done, self._base, strict=False)):
             raise StoreUnavailable(
-                f"history in {self._folder} must hold the records before {self._base}, got those before {done}: it was "
-                "deleted or replaced, and is written again from there"
+                f"history in {self._files.where} must hold the records before {self._base}, got those before {done}: "
+                "it was deleted or replaced, and is written again from there"
             )
         rows = [row for row in self._rows if row[2] >= done[row[1]]]
         offsets = tuple(max(pair) for pair in zip(done, reached, strict=False)) + done[len(reached) :]
@@ -119,10 +141,10 @@ class HistoryConsumer:
         self._on_step("parts written")
         retired_before = tuple(retired) or manifest.retired
         written = self._written(manifest, parts)
-        write_manifest(self._folder, Manifest(offsets, serial, tuple(parts), retired_before, written))
+        write_manifest(self._files, Manifest(offsets, serial, tuple(parts), retired_before, written), tag)
         self._on_step("manifest written")
         if retired:
-            remove(self._folder, manifest.retired)
+            self._remove(manifest.retired)
 
     def _written(self, manifest: Manifest, parts: Sequence[Part]) -> tuple[WrittenType, ...]:
         """The declarations in use, oldest first."""
@@ -149,19 +171,9 @@ class HistoryConsumer:
         return self._part(name, label, frame_of(declared, rows), declared.fingerprint)
 
     def _part(self, name: str, label: str, frame: "pl.DataFrame", schema: int) -> Part:
-        import polars as pl
-
-        path = Path("parts") / name / f"{label}.parquet"
-        file = self._folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        frame.write_parquet(file, compression="zstd", compression_level=1)
-        sync(file)
-        sync(file.parent)
+        part = write_part(self._files, name, label, frame, schema)
         self._on_step("part written")
-        first_at, last_at, first_known, last_known = frame.select(
-            pl.min("at"), pl.max("at").alias("last_at"), pl.min("known_at"), pl.max("known_at").alias("last_known_at")
-        ).row(0)
-        return Part(name, str(path), frame.height, first_at, last_at, first_known, last_known, schema)
+        return part
 
     def _compact(self, parts: list[Part], serial: int) -> tuple[list[Part], list[str]]:
         """Merge parts of about one size once there are `fan_in`; returns the parts now, and the paths of those
@@ -170,7 +182,7 @@ class HistoryConsumer:
 
         retired: list[str] = []
         while merging := self._mergeable(parts):
-            frame = pl.concat([pl.read_parquet(self._folder / part.path, memory_map=False) for part in merging])
+            frame = pl.concat([pl.read_parquet(self._files.local(part.path), memory_map=False) for part in merging])
             parts = [part for part in parts if part not in merging]
             label, schema = f"{serial:09d}-{len(retired)}", merging[0].schema
             parts.append(
@@ -178,6 +190,10 @@ class HistoryConsumer:
             )
             retired += [part.path for part in merging]
         return parts, retired
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._files.write(path, None)
 
     def _mergeable(self, parts: Sequence[Part]) -> list[Part]:
         """The first parts of a type, declaration and size that are too many; empty when there is nothing to merge."""
@@ -190,15 +206,3 @@ class HistoryConsumer:
                 rows = accumulate(part.rows for part in alike)
                 return [part for part, total in zip(alike, rows, strict=True) if total <= _MERGED_ROWS]
         return []
-
-
-def orphans(folder: Path, manifest: Manifest) -> list[str]:
-    """Part files that a crash left behind: the manifest does not list them."""
-    named = {part.path for part in manifest.parts} | set(manifest.retired)
-    paths = [str(path.relative_to(folder)) for path in sorted((folder / "parts").glob("*/*.parquet"))]
-    return [path for path in paths if path not in named]
-
-
-def remove(folder: Path, paths: Iterable[str]) -> None:
-    for path in paths:
-        (folder / path).unlink(missing_ok=True)

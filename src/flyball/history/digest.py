@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from flyball.events import SOURCE_FLAGS
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -29,7 +31,8 @@ def digest_of(frame: "pl.DataFrame") -> str:
     lanes = [np.full(frame.height, seed, np.uint64) for seed in (0x243F6A8885A308D3, 0x13198A2E03707344)]
     with np.errstate(over="ignore"):
         for name in sorted(set(frame.columns) - set(_LEFT_OUT)):
-            numbers, salt = _numbers(frame[name]), _hash(name.encode())
+            column = frame[name] & ~SOURCE_FLAGS if name == "flags" else frame[name]  # the same data from elsewhere
+            numbers, salt = _numbers(column), _hash(name.encode())
             for lane in range(2):
                 lanes[lane] = _mix(lanes[lane] ^ _mix(numbers + np.uint64((salt + lane) % 2**64)))
         sums = [int(lane.sum(dtype=np.uint64)) for lane in lanes]

@@ -9,6 +9,7 @@ import msgspec
 
 from flyball.core import NotFound, StoreUnavailable, write_atomic
 from flyball.events import Schema
+from flyball.files import FileStore
 from flyball.history.manifest import Part, read_manifest
 from flyball.history.parts import declared_by, parts_of, read_part
 from flyball.history.reader import History
@@ -39,7 +40,8 @@ def hold_events(history: History, names: Sequence[str], folder: Path) -> dict[st
             continue
         write_atomic(listed, msgspec.json.encode(files_of))
     raise StoreUnavailable(
-        f"history in {history.folder} must be readable between two merges, got {_TRIES} in a row: run the command again"
+        f"history in {history.files.where} must be readable between two merges, got {_TRIES} in a row: "
+        "run the command again"
     )
 
 
@@ -48,20 +50,20 @@ def _hold_type(history: History, name: str, folder: Path) -> list[str]:
         path = f"{name}.parquet"
         history.events(name).write_parquet(folder / path)
         return [path]
-    manifest = read_manifest(history.folder)
+    manifest = read_manifest(history.files)
     schema = declared_by(manifest, history.schema)
     paths = []
     for number, part in enumerate(parts_of(manifest, schema, name)):
         path = f"{name}-{number:05}.parquet"
-        _hold(history.folder, schema, name, part, folder / path)
+        _hold(history.files, schema, name, part, folder / path)
         paths.append(path)
     return paths
 
 
-def _hold(folder: Path, schema: Schema, name: str, part: Part, target: Path) -> None:
-    source = folder / part.path
+def _hold(files: FileStore, schema: Schema, name: str, part: Part, target: Path) -> None:
+    source = files.local(part.path)
     if part.schema != schema.types[name].fingerprint:
-        read_part(folder, part, schema, name).write_parquet(target)
+        read_part(files, part, schema, name).write_parquet(target)
         return
     try:
         os.link(source, target)

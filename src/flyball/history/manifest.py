@@ -2,16 +2,15 @@
 atomically.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from flyball.core import ArtifactCorrupt, Refused, write_atomic
+from flyball.core import ArtifactCorrupt, Refused
 from flyball.events import Offsets, WrittenType
+from flyball.files import ABSENT, FileStore, files_in
+
+_NAME = "manifest.json"
 
 FORMAT = 2
 """The format of the manifest. Format 1 did not store the declarations of parts."""
@@ -47,49 +46,34 @@ class Manifest(msgspec.Struct, frozen=True):
     format: int = FORMAT
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the history in `folder`, empty when there is none. Raises `Refused` for another format."""
-    path = folder / "manifest.json"
+def read_manifest(location: Path | FileStore) -> Manifest:
+    """The manifest of the history there, empty when there is none. Raises `Refused` for another format."""
+    return tagged_manifest(files_in(location))[0]
+
+
+def tagged_manifest(files: FileStore) -> tuple[Manifest, str]:
+    """The manifest as `read_manifest`, and the tag that replaces it."""
+    stored = files.read(_NAME)
+    if stored is None:
+        return Manifest(), ABSENT
+    where, content = f"{files.where}/{_NAME}", stored.content
     try:
-        content = path.read_bytes()
         number = msgspec.json.decode(content, type=_Format).format
         if number != FORMAT:
             raise Refused(
-                f"{path} must be of format {FORMAT}, got {number}: another version of flyball wrote it; delete the "
+                f"{where} must be of format {FORMAT}, got {number}: another version of flyball wrote it; delete the "
                 "folder, it is rebuilt from the log"
             )
-        return msgspec.json.decode(content, type=Manifest)
-    except FileNotFoundError:
-        return Manifest()
+        return msgspec.json.decode(content, type=Manifest), stored.tag
     except msgspec.DecodeError:
         got = f"{len(content):,} bytes that begin with {content[:20]!r}" if content else "an empty file"
-        raise ArtifactCorrupt(str(path), "a manifest in JSON that lists the files", got) from None
+        raise ArtifactCorrupt(where, "a manifest in JSON that lists the files", got) from None
 
 
 class _Format(msgspec.Struct):
     format: int = 1
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    write_atomic(folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-
-
-@contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
-    """Hold the write lock of the history, waiting for it; the system releases it when the process dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def sync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_manifest(files: FileStore, manifest: Manifest, tag: str) -> None:
+    """Replace the manifest that has `tag`; raises `StoreUnavailable` where another writer was first."""
+    files.write(_NAME, msgspec.json.format(msgspec.json.encode(manifest), indent=1), tag)

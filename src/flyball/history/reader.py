@@ -1,10 +1,11 @@
 """Reading the history, for notebooks and exports."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from flyball.core import BadInput
+from flyball.core import BadInput, spreadsheet_cell
 from flyball.events import Offsets, Schema
+from flyball.files import FileStore, files_in
 from flyball.history.delays import Delay, lags_of
 from flyball.history.joins import join_frames, sides_of
 from flyball.history.manifest import read_manifest
@@ -19,19 +20,26 @@ FEWEST = 100
 """The least number of live events from which a 99th percentile of their lag is taken."""
 
 
-class History:
-    """The history in `folder`, read only (`snapshot` writes a manifest)."""
+class WrittenFrame(NamedTuple):
+    """What was written: the rows, and how many cells got an apostrophe, as they would be run as formulas."""
 
-    def __init__(self, folder: Path, schema: Schema) -> None:
-        self.folder, self.schema = Path(folder), schema
+    rows: int
+    quoted: int
+
+
+class History:
+    """The history in a folder or a store of files, read only (`snapshot` writes a manifest)."""
+
+    def __init__(self, location: Path | FileStore, schema: Schema) -> None:
+        self.files, self.schema = files_in(location), schema
 
     def offsets(self) -> Offsets:
         """The log offsets up to which the history holds all records."""
-        return read_manifest(self.folder).offsets
+        return read_manifest(self.files).offsets
 
     def counts(self) -> dict[str, int]:
         """Rows by event type, also of types that are not declared any more."""
-        manifest = read_manifest(self.folder)
+        manifest = read_manifest(self.files)
         schema = declared_by(manifest, self.schema)
         counts = {name: sum(part.rows for part in parts_of(manifest, schema, name)) for name in schema.types}
         named = {part.path for name in schema.types for part in parts_of(manifest, schema, name)}
@@ -42,7 +50,7 @@ class History:
 
     def latest_at_us(self) -> int:
         """The time of the latest event, microseconds since 1970; 0 without any."""
-        return max((part.last_at_us for part in read_manifest(self.folder).parts), default=0)
+        return max((part.last_at_us for part in read_manifest(self.files).parts), default=0)
 
     def events(
         self,
@@ -66,7 +74,7 @@ class History:
                 joined = joined.filter(pl.col("known_at") >= known_since_us)
             return joined if until_us is None else joined.filter(pl.col("at") < until_us)
         frame = read_type(
-            self.folder,
+            self.files,
             self.schema,
             name,
             chosen=lambda part: (
@@ -94,7 +102,7 @@ class History:
 
     def snapshot(self, as_of_us: int) -> Snapshot:
         """What was known at `as_of_us`, see `take_snapshot`."""
-        return take_snapshot(self.folder, self.schema, as_of_us)
+        return take_snapshot(self.files, self.schema, as_of_us)
 
 
 def learned_lag(history: History, only: str | None = None) -> Delay:
@@ -113,17 +121,19 @@ def learned_lag(history: History, only: str | None = None) -> Delay:
     return lag
 
 
-def export(history: History, name: str, out: Path, kind: str = "csv", since_us: int | None = None) -> int:
-    """Write the events of a type to a file; returns their number. Raises as `write_frame`, and `NotFound`.
+def export(
+    history: History, name: str, out: Path, kind: str = "csv", since_us: int | None = None, as_is: bool = False
+) -> "WrittenFrame":
+    """Write the events of a type to a file. Raises as `write_frame`, and `NotFound`.
 
-    `csv`: the event time and the fields; `parquet`: all columns.
+    `csv`: the event time and the fields; `parquet`: all columns. `as_is`: as `write_frame`.
     """
     from flyball.history.columns import META
 
     frame = with_times(history.events(name, since_us))
     if kind == "csv":
         frame = frame.select("at", *(column for column in frame.columns if column not in META))
-    return write_frame(frame, out, kind)
+    return write_frame(frame, out, kind, as_is)
 
 
 def with_times(frame: "pl.DataFrame") -> "pl.DataFrame":
@@ -134,10 +144,11 @@ def with_times(frame: "pl.DataFrame") -> "pl.DataFrame":
     return frame.with_columns(pl.col(name).cast(pl.Int64).cast(moment) for name in ("at", "known_at"))
 
 
-def write_frame(frame: "pl.DataFrame", out: Path, kind: str = "csv") -> int:
-    """Write a frame to a file atomically; returns its number of rows.
+def write_frame(frame: "pl.DataFrame", out: Path, kind: str = "csv", as_is: bool = False) -> "WrittenFrame":
+    """Write a frame to a file atomically.
 
-    In `csv` times are ISO 8601 UTC with microseconds, lists are JSON and bytes are base64. Raises `BadInput` for an
+    In `csv` times are ISO 8601 UTC with microseconds, lists are JSON and bytes are base64; texts that a spreadsheet
+    would run as a formula begin with an apostrophe, unless they are written `as_is`. Raises `BadInput` for an
     unknown `kind` and for a folder that does not exist.
     """
     if kind not in EXPORTS:
@@ -146,11 +157,29 @@ def write_frame(frame: "pl.DataFrame", out: Path, kind: str = "csv") -> int:
         raise BadInput("folder of the file to write", "one that exists: make it first", str(out.parent))
     temporary = out.with_name(f".{out.name}.tmp")
     if kind == "csv":
-        _for_csv(frame).write_csv(temporary)
+        written = _for_csv(frame)
+        safe, quoted = (written, 0) if as_is else spreadsheet_frame(written)
+        safe.write_csv(temporary)
     else:
+        quoted = 0
         frame.write_parquet(temporary)
     temporary.replace(out)
-    return frame.height
+    return WrittenFrame(frame.height, quoted)
+
+
+def spreadsheet_frame(frame: "pl.DataFrame") -> "tuple[pl.DataFrame, int]":
+    """The frame with every text as a cell that no spreadsheet runs, see `flyball.core.spreadsheet_cell`, and the number
+    of those that had to be changed for it."""
+    import polars as pl
+
+    texts = [column for column in frame if column.dtype == pl.String]
+    doubtful = [column for column in texts if column.str.contains(r"^\s*[=@+\-]|^[\t\r\n]").any()]
+    safe = [
+        pl.Series(column.name, [text and spreadsheet_cell(text) for text in column], dtype=pl.String)
+        for column in doubtful
+    ]
+    quoted = sum(int((new != old).sum()) for new, old in zip(safe, doubtful, strict=True))
+    return frame.with_columns(safe), quoted
 
 
 def _for_csv(frame: "pl.DataFrame") -> "pl.DataFrame":

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flyball.core import ArtifactCorrupt, NotFound, write_atomic
+from flyball.core import ArtifactCorrupt, NotFound, Refused
 from flyball.events import Offsets, Schema
+from flyball.files import FileStore, files_in
 from flyball.history.columns import column_types
 from flyball.history.delays import Delay, Lags, lags_of
 from flyball.history.digest import digest_of
@@ -18,6 +19,9 @@ from flyball.history.parts import read_type
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+SNAPSHOTS = "snapshots/"
 
 
 class TypeContent(msgspec.Struct, frozen=True):
@@ -34,10 +38,19 @@ class TypeContent(msgspec.Struct, frozen=True):
     lags: Lags = Lags()
 
 
+class LeftOut(msgspec.Struct, frozen=True):
+    """Members of `entity` whose events training leaves out: {id: the share that counts, 0 for none}."""
+
+    entity: str = ""
+    shares: dict[str, float] = {}
+
+
 class SnapshotManifest(msgspec.Struct, frozen=True):
-    """The stored description of a snapshot. `name`: a hash of the rows in `types` alone.
+    """The stored description of a snapshot. `name`: a hash of the rows in `types` and of `left_out` alone.
 
     `apply_delays`: {consumer: its delay from ingestion to application}, as measured when the snapshot was taken.
+    `left_out`: whose events are in the rows but do not count in training, or less. `lacks_rows`: some of its rows were
+    removed since (`flyball erase`, `flyball retention`, `flyball ingest undo`), so that it cannot be read as it was.
     """
 
     name: str
@@ -45,6 +58,8 @@ class SnapshotManifest(msgspec.Struct, frozen=True):
     offsets: Offsets
     types: dict[str, TypeContent]
     apply_delays: dict[str, Delay] = {}
+    left_out: LeftOut = LeftOut()
+    lacks_rows: bool = False
 
 
 class Snapshot:
@@ -54,10 +69,10 @@ class Snapshot:
     also after parts were merged.
     """
 
-    def __init__(self, manifest: SnapshotManifest, folder: Path, schema: Schema) -> None:
-        self.manifest, self._folder, self._schema = manifest, folder, schema
+    def __init__(self, manifest: SnapshotManifest, files: FileStore, schema: Schema) -> None:
+        self.manifest, self._files, self._schema = manifest, files, schema
         self.name, self.as_of_us, self.offsets = manifest.name, manifest.as_of_us, manifest.offsets
-        self.types = manifest.types
+        self.types, self.left_out = manifest.types, manifest.left_out
 
     def apply_delay_us(self, name: str) -> int:
         """The 99th percentile of the delay, in microseconds, with which a consumer applied events; 0 when not
@@ -70,14 +85,20 @@ class Snapshot:
         if name in self._schema.joined:
             event = self._schema.joined[name].cls
             return join_frames(event, *(self.frame(side) for side in sides_of(event)))
-        return _known(self._folder, self._schema, name, self.as_of_us, self.offsets)
+        return _known(self._files, self._schema, name, self.as_of_us, self.offsets)
 
     def frames(self) -> dict[str, "pl.DataFrame"]:
         """{type: its rows} of all types."""
         return {name: self.frame(name) for name in self.types}
 
     def verify(self) -> None:
-        """Raise `ArtifactCorrupt` when the rows in the history differ from those that the name was computed from."""
+        """Raise `ArtifactCorrupt` when the rows in the history differ from those that the name was computed from, and
+        `Refused` when some were removed since."""
+        if self.manifest.lacks_rows:
+            raise Refused(
+                f"snapshot {self.name} must have all of its rows to be verified, got one that lost some since, "
+                "by an erasure, a retention or the undo of a batch: what learned from it cannot be reproduced"
+            )
         for name, content in self.types.items():
             digest = digest_of(self.frame(name))
             if digest != content.digest:
@@ -85,52 +106,66 @@ class Snapshot:
 
 
 def take_snapshot(
-    history_folder: Path,
+    location: Path | FileStore,
     schema: Schema,
     as_of_us: int,
     out_folder: Path | None = None,
     apply_delays: Mapping[str, Delay] | None = None,
+    left_out: LeftOut = LeftOut(),
 ) -> Snapshot:
     """Make the snapshot of what was known at `as_of_us`, and write its manifest.
 
     The name is a hash of each type's columns and of an order-independent digest of its rows (fields, at, known_at, id,
     flags): the same data has the same name, independent of files, log partitions and the order of declared fields.
-    `out_folder`: the folder of `<name>.json`, by default `history_folder/snapshots`. An existing snapshot of that name
-    is kept with its `apply_delays`, so that the same name always trains the same versions.
+    `out_folder`: the folder of `<name>.json`, by default `snapshots` of the history. An existing snapshot of that name
+    is kept with its `apply_delays`, so that the same name always trains the same versions. `left_out`: see
+    `SnapshotManifest`.
     """
-    offsets = read_manifest(history_folder).offsets
+    files = files_in(location)
+    offsets = read_manifest(files).offsets
     types: dict[str, TypeContent] = {}
     for name, declared in schema.types.items():
-        frame = _known(history_folder, schema, name, as_of_us, offsets)
+        frame = _known(files, schema, name, as_of_us, offsets)
         columns = {field: str(kind) for field, kind in sorted(column_types(declared).items())}
         first, last = (None, None) if frame.height == 0 else (int(frame["at"][0]), int(frame["at"][-1]))
         types[name] = TypeContent(frame.height, digest_of(frame), columns, first, last, lags_of(frame))
-    named = {name: [part.rows, part.digest, part.columns] for name, part in sorted(types.items())}
+    named: dict[str, Any] = {name: [part.rows, part.digest, part.columns] for name, part in sorted(types.items())}
+    if left_out.shares:
+        named["left out"] = [left_out.entity, sorted(left_out.shares.items())]
     name = hashlib.sha256(msgspec.json.encode(named)).hexdigest()[:24]
-    path = (out_folder or history_folder / "snapshots") / f"{name}.json"
-    delays = _read(path).apply_delays if path.exists() else dict(apply_delays or {})
-    manifest = SnapshotManifest(name, as_of_us, offsets, types, delays)
-    if not path.exists():
-        write_atomic(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    return Snapshot(manifest, history_folder, schema)
+    out, path = _written_to(files, out_folder, name)
+    stored = out.read(path)
+    delays = _decode(stored.content).apply_delays if stored else dict(apply_delays or {})
+    manifest = SnapshotManifest(name, as_of_us, offsets, types, delays, left_out)
+    if stored is None:
+        out.write(path, msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    return Snapshot(manifest, files, schema)
 
 
-def load_snapshot(history_folder: Path, schema: Schema, name: str, out_folder: Path | None = None) -> Snapshot:
+def load_snapshot(location: Path | FileStore, schema: Schema, name: str, out_folder: Path | None = None) -> Snapshot:
     """The snapshot called `name`; raises `NotFound`."""
-    folder = out_folder or history_folder / "snapshots"
-    path = folder / f"{name}.json"
-    if not path.is_file():
-        names = sorted(path.stem for path in folder.glob("*.json"))
+    files = files_in(location)
+    out, path = _written_to(files, out_folder, name)
+    stored = out.read(path)
+    if stored is None:
+        folder = path.removesuffix(f"{name}.json")
+        infos = [info.name.removeprefix(folder) for info in out.names(folder)]
+        names = [info.removesuffix(".json") for info in infos if info.endswith(".json")]
         raise NotFound("snapshot", name, names, "flyball versions list shows from which one each version learned")
-    return Snapshot(_read(path), history_folder, schema)
+    return Snapshot(_decode(stored.content), files, schema)
 
 
-def _read(path: Path) -> SnapshotManifest:
-    return msgspec.json.decode(path.read_bytes(), type=SnapshotManifest)
+def _written_to(files: FileStore, out_folder: Path | None, name: str) -> tuple[FileStore, str]:
+    """Where the manifest of a snapshot is, and its name there."""
+    return (files, f"{SNAPSHOTS}{name}.json") if out_folder is None else (files_in(out_folder), f"{name}.json")
 
 
-def _known(folder: Path, schema: Schema, name: str, as_of_us: int, before: Offsets) -> "pl.DataFrame":
+def _decode(content: bytes) -> SnapshotManifest:
+    return msgspec.json.decode(content, type=SnapshotManifest)
+
+
+def _known(files: FileStore, schema: Schema, name: str, as_of_us: int, before: Offsets) -> "pl.DataFrame":
     import polars as pl
 
-    frame = read_type(folder, schema, name, chosen=lambda part: part.first_known_us <= as_of_us, before=before)
+    frame = read_type(files, schema, name, chosen=lambda part: part.first_known_us <= as_of_us, before=before)
     return frame.filter(pl.col("known_at") <= as_of_us)

@@ -13,7 +13,17 @@ from flyball.core import lazy_door
 if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
     from flyball.learning.alert_findings import last_drift_us, open_findings
     from flyball.learning.case_log import CaseLog
-    from flyball.learning.causes import LearningCause, LearningEvidence, Worsening, blocked_by, evidence_causes
+    from flyball.learning.causes import (
+        LearningCause,
+        LearningEvidence,
+        Worsening,
+        blocked_by,
+        evidence_causes,
+        kept_back,
+    )
+    from flyball.learning.cleanup import remove_outdated
+    from flyball.learning.continuation import TrainingRecord, record_of
+    from flyball.learning.erasures import ErasedSince, erased_since
     from flyball.learning.expectation import Expectation, expectation_of, last_freshness
     from flyball.learning.freshness import FreshnessPlan, measure_freshness
     from flyball.learning.freshness_report import AgeLoss, Cadence, FreshnessReport, WindowValue
@@ -27,9 +37,9 @@ if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
         prequential_of,
     )
     from flyball.learning.replayed_policies import BacktestReport, PolicyResult, backtest
-    from flyball.learning.report import CandidateReport, LearnReport, Progress
+    from flyball.learning.report import CandidateReport, LearnReport, Progress, TrainingReport
     from flyball.learning.retraining_policies import RetrainingPolicy, parse_policy
-    from flyball.learning.run import learn
+    from flyball.learning.run import LEARNING_LOCK, learn
     from flyball.learning.tuning import (
         CandidateSearch,
         CurveReport,
@@ -38,8 +48,11 @@ if TYPE_CHECKING:  # the governor, which is small, needs the causes alone
         learning_curves,
         search_parameters,
     )
+    from flyball.learning.undone import LONGEST_PATIENCE, UndoneVersion, undone_over
 
 __all__ = [
+    "LEARNING_LOCK",
+    "LONGEST_PATIENCE",
     "AgeLoss",
     "BacktestReport",
     "Cadence",
@@ -47,6 +60,7 @@ __all__ = [
     "CandidateSearch",
     "CaseLog",
     "CurveReport",
+    "ErasedSince",
     "Expectation",
     "FreshnessPlan",
     "FreshnessReport",
@@ -59,13 +73,18 @@ __all__ = [
     "Progress",
     "RetrainingPolicy",
     "SearchReport",
+    "TrainingRecord",
+    "TrainingReport",
+    "UndoneVersion",
     "WindowValue",
     "Worsening",
     "backtest",
     "blocked_by",
     "declaration",
+    "erased_since",
     "evidence_causes",
     "expectation_of",
+    "kept_back",
     "last_drift_us",
     "last_freshness",
     "last_prequential",
@@ -77,7 +96,10 @@ __all__ = [
     "parse_policy",
     "prequential",
     "prequential_of",
+    "record_of",
+    "remove_outdated",
     "search_parameters",
+    "undone_over",
     "with_payoffs",
     "worsening_of",
 ]

@@ -21,7 +21,9 @@ def open_findings(registry: Registry) -> tuple[Finding, ...]:
     )
 
 
-def last_drift_us(registry: Registry) -> int:
-    """When the last change of the world began that a monitor found, 0 without one."""
+def last_drift_us(registry: Registry, known_us: int | None = None) -> int:
+    """When the last change of the world began that a monitor found, 0 without one. `known_us`: by what was found until
+    then."""
     alerts = [msgspec.convert(document, Alert) for document in incident_documents(registry, "alerts")]
-    return max((alert.last.since_us for alert in alerts if alert.last.origin != "own"), default=0)
+    findings = [alert.last if known_us is None else alert.first for alert in alerts if alert.last.origin != "own"]
+    return max((finding.since_us for finding in findings if known_us is None or finding.at_us <= known_us), default=0)

@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 
 from flyball.core import format_duration, format_second
+from flyball.learning.erasures import ErasedSince
+from flyball.learning.undone import UndoneVersion
 from flyball.monitoring import Finding
-from flyball.policy import EvidenceTrigger, OnDrift, OnPerformance, OnVolume, trigger_text
+from flyball.policy import EvidenceTrigger, OnDrift, OnErasure, OnPerformance, OnVolume, trigger_text
 from flyball.registry import CaseKind
 
 DRIFTS = ("shift", "label_share", "performance", "expected_performance", "calibration")
@@ -41,7 +43,8 @@ class LearningEvidence(msgspec.Struct, frozen=True):
     `champion`: the version it is about, "" for none; `known_us`: of its snapshot. `at_us`: when `labels` and
     `worsening` were measured, 0 for not yet. `labels`: how many became final since the snapshot. `worsening`: {text of
     the trigger: what was measured}. `findings`: those that are open now. `release`: one that is under way, "" for none.
-    `missing`: why something could not be measured.
+    `missing`: why something could not be measured. `erased`: what was erased of its snapshot. `undone`: a newer version
+    that was rolled back or aborted, so that the champion serves again.
     """
 
     champion: str = ""
@@ -52,12 +55,15 @@ class LearningEvidence(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
     release: str = ""
     missing: str = ""
+    erased: ErasedSince | None = None
+    undone: UndoneVersion | None = None
 
 
 class LearningCause(msgspec.Struct, frozen=True):
     """A trigger that wants to learn, in a sentence and in numbers. `refused`: why it must not, by what it is about.
 
-    `fingerprint`: the same for a cause that is seen again.
+    `fingerprint`: the same for a cause that is seen again. `seen_us`: when the newest of what it is about was first
+    seen, 0 for what only grows, such as labels.
     """
 
     trigger: str
@@ -67,16 +73,21 @@ class LearningCause(msgspec.Struct, frozen=True):
     fingerprint: str = ""
     refused: str = ""
     cooldown_us: int = 0
+    seen_us: int = 0
 
 
 def evidence_causes(triggers: Sequence[Any], evidence: LearningEvidence) -> list[LearningCause]:
     """The causes that the evidence gives to triggers; those of a schedule are no concern of it."""
     if not evidence.champion:
         return []
-    causes = [
-        _cause(trigger, evidence) for trigger in triggers if isinstance(trigger, OnVolume | OnPerformance | OnDrift)
-    ]
+    causes = [_cause(trigger, evidence) for trigger in triggers if isinstance(trigger, EvidenceTrigger)]
     return [cause for cause in causes if cause is not None]
+
+
+def kept_back(cause: LearningCause, evidence: LearningEvidence, now_us: int) -> str:
+    """Why a cause starts no run again after the version that learned last was undone, "" if it may."""
+    undone = evidence.undone
+    return "" if undone is None else undone.keeps_back(cause.seen_us, cause.cooldown_us, now_us)
 
 
 def blocked_by(
@@ -98,7 +109,17 @@ def blocked_by(
 def _cause(trigger: EvidenceTrigger, evidence: LearningEvidence) -> LearningCause | None:
     if isinstance(trigger, OnVolume):
         return _volume(trigger, evidence)
+    if isinstance(trigger, OnErasure):
+        return _erasure(trigger, evidence)
     return _performance(trigger, evidence) if isinstance(trigger, OnPerformance) else _drift(trigger, evidence)
+
+
+def _erasure(trigger: OnErasure, evidence: LearningEvidence) -> LearningCause | None:
+    if evidence.erased is None:
+        return None
+    message = f"{evidence.champion} learned from rows that were removed since, by {evidence.erased.words}"
+    cause = _of(trigger, evidence, "erasure", message, msgspec.structs.asdict(evidence.erased))
+    return msgspec.structs.replace(cause, seen_us=evidence.erased.last_us)
 
 
 def _volume(trigger: OnVolume, evidence: LearningEvidence) -> LearningCause | None:
@@ -143,7 +164,7 @@ def _drift(trigger: OnDrift, evidence: LearningEvidence) -> LearningCause | None
     further = f", and {len(shown) - 1} more" if len(shown) > 1 else ""
     numbers = {"findings": [msgspec.to_builtins(finding) for finding in shown]}
     cause = _of(trigger, evidence, "drift", f"{shown[0].message}{further}", numbers)
-    return msgspec.structs.replace(cause, refused=refused)
+    return msgspec.structs.replace(cause, refused=refused, seen_us=max(finding.at_us for finding in shown))
 
 
 def _of(

@@ -36,6 +36,16 @@ def compared(candidates: Mapping[str, Any], plan_baselines: Mapping[str, Any]) -
     return Challengers(models, tuple(candidates), tuple(baselines))
 
 
+def variant_name(challenger: str, window: str) -> str:
+    """The name of a challenger that is fitted on another training window than the usual one."""
+    return f"{challenger}@{window}"
+
+
+def plain_name(name: str) -> str:
+    """The name of the challenger, of a variant too; the names of challengers have no @."""
+    return name.partition("@")[0]
+
+
 def needs_past(task: Task, candidate: Any) -> bool:
     """Whether a candidate needs the past at several times, for its examples or for features."""
     reads = getattr(candidate, "features", ()) or feature_hashes_of(task, candidate)

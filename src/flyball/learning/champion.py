@@ -9,7 +9,7 @@ import msgspec
 from flyball.core import FlyballError
 from flyball.learning.job import Job
 from flyball.learning.report import failure_text
-from flyball.models import load_artifact, model_of
+from flyball.models import artifact_folder, load_artifact, model_of
 from flyball.registry import Version
 from flyball.releases import ReleaseState
 
@@ -35,18 +35,13 @@ def champion_of(job: Job, state: ReleaseState, split_us: int) -> Champion | None
     if state.champion is None:
         return None
     version = job.runtime.registry.version(state.champion)
-    folder = job.runtime.artifacts / version.artifact
     try:
+        folder = artifact_folder(job.runtime.artifact_files, version.artifact, version.artifact_files)
         model = model_of(load_artifact(folder, version.artifact_files), job.runtime.app.model_classes)
     except FlyballError as error:
         job.notes.append(f"champion {version.id} could not be compared: {failure_text(error)}")
         return None
     seen = version.as_of_us >= split_us
-    if seen:
-        job.notes.append(
-            f"champion {version.id} had learned from part of the test window; its recipe, fitted on what was known "
-            "before the window like all others, is evaluated instead; its own metrics are too good"
-        )
     name = f"champion:{version.id}"
     return Champion(name, f"{name}:{'as-it-is' if seen else 'refitted'}", version, model, folder, seen)
 
@@ -57,6 +52,21 @@ def twin_of(models: Mapping[str, Any], champion: Champion | None) -> str:
         if champion is not None and type(model) is type(champion.model) and model == champion.model:
             return name
     return ""
+
+
+def seen_note(champion: Champion | None, continues: bool) -> list[str]:
+    """What a person should know of a champion that had learned from part of the test window."""
+    if champion is None or not champion.saw_test_window:
+        return []
+    instead = (
+        "its checkpoint, which knew nothing of the window,"
+        if continues
+        else "its recipe, fitted on what was known before the window like all others,"
+    )
+    return [
+        f"champion {champion.version.id} had learned from part of the test window; {instead} is evaluated instead; "
+        "its own metrics are too good"
+    ]
 
 
 def recipe_name(champion: Champion) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flyball.core import format_duration
+from flyball.files import FileStore
+from flyball.models import has_artifact, remove_artifact, unregistered_artifacts
 from flyball.registry import REMOVED, AuditEntry, Registry, add_entry, end_run
 from flyball.releases import current, versions_in_service
 
@@ -23,7 +25,7 @@ def artifact_name(run_id: str, candidate: str) -> str:
     return f"{run_id}-{candidate}"
 
 
-def clean_leftovers(registry: Registry, home: Path, artifacts: Path, now_us: int) -> list[str]:
+def clean_leftovers(registry: Registry, home: Path, artifacts: Path | FileStore, now_us: int) -> list[str]:
     """Close interrupted runs, remove unregistered artifacts and the work folder; returns notes on what was done.
 
     Call it only while holding the lock of learning. Files with names that no run makes are kept.
@@ -38,18 +40,18 @@ def clean_leftovers(registry: Registry, home: Path, artifacts: Path, now_us: int
     return notes
 
 
-def remove_unregistered(registry: Registry, artifacts: Path) -> list[str]:
+def remove_unregistered(registry: Registry, artifacts: Path | FileStore) -> list[str]:
     """Remove the artifacts, complete or not, that belong to no version; returns their names."""
-    if not artifacts.is_dir():
-        return []
     named = {version.artifact for version in registry.versions()}
-    unnamed = [path for path in sorted(artifacts.iterdir()) if path.name not in named and _ARTIFACT.match(path.name)]
-    for path in unnamed:
-        shutil.rmtree(path)
-    return [path.name for path in unnamed]
+    unnamed = [name for name in unregistered_artifacts(artifacts, named) if _ARTIFACT.match(name)]
+    for name in unnamed:
+        remove_artifact(artifacts, name)
+    return unnamed
 
 
-def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us: int, now_us: int) -> list[str]:
+def remove_outdated(
+    registry: Registry, artifacts: Path | FileStore, keep_runs: int, keep_us: int, now_us: int, by: str = "learn"
+) -> list[str]:
     """Remove outdated artifacts; returns the ids of their versions, which stay registered.
 
     Outdated are artifacts of versions that never served and are older than the last `keep_runs` runs, and of versions
@@ -63,7 +65,7 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
     served = last_served_us(registry.audit())
     removed = []
     for version in versions:
-        if version.id in kept_ids or not version.artifact or not (artifacts / version.artifact).is_dir():
+        if version.id in kept_ids or not version.artifact or not has_artifact(artifacts, version.artifact):
             continue
         if version.id in served:
             outdated = now_us - served[version.id] > keep_us
@@ -75,7 +77,7 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
             removed.append(version.id)
             entry = AuditEntry(
                 at_us=now_us,
-                by="learn",
+                by=by,
                 action=REMOVED,
                 subject=version.id,
                 reason=reason,
@@ -83,7 +85,7 @@ def remove_outdated(registry: Registry, artifacts: Path, keep_runs: int, keep_us
                 after={},
             )
             add_entry(registry, entry)
-            shutil.rmtree(artifacts / version.artifact)
+            remove_artifact(artifacts, version.artifact)
     return removed
 
 

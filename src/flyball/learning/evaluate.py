@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 
 from flyball.evaluation import BASELINE, CANDIDATE, CHAMPION, Challenger, Report, evaluate
-from flyball.learning.challengers import Challengers
+from flyball.learning.challengers import Challengers, plain_name
 from flyball.learning.champion import Champion, recipe_name, twin_of
+from flyball.learning.continuation import Continuation
 from flyball.learning.fit import FitOrder, Fitted
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast, event_names
@@ -24,6 +25,7 @@ def evaluate_all(
     champion: Champion | None,
     trials: list[FitOrder],
     fitted: Mapping[str, Fitted | Exception],
+    plan: Continuation | None = None,
 ) -> Report:
     """Evaluate all challengers, `fitted` by `trials` on what was known before the test window, on its requests."""
     app, twin = job.runtime.app, twin_of(job.challengers.models, champion)
@@ -36,7 +38,9 @@ def evaluate_all(
     challengers = [
         _challenger(job, order, fitted[order.name], champion, examples.train.as_of_us, features) for order in trials
     ]
-    if champion is not None and twin:
+    if champion is not None and plan is not None and not plan.only_compared:
+        challengers += [_checkpoint(champion, plan, features)] if champion.saw_test_window else []
+    elif champion is not None and twin:
         same = next(challenger for challenger in challengers if challenger.name == twin)
         challengers.append(msgspec.structs.replace(same, name=recipe_name(champion), role=CHAMPION))
         answered |= {challengers[-1].name: answered[twin]} if twin in answered else {}
@@ -78,18 +82,32 @@ def _challenger(
     as_of_us: int,
     features: OfflineFeatures | None,
 ) -> Challenger:
-    role = _role(job.challengers, order.name)
+    name = plain_name(order.name)
+    role = _role(job.challengers, name)
     if isinstance(result, Exception):
         return Challenger(order.name, role, failed=failure_text(result))
     recipe = None if champion is None else champion.model
     return Challenger(
         name=order.name,
         role=role,
-        model=recipe if order.recipe else job.challengers.models[order.name],
+        model=recipe if order.recipe else job.challengers.models[name],
         artifact=load_artifact(Path(order.folder), result.files),
         as_of_us=as_of_us,
         train_s=result.seconds,
         bytes=result.size,
+        features=features,
+    )
+
+
+def _checkpoint(champion: Champion, plan: Continuation, features: OfflineFeatures | None) -> Challenger:
+    """The champion as it was evaluated, before it had learned from what is tested now."""
+    start = plan.trial
+    return Challenger(
+        name=champion.name,
+        role=CHAMPION,
+        model=champion.model,
+        artifact=load_artifact(Path(start.folder), start.files),
+        as_of_us=start.as_of_us,
         features=features,
     )
 
@@ -102,7 +120,7 @@ def _as_it_is(champion: Champion, features: OfflineFeatures | None) -> Challenge
         artifact=load_artifact(champion.folder, champion.version.artifact_files),
         as_of_us=champion.version.as_of_us,
         train_s=0.0,
-        bytes=sum(path.stat().st_size for path in champion.folder.iterdir()),
+        bytes=sum(path.stat().st_size for path in champion.folder.iterdir() if path.is_file()),
         features=features,
         saw_test_window=champion.saw_test_window,
     )

@@ -12,16 +12,32 @@ import numpy as np
 from flyball.app import App, AppSource
 from flyball.core import BadInput, Stopwatch
 from flyball.evaluation import Answered, Challenger, Evaluator
-from flyball.learning.challengers import challengers_of
+from flyball.learning.challengers import challengers_of, plain_name
 from flyball.learning.past import SnapshotPast, event_names, read_past
 from flyball.learning.shared_data import read_data
 from flyball.models import Artifact, code_of, kind_of, load_artifact, model_of, params_of, save_artifact
-from flyball.tasks import EvaluationSet, OfflineFeatures, ServingLag, Trained, TrainingData, TrainsCandidates
+from flyball.tasks import (
+    ContinuesCandidates,
+    EvaluationSet,
+    OfflineFeatures,
+    ServingLag,
+    Trained,
+    TrainingData,
+    TrainsCandidates,
+)
 
 _EVER_US = 2**62
 
 
 FitStage = Literal["fit", "refit"]
+
+
+class FitStart(msgspec.Struct, frozen=True):
+    """An artifact to continue from: its `folder`, its `files` {name: sha256}, and when what it learned was known."""
+
+    folder: str
+    files: dict[str, str]
+    as_of_us: int
 
 
 class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +46,7 @@ class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
     `stage`: "fit" to evaluate it, "refit" to serve. `recipe`: the folder of the artifact whose model is fitted, "" for
     the application's challenger `name`. `data`: a folder of `write_data`. `folder`: of the new artifact; `manifest` is
     added to its manifest. `events`: a folder of `write_past` for a challenger that needs the past, else ""; `lag`: the
-    delay with which serving saw events.
+    delay with which serving saw events. `start`: what the challenger continues from, None for a fit on everything.
     """
 
     stage: FitStage
@@ -42,6 +58,7 @@ class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
     manifest: dict[str, Any] = {}
     events: str = ""
     lag: ServingLag = ServingLag()
+    start: FitStart | None = None
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -64,7 +81,7 @@ def fit_elsewhere(source: AppSource, order: FitOrder, evaluation: bytes, stopwat
     # Safe: the bytes are an argument that the parent process sends through a private pipe. They are never in a file or
     # on a network, unlike data and artifacts, which are never pickled. Another format would have to be defined by each
     # task, since contexts and truths may be of any class.
-    unpacked = pickle.loads(evaluation)  # noqa: S301
+    unpacked = pickle.loads(evaluation)  # of our own parent process # noqa: S301 # nosec B301
     return fit_challenger(app, order, unpacked, stopwatch)
 
 
@@ -78,12 +95,16 @@ def fit_challenger(app: App, order: FitOrder, evaluation: EvaluationSet | None, 
     if order.recipe:
         candidate = model_of(load_artifact(Path(order.recipe)), app.model_classes)
     else:
-        candidate = challengers_of(app).models[order.name]
+        candidate = challengers_of(app).models[plain_name(order.name)]
     described = {"kind": kind_of(candidate), "params": params_of(candidate), "code": code_of(candidate)}
     data = read_data(Path(order.data))
     past = read_past(Path(order.events), data.as_of_us, order.lag)
     start = stopwatch.read_s()
-    trained = train(app, candidate, data, past, order.seed)
+    trained = (
+        train(app, candidate, data, past, order.seed)
+        if order.start is None
+        else _continued(app, candidate, data, order)
+    )
     seconds = stopwatch.read_s() - start
     folder = Path(order.folder)
     manifest = order.manifest | described | {"seed": order.seed}
@@ -110,6 +131,17 @@ def train(app: App, candidate: Any, data: TrainingData, past: SnapshotPast, seed
         trained = offline.train(candidate, data, past, seed)
     else:
         trained = Trained(candidate.fit(data, past, seed))
+    check_learned(candidate, trained.arrays)
+    return trained
+
+
+def _continued(app: App, candidate: Any, data: TrainingData, order: FitOrder) -> Trained:
+    """What the candidate had learned at the start of the order, brought up to date by `data`."""
+    offline, start = app.task.offline(), order.start
+    if start is None or not isinstance(offline, ContinuesCandidates):
+        raise BadInput("order to continue", "one of a task whose candidates can", type(app.task).__name__)
+    learned = load_artifact(Path(start.folder), start.files)
+    trained = offline.continued(candidate, learned, start.as_of_us, data, order.seed)
     check_learned(candidate, trained.arrays)
     return trained
 

@@ -15,6 +15,7 @@ from flyball.evaluation import Challenger, Report, evaluate
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import fitted_here
 from flyball.learning.freshness_report import (
+    FEWEST_EXAMPLES,
     HOW,
     AgeLoss,
     FreshnessReport,
@@ -27,13 +28,15 @@ from flyball.learning.freshness_report import (
     smoothed,
 )
 from flyball.learning.job import Job
+from flyball.learning.kept_report import kept_report
 from flyball.learning.past import SnapshotPast
 from flyball.learning.recent_windows import recent_windows
 from flyball.learning.report import failure_text
-from flyball.learning.run import LOCK
+from flyball.learning.retraining_policies import ALL, DRIFT
+from flyball.learning.run import LEARNING_LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of, metrics_of
-from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
+from flyball.registry import Run, SearchTrial
 from flyball.releases import current
 from flyball.runtime import Runtime
 from flyball.tasks import Examples, OfflineFeatures, TakesPeriods, TrainingData
@@ -41,9 +44,7 @@ from flyball.tasks import Examples, OfflineFeatures, TakesPeriods, TrainingData
 DAY_US = 86_400_000_000
 AGES_US = tuple(days * DAY_US for days in (1, 2, 4, 7, 14))
 LENGTHS_US = tuple(days * DAY_US for days in (1, 7, 30))
-FRESH, ALL, DRIFT = "fresh", "all", "drift"
-_FEWEST = 30
-"""Examples that a training window must hold."""
+FRESH = "fresh"
 
 
 class FreshnessPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +90,7 @@ def measure_freshness(
         )
     run = Run(id="", app=runtime.app.name, as_of_us=now_us, started_us=now_us, status="running")
     job = Job(runtime, run, lambda step: None, 1, plan.seed, "freshness", stopwatch or SystemStopwatch())
-    with FileLock(runtime.home / LOCK, "learning"):
+    with FileLock(runtime.home / LEARNING_LOCK, "learning"):
         catch_up(job)
         snapshot = snapshot_of(job)
     measured = _Measured(job, past_of(job, snapshot), offline, plan, progress)
@@ -227,8 +228,8 @@ class _Measured:
     def _fitted(self, name: str, data: TrainingData) -> Challenger:
         app, plan = self._job.runtime.app, self._plan
         count = len(self._periods.example_times(data))
-        if count < _FEWEST:
-            return Challenger(name, failed=f"{count} examples, {_FEWEST} are needed")
+        if count < FEWEST_EXAMPLES:
+            return Challenger(name, failed=f"{count} examples, {FEWEST_EXAMPLES} are needed")
         model, before_s = app.candidates[plan.candidate], self._job.stopwatch.read_s()
         try:
             artifact = fitted_here(app, model, data, self._past.before(data.as_of_us + 1), plan.seed)
@@ -273,29 +274,12 @@ def _failure(reports: Sequence[Report], name: str = "") -> str:
 
 def _kept(runtime: Runtime, report: FreshnessReport) -> FreshnessReport:
     """The same with its id, now among the searches: each age and each window is a trial."""
-    registry = runtime.registry
-    search = begin_search(
-        registry,
-        Search(
-            id="",
-            app=report.app,
-            how=HOW,
-            budget=len(report.ages) + len(report.windows),
-            seed=report.seed,
-            metric=report.metric,
-            as_of_us=report.as_of_us,
-            snapshot=report.snapshot,
-            started_us=report.as_of_us,
-            status="running",
-        ),
-    )
     values: Mapping[str, float | None] = {
         **{f"age {format_duration(age.age_us)}": age.value for age in report.ages},
         **{f"window {window.name}": window.value for window in report.windows},
     }
-    for trained, value in values.items():
-        trial = SearchTrial(candidate=report.candidate, params={"trained": trained}, share=1.0, value=value)
-        add_trial(registry, search, trial)
-    report = msgspec.structs.replace(report, search=search.id)
-    end_search(registry, search, "done", runtime.clock.now_us(), msgspec.to_builtins(report))
-    return report
+    trials = [
+        SearchTrial(candidate=report.candidate, params={"trained": trained}, share=1.0, value=value)
+        for trained, value in values.items()
+    ]
+    return kept_report(runtime, report, HOW, trials, budget=len(report.ages) + len(report.windows))

@@ -8,9 +8,12 @@ import numpy as np
 
 from flyball.core import format_duration
 from flyball.evaluation import Estimate, Report
+from flyball.learning.kept_report import KeptReport
 
 HOW = "freshness"
 """How the registry names it among searches."""
+FEWEST_EXAMPLES = 30
+"""Examples that a training window must hold."""
 MONTH_DAYS = 30.0
 _DAY_US = 86_400_000_000
 _Z95 = NormalDist().inv_cdf(0.975)
@@ -44,7 +47,7 @@ class WindowValue(msgspec.Struct, frozen=True):
     failed: str = ""
 
 
-class FreshnessReport(msgspec.Struct, frozen=True, kw_only=True):
+class FreshnessReport(KeptReport, frozen=True, kw_only=True):
     """What newer data are worth to `candidate`.
 
     `fresh`: the metric of a fresh model. `ages`: the loss by age; `curve`: the same as a curve that does not fall, 0
@@ -54,13 +57,7 @@ class FreshnessReport(msgspec.Struct, frozen=True, kw_only=True):
     of test windows, `requests` of them all.
     """
 
-    app: str
-    search: str = ""
     candidate: str
-    metric: str
-    as_of_us: int
-    snapshot: str
-    seed: int
     tested: int
     requests: int
     length_us: int
@@ -85,9 +82,11 @@ class FreshnessReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """The recommendation in words."""
-        window = "all data" if self.window == "all" else f"data since the last {self.window}"
-        if self.window != "all" and self.window != "drift":
-            window = f"the last {self.window}"
+        window = "all data"
+        if self.window != "all":
+            declared = "since_drift" if self.window == "drift" else self.window
+            words = "data since the last drift" if self.window == "drift" else f"the last {self.window}"
+            window = f'{words}, train_window=["all", "{declared}"]'
         if self.cadence_us is None:
             greatest = format_duration(max(age.age_us for age in self.ages))
             return (

@@ -20,10 +20,10 @@ from flyball.learning.causes import FEWEST_UNITS, LearningEvidence, Worsening
 from flyball.learning.evaluate import features_of
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
-from flyball.learning.run import LOCK
-from flyball.learning.snapshot import catch_up, past_of
+from flyball.learning.run import LEARNING_LOCK
+from flyball.learning.snapshot import catch_up, left_out_of, past_of
 from flyball.learning.split import metrics_of
-from flyball.models import load_artifact, model_of
+from flyball.models import artifact_folder, load_artifact, model_of
 from flyball.policy import OnPerformance, OnVolume, trigger_text
 from flyball.registry import Run, Version
 from flyball.releases import current
@@ -48,7 +48,7 @@ def measure_evidence(runtime: Runtime, now_us: int, stopwatch: Stopwatch) -> Lea
     triggers = runtime.app.retrain
     run = Run(id="", app=runtime.app.name, as_of_us=now_us, started_us=now_us, status="running")
     job = Job(runtime, run, lambda step: None, 1, _SEED, "look", stopwatch)
-    with FileLock(runtime.home / LOCK, "measuring for triggers"):
+    with FileLock(runtime.home / LEARNING_LOCK, "measuring for triggers"):
         catch_up(job)
     try:
         past = _past(job)
@@ -69,7 +69,9 @@ def _past(job: Job) -> SnapshotPast:
     runtime = job.runtime
     delays = read_apply_delays(runtime.apply_delays_path)
     with tempfile.TemporaryDirectory(prefix="flyball-look-") as folder:
-        snapshot = take_snapshot(runtime.history_folder, runtime.schema, job.run.as_of_us, Path(folder), delays)
+        snapshot = take_snapshot(
+            runtime.history_files, runtime.schema, job.run.as_of_us, Path(folder), delays, left_out_of(job)
+        )
     return past_of(job, snapshot)
 
 
@@ -90,7 +92,8 @@ def _worsening(
     examples = app.task.offline().examples(past, 1, _SEED, [*metrics_of(app), *names], window_us)
     if isinstance(examples, str):
         return {}
-    artifact = load_artifact(job.runtime.artifacts / version.artifact, version.artifact_files)
+    folder = artifact_folder(job.runtime.artifact_files, version.artifact, version.artifact_files)
+    artifact = load_artifact(folder, version.artifact_files)
     challenger = Challenger(
         CHAMPION,
         CHAMPION,

@@ -19,13 +19,15 @@ from flyball.history import Snapshot
 from flyball.learning.evaluate import features_of
 from flyball.learning.fit import fitted_here
 from flyball.learning.job import Job
+from flyball.learning.kept_report import KeptReport, kept_report
 from flyball.learning.past import SnapshotPast
 from flyball.learning.report import Progress, failure_text
-from flyball.learning.run import LOCK
+from flyball.learning.run import LEARNING_LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of, metrics_of
+from flyball.learning.training_windows import usual_data
 from flyball.models import params_of
-from flyball.registry import Registry, Run, Search, SearchTrial, add_trial, begin_search, end_search, searches_of
+from flyball.registry import Registry, Run, Search, SearchTrial, searches_of
 from flyball.runtime import Runtime
 from flyball.tasks import Examples, OfflineFeatures
 
@@ -44,17 +46,11 @@ class PrequentialWindow(msgspec.Struct, frozen=True, kw_only=True):
     failed: dict[str, str] = {}
 
 
-class PrequentialReport(msgspec.Struct, frozen=True, kw_only=True):
+class PrequentialReport(KeptReport, frozen=True, kw_only=True):
     """The windows, earliest first. `mean`, `spread`: {candidate: mean, or standard deviation, of `metric` over the
     windows}; `shown`: the metrics that tables show; `params`: {candidate: its declared parameters}; `note`: why there
-    are fewer windows than requested, else ""; `search`: its id in the registry."""
+    are fewer windows than requested, else ""."""
 
-    app: str
-    search: str = ""
-    metric: str
-    seed: int
-    as_of_us: int
-    snapshot: str
     windows: list[PrequentialWindow]
     mean: dict[str, float]
     spread: dict[str, float]
@@ -116,7 +112,7 @@ def prequential(
 
     run = Run(id="", app=app.name, as_of_us=now_us, started_us=now_us, status="running")
     job = Job(runtime, run, show, 1, seed, "prequential", stopwatch or SystemStopwatch())
-    with FileLock(runtime.home / LOCK, "learning"):
+    with FileLock(runtime.home / LEARNING_LOCK, "learning"):
         catch_up(job)
         snapshot = snapshot_of(job)
     measured, note = _windows(job, snapshot, windows, span_us, candidates, progress)
@@ -171,22 +167,7 @@ def _windows(
 
 def _kept(runtime: Runtime, report: PrequentialReport) -> PrequentialReport:
     """The same with its id, now among the searches: each fit is a trial."""
-    registry = runtime.registry
-    search = begin_search(
-        registry,
-        Search(
-            id="",
-            app=report.app,
-            how=HOW,
-            budget=len(report.windows),
-            seed=report.seed,
-            metric=report.metric,
-            as_of_us=report.as_of_us,
-            snapshot=report.snapshot,
-            started_us=report.as_of_us,
-            status="running",
-        ),
-    )
+    trials = list[SearchTrial]()
     for window in report.windows:
         for name, metrics in [*window.metrics.items(), *((name, {}) for name in window.failed)]:
             value, reason = metrics.get(report.metric), window.failed.get(name, "")
@@ -197,10 +178,8 @@ def _kept(runtime: Runtime, report: PrequentialReport) -> PrequentialReport:
                 value=None if value is None else value.value,
                 failed=reason,
             )
-            add_trial(registry, search, trial)
-    report = msgspec.structs.replace(report, search=search.id)
-    end_search(registry, search, "done", runtime.clock.now_us(), msgspec.to_builtins(report))
-    return report
+            trials.append(trial)
+    return kept_report(runtime, report, HOW, trials, budget=len(report.windows))
 
 
 def _window(
@@ -211,13 +190,13 @@ def _window(
     candidates: Sequence[str] | None,
 ) -> PrequentialWindow:
     app, window = job.runtime.app, examples.holdout
-    before = past.before(window.start_us)
+    before, data = past.before(window.start_us), usual_data(job, examples.train)
     chosen = [*(candidates or job.challengers.candidates), *job.challengers.baselines]
     challengers = []
     for name in dict.fromkeys(chosen):
         model, role = job.challengers.models[name], CANDIDATE if name in app.candidates else BASELINE
         try:
-            artifact = fitted_here(app, model, examples.train, before, job.seed)
+            artifact = fitted_here(app, model, data, before, job.seed)
         except Exception as error:  # a model may raise anything; the others continue
             challengers.append(Challenger(name, role, failed=failure_text(error)))
             continue

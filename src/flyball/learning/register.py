@@ -5,16 +5,17 @@ from typing import Any
 
 import msgspec
 
-from flyball.evaluation import CHAMPION, Evaluated, GateResult, Report
+from flyball.evaluation import CANDIDATE, CHAMPION, Evaluated, GateResult, Report
 from flyball.history import Snapshot
 from flyball.learning.challengers import feature_hashes_of
 from flyball.learning.cleanup import artifact_name
+from flyball.learning.continuation import TrainingRecord
 from flyball.learning.fit import Fitted
 from flyball.learning.gates import rejection
 from flyball.learning.job import Job
 from flyball.learning.lineage import code_state, dependencies_hash
 from flyball.learning.report import CandidateReport, failure_text
-from flyball.models import code_of, code_of_task, kind_of, params_of
+from flyball.models import code_of, code_of_task, kind_of, params_of, publish_artifact
 from flyball.registry import Version, add_versions
 
 GatesByName = Mapping[str, list[GateResult]]
@@ -40,9 +41,19 @@ def passed_all(job: Job, gates: GatesByName) -> list[str]:
 
 
 def register(
-    job: Job, origin: Origin, report: Report, gates: GatesByName, refitted: Mapping[str, Fitted | Exception]
+    job: Job,
+    origin: Origin,
+    report: Report,
+    gates: GatesByName,
+    refitted: Mapping[str, Fitted | Exception],
+    records: Mapping[str, TrainingRecord],
+    variants: Mapping[str, str] | None = None,
 ) -> list[Version]:
-    """Register a version for every candidate: `refitted` on everything known when it passed, else rejected."""
+    """Register a version for every candidate: `refitted` on everything known when it passed, else rejected.
+
+    `records`: how each was trained, of the candidates of an application that declares more than fits on everything.
+    `variants`: {candidate: the name of its fit}, of those that learned from another window than the usual one.
+    """
     app = job.runtime.app
     versions = [
         Version(
@@ -57,11 +68,15 @@ def register(
             declaration=app.task.about.declaration,
             features=feature_hashes_of(app.task, app.candidates[name]),
             code=_code(app.task, app.candidates[name], refitted.get(name)),
-            **_outcome(job, name, gates[name], refitted.get(name)),
+            training=msgspec.to_builtins(records[name]) if name in records else {},
+            **_outcome(job, (variants or {}).get(name, name), gates[name], refitted.get(name)),
             **origin,
         )
         for name in job.challengers.candidates
     ]
+    for version in versions:
+        if version.artifact:
+            publish_artifact(job.runtime.artifact_files, version.artifact)
     added = add_versions(job.runtime.registry, versions)
     registered = sum(version.state == "candidate" for version in added)
     job.report("register", f"{registered} of {len(added)} candidates passed")
@@ -82,7 +97,9 @@ def cost_of(evaluated: Evaluated) -> dict[str, float]:
     return {"train_s": cost.train_s, "answer_us": cost.answer_us, "bytes": float(cost.bytes)}
 
 
-def candidate_reports(report: Report, gates: GatesByName, versions: list[Version]) -> list[CandidateReport]:
+def candidate_reports(
+    report: Report, gates: GatesByName, versions: list[Version], windows: Mapping[str, str] | None = None
+) -> list[CandidateReport]:
     """A report for each challenger, in the order of `report`."""
     version_of = {version.candidate: version for version in versions}
     reports = []
@@ -92,7 +109,7 @@ def candidate_reports(report: Report, gates: GatesByName, versions: list[Version
             CandidateReport(
                 name=evaluated.name,
                 role="candidate"
-                if evaluated.name in gates
+                if evaluated.role == CANDIDATE
                 else "champion"
                 if evaluated.role == CHAMPION
                 else "baseline",
@@ -103,6 +120,7 @@ def candidate_reports(report: Report, gates: GatesByName, versions: list[Version
                 note=evaluated.note,
                 cost=cost_of(evaluated),
                 gates=[] if version is None else version.gates,
+                window=(windows or {}).get(evaluated.name, ""),
             )
         )
     return reports

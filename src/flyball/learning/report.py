@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from flyball.evaluation import Estimate
 from flyball.registry import RunStatus
 from flyball.tasks import Holdout
 
@@ -36,7 +37,8 @@ class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
 
     `role`: "candidate", "baseline" or "champion". `outcome`: "passed", "rejected", or "compared" for a challenger that
     only serves as a reference. `reason`: why it was rejected. `metrics`: {name: {"value", "low", "high"}}; `gates`:
-    [{"name", "passed", "reason"}]. `note`: a remark beside the metrics. `version`: its id once registered.
+    [{"name", "passed", "reason"}]. `note`: a remark beside the metrics. `version`: its id once registered. `window`:
+    the training window it was fitted on and why, in words, "" where nothing but "all" is declared.
     """
 
     name: str
@@ -48,6 +50,37 @@ class CandidateReport(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     cost: dict[str, float] = {}
     gates: list[dict[str, Any]] = []
+    window: str = ""
+
+
+class TrainingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How the champion's `candidate` was trained, where the application declares that it continues.
+
+    `sentence`: from what, or why on everything. `seconds`: of continuing; `fit_s`: of a fit on everything, in this run
+    or the last one that had one; None for what was not measured yet. `difference`: of `metric`, the continued model's
+    minus the fitted one's on the same requests; None where only one of them was evaluated.
+    """
+
+    candidate: str
+    sentence: str
+    seconds: float | None = None
+    fit_s: float | None = None
+    metric: str = ""
+    difference: Estimate | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times as long a fit on everything takes."""
+        return self.fit_s / self.seconds if self.seconds and self.fit_s else None
+
+    def __str__(self) -> str:
+        words = f"{self.candidate} {self.sentence}" if self.candidate else self.sentence
+        if self.ratio is not None:
+            took = f"continuing took {self.seconds:.2f} s, a fit on everything {self.fit_s:.2f} s"
+            words += f"; {took}: {self.ratio:.1f} times as long"
+        if self.difference is not None:
+            words += f"; {self.metric} of the continued minus that of the fitted: {self.difference.text()}"
+        return words
 
 
 class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +89,8 @@ class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Candidates were evaluated on `requests` of `units` in the test window, the last at `last_request_us`. `metric`: the
     declared one to choose by; `decided_by`: the one whose values decided, such as an inverse-propensity-weighted one.
-    `shown`: metrics to show first. `evaluation`: slices and other results.
+    `shown`: metrics to show first. `training`: None where all are fitted on everything. `evaluation`: slices and other
+    results.
     """
 
     run: str
@@ -75,6 +109,7 @@ class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     shown: list[str] = []
     candidates: list[CandidateReport] = []
     evaluation: dict[str, Any] = {}
+    training: TrainingReport | None = None
     chosen: str = ""
     reason: str = ""
     released: bool = False

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
 
-from flyball.core import run_parallel
+from flyball.compute import InProcess, Needs, open_compute, run_tasks
 from flyball.learning.fit import FitOrder, FitStage, Fitted, fit_challenger, fit_elsewhere, pack
 from flyball.learning.job import Job
 from flyball.learning.report import failure_text
@@ -31,6 +31,9 @@ class FitScheduler:
         self._job, self._evaluations = job, evaluations
         self._results: dict[tuple[FitStage, str], Fitted | Exception] = {}
         self._left_out: set[tuple[FitStage, str]] = set()
+        app = job.runtime.app
+        self._compute = InProcess() if app.source is None else open_compute(job.runtime.settings.compute, job.workers)
+        self._needs = Needs(limit_s=app.gates.max_fit_us / 1e6)
         self._arriving = self._run()
 
     def __enter__(self) -> "FitScheduler":
@@ -40,6 +43,7 @@ class FitScheduler:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._arriving.close()
+        self._compute.close()
 
     def results(self, stage: FitStage, names: Sequence[str]) -> FitResults:
         """The results of the challengers `names` of a stage; others of the stage are not fitted any more."""
@@ -47,7 +51,7 @@ class FitScheduler:
             (stage, name) for name in names
         }
         if names:
-            processes = 1 if self._in_this_process else min(self._job.workers, len(names))
+            processes = min(self._compute.slots(self._needs), len(names))
             self._job.report(stage, f"{len(names)} to fit, {processes} at a time")
         for name in names:
             if (stage, name) in self._results:
@@ -60,23 +64,18 @@ class FitScheduler:
                 self._report(stage, order.name)
         return {name: self._results[stage, name] for name in names}
 
-    @property
-    def _in_this_process(self) -> bool:
-        return self._job.workers <= 1 or self._job.runtime.app.source is None
-
     def _run(self) -> Generator[tuple[int, Fitted | Exception]]:
         """Yield (index of the order, its result) as each ends."""
         job = self._job
-        if self._in_this_process:
+        if isinstance(self._compute, InProcess):
             here = [
                 (job.runtime.app, order, self._evaluations.get(order.stage), job.stopwatch) for order in self._orders
             ]
-            yield from run_parallel(fit_challenger, here, 1, is_needed=self._is_needed)
+            yield from run_tasks(self._compute, fit_challenger, here, self._needs, is_needed=self._is_needed)
             return
         packed = {stage: pack(self._evaluations.get(stage)) for stage in {order.stage for order in self._orders}}
         elsewhere = [(job.runtime.source, order, packed[order.stage], job.stopwatch) for order in self._orders]
-        limit_s = job.runtime.app.gates.max_fit_us / 1e6
-        yield from run_parallel(fit_elsewhere, elsewhere, job.workers, limit_s, PRELOADED, self._is_needed)
+        yield from run_tasks(self._compute, fit_elsewhere, elsewhere, self._needs, PRELOADED, self._is_needed)
 
     def _is_needed(self, index: int) -> bool:
         order = self._orders[index]

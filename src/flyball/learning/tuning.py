@@ -13,17 +13,17 @@ from flyball.core import BadInput, FileLock, NotFound, Refused, Stopwatch, Syste
 from flyball.evaluation import Objective, Score, Space, Trial, learning_curve, parameter_of, search, space_of
 from flyball.history import Snapshot
 from flyball.learning.evaluate import features_of
-from flyball.learning.fit import fitted_here
 from flyball.learning.job import Job
-from flyball.learning.past import SnapshotPast
 from flyball.learning.report import Progress, failure_text
-from flyball.learning.run import LOCK
+from flyball.learning.run import LEARNING_LOCK
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
-from flyball.models import Artifact, params_of
+from flyball.learning.training_windows import usual_data
+from flyball.learning.trials import SharedTrials, trainer_of
+from flyball.models import params_of
 from flyball.registry import Run, Search, SearchTrial, add_trial, begin_search, end_search
 from flyball.runtime import Runtime
-from flyball.tasks import Candidate, Holdout, TakesShares, TrainingData
+from flyball.tasks import Candidate, Holdout
 
 SearchMethod = Literal["random", "halving"]
 CURVE_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
@@ -88,27 +88,31 @@ def search_parameters(
     budget: int = 8,
     how: SearchMethod = "random",
     seed: int = 0,
+    workers: int = 1,
     progress: Callable[[str], None] = lambda text: None,
     stopwatch: Stopwatch | None = None,
 ) -> SearchReport:
     """Try parameters for `candidates` (default: all), with at most `budget` full fits for each.
 
-    The search and, as it ends, each trial are written to the registry. The same snapshot, seed and candidates give the
+    Trials of a round run side by side in `workers` processes, or where the setting compute says. The search and, as it
+    ends, each trial are written to the registry. The same snapshot, seed and candidates give the
     same values. Raises `NotFound` for a candidate that is not declared and `Refused` for too little data.
     """
     spaces = _spaces(runtime, candidates)
-    trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress)
+    trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress, workers)
     try:
-        result = search(
-            spaces,
-            trial.objective.score(),
-            budget,
-            how,
-            seed,
-            progress,
-            record=trial.record,
-            stopwatch=trial.job.stopwatch,
-        )
+        with trial.shared.opened() as score_all:
+            result = search(
+                spaces,
+                trial.objective.score(),
+                budget,
+                how,
+                seed,
+                progress,
+                record=trial.record,
+                stopwatch=trial.job.stopwatch,
+                score_all=score_all,
+            )
         families = [_searched(trial, space, result.best[space.family], result.trials) for space in spaces]
         report = SearchReport(
             search=trial.search.id,
@@ -211,8 +215,8 @@ def _written(value: Any) -> str:
 class _Trial:
     """A running search."""
 
-    def __init__(self, job: Job, search: Search, objective: Objective, window: Holdout) -> None:
-        self.job, self.search, self.objective, self.window = job, search, objective, window
+    def __init__(self, job: Job, search: Search, objective: Objective, window: Holdout, shared: SharedTrials) -> None:
+        self.job, self.search, self.objective, self.window, self.shared = job, search, objective, window, shared
 
     def record(self, trial: Trial) -> None:
         search_trial = SearchTrial(
@@ -233,7 +237,13 @@ class _Trial:
 
 
 def _begin(
-    runtime: Runtime, how: str, budget: float, seed: int, stopwatch: Stopwatch, progress: Callable[[str], None]
+    runtime: Runtime,
+    how: str,
+    budget: float,
+    seed: int,
+    stopwatch: Stopwatch,
+    progress: Callable[[str], None],
+    workers: int = 1,
 ) -> _Trial:
     now_us, app = runtime.clock.now_us(), runtime.app
     run = Run(id="", app=app.name, as_of_us=now_us, started_us=now_us, status="running")
@@ -241,8 +251,10 @@ def _begin(
     def show(step: Progress) -> None:
         progress(step.words)
 
-    job = Job(runtime, run, show, 1, seed, "search", stopwatch)
-    with FileLock(runtime.home / LOCK, "learning"):  # only while the history is written, since fits may take hours
+    job = Job(runtime, run, show, workers, seed, "search", stopwatch)
+    with FileLock(
+        runtime.home / LEARNING_LOCK, "learning"
+    ):  # only while the history is written, since fits may take hours
         catch_up(job)
         snapshot = snapshot_of(job)
     past, task, min_examples = past_of(job, snapshot), app.task, app.gates.min_examples
@@ -254,11 +266,11 @@ def _begin(
     if isinstance(validation, str):
         raise Refused(f"too little to search on before the test window of learning: {validation}")
     window = validation.holdout
-    trainer = _trainer(job, validation.train, before.before(window.start_us))
+    data = usual_data(job, validation.train)
+    trainer = trainer_of(app, data, before.before(window.start_us), job.seed)
     objective = Objective(task, validation.evaluation, app.choose.metric, trainer, stopwatch, features_of(job, before))
-    return _Trial(
-        job, begin_search(runtime.registry, _search(job, snapshot, how, budget, objective)), objective, window
-    )
+    started = begin_search(runtime.registry, _search(job, snapshot, how, budget, objective))
+    return _Trial(job, started, objective, window, SharedTrials(job, data, validation.evaluation, before))
 
 
 def _search(job: Job, snapshot: Snapshot, how: str, budget: float, objective: Objective) -> Search:
@@ -274,25 +286,6 @@ def _search(job: Job, snapshot: Snapshot, how: str, budget: float, objective: Ob
         started_us=job.run.started_us,
         status="running",
     )
-
-
-def _trainer(job: Job, data: TrainingData, past: SnapshotPast) -> Callable[[Any, float], Artifact]:
-    """A function that fits a candidate on a share of `data` in this process."""
-    app = job.runtime.app
-    offline = app.task.offline()
-
-    def fit(candidate: Any, share: float) -> Artifact:
-        part = data
-        if share < 1.0:
-            if not isinstance(offline, TakesShares):
-                raise Refused(
-                    f"a share of the data must be one that the task {app.task.about.kind} takes, got {share}: "
-                    "leave shares out"
-                )
-            part = offline.share(data, share, job.seed)
-        return fitted_here(app, candidate, part, past, job.seed)
-
-    return fit
 
 
 def _recorded(trial: _Trial, space: Space[Candidate], score: Score[Candidate]) -> Score[Candidate]:

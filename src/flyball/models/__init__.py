@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
 from flyball.models.artifact import Artifact, load_artifact, model_of, params_of, save_artifact
+from flyball.models.artifact_files import (
+    artifact_folder,
+    has_artifact,
+    publish_artifact,
+    remove_artifact,
+    unregistered_artifacts,
+)
 from flyball.models.base import (
     Explains,
     Learned,
@@ -180,6 +187,7 @@ __all__ = [
     "Updates",
     "UserKNN",
     "adaptive_level",
+    "artifact_folder",
     "attributes_of",
     "best_items",
     "calibrated",
@@ -194,6 +202,7 @@ __all__ = [
     "edits_of_learning",
     "explain_score",
     "explains",
+    "has_artifact",
     "histories_of",
     "in_blocks",
     "kind_of",
@@ -208,8 +217,10 @@ __all__ = [
     "positives",
     "predict_pairs",
     "predicts_ratings",
+    "publish_artifact",
     "rated",
     "reads_attributes",
+    "remove_artifact",
     "row_pointers",
     "rows_with",
     "save_artifact",
@@ -220,6 +231,7 @@ __all__ = [
     "take",
     "top_k",
     "trees_of",
+    "unregistered_artifacts",
     "unscored",
     "updates",
 ]

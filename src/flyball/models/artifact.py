@@ -7,12 +7,14 @@ itself. `save_artifact` returns the SHA-256 of `manifest.json` too. It identifie
 elsewhere, as the registry does, and pass it to `load_artifact`.
 """
 
+import errno
 import hashlib
 import io
 import mmap
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -85,9 +87,10 @@ def save_artifact(
     )
     partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(mode=0o700, parents=True)
     for name, data in contents.items():
         write_atomic(partial / name, data)
-        (partial / name).chmod(0o444)  # a file in use may be mapped: it must not be shortened
+        (partial / name).chmod(0o400)  # a file in use may be mapped: it must not be shortened
     os.replace(partial, folder)
     return {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
 
@@ -99,6 +102,8 @@ def load_artifact(folder: Path, expected: Mapping[str, str] | None = None, in_me
     another valid one is refused too. `in_memory`: files larger than this many bytes are mapped (default `IN_MEMORY`).
     """
     largest = IN_MEMORY if in_memory is None else in_memory
+    if folder.is_symlink():
+        raise ArtifactCorrupt(str(folder), "a folder", "a link to another place")
     raw = _read(folder / _MANIFEST, largest)
     manifest = _read_manifest(folder / _MANIFEST, bytes(raw))
     if expected is not None:
@@ -221,8 +226,11 @@ def _encode(name: str, array: NDArray[Any]) -> bytes:
 def _read(path: Path, in_memory: int) -> memoryview:
     """The file's bytes, read-only. Read or mapped, they start at a page boundary, so arrays are aligned the same."""
     try:
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with open(path, "rb", opener=_without_links) as file:
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise ArtifactCorrupt(str(path), "a file", "something else of that name")
+            size = state.st_size
             if size > in_memory:
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             memory = memoryview(mmap.mmap(-1, size))
@@ -231,7 +239,14 @@ def _read(path: Path, in_memory: int) -> memoryview:
     except FileNotFoundError:
         raise ArtifactCorrupt(str(path), "present", "no such file") from None
     except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+        if isinstance(error, OSError) and error.errno == errno.ELOOP:
+            raise ArtifactCorrupt(str(path), "a file in this folder", "a link to another place") from None
         raise ArtifactCorrupt(str(path), "a readable file", str(error)) from None
+
+
+def _without_links(path: str, flags: int) -> int:
+    """Opens a file of an artifact, which may be no link; waits for no pipe."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _read_manifest(path: Path, raw: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from flyball.core import format_duration, format_second
+from flyball.core import format_duration, format_second, printable, printable_line
 from flyball.events import lag_text
 from flyball.operations.heartbeat import Heartbeat, Rates, rates
 from flyball.operations.supervisor import Notice
@@ -46,11 +46,11 @@ class Lines:
         yield
 
     def notify(self, notice: Notice) -> None:
-        self._print(f"{format_second(notice.at_us)} {notice.name}: {notice.words}")
+        self._print(f"{format_second(notice.at_us)} {notice.name}: {printable_line(notice.words)}")
 
     def log(self, name: str, line: str) -> None:
         """Show a line of a child's log, which in a container can be seen nowhere else."""
-        self._print(f"[{name}] {line}")
+        self._print(f"[{name}] {printable_line(line)}")
 
     def show(self, heartbeat: Heartbeat) -> None:
         if self._before is None or heartbeat.at_us < self._before.at_us:
@@ -60,7 +60,7 @@ class Lines:
             self._before = heartbeat
 
     def _print(self, line: str) -> None:
-        print(line, file=self._output, flush=True)
+        print(printable(line), file=self._output, flush=True)
 
 
 class Panel:
@@ -101,13 +101,13 @@ class Panel:
         if self._pulses:
             first, last = self._pulses[0], self._pulses[-1]
             if last.at_us > first.at_us:
-                parts += [Text(), Text(summary(last, rates(first, last)))]
+                parts += [Text(), Text(printable(summary(last, rates(first, last))))]
             parts += [Text(), _process_table(last), Text(), _consumer_table(last)]
         if self._notices:
             parts += [
                 Text(),
                 *(
-                    Text(f"{format_second(notice.at_us)} {notice.name}: {notice.words}", style="dim")
+                    Text(f"{format_second(notice.at_us)} {notice.name}: {printable_line(notice.words)}", style="dim")
                     for notice in self._notices
                 ),
             ]

@@ -1,21 +1,24 @@
 """The consumers of an application's log, in order of priority."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 import msgspec
 
-from flyball.core import Elapsed, FileLock, FlyballError, HomeBusy
-from flyball.events import EventLog, Offsets
+from flyball.core import Elapsed, FlyballError
+from flyball.events import AssignedPartitions, EventLog, Offsets
 from flyball.features import ApplyDelays, FeatureConsumer, rebuild
 from flyball.history import HistoryConsumer
-from flyball.operations.process_specs import run_folder
-from flyball.operations.worker import Consumer, Worker
+from flyball.operations.leadership import shared_consumers
+from flyball.operations.traced import OutcomeSpans, traced
+from flyball.operations.worker import Consumer
 from flyball.outcomes import IntervalConsumer, OutcomeConsumer, Prediction
 from flyball.releases import ReleaseState, current, versions_in_service
 from flyball.runtime import FEATURES_CONSUMER, STATE_CONSUMER, Runtime
 from flyball.state import StateConsumer, View
 from flyball.tasks import AdaptedInterval
+from flyball.tracing import ANSWER, APPEND
 
 STATE_BATCH, HISTORY_BATCH, OUTCOME_BATCH = 2_000, 10_000, 5_000
 FLUSH_US, ANSWERED_US = 5_000_000, 60_000_000
@@ -27,30 +30,63 @@ FEATURE_LOCK = "features.lock"
 STATE_REBUILD_CONSUMER = "state_rebuild"
 """The name of the consumer that builds views that are new or changed, beside those that serve."""
 
+_logger = logging.getLogger("flyball.worker")
 
-def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool = True) -> list[Consumer]:
+_FIRST_SPANS = {
+    STATE_CONSUMER: APPEND,
+    FEATURES_CONSUMER: APPEND,
+    "history": APPEND,
+    "outcomes": APPEND,
+    "predictions": ANSWER,
+}
+"""{consumer that adds to traces: the first span of what it applies}."""
+
+
+def consumers_of(
+    runtime: Runtime,
+    flush_us: int = FLUSH_US,
+    *,
+    rebuilding: bool = True,
+    token: int = 0,
+    assigned: Collection[int] | None = None,
+) -> list[Consumer]:
     """State and features first, since responses depend on them, then history, then outcomes.
 
     The delays with which the first two apply events are measured, for training (`Runtime.apply_delays_path`).
     `flush_us`: how long history may buffer a part that is not full; 0: it writes whenever it has caught up.
     `rebuilding`: whether new or changed features are rebuilt when their offsets are first read; False for a caller that
-    only needs the consumers' offsets. Each consumer opens its stores when first used, so that an unreadable file stops
-    that consumer alone.
+    only needs the consumers' offsets. `token`: of the lease of the outcomes, which a writer with a higher one has taken
+    over; 0 without leases. `assigned`: the partitions of the log that this worker applies to state and history, where
+    others apply the rest at the same time; None: all. Each consumer opens its stores when first used, so that an
+    unreadable file stops that consumer alone.
     """
     log, predictions = runtime.log, runtime.predictions
     delays = ApplyDelays(runtime.apply_delays_path, runtime.clock.now_us)
-    outcomes = OutcomeConsumer(runtime.schema, runtime.app.task.about, runtime.outcomes_path, log=log)
+    changed = None if runtime.tracer is None else OutcomeSpans(runtime.tracer).changed
+    outcomes = OutcomeConsumer(
+        runtime.schema, runtime.app.task.about, runtime.outcomes_path, log=log, changed=changed, token=token
+    )
     responded = _at("predictions", outcomes, len(predictions.ends()))
     happened = _at("events", outcomes, len(log.ends()))
     settle = at_most_every(SETTLE_US, lambda now_us: outcomes.settle(now_us, all_events=happened() == log.ends()))
-    state, rebuild_state = _state(runtime, rebuilding)
+    shared = () if assigned is None else shared_consumers(runtime)
+    state, rebuild_state = _state(runtime, rebuilding, assigned if "state" in shared else None)
+    history = _history("history", log, lambda: runtime.history_consumer, HISTORY_BATCH, flush_us)
     answered_us = flush_us and max(flush_us, ANSWERED_US)
-    return [
+    consumers = [
         _timed(state, delays),
         rebuild_state,
         *_features(runtime, delays, rebuilding),
-        _history("history", log, lambda: runtime.history_consumer, HISTORY_BATCH, flush_us),
-        Consumer("predictions", predictions, responded, outcomes.apply_predictions, OUTCOME_BATCH, settle),
+        _only(history, assigned) if assigned is not None and "history" in shared else history,
+        Consumer(
+            "predictions",
+            predictions,
+            responded,
+            outcomes.apply_predictions,
+            OUTCOME_BATCH,
+            settle,
+            close=outcomes.close,
+        ),
         Consumer("outcomes", log, happened, outcomes.apply_events, OUTCOME_BATCH),
         Consumer(
             "exposures",
@@ -60,35 +96,51 @@ def consumers_of(runtime: Runtime, flush_us: int = FLUSH_US, *, rebuilding: bool
             OUTCOME_BATCH,
             at_most_every(FORGET_US, lambda now_us: runtime.exposure_counter.forget_before(now_us - KEEP_EXPOSURES_US)),
         ),
-        *_intervals(runtime),
+        *_intervals(runtime, token),
         _history(
             "prediction_history", predictions, lambda: runtime.prediction_history_consumer, OUTCOME_BATCH, answered_us
         ),
     ]
+    return consumers if runtime.tracer is None else [_in_traces(runtime, consumer) for consumer in consumers]
 
 
-def _intervals(runtime: Runtime) -> list[Consumer]:
+def _in_traces(runtime: Runtime, consumer: Consumer) -> Consumer:
+    """The consumer with spans in the traces of what it applies, where that is what traces are about."""
+    first = _FIRST_SPANS.get(consumer.name)
+    return (
+        consumer if first is None or runtime.tracer is None else traced(consumer, runtime.tracer, runtime.clock, first)
+    )
+
+
+def _intervals(runtime: Runtime, token: int) -> list[Consumer]:
     """The consumers that calibrate prediction intervals: the task's as declared now, and those of other levels that
     versions in service predict."""
+    return [
+        consumer
+        for number, interval in enumerate(adapted_intervals(runtime))
+        for consumer in _interval(runtime, interval, number, token)
+    ]
+
+
+def adapted_intervals(runtime: Runtime) -> list[AdaptedInterval]:
+    """The prediction intervals that outcomes adapt, one of each level, the task's first."""
     if not runtime.app.task.about.values:
         return []
     versions: Iterable[str] = ()
-    with suppress(Exception):  # whatever is wrong with the registry: the task's alone
+    try:
         versions = versions_in_service(current(runtime.registry))
+    except FlyballError as error:  # a home whose registry is away adapts the task's intervals alone
+        _logger.warning("intervals of versions in service wait for the next start of the worker: %s", error)
     intervals: dict[float, AdaptedInterval] = {}
     for version in ("", *versions):
         with suppress(FlyballError):  # such a version cannot serve: what loads it says why
             interval = runtime.about_of(version).interval
             if interval is not None:
                 intervals.setdefault(interval.level, interval)
-    return [
-        consumer
-        for number, interval in enumerate(intervals.values())
-        for consumer in _interval(runtime, interval, number)
-    ]
+    return list(intervals.values())
 
 
-def _interval(runtime: Runtime, interval: AdaptedInterval, number: int) -> list[Consumer]:
+def _interval(runtime: Runtime, interval: AdaptedInterval, number: int, token: int) -> list[Consumer]:
     """The two consumers of one level. Outcomes wait until the predictions have been read."""
     log, predictions, of_level = runtime.log, runtime.predictions, f"_{interval.level:g}" if number else ""
 
@@ -103,6 +155,7 @@ def _interval(runtime: Runtime, interval: AdaptedInterval, number: int) -> list[
         runtime.intervals_path(interval.level),
         log,
         interval_of,
+        token,
     )
 
     def answered() -> Offsets:
@@ -116,6 +169,7 @@ def _interval(runtime: Runtime, interval: AdaptedInterval, number: int) -> list[
             consumer.apply_predictions,
             OUTCOME_BATCH,
             at_most_every(SETTLE_US, consumer.forget_old),
+            close=consumer.close,
         ),
         Consumer(
             f"intervals{of_level}",
@@ -134,68 +188,84 @@ def _history(name: str, log: EventLog, consumer: Callable[[], HistoryConsumer], 
     return Consumer(name, log, lambda: consumer().offsets(), lambda slices: consumer().apply(slices), batch, flush)
 
 
-def catch_up(runtime: Runtime, report_progress: Callable[[str], object] | None = None) -> int:
-    """Apply the log to state, history and outcomes; returns the number of records applied.
+def _only(consumer: Consumer, assigned: Collection[int]) -> Consumer:
+    """The consumer, of these partitions of its log."""
+    log, offsets = AssignedPartitions(consumer.log, assigned), consumer.offsets
+    return msgspec.structs.replace(consumer, log=log, offsets=lambda: log.within(offsets()))
 
-    Does nothing while a log worker runs on the home, since that does the same. `report_progress` is called with a line
-    from time to time: after a change of the declaration the whole log is applied again, which may take minutes.
+
+def _state(runtime: Runtime, in_service: bool, assigned: Collection[int] | None) -> tuple[Consumer, Consumer]:
+    """The consumer of the serving views, of the partitions `assigned` (None: of all), and the one that builds new or
+    changed views.
+
+    `in_service`: also those of the versions in service, which are looked up again after each change of a release. Views
+    that nothing needs any more are dropped by the first consumer, or, where workers share its work, by the second.
     """
-    try:
-        with FileLock(run_folder(runtime.home) / "worker.lock", "catching up"):
-            worker, applied = Worker(consumers_of(runtime, flush_us=0)), 0
-            while not (report := worker.step(runtime.clock.now_us())).idle:
-                applied += sum(report.applied.values())
-                if report_progress is not None:
-                    behind = max((lag.behind for lag in report.lags.values()), default=0)
-                    report_progress(f"bringing the views up to the log: {behind:,} records to go")
-            return applied
-    except HomeBusy:
-        return 0
+    log, partitions = runtime.log, len(runtime.log.ends())
+    state = StateConsumer(
+        runtime.views, runtime.state, partitions=partitions, beside=assigned is not None, assigned=assigned
+    )
+    folds = Consumer(STATE_CONSUMER, log, state.offsets, state.apply, STATE_BATCH)
+    builder, keep = state, at_most_every(RELEASE_US, lambda now_us: None)
+    if assigned is None:
+        folds = msgspec.structs.replace(folds, at_end=_keeping(runtime, state, in_service, drops=True))
+    else:
+        folds = _only(
+            msgspec.structs.replace(folds, at_end=_keeping(runtime, state, in_service, drops=False)), assigned
+        )
+        builder = StateConsumer(runtime.views, runtime.state, partitions=partitions, beside=True)
+        keep = at_most_every(RELEASE_US, _keeping(runtime, builder, in_service, drops=True))
 
+    def active() -> bool:
+        keep(runtime.clock.now_us())
+        return bool(builder.rebuilding)
 
-def _state(runtime: Runtime, in_service: bool) -> tuple[Consumer, Consumer]:
-    """The consumer of the serving views, and the one that builds new or changed views.
-
-    `in_service`: also those of the versions in service, which are looked up again after each change of a release.
-    """
-    log = runtime.log
-    state = StateConsumer(runtime.views, runtime.state, partitions=len(log.ends()))
-    keep = _KeepViews(runtime, state) if in_service else None
-    look = at_most_every(RELEASE_US, lambda now_us: None if keep is None else keep.look())
-    if keep is not None:
-        keep.look()
-
-    def at_end(now_us: int) -> None:
-        look(now_us)
-        if keep is not None:
-            state.drop_unused()
-
-    folds = Consumer(STATE_CONSUMER, log, state.offsets, state.apply, STATE_BATCH, at_end)
     rebuilds = Consumer(
         STATE_REBUILD_CONSUMER,
         log,
-        state.rebuild_offsets,
-        state.rebuild,
+        builder.rebuild_offsets,
+        builder.rebuild,
         STATE_BATCH,
-        at_end=lambda now_us: state.swap(),
-        active=lambda: bool(state.rebuilding),
+        at_end=lambda now_us: builder.swap(),
+        active=active,
     )
     return folds, rebuilds
+
+
+def _keeping(runtime: Runtime, state: StateConsumer, in_service: bool, drops: bool) -> Callable[[int], None]:
+    """Looks from time to time for what is released, and drops views that nothing needs (`drops`)."""
+    if not in_service:
+        return lambda now_us: None
+    keep = _KeepViews(runtime, state)
+    look = at_most_every(RELEASE_US, lambda now_us: keep.look())
+    keep.look()
+
+    def kept(now_us: int) -> None:
+        look(now_us)
+        if drops:
+            state.drop_unused()
+
+    return kept
 
 
 class _KeepViews:
     """Keeps the list of views of the state's consumer: those of the application and of the versions under release."""
 
     def __init__(self, runtime: Runtime, state: StateConsumer) -> None:
-        self._runtime, self._state, self._serial = runtime, state, -1
+        self._runtime, self._state, self._serial, self._trouble = runtime, state, -1, ""
 
     def look(self) -> None:
         """Update the list after a change of the release state."""
-        with suppress(Exception):  # when the registry cannot be read, the present views are kept
+        try:
             release = current(self._runtime.registry)
             if release.serial != self._serial:
                 self._state.replace(views_in_service(self._runtime, release))
                 self._serial = release.serial
+            self._trouble = ""
+        except FlyballError as error:  # when the registry cannot be read, the present views are kept
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                _logger.warning("views stay those of release %d: %s", self._serial, error)
 
 
 def views_in_service(runtime: Runtime, release: ReleaseState) -> list[View]:

@@ -6,11 +6,11 @@ from typing import Protocol
 import msgspec
 
 from flyball.core import HomeBusy, Stopwatch
-from flyball.learning import LearningEvidence, open_findings
+from flyball.learning import ErasedSince, LearningEvidence, UndoneVersion, erased_since, open_findings, undone_over
 from flyball.monitoring import Finding
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
 from flyball.operations.process_specs import EVIDENCE, ProcessSpec, forget_report, log_path, read_report, write_report
-from flyball.policy import OnPerformance, OnVolume
+from flyball.policy import OnErasure, OnPerformance, OnVolume
 from flyball.releases import current
 from flyball.runtime import Runtime
 
@@ -32,7 +32,7 @@ class EvidenceWatch:
     """The evidence about the present champion; `measure(now_us)` starts a measurement, None for never.
 
     It is measured again every `look` of the triggers, the shortest of them. Findings, by default those of the alerts
-    that fire, are read once a minute.
+    that fire, and erasures are read once a minute.
     """
 
     def __init__(
@@ -49,6 +49,10 @@ class EvidenceWatch:
         self._measured, self._looked_us = LearningEvidence(), 0
         self._findings: tuple[Finding, ...] = ()
         self._read_us: int | None = None
+        self._looks_at_erasures = any(isinstance(trigger, OnErasure) for trigger in runtime.app.retrain)
+        self._erased: ErasedSince | None = None
+        self._serial = -1
+        self._undone: UndoneVersion | None = None
 
     def __call__(self, now_us: int) -> LearningEvidence:
         """What is known now; starts a measurement when one is due."""
@@ -59,11 +63,32 @@ class EvidenceWatch:
             first = not self._measured.champion
             known_us = self._runtime.registry.version(state.champion).as_of_us
             self._measured, self._looked_us = LearningEvidence(state.champion, known_us), 0 if first else now_us
+            self._read_us = None  # findings and erasures are about the champion
         self._step(now_us)
         if self._read_us is None or not 0 <= now_us - self._read_us < MINUTE_US:
             self._findings, self._read_us = tuple(self._read_findings()), now_us
+            self._erased = self._erased_of(state.champion) if self._looks_at_erasures else None
+        if state.serial != self._serial:
+            version = self._runtime.registry.version(state.champion)
+            self._serial, self._undone = state.serial, undone_over(self._runtime.registry, version)
         release = f"release {state.under_way[0].id}" if state.under_way else ""
-        return msgspec.structs.replace(self._measured, findings=self._findings, release=release)
+        return msgspec.structs.replace(
+            self._measured,
+            findings=self._findings,
+            release=release,
+            erased=self._erased,
+            undone=self._undone and self._with_newer(self._undone),
+        )
+
+    def _with_newer(self, undone: UndoneVersion) -> UndoneVersion:
+        """With whether there are events since its snapshot."""
+        newer = self._runtime.history.latest_at_us() > undone.known_us
+        return msgspec.structs.replace(undone, newer=newer)
+
+    def _erased_of(self, champion: str) -> ErasedSince | None:
+        """What was erased of the champion's snapshot."""
+        registry = self._runtime.registry
+        return erased_since(registry).get(registry.version(champion).snapshot)
 
     def stop(self) -> None:
         """End a measurement that runs in a process."""

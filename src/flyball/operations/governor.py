@@ -7,12 +7,17 @@ from typing import Literal, Protocol
 import msgspec
 
 from flyball.core import Elapsed, Stopwatch
-from flyball.learning import LearningCause, LearningEvidence, blocked_by, evidence_causes
+from flyball.learning import (
+    LONGEST_PATIENCE,
+    LearningCause,
+    LearningEvidence,
+    blocked_by,
+    evidence_causes,
+    kept_back,
+)
 from flyball.policy import Cron, Every, Trigger, trigger_text
 
 MINUTE_US = 60_000_000
-LONGEST_PATIENCE = 32
-"""How many times its cooldown a cause waits at most."""
 NO_EVIDENCE = LearningEvidence()
 
 
@@ -151,7 +156,9 @@ class Governor:
             if cause.fingerprint in self._started_for:
                 continue
             patient = msgspec.structs.replace(cause, cooldown_us=cause.cooldown_us * self._patience(cause))
-            reason = blocked_by(patient, evidence, self._last_us(now_us), now_us, self._job is not None)
+            reason = kept_back(cause, evidence, now_us) or blocked_by(
+                patient, evidence, self._last_us(now_us), now_us, self._job is not None
+            )
             if not reason:
                 allowed.append(cause)
             elif self._refused.get(cause.fingerprint) != reason:

@@ -1,19 +1,24 @@
 """Runs the governor: reads the state for its decisions, and runs learning in a subprocess."""
 
+import logging
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from flyball.core import FlyballError, SystemStopwatch
+from flyball.core import FlyballError, LeaseLost, StoreUnavailable, SystemStopwatch
 from flyball.learning import CaseLog, LearningEvidence
 from flyball.operations.evidence import EvidenceWatch, start_evidence
 from flyball.operations.governor import Governor, GovernorDecision
 from flyball.operations.incidents import Delivery, IncidentControl
+from flyball.operations.leadership import GOVERNOR, LeaseRenewer, WhileHeld, keeping, write_with
+from flyball.operations.machine import is_shared
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
 from flyball.operations.process_specs import LEARN, WATCH, GovernorReport, ProcessSpec, log_path, write_report
+from flyball.operations.removal_pause import is_removing
+from flyball.operations.retention import RetentionSchedule, retention_every_us, start_retention
 from flyball.operations.shadow import ShadowProcess, start_shadow
 from flyball.operations.watching import WatchSchedule, start_watching
 from flyball.releases import Controller, current
@@ -26,6 +31,8 @@ TICK_S = 0.5
 _CONTROL_TICKS = 2
 """The number of ticks between two checks of the releases."""
 _OUTCOME = "outcome: "
+_AWAY_S = 1.0
+"""How long to wait before another try while the registry is away."""
 
 
 class RuntimeState:
@@ -76,8 +83,63 @@ def start_learning(spec: ProcessSpec, cases: tuple[str, ...] = ()) -> LearningPr
     return LearningProcess(start_child(argv, msgspec.json.encode(learn_spec), log), learn_spec)
 
 
-def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
-    """Run the governor's ticks until `stop` is set."""
+def lead(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
+    """Govern while this machine leads, and stand by while another does or the registry is away, until `stop`."""
+    renewer = LeaseRenewer(runtime, GOVERNOR) if is_shared(runtime.settings, "registry") else None
+    every_us = retention_every_us(runtime.app.retention)
+    retention = RetentionSchedule(runtime.layout, every_us, lambda: start_retention(spec))
+    try:
+        with keeping([] if renewer is None else [renewer]):
+            _lead(runtime, spec, stop, renewer, retention)
+    finally:
+        retention.stop()
+
+
+def _lead(
+    runtime: Runtime,
+    spec: ProcessSpec,
+    stop: threading.Event,
+    renewer: LeaseRenewer | None,
+    retention: RetentionSchedule,
+) -> None:
+    serial = 0
+    while not stop.is_set():
+        lease = None if renewer is None else renewer.lease
+        message = "" if lease is None else f"leads with token {lease.token}"
+        try:
+            if is_removing(runtime.layout):
+                news = retention.step(runtime.clock.now_us())
+                serial += bool(news)
+                _stand_by(runtime, serial, "; ".join(news) or "waits for a removal to end")
+            elif renewer is None or lease is not None:
+                write_with(runtime, lease)
+                govern(
+                    runtime,
+                    msgspec.structs.replace(spec, lease=lease),
+                    WhileHeld(stop, renewer, partial(is_removing, runtime.layout)),
+                    retention,
+                    message,
+                )
+            else:
+                _stand_by(runtime, serial, "another machine leads, or the registry is away: standing by")
+        except (LeaseLost, StoreUnavailable) as error:
+            if renewer is not None and isinstance(error, LeaseLost):
+                renewer.lose()
+            serial += 1
+            logging.getLogger("flyball.governor").warning("waits: %s", error)
+            _stand_by(runtime, serial, f"waits: {error}")
+            stop.wait(_AWAY_S)
+        stop.wait(TICK_S)
+
+
+def _stand_by(runtime: Runtime, serial: int, message: str) -> None:
+    write_report(runtime.home, "governor", GovernorReport(runtime.clock.now_us(), "waiting", None, serial, message))
+
+
+def govern(
+    runtime: Runtime, spec: ProcessSpec, stop: WhileHeld, retention: RetentionSchedule, message: str = ""
+) -> None:
+    """Run the governor's ticks until `stop` is set. `message`: what is reported first."""
     watch = EvidenceWatch(runtime, lambda now_us: start_evidence(spec))
     cases = CaseLog(runtime.registry, runtime.app.name)
     cases.recover(runtime.clock.now_us())
@@ -88,7 +150,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
         stopwatch=SystemStopwatch(),
         cases=cases,
     )
-    serial, message, ticks = 0, "", 0
+    serial, ticks = int(bool(message)), 0
     releases = ReleaseControl(runtime)
     incidents, delivery = IncidentControl(runtime), Delivery(runtime)
     shadow = ShadowProcess(runtime, lambda: start_shadow(spec), SystemStopwatch())
@@ -103,7 +165,7 @@ def govern(runtime: Runtime, spec: ProcessSpec, stop: threading.Event) -> None:
             news = [_words(decision)] if decision.kind in ("started", "finished") else []
             if ticks % _CONTROL_TICKS == 0:
                 news += [*releases.step(now_us), *shadow.step(now_us), *incidents.step(now_us), *delivery.news()]
-                news += watching.step(now_us)
+                news += [*watching.step(now_us), *retention.step(now_us, governor.job is not None)]
             ticks += 1
             if news:
                 serial, message = serial + 1, "; ".join(news)

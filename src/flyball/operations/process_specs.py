@@ -9,6 +9,7 @@ import msgspec
 from flyball.app import AppSource
 from flyball.home import HomeLayout
 from flyball.operations.supervisor import Child
+from flyball.registry import Lease
 from flyball.runtime import Runtime
 from flyball.settings import Settings
 
@@ -17,13 +18,15 @@ T = TypeVar("T")
 
 class ProcessSpec(msgspec.Struct, frozen=True):
     """What the supervisor writes to a child's standard input. `channel`: the descriptor over which connections
-    arrive. `cases`: the ids of the cases that a run of learning is for."""
+    arrive. `cases`: the ids of the cases that a run of learning is for. `lease`: with whose token it writes to the
+    registry."""
 
     source: AppSource
     settings: Settings
     name: str
     channel: int = -1
     cases: tuple[str, ...] = ()
+    lease: Lease | None = None
 
 
 class GovernorReport(msgspec.Struct, frozen=True):
@@ -36,14 +39,33 @@ class GovernorReport(msgspec.Struct, frozen=True):
     message: str
 
 
+class ReachQuestion(msgspec.Struct, frozen=True):
+    """Asks a running instance whether it reaches the stores of the home `home`."""
+
+    home: str
+    id: str
+
+
+class StoreReach(msgspec.Struct, frozen=True):
+    """The answer to the question `id`. `stores`: {store: its URL as the instance reads it, without secrets};
+    `troubles`: {store: why the instance cannot use it}."""
+
+    id: str
+    stores: dict[str, str] = {}
+    troubles: dict[str, str] = {}
+
+
 class UpReport(msgspec.Struct, frozen=True):
-    """The status of the supervisor and its children."""
+    """The status of the supervisor and its children. `stores`: {store: its URL without secrets}; `reach`: the answer to
+    the last question."""
 
     at_us: int
     pid: int
     port: int
     started_us: int
     children: list[Child]
+    stores: dict[str, str] = {}
+    reach: StoreReach | None = None
 
 
 def run_folder(home: Path) -> Path:
@@ -54,6 +76,8 @@ def report_path(home: Path, name: str) -> Path:
     return run_folder(home) / f"{name}.json"
 
 
+CATCHING_UP = "catching up"
+"""What a command that brings the views up to the log says of itself in the lock of the log worker."""
 LEARN, SHADOW, EVIDENCE, WATCH = "learn", "shadow", "evidence", "watch"
 """The names of the processes that learn, that answer for shadows, that measure what triggers decide by, and that look
 at the data."""

@@ -12,6 +12,7 @@ import msgspec
 from flyball.core import Backoff, Counters, Elapsed, FlyballError, Stopwatch, SystemStopwatch
 from flyball.operations.process import ChildProcess, python_argv, start_child, tail
 from flyball.operations.process_specs import SHADOW, ProcessSpec, log_path, run_folder
+from flyball.operations.single_process import SingleProcess
 from flyball.operations.supervisor import Process
 from flyball.releases import current, versions_in_shadow
 from flyball.runtime import Runtime
@@ -116,17 +117,14 @@ class ShadowProcess:
     """
 
     def __init__(self, runtime: Runtime, launch: Callable[[], Process], stopwatch: Stopwatch | None = None) -> None:
-        self._runtime, self._launch, self._elapsed = runtime, launch, Elapsed(stopwatch)
-        self._process: Process | None = None
+        self._runtime, self._shadow, self._elapsed = runtime, SingleProcess(launch), Elapsed(stopwatch)
         self._backoff, self._start_us = Backoff(), 0
 
     def step(self, now_us: int) -> list[str]:
         """Start, start again or stop it; what a person may want to know, in a line each."""
         passed_us = self._elapsed.us(now_us)
         lines = []
-        if self._process is not None and (code := self._process.poll()) is not None:
-            self._process.kill()
-            self._process = None
+        if (code := self._shadow.ended()) is not None:
             pause_us = self._backoff.next_us(passed_us)
             self._start_us = passed_us + pause_us
             last = tail(log_path(self._runtime.home, SHADOW))
@@ -135,15 +133,15 @@ class ShadowProcess:
             needed = bool(versions_in_shadow(current(self._runtime.registry)))
         except FlyballError:  # a registry that is away: what runs goes on
             return lines
-        if needed and self._process is None and passed_us >= self._start_us:
-            self._process = self._launch()
-        elif not needed and self._process is not None:
+        if needed and self._shadow.process is None and passed_us >= self._start_us:
+            self._shadow.start()
+        elif not needed and self._shadow.process is not None:
             self.stop()
         return lines
 
     def stop(self) -> None:
         """End it; what it was doing then is nobody's fault."""
-        process, self._process = self._process, None
+        process = self._shadow.process
         if process is None:
             return
         process.terminate()
@@ -151,7 +149,7 @@ class ShadowProcess:
         for _ in range(int(_STOP_S / _STOP_TICK_S)):
             if process.poll() is not None or waited.wait(_STOP_TICK_S):
                 break
-        process.kill()
+        self._shadow.kill()
         with suppress(FileNotFoundError):
             guard_path(self._runtime.home).unlink()
 

@@ -5,11 +5,14 @@ import msgspec
 from flyball.events import WorkerReport, consumer_troubles
 from flyball.features import read_apply_delays
 from flyball.history import Delay
-from flyball.monitoring import failing_words, list_incidents, sink_statuses
+from flyball.home import interrupted_removal
+from flyball.monitoring import failing_words, lag_text, list_incidents, log_time, sink_statuses
 from flyball.operations.governor import next_learn_us
 from flyball.operations.process_specs import GovernorReport, read_report, running
+from flyball.operations.retention import RETENTION, RetentionReport
 from flyball.outcomes import VersionOutcomes, outcomes_by_version
-from flyball.releases import current
+from flyball.registry import LeaseStanding, lease_standings
+from flyball.releases import current, waiting_cases
 from flyball.runtime import Runtime
 
 
@@ -38,6 +41,11 @@ class Status(msgspec.Struct, frozen=True):
 
     `apply_delays`: {consumer: its measured delay from ingestion to application of live events}. `troubles`: {consumer:
     problem and its duration}. `incidents`: those that are not closed, and sinks that fail, a line each.
+    `leases`: who leads and who follows the log, where several machines may.
+    `cases`: why causes to learn wait, a line each.
+    `retention`: the last time that what is older than declared was removed.
+    `lag`: that outcomes are counted by a log which lags behind the clock; "" otherwise. `moved_to`: the home that this
+    one was moved to, "" for one in use.
     """
 
     app: str
@@ -57,6 +65,15 @@ class Status(msgspec.Struct, frozen=True):
     apply_delays: dict[str, Delay] = {}
     troubles: list[str] = []
     incidents: list[str] = []
+    cases: list[str] = []
+    lag: str = ""
+    leases: list[LeaseStanding] = []
+    moved_to: str = ""
+    retention: RetentionReport | None = None
+
+
+def _interrupted(runtime: Runtime) -> list[str]:
+    return [words] if (words := interrupted_removal(runtime.layout)) else []
 
 
 def status(runtime: Runtime, since_us: int = 0) -> Status:
@@ -78,16 +95,21 @@ def status(runtime: Runtime, since_us: int = 0) -> Status:
             for child in (report.children if report else ())
         ],
         consumers=_consumers(runtime, worker, now_us),
-        troubles=list(consumer_troubles(worker, now_us).values()),
+        troubles=[*_interrupted(runtime), *consumer_troubles(worker, now_us).values()],
         ends=ends,
         quarantined=_quarantined(runtime),
         champion=release.champion,
         previous=release.previous,
-        outcomes=outcomes_by_version(runtime.outcomes_path, now_us, since_us),
+        outcomes=outcomes_by_version(runtime.outcomes_path, log_time(runtime).as_of_us, since_us),
         learning=governor is not None and governor.doing == "learning",
         next_learn_us=_next_learn_us(runtime),
         apply_delays=read_apply_delays(runtime.apply_delays_path),
         incidents=_incidents(runtime, now_us),
+        cases=waiting_cases(runtime.registry),
+        lag=lag_text(runtime),
+        leases=lease_standings(runtime.registry),
+        retention=read_report(runtime.home, RETENTION, RetentionReport),
+        moved_to="" if (moved := runtime.gate.moved()) is None else moved.home,
     )
 
 

@@ -7,6 +7,9 @@ import msgspec
 
 from flyball.core import Backoff, Elapsed, Stopwatch
 
+REPLACE_US = 8_000_000
+"""How long a program that is to be replaced may take to end."""
+
 
 class Program(msgspec.Struct, frozen=True):
     """A program to keep running.
@@ -72,6 +75,7 @@ class _Kept:
         self.since_us = start_us
         self.start_at_us = passed_us + program.delay_us
         self.restarts = 0
+        self.replace_by_us: int | None = None
         self.backoff = Backoff()
 
 
@@ -86,13 +90,14 @@ class Supervisor:
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._launch, self._elapsed = launch, Elapsed(stopwatch)
-        passed_us = self._elapsed.us(now_us)
+        passed_us = self._passed_us = self._elapsed.us(now_us)
         in_order = sorted(programs, key=lambda program: program.order)
         self._kept = [_Kept(program, now_us, passed_us) for program in in_order]
 
     def tick(self, now_us: int) -> list[Notice]:
         """Start programs that are due and report those that ended."""
         message, passed_us = [], self._elapsed.us(now_us)
+        self._passed_us = passed_us
         for kept in self._kept:
             if kept.state == "running":
                 message += self._look(kept, now_us, passed_us)
@@ -116,6 +121,13 @@ class Supervisor:
                     kept.process.terminate()
                 kept.state = "stopped"
 
+    def replace(self, name: str) -> None:
+        """Ask a program to end, and start it again as soon as it has; it is killed when it does not."""
+        for kept in self._kept:
+            if kept.program.name == name and kept.process is not None and kept.state == "running":
+                kept.process.terminate()
+                kept.replace_by_us = self._passed_us + REPLACE_US
+
     def alive(self, order: int) -> list[str]:
         """The names of the programs of `order` or higher that still run."""
         return [
@@ -137,11 +149,22 @@ class Supervisor:
 
     def _look(self, kept: _Kept, now_us: int, passed_us: int) -> list[Notice]:
         code = kept.process.poll() if kept.process is not None else None
+        if (
+            code is None
+            and kept.replace_by_us is not None
+            and passed_us > kept.replace_by_us
+            and kept.process is not None
+        ):
+            kept.process.kill()
+            code = kept.process.poll()
         if code is None:
             return []
         if kept.process is not None:
             kept.process.kill()  # also kills the processes it started
         kept.process, kept.since_us = None, now_us
+        if kept.replace_by_us is not None:
+            kept.replace_by_us, kept.state, kept.start_at_us = None, "waiting", passed_us
+            return [Notice(now_us, kept.program.name, "is replaced")]
         if code == 0:
             kept.state = "done"
             return [Notice(now_us, kept.program.name, "ended")]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from flyball.core import Backoff, Elapsed, Stopwatch
+from flyball.core import Backoff, Elapsed, LeaseLost, Stopwatch
 from flyball.events import ConsumerLag, EventLog, Offsets, Slice, after_slices
 
 _LOOKS = 1_000
@@ -19,7 +19,7 @@ class Consumer(msgspec.Struct, frozen=True):
     `offsets`: reads its offsets from its own store. `apply`: applies the slices that follow. `limit`: records in a
     batch, few enough that a batch takes well under a second. `at_end`: called with the time after each step in which
     the consumer reached the end of its stream, for instance to flush. `active`: whether it has anything to do now; None
-    for always.
+    for always. `close`: closes what it has opened by itself.
     """
 
     name: str
@@ -29,13 +29,16 @@ class Consumer(msgspec.Struct, frozen=True):
     limit: int
     at_end: Callable[[int], object] | None = None
     active: Callable[[], bool] | None = None
+    close: Callable[[], None] | None = None
 
 
 class StepReport(msgspec.Struct, frozen=True):
-    """The result of one step: records applied by consumer, and the lag of each after it; without inactive ones."""
+    """The result of one step: records applied by consumer, and the lag of each after it; without inactive ones.
+    `lost`: the consumers whose last write was refused, since another process holds their lease."""
 
     applied: dict[str, int]
     lags: dict[str, ConsumerLag]
+    lost: tuple[str, ...] = ()
 
     @property
     def idle(self) -> bool:
@@ -52,7 +55,7 @@ class _Standing:
         self.looks: deque[tuple[int, Offsets]] = deque()
         self.moved_us: int | None = None
         self.retry_at_us = 0
-        self.error = ""
+        self.error, self.lost = "", False
         self.failing_since_us: int | None = None
         self.backoff = Backoff()
 
@@ -66,13 +69,13 @@ class _Standing:
 
     def failed(self, error: Exception, now_us: int) -> None:
         """Record a failed attempt."""
-        self.error = f"{type(error).__name__}: {error}"
+        self.error, self.lost = f"{type(error).__name__}: {error}", isinstance(error, LeaseLost)
         if self.failing_since_us is None:
             self.failing_since_us = now_us
 
     def succeeded(self) -> None:
         """Record an attempt that succeeded."""
-        self.error, self.failing_since_us = "", None
+        self.error, self.lost, self.failing_since_us = "", False, None
 
 
 class Worker:
@@ -97,9 +100,14 @@ class Worker:
                 if self._advance(other, now_us, 1, applied):
                     self._advance(first, now_us, FRESH_BATCHES, applied)
         passed_us = self._elapsed.us(now_us)
-        return StepReport(
-            applied, {standing.consumer.name: self._lag(standing, passed_us, now_us) for standing in active}
-        )
+        lags = {standing.consumer.name: self._lag(standing, passed_us, now_us) for standing in active}
+        return StepReport(applied, lags, tuple(standing.consumer.name for standing in active if standing.lost))
+
+    def close(self) -> None:
+        """Close what the consumers have opened."""
+        for standing in self._standings:
+            if standing.consumer.close is not None:
+                standing.consumer.close()
 
     def _is_active(self, standing: _Standing, now_us: int) -> bool:
         try:
@@ -145,7 +153,7 @@ class Worker:
         if standing.position is None:
             standing.position = consumer.offsets()
         slices = consumer.log.read(standing.position, consumer.limit)
-        count = sum(len(piece.records) for piece in slices)
+        count = sum(piece.end - piece.start for piece in slices)
         if count:
             consumer.apply(slices)
             standing.position, standing.moved_us = after_slices(standing.position, slices), None
@@ -170,12 +178,17 @@ class Worker:
             looks.popleft()
         if len(looks) > _LOOKS:  # for a consumer without progress, every second observation is enough
             standing.looks = deque(look for index, look in enumerate(looks) if index % 2 == 0)
-        behind = sum(end - at for end, at in zip(ends, standing.position, strict=True))
+        partitions = tuple(end - at for end, at in zip(ends, standing.position, strict=True))
+        behind = sum(partitions)
         if behind == 0:
             standing.moved_us = None
-        lag_us = passed_us - looks[0][0] if looks else 0
         return ConsumerLag(
-            behind, lag_us, standing.error, standing.failing_since_us, self._still_us(standing, passed_us)
+            behind,
+            passed_us - looks[0][0] if looks else 0,
+            standing.error,
+            standing.failing_since_us,
+            self._still_us(standing, passed_us),
+            partitions if behind and len(partitions) > 1 else (),
         )
 
     def _still_us(self, standing: _Standing, passed_us: int) -> int:

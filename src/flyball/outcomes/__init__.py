@@ -8,17 +8,19 @@ whose label it completes.
 from typing import TYPE_CHECKING
 
 from flyball.core import lazy_door
-from flyball.outcomes.consumer import OutcomeConsumer
+from flyball.outcomes.consumer import OutcomeChange, OutcomeConsumer
 from flyball.outcomes.counts import BOUNDS_US
 from flyball.outcomes.declared_predictions import open_predictions
 from flyball.outcomes.exposure import exposure_of, shown_items
 from flyball.outcomes.intervals import IntervalConsumer, IntervalState, read_interval
 from flyball.outcomes.metrics import LabelMetric, VersionOutcomes
+from flyball.outcomes.named import NamedIn, named_in
 from flyball.outcomes.prediction import (
     Exposure,
     Prediction,
     Team,
     find_prediction,
+    id_bytes,
     parts_of,
     prediction_of,
     prediction_of_response,
@@ -29,18 +31,39 @@ from flyball.outcomes.prediction import (
 )
 from flyball.outcomes.prediction_history import prediction_consumer, read_predictions
 from flyball.outcomes.reviews import Review, ReviewLoad, adds_to, read_reviews, review_load, verdict_fields, verdicts_on
-from flyball.outcomes.views import Followed, followed, outcomes_by_version
+from flyball.outcomes.tables import (
+    OUTCOME_BACKENDS,
+    Location,
+    discard_tables,
+    location_of,
+    outcomes_beside,
+    tables_exist,
+    take_place,
+)
+from flyball.outcomes.views import Followed, first_response_us, followed, outcomes_by_version
 
 if TYPE_CHECKING:
-    from flyball.outcomes.frames import decisions_frame, label_values, outcomes_frame, predictions_frame
+    from flyball.outcomes.frames import (
+        LabelOutcome,
+        decisions_frame,
+        followed_labels,
+        label_values,
+        outcomes_frame,
+        predictions_frame,
+    )
 
 __all__ = [
     "BOUNDS_US",
+    "OUTCOME_BACKENDS",
     "Exposure",
     "Followed",
     "IntervalConsumer",
     "IntervalState",
     "LabelMetric",
+    "LabelOutcome",
+    "Location",
+    "NamedIn",
+    "OutcomeChange",
     "OutcomeConsumer",
     "Prediction",
     "Review",
@@ -49,11 +72,18 @@ __all__ = [
     "VersionOutcomes",
     "adds_to",
     "decisions_frame",
+    "discard_tables",
     "exposure_of",
     "find_prediction",
+    "first_response_us",
     "followed",
+    "followed_labels",
+    "id_bytes",
     "label_values",
+    "location_of",
+    "named_in",
     "open_predictions",
+    "outcomes_beside",
     "outcomes_by_version",
     "outcomes_frame",
     "parts_of",
@@ -70,6 +100,8 @@ __all__ = [
     "response_of",
     "review_load",
     "shown_items",
+    "tables_exist",
+    "take_place",
     "verdict_fields",
     "verdicts_on",
 ]

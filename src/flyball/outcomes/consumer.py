@@ -1,18 +1,23 @@
 """Joins events to the responses before them, by label, from two streams read in any order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
+
 from flyball.events import EventLog, Joiner, Offsets, Schema, Slice, defaults_in, join_of
 from flyball.outcomes.attribution import Attribution, Impression, Key, attribute
+from flyball.outcomes.batched_store import BatchedOutcomeStore
 from flyball.outcomes.counts import MINUTE_US, LabelCounts, VersionCounts
 from flyball.outcomes.metrics import LabelSpec
 from flyball.outcomes.prediction import Prediction, prediction_of
-from flyball.outcomes.reading import LabelEvent, Reader
+from flyball.outcomes.reading import MICRO, LabelEvent, Reader, position_of
 from flyball.outcomes.store import NO_ITEM, OutcomeStore, Stored, Unit, to_impression
 from flyball.outcomes.streams import take_new, take_new_events
+from flyball.outcomes.tables import Location
 from flyball.tasks import About, Label, field_named, joining_names
 
 DAY_US = 86_400_000_000
@@ -27,40 +32,66 @@ UnitEvents = dict[Unit, dict[int, list[LabelEvent]]]
 """{unit: {item: events}}."""
 
 
+class OutcomeChange(msgspec.Struct, frozen=True):
+    """What events changed in the outcome of a response.
+
+    `prediction`: the id of its record; `at_us`: the time of the latest of these events; `labels`: {label that holds:
+    its value}; `events`: the ids of the records of those events that were applied just now.
+    """
+
+    prediction: bytes
+    at_us: int
+    labels: dict[str, float]
+    events: tuple[bytes, ...]
+
+
 class OutcomeConsumer:
-    """Reads `events` and `predictions` into one SQLite file with the outcomes of each response, by the task's labels.
+    """Reads `events` and `predictions` into tables with the outcomes of each response, by the task's labels.
 
     Each label has its own window, `[response, response + within]`; `attribution` says for which responses an event
     counts. Rows and the offsets of both streams are committed together, so records that are delivered again change
     nothing. The order in which the streams are read does not matter if each event arrives within `keep_us` of the end
-    of the longest window, and each prediction is appended within `late_us` of its time. A file that was filled with
-    other labels is emptied and filled again from both streams. The file is opened on first use. `log`: the log of
-    events, for joined types, see `Joiner`.
+    of the longest window, and each prediction is appended within `late_us` of its time. Tables that were filled with
+    other labels are emptied and filled again from both streams. They are opened on first use. `log`: the log of
+    events, for joined types, see `Joiner`. `changed`: called after events were applied, with what they changed.
+    `token`: of the lease under which this consumer writes; each transaction checks that no higher one wrote.
     """
 
     def __init__(
         self,
         schema: Schema,
         about: About,
-        path: Path,
+        location: Location,
         keep_us: int = 7 * DAY_US,
         late_us: int = HOUR_US,
         log: EventLog | None = None,
+        changed: Callable[[list[OutcomeChange]], object] | None = None,
+        token: int = 0,
     ) -> None:
+        self._changed, self._token = changed, token
+        self._event_ids: dict[tuple[int, int], bytes] = {}
+        self._changes: list[OutcomeChange] = []
         self.window_us = max((label.within_us for label in about.labels), default=DAY_US)
         self.keep_us, self.late_us = keep_us, late_us
         self._reader = Reader(schema, about.labels, about.items, about.request)
         self._labels = tuple(enumerate(about.labels))
+        self._decided = any(label.impossible_after for label in about.labels)
         self._joiner = Joiner(schema, list(self._reader.types), log)
-        self._path, self._hash = path, _hash_of(about)
+        self._location, self._hash = location, _hash_of(about)
         self._defined: bool | None = None
 
     @cached_property
     def _store(self) -> OutcomeStore:
-        return OutcomeStore(self._path)
+        is_file = isinstance(self._location, Path)
+        store = OutcomeStore(self._location) if is_file else BatchedOutcomeStore(self._location)
+        store.token = self._token
+        return store
 
     def close(self) -> None:
-        self._store.close()
+        """Close the tables, where they were opened; the next use opens them again."""
+        store = self.__dict__.pop("_store", None)
+        if store is not None:
+            store.close()
 
     def offsets(self, stream: str, partitions: int) -> Offsets:
         """The next offset to read of `stream` ("events" or "predictions")."""
@@ -71,23 +102,32 @@ class OutcomeConsumer:
 
     def apply_events(self, slices: Sequence[Slice]) -> None:
         """Apply records of the event log; those already applied are skipped."""
-        self._define()
-        with self._store.transaction():
+        self._changes, self._event_ids = [], {} if self._changed is None else _ids_of(slices)
+        with self._applying():
             added: UnitEvents = {}
-            for read in self._reader.read(take_new_events(self._store, slices, self._reader.types, self._joiner)):
+            new = take_new_events(self._store, slices, self._reader.types, self._joiner)
+            events = list(self._reader.read(new))
+            self._store.expect_items([read.item for read in events])
+            for read in events:
                 items = added.setdefault((read.group, read.key), {})
                 items.setdefault(self._store.number(read.item), []).append(read.event)
-            self._store.add_counts(self._join(self._worth_keeping(added)))
+            kept = self._worth_keeping(added)
+            self._store.expect_units(list(kept))
+            self._store.add_counts(self._join(kept))
+        if self._changed is not None:
+            self._changed(self._changes)
+            self._event_ids = {}
 
     def apply_predictions(self, slices: Sequence[Slice]) -> None:
         """Apply records of the prediction stream; those already applied are skipped."""
-        self._define()
-        with self._store.transaction():
+        with self._applying():
             changes: Changes = {}
             dirty: UnitEvents = {}
-            for piece in take_new(self._store, "predictions", slices):
-                for record in piece.records:
-                    self._show(prediction_of(record), record.id, changes, dirty)
+            new = take_new(self._store, "predictions", slices)
+            shown = [(prediction_of(record), record.id) for piece in new for record in piece.records]
+            self._expect([prediction for prediction, _ in shown])
+            for prediction, id in shown:
+                self._show(prediction, id, changes, dirty)
             for bucket, counts in self._join(dirty).items():
                 changes.setdefault(bucket, VersionCounts()).add(counts)
             self._store.add_counts(changes)
@@ -99,8 +139,7 @@ class OutcomeConsumer:
         been applied too. A call deletes at most some ten thousand rows, and moves the deadline by at most
         `keep_us` / 100, so that a clock that is a year ahead for some minutes does not close windows of the future.
         """
-        self._define()
-        with self._store.transaction():
+        with self._applying():
             settled = self._move_mark("settled", now_us - self.late_us)
             removed = self._store.forget_events(settled, _FORGET_AT_ONCE, joined=False)
             if not all_events:
@@ -114,10 +153,16 @@ class OutcomeConsumer:
             self._defined = self._store.is_defined(self._hash)
         return self._defined
 
-    def _define(self) -> None:
+    @contextmanager
+    def _applying(self) -> Iterator[None]:
+        """A transaction on the tables of these labels, which are created where they are missing."""
         if not self._is_defined():
             self._store.define(self._hash, _specs(self._reader.labels))
             self._defined = True
+        self._defined, defined = None, self._defined  # whatever is wrong, the next attempt looks again
+        with self._store.applying(self._hash):
+            yield
+        self._defined = defined
 
     def _move_mark(self, name: str, at_us: int) -> int:
         """Move a mark toward `at_us`, forward only and by at most one step; returns its new position."""
@@ -142,6 +187,12 @@ class OutcomeConsumer:
             if any(items.values())
         }
 
+    def _expect(self, predictions: Sequence[Prediction]) -> None:
+        """Let the store read ahead what these responses concern."""
+        self._store.expect_items([item for prediction in predictions for item in prediction.items])
+        keys = (enumerate(self._reader.keys(prediction)) for prediction in predictions)
+        self._store.expect_units([(group, key) for of in keys for group, key in of if key is not None])
+
     def _show(self, prediction: Prediction, id: bytes, changes: Changes, dirty: UnitEvents) -> None:
         """Store one response, and mark its items, and those of events in its windows, to be joined again."""
         numbers = [self._store.number(item) for item in prediction.items]
@@ -150,7 +201,9 @@ class OutcomeConsumer:
                 continue
             unit, of_items = (group, key), self._reader.groups[group].items
             items = numbers if of_items else []
-            if not self._store.put_requested(unit, prediction.at_us, id, prediction.version, items):
+            if not self._store.put_requested(
+                unit, prediction.at_us, id, prediction.version, items, prediction.decision
+            ):
                 return  # the same response was appended twice
             added = self._store.items_with_events(unit, prediction.at_us, prediction.at_us + self.window_us)
             for item in added.intersection(items if of_items else [NO_ITEM]):
@@ -158,8 +211,12 @@ class OutcomeConsumer:
         bucket = prediction.version, prediction.at_us // MINUTE_US
         counts = changes.setdefault(bucket, VersionCounts())
         counts.answer(prediction)
-        for name in {label.name for _, label in self._labels if prediction.decision in label.impossible_after}:
+        for name in self._impossible(prediction.decision):
             counts.labels.setdefault(name, LabelCounts()).impossible += 1
+
+    def _impossible(self, decision: str) -> set[str]:
+        """The labels that cannot come after this decision."""
+        return {label.name for _, label in self._labels if decision in label.impossible_after}
 
     def _join(self, added: UnitEvents) -> Changes:
         """Join each unit with new events or responses again; returns the changes of the counts."""
@@ -191,10 +248,25 @@ class OutcomeConsumer:
                 if before.get(key) != after.get(key):
                     altered.setdefault(key, {})[item] = after.get(key)
         self._store.put_events(unit, rows)
+        if self._event_ids:
+            self._changes += [self._change(key, items, new) for key, items in altered.items()]
         for key, items in altered.items():
             if key[0] < closed:
                 continue  # some of its events may have been deleted, so the stored attribution is final
             self._alter(unit, key, items, changes)
+
+    def _change(
+        self, key: Key, items: dict[int, Attribution | None], new: dict[int, list[LabelEvent]]
+    ) -> OutcomeChange:
+        events = [event for item in items for event in new.get(item, ())]
+        label_sets = [attribution.labels for attribution in items.values() if attribution is not None]
+        known = (self._event_ids.get(position_of(event.seq)) for event in events)
+        return OutcomeChange(
+            prediction=key[1],
+            at_us=max((event.at for event in events), default=key[0]),
+            labels={name: label.value / MICRO for labels in label_sets for name, label in labels.items()},
+            events=tuple(dict.fromkeys(id for id in known if id is not None)),
+        )
 
     def _impressions(self, unit: Unit, events: dict[int, list[LabelEvent]]) -> dict[int, list[Impression]]:
         """{item: its impressions whose windows may contain one of its events}."""
@@ -218,9 +290,20 @@ class OutcomeConsumer:
             self._store.put_attribution(unit, key, item, attribution)
         version = next(attribution.version for attribution in (*after.values(), *before.values()))
         counts = changes.setdefault((version, key[0] // MINUTE_US), VersionCounts())
+        impossible = self._impossible(self._store.decision(unit, key)) if self._decided else set()
         for sign, attributions in ((1, after), (-1, before)):
             for name, added in _label_counts(list(attributions.values())).items():
-                counts.labels.setdefault(name, LabelCounts()).add(added, sign)
+                if name not in impossible:  # the response counts as one whose label is impossible, and once only
+                    counts.labels.setdefault(name, LabelCounts()).add(added, sign)
+
+
+def _ids_of(slices: Sequence[Slice]) -> dict[tuple[int, int], bytes]:
+    """{(partition, offset): id of the record}."""
+    return {
+        (piece.partition, piece.first + index): record.id
+        for piece in slices
+        for index, record in enumerate(piece.records)
+    }
 
 
 def _label_counts(attributions: Sequence[Attribution]) -> dict[str, LabelCounts]:

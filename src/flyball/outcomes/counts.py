@@ -17,7 +17,7 @@ class LabelCounts(msgspec.Struct, array_like=True):
 
     In order: responses with the label; items, or requests, with it; the sum of its values in millionths, and of their
     squares; responses without it whose wait another event ended (censored); responses whose decision makes the label
-    impossible.
+    impossible, which count as nothing else.
     """
 
     responses: int = 0

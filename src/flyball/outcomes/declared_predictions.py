@@ -77,7 +77,7 @@ class DeclaredPredictions(UpgradedLog):
         if all(record.schema in current for record in piece.records):
             return piece
         records = [record if record.schema in current else self._upgraded(record) for record in piece.records]
-        return Slice(piece.partition, piece.first, records, piece.records)
+        return msgspec.structs.replace(piece, records=records, stored=piece.records)
 
     def _upgraded(self, record: Record) -> Record:
         if record.type != TYPE:

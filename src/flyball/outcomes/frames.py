@@ -1,7 +1,6 @@
 """Predictions and outcomes as frames, for notebooks and exports."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +9,7 @@ from flyball.events import EventLog
 from flyball.outcomes.prediction import LAST_US, Prediction, id_text, prediction_of, records_between
 from flyball.outcomes.reading import MICRO
 from flyball.outcomes.store import OutcomeStore
+from flyball.outcomes.tables import Location, tables_exist
 
 if TYPE_CHECKING:
     import polars as pl
@@ -149,12 +149,12 @@ def _series(name: str, values: Sequence[Any], dtype: Any) -> "pl.Series":
     return pl.Series(name, values, dtype=dtype)
 
 
-def label_values(path: Path, label: str, from_us: int = 0) -> Iterator[tuple[str, float | None, bool]]:
+def label_values(location: Location, label: str, from_us: int = 0) -> Iterator[tuple[str, float | None, bool]]:
     """(response, the value of a label or None, whether something else ended the wait) of each response since
     `from_us` and each of its items that something followed."""
-    if not path.exists():
+    if not tables_exist(location):
         return
-    store = OutcomeStore(path, read_only=True)
+    store = OutcomeStore(location, read_only=True)
     try:
         for _, _, id, _, attribution in store.all_attributions(from_us) if store.ready() else ():
             known = attribution.labels.get(label)
@@ -163,7 +163,39 @@ def label_values(path: Path, label: str, from_us: int = 0) -> Iterator[tuple[str
         store.close()
 
 
-def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
+class LabelOutcome(msgspec.Struct, frozen=True):
+    """What is known of one label of a response `id`, or of an item in it, at `position`: its value, None if it does not
+    hold; whether another event ended the wait; and the time from the response to the first event that followed."""
+
+    id: str
+    item: str
+    position: int
+    value: float | None
+    censored: bool
+    after_us: int
+
+
+def followed_labels(location: Location, label: str, from_us: int = 0) -> Iterator[LabelOutcome]:
+    """The label of each response since `from_us`, and of each of its items, that something followed; one at a time."""
+    if not tables_exist(location):
+        return
+    store = OutcomeStore(location, read_only=True)
+    try:
+        for at_us, _, id, item, attribution in store.all_attributions(from_us) if store.ready() else ():
+            known = attribution.labels.get(label)
+            yield LabelOutcome(
+                id_text(id),
+                item,
+                attribution.position,
+                None if known is None else known.value / MICRO,
+                label in attribution.censored,
+                attribution.first_at - at_us,
+            )
+    finally:
+        store.close()
+
+
+def outcomes_frame(location: Location, from_us: int = 0) -> "pl.DataFrame":
     """A row for each response since `from_us` and each of its items with events in its window; empty without outcomes.
 
     Columns: `id, at, key, version` of the response; `item`, "" for events about the whole request, and its `position`;
@@ -173,8 +205,8 @@ def outcomes_frame(path: Path, from_us: int = 0) -> "pl.DataFrame":
     import polars as pl
 
     rows: list[dict[str, Any]] = []
-    if path.exists():
-        store = OutcomeStore(path, read_only=True)
+    if tables_exist(location):
+        store = OutcomeStore(location, read_only=True)
         try:
             for at_us, key, id, item, attribution in store.all_attributions(from_us) if store.ready() else ():
                 rows.append(

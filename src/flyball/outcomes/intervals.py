@@ -6,15 +6,13 @@ equals the declared coverage, even if the distribution shifts or another version
 "Adaptive Conformal Inference Under Distribution Shift", NeurIPS 2021.
 """
 
-import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
-from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from flyball.core import StoreUnavailable
 from flyball.events import EventLog, Joiner, Offsets, Schema, Slice
 from flyball.models import AdaptiveLevel, adaptive_level
 from flyball.outcomes.attribution import elapsed_micro
@@ -23,6 +21,7 @@ from flyball.outcomes.prediction import Prediction, prediction_of
 from flyball.outcomes.reading import MICRO, KeyedEvent, LabelEvent, Reader
 from flyball.outcomes.stream_file import STREAM_TABLES, StreamFile
 from flyball.outcomes.streams import take_new, take_new_events
+from flyball.outcomes.tables import Location, Tables, open_tables, tables_exist
 from flyball.policy import together
 from flyball.tasks import About, AdaptedInterval, IntervalShift
 
@@ -31,6 +30,9 @@ FEWEST, KEPT = 50, 500
 
 KEEP_US = 7 * 86_400_000_000
 """How long after the end of its window a response still waits for a late outcome."""
+
+FORMAT = 1
+"""The format of the tables. One without a number is that of files from before, which are filled again."""
 
 _TABLES = {
     **STREAM_TABLES,
@@ -82,13 +84,13 @@ class IntervalState(msgspec.Struct, frozen=True):
 
 
 class IntervalConsumer:
-    """Reads `events` and `predictions` into one SQLite file: the interval's state, and responses without outcome.
+    """Reads `events` and `predictions` into tables: the interval's state, and responses without outcome.
 
     The state and the offsets of both streams are committed together. An outcome that is read before its response is not
-    counted, so read predictions first. A file that was filled with another declaration is emptied and filled again. The
-    file is opened on first use. `log`: the log of events, for joined types, see `Joiner`. `interval_of`: the interval
+    counted, so read predictions first. Tables that were filled with another declaration are emptied and filled again.
+    They are opened on first use. `log`: the log of events, for joined types, see `Joiner`. `interval_of`: the interval
     of the version that made a response (default: `interval` for all); responses with another level, or without an
-    interval, are left out.
+    interval, are left out. `token`: see `OutcomeConsumer`.
     """
 
     def __init__(
@@ -96,23 +98,27 @@ class IntervalConsumer:
         schema: Schema,
         about: About,
         interval: AdaptedInterval,
-        path: Path,
+        location: Location,
         log: EventLog | None = None,
         interval_of: Callable[[Prediction], AdaptedInterval | None] | None = None,
+        token: int = 0,
     ) -> None:
         self._interval, self._interval_of = interval, interval_of or (lambda prediction: interval)
         self._label = next(label for label in about.labels if label.name == interval.label)
         self._reader = Reader(schema, [self._label], about.items, about.request)
         self._joiner = Joiner(schema, list(self._reader.types), log)
-        self._path = path
+        self._location, self._token = location, token
         self._definition = msgspec.json.encode((interval, repr(label_meaning(self._label))))
 
     @cached_property
     def _store(self) -> "_IntervalStore":
-        return _IntervalStore(self._path, self._definition)
+        return _IntervalStore(self._location, self._definition, self._token)
 
     def close(self) -> None:
-        self._store.close()
+        """Close the tables, where they were opened; the next use opens them again."""
+        store = self.__dict__.pop("_store", None)
+        if store is not None:
+            store.close()
 
     def offsets(self, stream: str, partitions: int) -> Offsets:
         """The next offset to read of `stream` ("events" or "predictions")."""
@@ -174,58 +180,67 @@ class IntervalConsumer:
 class _IntervalStore(StreamFile):
     """The tables behind an `IntervalConsumer`."""
 
-    _content = "intervals"
-
-    def __init__(self, path: Path, definition: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
+    def __init__(self, location: Location, definition: bytes, token: int) -> None:
+        self._tables, self._own, self.token = open_tables(location, "intervals"), definition, token
         with self.transaction():
-            for name, columns in _TABLES.items():
-                self._connection.execute(f"CREATE TABLE IF NOT EXISTS {name}({columns})")
-            if self._connection.execute("SELECT body FROM definition").fetchone() != (definition,):
-                for name in _TABLES:
-                    self._connection.execute(f"DELETE FROM {name}")
-                self._connection.execute("INSERT INTO definition VALUES (?)", (definition,))
+            pass
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction on tables of this definition: those of another one are emptied, so that both streams are read
+        again. Raises `LeaseLost` where a writer with a higher token wrote."""
+        with super().transaction():
+            if self._tables.format():
+                self.check_token()
+            if self._definition() != (self._own,):
+                self._tables.create(_TABLES, {}, FORMAT)
+                self._tables.execute("INSERT INTO definition VALUES (?)", (self._own,))
+            self.put_token()
+            yield
 
     def close(self) -> None:
-        self._connection.close()
+        self._tables.close()
 
     def state(self) -> IntervalState | None:
-        row = self._connection.execute("SELECT body FROM state").fetchone()
-        return None if row is None else msgspec.msgpack.decode(row[0], type=IntervalState)
+        return _stored_state(self._tables)
 
     def put_state(self, state: IntervalState) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (msgspec.msgpack.encode(state),))
+        put = "INSERT INTO state VALUES (1, ?) ON CONFLICT(one) DO UPDATE SET body = excluded.body"
+        self._tables.execute(put, (msgspec.msgpack.encode(state),))
 
     def put_waiting(self, key: str, at_us: int, id: bytes, ends: tuple[float, float, float]) -> None:
-        self._connection.execute("INSERT OR IGNORE INTO waiting VALUES (?, ?, ?, ?, ?, ?)", (key, at_us, id, *ends))
+        put = "INSERT INTO waiting VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        self._tables.execute(put, (key, at_us, id, *ends))
 
     def waiting(self, key: str) -> list[tuple[int, bytes, float, float, float]]:
         """(at, id, low, high, margin) of the answers of a key, the earliest first."""
         find = "SELECT at, id, low, high, margin FROM waiting WHERE key = ? ORDER BY at, id"
-        return self._connection.execute(find, (key,)).fetchall()
+        return self._tables.execute(find, (key,)).fetchall()
 
     def drop_waiting(self, key: str, at_us: int, id: bytes) -> None:
-        self._connection.execute("DELETE FROM waiting WHERE key = ? AND at = ? AND id = ?", (key, at_us, id))
+        self._tables.execute("DELETE FROM waiting WHERE key = ? AND at = ? AND id = ?", (key, at_us, id))
 
     def forget(self, before_us: int) -> None:
-        self._connection.execute("DELETE FROM waiting WHERE at < ?", (before_us,))
+        self._tables.execute("DELETE FROM waiting WHERE at < ?", (before_us,))
 
-
-def read_interval(path: Path) -> IntervalState | None:
-    """The state that a consumer wrote, None before the first outcome. Raises `StoreUnavailable`."""
-    if not path.is_file():
-        return None
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
-        try:
-            row = connection.execute("SELECT body FROM state").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.OperationalError as error:
-        if "no such table" in str(error):  # the file is just being made
+    def _definition(self) -> tuple[bytes] | None:
+        if self._tables.format() != FORMAT:
             return None
-        raise StoreUnavailable(f"intervals must be readable: {error}") from None
+        row: tuple[bytes] | None = self._tables.execute("SELECT body FROM definition").fetchone()
+        return row
+
+
+def read_interval(location: Location) -> IntervalState | None:
+    """The state that a consumer wrote, None before the first outcome. Raises `StoreUnavailable`."""
+    if not tables_exist(location):
+        return None
+    tables = open_tables(location, "intervals", read_only=True)
+    try:
+        return _stored_state(tables) if tables.format() == FORMAT else None
+    finally:
+        tables.close()
+
+
+def _stored_state(tables: Tables) -> IntervalState | None:
+    row = tables.execute("SELECT body FROM state").fetchone()
     return None if row is None else msgspec.msgpack.decode(row[0], type=IntervalState)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.events import Offsets, Record, Schema
+from flyball.files import FileStore
 from flyball.history import HistoryConsumer, read_stored
 from flyball.outcomes.frames import exposure_rows, exposure_type
 from flyball.outcomes.prediction import TYPE, Prediction, prediction_of
@@ -14,6 +15,9 @@ from flyball.outcomes.prediction import TYPE, Prediction, prediction_of
 if TYPE_CHECKING:
     import polars as pl
 
+FLUSH_ANSWERS = 10_000
+"""Each is a row for every item that was shown."""
+_PART = 1_000
 _BY_RESPONSE = (
     "version",
     "arrangement",
@@ -31,12 +35,16 @@ _BY_RESPONSE = (
 )
 
 
-def prediction_consumer(folder: Path, partitions: int) -> HistoryConsumer:
-    """A consumer that writes the stream of predictions to Parquet files in `folder`, each record exactly once."""
-    return HistoryConsumer(Schema([]), folder, partitions=partitions, frame_of_stored=prediction_frame)
+def prediction_consumer(location: Path | FileStore, partitions: int) -> HistoryConsumer:
+    """A consumer that writes the stream of predictions to Parquet files in `location`, each record exactly once."""
+    return HistoryConsumer(
+        Schema([]), location, partitions=partitions, frame_of_stored=prediction_frame, flush_rows=FLUSH_ANSWERS
+    )
 
 
-def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offsets | None = None) -> "pl.DataFrame":
+def read_predictions(
+    location: Path | FileStore, *, as_of_us: int | None = None, before: Offsets | None = None
+) -> "pl.DataFrame":
     """The rows of responses up to `as_of_us`, and `before` these offsets of the stream, in order of time.
 
     Columns: see `prediction_columns`; the request's fields are JSON. `rank` is 0 for the first item; `rank`, `item`,
@@ -47,7 +55,7 @@ def read_predictions(folder: Path, *, as_of_us: int | None = None, before: Offse
     def known(part: Any) -> bool:
         return as_of_us is None or part.first_known_us <= as_of_us
 
-    frame = read_stored(folder, TYPE, chosen=known, before=before)
+    frame = read_stored(location, TYPE, chosen=known, before=before)
     if frame is None:
         return pl.DataFrame(schema=prediction_columns())
     frame = with_later_columns(frame)
@@ -108,7 +116,15 @@ def prediction_columns() -> "dict[str, Any]":
 
 
 def prediction_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
-    """A frame of (record, partition, offset) of the stream."""
+    """A frame of (record, partition, offset) of the stream, made part by part: as Python's objects an answer with ten
+    items takes 24 KB, in the frame 2 KB."""
+    import polars as pl
+
+    parts = [_part_of_frame(rows[start : start + _PART]) for start in range(0, max(len(rows), 1), _PART)]
+    return pl.concat(parts, rechunk=True)
+
+
+def _part_of_frame(rows: Sequence[tuple[Record, int, int]]) -> "pl.DataFrame":
     import polars as pl
 
     columns: dict[str, list[Any]] = {name: [] for name in prediction_columns()}

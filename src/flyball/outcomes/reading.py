@@ -16,6 +16,11 @@ _LARGEST = (1 << 63) // MICRO
 _PARTITION_BITS = 12
 
 
+def position_of(seq: int) -> tuple[int, int]:
+    """(partition, offset) of a `LabelEvent` by its `seq`."""
+    return seq & (1 << _PARTITION_BITS) - 1, seq >> _PARTITION_BITS
+
+
 class LabelGroup(msgspec.Struct, frozen=True):
     """The labels that join by the same fields. `names`: fields of the request; `items`: whether also by the item."""
 

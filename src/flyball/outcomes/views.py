@@ -1,6 +1,4 @@
-"""Reads the file of outcomes: the metrics of each version, and the outcomes of one response."""
-
-from pathlib import Path
+"""Reads the outcomes: the metrics of each version, and the outcomes of one response."""
 
 import msgspec
 
@@ -10,17 +8,18 @@ from flyball.outcomes.metrics import VersionOutcomes, version_outcomes
 from flyball.outcomes.prediction import Prediction, id_bytes
 from flyball.outcomes.reading import MICRO
 from flyball.outcomes.store import OutcomeStore
+from flyball.outcomes.tables import Location, tables_exist
 
 
-def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str, VersionOutcomes]:
+def outcomes_by_version(location: Location, now_us: int, since_us: int = 0) -> dict[str, VersionOutcomes]:
     """{version: outcomes} of the responses since the minute of `since_us`; `now_us` decides which are mature.
 
     Empty if no outcomes were stored yet.
     """
-    if not path.exists():
+    if not tables_exist(location):
         return {}
     minutes: dict[str, list[tuple[int, VersionCounts]]] = {}
-    store = OutcomeStore(path, read_only=True)
+    store = OutcomeStore(location, read_only=True)
     try:
         if not store.ready():
             return {}
@@ -30,6 +29,18 @@ def outcomes_by_version(path: Path, now_us: int, since_us: int = 0) -> dict[str,
     finally:
         store.close()
     return {version: version_outcomes(version, counts, specs, now_us) for version, counts in sorted(minutes.items())}
+
+
+def first_response_us(location: Location, version: str = "") -> int | None:
+    """The start of the minute of the first response of `version`, by default of any version; None without one."""
+    if not tables_exist(location):
+        return None
+    store = OutcomeStore(location, read_only=True)
+    try:
+        minute = store.first_minute(version) if store.ready() else None
+    finally:
+        store.close()
+    return None if minute is None else minute * MINUTE_US
 
 
 class Followed(msgspec.Struct, frozen=True):
@@ -48,11 +59,11 @@ class Followed(msgspec.Struct, frozen=True):
     censored: tuple[str, ...] = ()
 
 
-def followed(path: Path, prediction: Prediction) -> list[Followed]:
+def followed(location: Location, prediction: Prediction) -> list[Followed]:
     """The outcomes of a response: of the request first, then of its items by position; empty without outcomes."""
-    if not path.exists():
+    if not tables_exist(location):
         return []
-    store = OutcomeStore(path, read_only=True)
+    store = OutcomeStore(location, read_only=True)
     try:
         attributions = store.attributions_of(id_bytes(prediction.id)) if store.ready() else []
     finally:

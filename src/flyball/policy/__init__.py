@@ -15,9 +15,11 @@ from flyball.policy.decide import (
     ACTIONS,
     APPROVE,
     DECLINE,
+    EQUAL_RATES,
     REVIEW,
     Decide,
     DecidedAction,
+    EqualRate,
     ExampleCosts,
     Thresholds,
     compile_costs,
@@ -33,6 +35,7 @@ from flyball.policy.expressions import Expression, compile_python, expression_of
 from flyball.policy.gates import Gates, gates
 from flyball.policy.metric import LOSSES, RANKED, EventTotal, ExperimentMetric
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
+from flyball.policy.monitors import LEARNABLE, MONITORS, OWN_FAULTS, monitor_fault
 from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
 from flyball.policy.quote import Quote, quote
 from flyball.policy.release import (
@@ -48,16 +51,29 @@ from flyball.policy.release import (
     shadow,
     switchback,
 )
+from flyball.policy.retention import retentions
+from flyball.policy.reweighting import (
+    Reweight,
+    ReweightCovariates,
+    ReweightLabels,
+    reweight_covariates,
+    reweight_labels,
+)
+from flyball.policy.suspects import DOWNWEIGHTED, SuspectPlan, suspects
+from flyball.policy.train_window import ALL_DATA, SINCE_DRIFT, TrainWindow, train_windows
+from flyball.policy.training import Stateful, stateful
 from flyball.policy.triggers import (
     Every,
     EvidenceTrigger,
     OnDrift,
+    OnErasure,
     OnPerformance,
     OnVolume,
     Schedule,
     Trigger,
     every,
     on_drift,
+    on_erasure,
     on_performance,
     on_volume,
     trigger_text,
@@ -66,6 +82,7 @@ from flyball.policy.watch import Watch, watch
 from flyball.policy.world import WORLDS, WorldSpec, world
 
 if TYPE_CHECKING:
+    from flyball.policy.group_thresholds import FACTORS, equal_thresholds, factors_of
     from flyball.policy.thresholds import (
         ODDS,
         CostColumns,
@@ -80,14 +97,22 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSTAIN",
     "ACTIONS",
+    "ALL_DATA",
     "APPROVE",
     "BANDIT_POLICIES",
     "DECLINE",
+    "DOWNWEIGHTED",
+    "EQUAL_RATES",
+    "FACTORS",
     "GUARDRAILS",
+    "LEARNABLE",
     "LOSSES",
+    "MONITORS",
     "ODDS",
+    "OWN_FAULTS",
     "RANKED",
     "REVIEW",
+    "SINCE_DRIFT",
     "WORLDS",
     "AlertDelay",
     "AlertPlan",
@@ -98,6 +123,7 @@ __all__ = [
     "CronTimes",
     "Decide",
     "DecidedAction",
+    "EqualRate",
     "EventTotal",
     "Every",
     "EvidenceTrigger",
@@ -108,14 +134,21 @@ __all__ = [
     "MetricGate",
     "MetricName",
     "OnDrift",
+    "OnErasure",
     "OnPerformance",
     "OnVolume",
     "Outcome",
     "Quote",
     "ReleasePlan",
+    "Reweight",
+    "ReweightCovariates",
+    "ReweightLabels",
     "Schedule",
+    "Stateful",
+    "SuspectPlan",
     "ThresholdChoice",
     "Thresholds",
+    "TrainWindow",
     "Trigger",
     "Value",
     "Watch",
@@ -141,8 +174,10 @@ __all__ = [
     "decide_one",
     "decide_unreviewed",
     "differences",
+    "equal_thresholds",
     "every",
     "expression_of",
+    "factors_of",
     "first_hold",
     "gates",
     "immediate",
@@ -150,18 +185,26 @@ __all__ = [
     "intended_actions",
     "interleave",
     "metric",
+    "monitor_fault",
     "next_cron_us",
     "on_drift",
+    "on_erasure",
     "on_performance",
     "on_volume",
     "outcome",
     "outcomes_of",
     "parse_metric",
     "quote",
+    "retentions",
+    "reweight_covariates",
+    "reweight_labels",
     "shadow",
+    "stateful",
+    "suspects",
     "switchback",
     "together",
     "trace",
+    "train_windows",
     "trigger_text",
     "uniform_of",
     "value",

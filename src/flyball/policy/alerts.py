@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import BadDeclaration, declared_duration
+from flyball.policy.monitors import monitor_fault
 
 _WHAT = "fb.alerts(...)"
 
@@ -53,7 +54,7 @@ def alerts(
     """Who hears of findings, and when.
 
     `on_call`: names or e-mail addresses, in the order of escalation. `after`: how long a finding must hold before its
-    alert fires, as a number of looks in a row (2) or a duration ("30m"), or by monitor: {"freshness": "10m", "*": 2}.
+    alert fires, as a number of looks in a row (2) or a duration ("30m"), or by monitor: {"volume": "10m", "*": 2}.
     An incident of high severity goes to the next on call when nobody acknowledged it for `acknowledge`, and to all of
     them when it is not mitigated after `mitigate`. Alerts of one table that fire within `group` of each other are one
     incident. A finding that holds again within `reopen` after its incident was closed reopens it. An incident of low
@@ -81,6 +82,8 @@ def alerts(
 def _delay(monitor: Any, rule: Any) -> AlertDelay:
     if not isinstance(monitor, str) or not monitor:
         raise BadDeclaration(f"monitor in after of {_WHAT}", 'the name of a monitor, or "*" for all others', monitor)
+    if must := monitor_fault(monitor, patterns=True):
+        raise BadDeclaration(f"monitor in after of {_WHAT}", must, monitor)
     if isinstance(rule, int) and not isinstance(rule, bool):
         if rule < 1:
             raise BadDeclaration(f"after of {_WHAT}", "a number of looks from 1 on", rule)

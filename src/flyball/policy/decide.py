@@ -5,7 +5,7 @@ example has its own costs. A small share of the requests that would be declined 
 request and recorded with its propensity: otherwise the outcomes of declined requests would never be known.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -21,6 +21,19 @@ _MASK = (1 << 64) - 1
 _CONTROL = 0x636F6E74726F6C  # makes these random numbers independent of other uses of the seed
 
 
+EQUAL_RATES = ("true_positive_rate", "false_positive_rate", "selection_rate")
+"""The rates of flagged requests that may be made equal between groups: of those where it happens, of those where it
+does not, of all."""
+
+
+class EqualRate(msgspec.Struct, frozen=True):
+    """The groups of the field `by` must have the same `rate`, with a difference of at most `within`."""
+
+    rate: str
+    by: str
+    within: float
+
+
 class Decide(msgspec.Struct, frozen=True):
     """Costs of errors and the possible actions. Made by `decide`, whose docstring explains each field."""
 
@@ -32,6 +45,7 @@ class Decide(msgspec.Struct, frozen=True):
     control: float = 0.0
     verdict: type | None = None
     otherwise: str = ""
+    equal: EqualRate | None = None
 
     @property
     def default_action(self) -> str:
@@ -54,6 +68,7 @@ class Decide(msgspec.Struct, frozen=True):
             "abstain": None if self.abstain is None else list(self.abstain),
             "control": self.control,
             **({"otherwise": self.otherwise} if self.otherwise else {}),
+            **({"equal": [self.equal.rate, self.equal.by, self.equal.within]} if self.equal else {}),
         }
 
 
@@ -62,10 +77,16 @@ class Thresholds(msgspec.Struct, frozen=True):
 
     `odds`: a factor for the odds of every probability, applied before costs are compared; above 1 if probabilities are
     too low. `review_margin`: a request is reviewed only if that saves more than this, which limits reviews per day.
+    `groups`: {group: a further factor for the odds of its requests}, which makes a rate equal.
     """
 
     odds: float = 1.0
     review_margin: float = 0.0
+    groups: dict[str, float] = {}
+
+    def of_group(self, group: str) -> "Thresholds":
+        """Those of the requests of one group."""
+        return Thresholds(self.odds * self.groups[group], self.review_margin) if group in self.groups else self
 
 
 class ExampleCosts(msgspec.Struct, frozen=True, gc=False):
@@ -97,6 +118,7 @@ def decide(
     control: float = 0.0,
     verdict: type | None = None,
     otherwise: str | None = None,
+    equal: Mapping[str, float] | None = None,
 ) -> Decide:
     """Decide by costs, all in one unit such as euros: numbers, or functions of the request's event.
 
@@ -109,7 +131,9 @@ def decide(
     requests to decline that is approved instead. `verdict`: the event type that records a reviewer's finding.
     `otherwise`: the action for a request that no version answers, one of `ACTIONS`; if it is "decline", the control
     share is approved here too. By default such a request is decided by the average probability in the training data;
-    before any version has computed it, the action is "review", or "abstain" without reviews.
+    before any version has computed it, the action is "review", or "abstain" without reviews. `equal`: the rate of
+    flagged requests that must be equal between groups, and by how much it may differ, such as
+    `{"true_positive_rate/region": 0.05}`: each group then has a threshold of its own, at the lowest cost.
     Raises `BadDeclaration`.
 
     >>> decide(false_approve=lambda p: p.amount, false_decline=5.0, review=2.0, control=0.01).fields
@@ -124,6 +148,7 @@ def decide(
     if not (_is_number(control) and 0 <= control <= 0.5):
         raise BadDeclaration("control of decide(...)", "a share from 0 to 0.5", control)
     _check_otherwise(otherwise, review is not None)
+    rule = None if equal is None else _equal_rate(equal)
     return Decide(
         _cost("false_approve", false_approve),
         _cost("false_decline", false_decline),
@@ -133,6 +158,7 @@ def decide(
         float(control),
         verdict,
         otherwise or "",
+        rule,
     )
 
 
@@ -243,6 +269,20 @@ def _check_otherwise(otherwise: Any, reviewed: bool) -> None:
     if otherwise is not None and otherwise not in allowed:
         beside = "" if reviewed else " (review: beside the cost of a review)"
         raise BadDeclaration("otherwise of decide(...)", f"one of {', '.join(allowed)}{beside}", otherwise)
+
+
+def _equal_rate(equal: Any) -> EqualRate:
+    must = (
+        f'one rate and its tolerance, such as {{"true_positive_rate/region": 0.05}}, with a rate of '
+        f"{', '.join(EQUAL_RATES)} and a tolerance between 0 and 1"
+    )
+    if not isinstance(equal, Mapping) or len(equal) != 1:
+        raise BadDeclaration("equal of decide(...)", must, equal)
+    ((name, within),) = equal.items()
+    rate, _, by = name.partition("/") if isinstance(name, str) else ("", "", "")
+    if rate not in EQUAL_RATES or not by or "=" in by or not (_is_number(within) and 0 < within < 1):
+        raise BadDeclaration("equal of decide(...)", must, equal)
+    return EqualRate(rate, by, float(within))
 
 
 def _band(abstain: Sequence[float]) -> tuple[float, float]:

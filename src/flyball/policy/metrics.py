@@ -53,7 +53,8 @@ class MetricGate(msgspec.Struct, frozen=True):
 
     `at_least`, `at_most`: bounds of the value; `above`: an exclusive lower bound. `certain`: the whole interval must be
     on the right side, not only the value. `refuted`: the gate fails only if the whole interval is on the wrong side, so
-    that few examples do not fail it. `why`: what a failure means, "" for nothing to add.
+    that few examples do not fail it. `why`: what a failure means, "" for nothing to add. The bound of a gate whose
+    name begins with "max_gap", on a metric such as "auc/region", is on the largest gap between groups.
     """
 
     name: str
@@ -64,3 +65,8 @@ class MetricGate(msgspec.Struct, frozen=True):
     certain: bool = True
     why: str = ""
     refuted: bool = False
+
+    @property
+    def of_groups(self) -> bool:
+        """Whether the bound is on the largest gap between groups."""
+        return self.name.startswith("max_gap ")

@@ -53,10 +53,13 @@ def cost_columns(costs: list[ExampleCosts]) -> CostColumns:
 
 
 def intended_actions(
-    policy: Decide, thresholds: Thresholds, probability: Doubles, costs: CostColumns
+    policy: Decide, thresholds: Thresholds, probability: Doubles, costs: CostColumns, factor: Doubles | None = None
 ) -> NDArray[np.int8]:
-    """The intended action of `decide_one` for many examples, exactly: indexes into `ACTIONS`, int8 (n,)."""
-    shifted = probability * thresholds.odds
+    """The intended action of `decide_one` for many examples, exactly: indexes into `ACTIONS`, int8 (n,).
+
+    `factor`: float64 (n,), the further factor of each example's odds, that of its group.
+    """
+    shifted = probability * (thresholds.odds if factor is None else thresholds.odds * factor)
     happens = shifted / (shifted + (1 - probability))
     approved, declined = happens * costs.false_approve, (1 - happens) * costs.false_decline
     actions = np.where(approved <= declined, _CODE[APPROVE], _CODE[DECLINE])
@@ -139,21 +142,22 @@ def within_capacity(
     costs: CostColumns,
     day_of: SignedInts,
     requests: NDArray[Any] | None = None,
+    factor: Doubles | None = None,
 ) -> Thresholds:
     """Thresholds with the factor `odds` that lead to at most `reviews_per_day` reviews a day, on average.
 
     `requests`: (n,), how many requests each example stands for; None for one. What an example is worth does not matter
-    here: a person looks at one request, whatever its amount.
+    here: a person looks at one request, whatever its amount. `factor`: as in `intended_actions`.
     """
     if policy.reviews_per_day is None or costs.review is None:
         return Thresholds(odds)
     everything = Thresholds(odds)
-    reviewed = intended_actions(policy, everything, probability, costs) == _CODE[REVIEW]
+    reviewed = intended_actions(policy, everything, probability, costs, factor) == _CODE[REVIEW]
     counted = (np.ones(len(probability)) if requests is None else np.asarray(requests, np.float64))[reviewed]
     capacity = policy.reviews_per_day * len(np.unique(day_of))
     if counted.sum() <= capacity:
         return everything
-    shifted = probability[reviewed] * odds
+    shifted = probability[reviewed] * (odds if factor is None else odds * factor[reviewed])
     happens = shifted / (shifted + (1 - probability[reviewed]))
     own = costs.take(reviewed)
     saved = np.minimum(happens * own.false_approve, (1 - happens) * own.false_decline) - own.review

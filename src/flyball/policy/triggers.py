@@ -6,6 +6,7 @@ import msgspec
 
 from flyball.core import BadDeclaration, declared_duration, format_duration
 from flyball.policy.cron import Cron
+from flyball.policy.monitors import LEARNABLE, OWN_FAULTS, monitor_fault
 
 _LOOK, _COOLDOWN = "1h", "6h"
 
@@ -58,8 +59,17 @@ class OnDrift(msgspec.Struct, frozen=True, tag="on_drift"):
     cooldown_us: int
 
 
+class OnErasure(msgspec.Struct, frozen=True, tag="on_erasure"):
+    """Learn again when rows that the champion learned from were removed since, as a person was erased.
+
+    `cooldown_us`: as of `OnVolume`.
+    """
+
+    cooldown_us: int
+
+
 Schedule = Every | Cron
-EvidenceTrigger = OnVolume | OnPerformance | OnDrift
+EvidenceTrigger = OnVolume | OnPerformance | OnDrift | OnErasure
 Trigger = Schedule | EvidenceTrigger
 
 
@@ -101,15 +111,27 @@ def on_drift(*monitors: str, severity: Literal["low", "high"] = "low", cooldown:
     """Learn when a finding is open about data that the champion has not seen: `fb.on_drift("shift")`.
 
     `monitors`: the kinds of finding that count, without any those of shifts and performance, which training can
-    follow; those of days (`shift-daily`) are included. `severity`: the least one. A finding whose origin is
+    follow; those of days (`shift-daily`) are included with them. `severity`: the least one. A finding whose origin is
     our own pipeline starts nothing. Raises `BadDeclaration`.
     """
     for monitor in monitors:
         if not isinstance(monitor, str) or not monitor:
             raise BadDeclaration("monitors of on_drift(...)", "names of monitors as text", monitor)
+        if must := monitor_fault(monitor, LEARNABLE):
+            own = ": learning corrects no fault of our own" if monitor in OWN_FAULTS else ""
+            raise BadDeclaration("monitors of on_drift(...)", must + own, monitor)
     if severity not in ("low", "high"):
         raise BadDeclaration("severity of on_drift(...)", '"low" or "high"', severity)
     return OnDrift(monitors, severity, _pauses("on_drift", _LOOK, cooldown)[1])
+
+
+def on_erasure(*, cooldown: str = _COOLDOWN) -> OnErasure:
+    """Learn again when people were erased (`flyball erase`) from whose events the champion learned: `fb.on_erasure()`.
+
+    `cooldown`: the least time between the starts of two runs, so that several erasures lead to one. Raises
+    `BadDeclaration`.
+    """
+    return OnErasure(_pauses("on_erasure", _LOOK, cooldown)[1])
 
 
 def trigger_text(trigger: Trigger) -> str:
@@ -132,8 +154,10 @@ def trigger_text(trigger: Trigger) -> str:
             return _call("on_performance", f'"{metric}"', worse_by=amount, alpha=level, **pauses)
         case OnDrift(monitors, severity, cooldown_us):
             names = ", ".join(f'"{monitor}"' for monitor in monitors)
-            cooldown = None if format_duration(cooldown_us) == _COOLDOWN else f'"{format_duration(cooldown_us)}"'
+            cooldown = _pause_texts(0, cooldown_us)["cooldown"]
             return _call("on_drift", names, severity=None if severity == "low" else '"high"', cooldown=cooldown)
+        case OnErasure(cooldown_us):
+            return _call("on_erasure", "", cooldown=_pause_texts(0, cooldown_us)["cooldown"])
 
 
 def _call(name: str, first: str, **arguments: str | None) -> str:

@@ -5,7 +5,6 @@ import msgspec
 from flyball.core import BadDeclaration, declared_duration
 
 _HOUR_US, _DAY_US = 3_600_000_000, 86_400_000_000
-_MONTH_US = 30 * _DAY_US
 
 
 class Watch(msgspec.Struct, frozen=True):
@@ -16,11 +15,6 @@ class Watch(msgspec.Struct, frozen=True):
     false_findings: float = 1.0
     least: float = 0.05
     ignore: tuple[str, ...] = ()
-
-    @property
-    def looks_a_month(self) -> float:
-        """How many windows end in 30 days."""
-        return _MONTH_US / self.every_us
 
 
 def watch(
@@ -36,10 +30,10 @@ def watch(
     `every`: a part of a day, or "1d". `days`: how many days before a window show what is usual, 7 to 365.
     `false_findings`: how many findings in 30 days may be false, over all monitors, on average at most. `least`: how
     large a change is, as a share of rows, that is worth a finding. `ignore`: subjects that are not looked at, such as
-    "events.Watch.minute" or "predictions". Raises `BadDeclaration`.
+    "events.watch.minute" or "predictions". Raises `BadDeclaration`.
 
-    >>> watch("6h", false_findings=0.5).looks_a_month
-    120.0
+    >>> watch("6h", false_findings=0.5).false_findings
+    0.5
     """
     every_us = declared_duration("every of watch(...)", every, least="5m")
     if _DAY_US % every_us:
@@ -51,5 +45,5 @@ def watch(
     if isinstance(least, bool) or not isinstance(least, int | float) or not 0 < least < 1:
         raise BadDeclaration("least of watch(...)", "a share above 0 and below 1", least)
     if isinstance(ignore, str) or not all(isinstance(subject, str) for subject in ignore):
-        raise BadDeclaration("ignore of watch(...)", 'a list of subjects, such as ["events.Watch.minute"]', ignore)
+        raise BadDeclaration("ignore of watch(...)", 'a list of subjects, such as ["events.watch.minute"]', ignore)
     return Watch(every_us, days, float(false_findings), float(least), tuple(ignore))

@@ -11,7 +11,7 @@ from flyball.outcomes import Followed, Prediction, find_prediction, followed, pa
 from flyball.provenance.rebuild import Rebuilt, rebuild
 from flyball.registry import Version
 from flyball.runtime import Runtime
-from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, references
+from flyball.tasks import DEFAULT_LEVEL, FALLBACK_LEVELS, DescribesDecisions, Pipeline, references
 
 REASONS = 3
 NEXT_EVENTS, NEXT_US = 50, 86_400_000_000
@@ -59,7 +59,7 @@ class FollowUp(msgspec.Struct, frozen=True):
 class Why(msgspec.Struct, frozen=True):
     """The explanation of one answer. `knowledge`: what the state held about the key, as text, "" where it read none.
     `notes`: what could not be determined, and why. `teams`: the versions whose lists it was drafted from, [] for an
-    answer of one `version`."""
+    answer of one `version`. `decided_by`: the rule of its decision, where it is not the one for all requests."""
 
     prediction: Prediction
     version: Version | None
@@ -70,6 +70,7 @@ class Why(msgspec.Struct, frozen=True):
     next: list[FollowUp]
     notes: list[str]
     teams: list[Version] = []
+    decided_by: str = ""
 
     def text(self) -> str:
         """As text for people."""
@@ -91,13 +92,16 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
     prediction = find_prediction(runtime.predictions, prediction_id)
     notes: list[str] = []
     because: list[list[Contribution]] = [[] for _ in prediction.items or prediction.values]
-    versions, first, titles = [], None, dict[str, str]()
+    versions, first, titles, decided_by = [], None, dict[str, str](), ""
     for part, positions in parts_of(prediction):
         versions.append(_version(runtime, part, notes))
         rebuilt = _rebuilt(runtime, part, notes)
         first = first or rebuilt
         titles |= {} if rebuilt is None else rebuilt.titles
-        explained = _reasons(part, versions[-1], rebuilt, reasons, notes)
+        pipeline = _pipeline(part, versions[-1], rebuilt, notes)
+        explained = _reasons(part, pipeline, rebuilt, reasons, notes)
+        if rebuilt is not None and isinstance(pipeline, DescribesDecisions):
+            decided_by = pipeline.decision_words(rebuilt.request)
         for position, contributions in zip(positions, explained, strict=True):
             because[position] = contributions
     return Why(
@@ -110,6 +114,7 @@ def why(runtime: Runtime, prediction_id: str, reasons: int = REASONS) -> Why:
         followed=followed(runtime.outcomes_path, prediction),
         next=_next(runtime, prediction, notes),
         notes=notes,
+        decided_by=decided_by,
     )
 
 
@@ -135,9 +140,22 @@ def _rebuilt(runtime: Runtime, prediction: Prediction, notes: list[str]) -> Rebu
     return rebuilt
 
 
+def _pipeline(
+    prediction: Prediction, version: Version | None, rebuilt: Rebuilt | None, notes: list[str]
+) -> Pipeline | None:
+    """The version as it answered; None where none did, or where it cannot be loaded any more."""
+    if version is None or rebuilt is None or rebuilt.contexts is None or prediction.level in FALLBACK_LEVELS:
+        return None
+    try:
+        return rebuilt.load().pipeline
+    except FlyballError as error:
+        notes.append(f"the version cannot be loaded: {error}")
+        return None
+
+
 def _reasons(
     prediction: Prediction,
-    version: Version | None,
+    pipeline: Pipeline | None,
     rebuilt: Rebuilt | None,
     most: int,
     notes: list[str],
@@ -145,12 +163,7 @@ def _reasons(
     """The largest contributions to each item, or to each value where there are no items; empty where the model has
     none."""
     none: list[list[Contribution]] = [[] for _ in prediction.items or prediction.values]
-    if version is None or rebuilt is None or rebuilt.contexts is None or prediction.level in FALLBACK_LEVELS:
-        return none
-    try:
-        pipeline = rebuilt.load().pipeline
-    except FlyballError as error:
-        notes.append(f"the version cannot be loaded: {error}")
+    if pipeline is None or rebuilt is None or rebuilt.contexts is None:
         return none
     try:
         added = pipeline.explain(rebuilt.request, rebuilt.contexts[0], response_of(prediction))
@@ -317,7 +330,8 @@ def _decision_lines(why: Why) -> list[str]:
     drawn = "" if p.decision_propensity == 1 else f", drawn with probability {p.decision_propensity:g}"
     default = ", the default, as no version answered" if p.level == DEFAULT_LEVEL else ""
     used_up = f", as the day had had {p.reviews_today} reviews, all that it may have" if p.capacity_used_up else ""
-    return [f"decision {p.decision}{default}{drawn}{used_up}"]
+    rule = f", {why.decided_by}" if why.decided_by else ""
+    return [f"decision {p.decision}{default}{rule}{drawn}{used_up}"]
 
 
 def _size(prediction: Prediction) -> str:

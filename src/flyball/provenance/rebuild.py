@@ -7,6 +7,7 @@ import msgspec
 
 from flyball.core import Refused, format_timestamp
 from flyball.events import Offsets
+from flyball.models import has_artifact
 from flyball.outcomes import Prediction, request_of_prediction
 from flyball.provenance.columns import everything, frames_before
 from flyball.provenance.log_features import LogFeatures
@@ -46,7 +47,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
                 "a version must have made the answer to be loaded, got none: "
                 "name the id of an answer that a version made"
             )
-        if self.version.artifact and not (self._runtime.artifacts / self.version.artifact).is_dir():
+        if self.version.artifact and not has_artifact(self._runtime.artifact_files, self.version.artifact):
             raise Refused(_gone(self._runtime, self.version))
         return self._loader.load(self.version, self._arrangement, warm_at_us=None)
 
@@ -95,7 +96,7 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
         lambda level: prediction.interval,
         lambda request, limit: prediction.reviews_today,
     )
-    loader = VersionLoader(runtime.app, runtime.artifacts, stores, runtime.schema.written)
+    loader = VersionLoader(runtime.app, runtime.artifact_files, stores, runtime.schema.written)
     contexts, knowledge = None, ""
     if state is not None or not views:  # a task without views needs no offsets
         online = loader.online(None if version is None else version.declaration)
@@ -105,7 +106,8 @@ def rebuild(runtime: Runtime, prediction: Prediction) -> Rebuilt:
 
 
 def _gone(runtime: Runtime, version: Version) -> str:
-    missing = f"the artifact of {version.id} must still be in {runtime.artifacts} to compute with, got no such folder"
+    where = runtime.artifact_files.where
+    missing = f"the artifact of {version.id} must still be in {where} to compute with, got no such folder"
     removals = [entry for entry in runtime.registry.audit() if entry.action == REMOVED and entry.subject == version.id]
     if not removals:
         return missing

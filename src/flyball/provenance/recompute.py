@@ -66,6 +66,14 @@ def replay(runtime: Runtime, prediction_id: str) -> Replay:
     return _result(prediction, again, notes)
 
 
+def recomputed(runtime: Runtime, prediction: Prediction) -> Prediction:
+    """The answer computed again from the log, the registry and the artifacts of `runtime`.
+
+    Raises what says why it cannot be, such as `Refused` or `NotFound`.
+    """
+    return _again(runtime, prediction)[0]
+
+
 def answer_by(runtime: Runtime, prediction: Prediction, version: str) -> Prediction:
     """The answer of `version`, with its own arrangement, to the same request from the same state.
 

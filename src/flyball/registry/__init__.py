@@ -5,13 +5,43 @@ its entry in the audit trail are one transaction; opening a registry migrates it
 a newer one. Reading does not import SQLAlchemy.
 """
 
+from flyball.registry.access_keys import (
+    AccessKey,
+    access_keys,
+    add_access_key,
+    change_key_limits,
+    note_key_uses,
+    revoke_access_key,
+)
 from flyball.registry.cases import cases_of, close_case, link_run, open_case, refuse_case, start_case
+from flyball.registry.copying import OF_PROCESSES, copy_registry, mirror_registry, registry_digest, registry_rows
+from flyball.registry.erased_people import erased_digests, erased_state, share_erased
+from flyball.registry.holds import HELD_ACTIONS, Hold, hold_accounts, holds_at, release_accounts
 from flyball.registry.incident_rows import (
     IncidentRows,
     changing_incidents,
     incident_documents,
     incident_entries,
 )
+from flyball.registry.leases import (
+    Lease,
+    LeasedDatabase,
+    LeaseStanding,
+    give_back,
+    keep_lease,
+    lease_standings,
+    take_lease,
+)
+from flyball.registry.partition_leases import (
+    WHOLE_LOG,
+    hold_all_partitions,
+    is_claimed_by_another,
+    leave_partitions,
+    partition_lease,
+    quota_of,
+    share_partitions,
+)
+from flyball.registry.shared_buckets import add_to_buckets
 from flyball.registry.store import (
     BACKENDS,
     Database,
@@ -24,6 +54,7 @@ from flyball.registry.store import (
     registry_exists,
     replace_release,
 )
+from flyball.registry.texts import replace_texts, rewrite_registry, text_columns
 from flyball.registry.tuning import add_trial, begin_search, end_search, searches_of
 from flyball.registry.types import (
     REMOVED,
@@ -46,16 +77,24 @@ from flyball.registry.types import (
 
 __all__ = [
     "BACKENDS",
+    "HELD_ACTIONS",
+    "OF_PROCESSES",
     "REMOVED",
+    "WHOLE_LOG",
+    "AccessKey",
     "Arrangement",
     "AuditEntry",
     "Case",
     "CaseKind",
     "CaseStatus",
     "Database",
+    "Hold",
     "IncidentEntry",
     "IncidentRows",
     "JsonObject",
+    "Lease",
+    "LeaseStanding",
+    "LeasedDatabase",
     "Registry",
     "ReleaseRow",
     "ReleaseStep",
@@ -65,24 +104,53 @@ __all__ = [
     "SearchTrial",
     "Version",
     "VersionState",
+    "access_keys",
+    "add_access_key",
     "add_arrangement",
     "add_entry",
+    "add_to_buckets",
     "add_trial",
     "add_versions",
     "begin_run",
     "begin_search",
     "cases_of",
+    "change_key_limits",
     "changing_incidents",
     "close_case",
+    "copy_registry",
     "end_run",
     "end_search",
+    "erased_digests",
+    "erased_state",
+    "give_back",
+    "hold_accounts",
+    "hold_all_partitions",
+    "holds_at",
     "incident_documents",
     "incident_entries",
+    "is_claimed_by_another",
+    "keep_lease",
+    "lease_standings",
+    "leave_partitions",
     "link_run",
+    "mirror_registry",
+    "note_key_uses",
     "open_case",
+    "partition_lease",
+    "quota_of",
     "refuse_case",
+    "registry_digest",
     "registry_exists",
+    "registry_rows",
+    "release_accounts",
     "replace_release",
+    "replace_texts",
+    "revoke_access_key",
+    "rewrite_registry",
     "searches_of",
+    "share_erased",
+    "share_partitions",
     "start_case",
+    "take_lease",
+    "text_columns",
 ]

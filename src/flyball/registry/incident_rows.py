@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import Refused
-from flyball.registry.store import Registry
-from flyball.registry.types import IncidentEntry, JsonObject
+from flyball.registry.store import Registry, write_entry
+from flyball.registry.types import AuditEntry, IncidentEntry, JsonObject
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,9 +28,9 @@ class IncidentRows:
 
     def documents(self, table: str) -> list[JsonObject]:
         """The documents of all rows of a table, in order of its key."""
-        stored = self._table(table)
-        rows = self._connection.execute(stored.select().order_by(*stored.primary_key.columns)).mappings()
-        return [msgspec.json.decode(row["document"]) for row in rows]
+        stored, key = self._table(table), _key_of(table)
+        rows = self._connection.execute(stored.select()).mappings().all()
+        return [msgspec.json.decode(row["document"]) for row in sorted(rows, key=lambda row: row[key])]
 
     def next_number(self, table: str) -> int:
         """The number of the next row of a table."""
@@ -40,8 +40,7 @@ class IncidentRows:
 
     def put(self, table: str, key: int | str, document: object, **columns: object) -> None:
         """Add or replace the row with this key."""
-        stored = self._table(table)
-        (name,) = (column.name for column in stored.primary_key.columns)
+        stored, name = self._table(table), _key_of(table)
         values = {**columns, "document": _text(document)}
         if not self._connection.execute(stored.update().where(stored.c[name] == key).values(**values)).rowcount:
             self._connection.execute(stored.insert().values(**{name: key}, **values))
@@ -79,6 +78,10 @@ class IncidentRows:
             )
         )
 
+    def note(self, entry: AuditEntry) -> None:
+        """Add an entry of the audit trail, in the same transaction."""
+        write_entry(self._connection, entry)
+
     def _table(self, name: str) -> Any:
         from flyball.registry.tables import metadata
 
@@ -94,10 +97,10 @@ def changing_incidents(registry: Registry) -> Iterator[IncidentRows]:
 
 def incident_documents(registry: Registry, table: str, where: str = "", **values: object) -> list[JsonObject]:
     """The documents of a table in order of its key. `where`: SQL with `:name` parameters."""
-    key = {"alerts": "fingerprint", "sinks": "name"}.get(table, "number")
+    key = _key_of(table)
     condition = f" WHERE {where}" if where else ""
-    rows = registry.database.rows(f"SELECT document FROM {table}{condition} ORDER BY {key}", **values)
-    return [msgspec.json.decode(row["document"]) for row in rows]
+    rows = registry.database.rows(f"SELECT {key}, document FROM {table}{condition}", **values)  # noqa: S608
+    return [msgspec.json.decode(row["document"]) for row in sorted(rows, key=lambda row: row[key])]
 
 
 def incident_entries(registry: Registry, number: int | None = None) -> Sequence[IncidentEntry]:
@@ -120,6 +123,11 @@ def incident_entries(registry: Registry, number: int | None = None) -> Sequence[
         )
         for row in rows
     ]
+
+
+def _key_of(table: str) -> str:
+    """The column that rows are sorted by, here and not by the database, whose order of texts depends on its locale."""
+    return {"alerts": "fingerprint", "sinks": "name"}.get(table, "number")
 
 
 def _text(document: object) -> str:

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flyball.core import BadSetting, FlyballError, StoreCorrupt, StoreUnavailable, Url
+from flyball.core import BadSetting, FlyballError, StoreCorrupt, StoreUnavailable, Url, rewrite_file
 from flyball.registry.migrate import check_revision
 
 if TYPE_CHECKING:
@@ -22,9 +22,12 @@ if TYPE_CHECKING:
 class SqliteDatabase:
     """`sqlite:///path/registry.db?busy_ms=5000`. `busy_ms`: how long to wait for a lock before `StoreUnavailable`."""
 
+    now_us_sql = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) * 1000 AS INTEGER)"
+
     def __init__(self, url: Url) -> None:
         if not url.path:
             raise BadSetting("registry URL must name a file, such as sqlite:///path/registry.db, got no path")
+        url.check_options(("busy_ms",))
         self.path = Path(url.path)
         self._busy_s = url.integer("busy_ms", 5_000) / 1_000
         self._engine: Engine | None = None
@@ -55,6 +58,11 @@ class SqliteDatabase:
             if failure is None:
                 raise
             raise failure from error
+
+    def rewrite(self) -> None:
+        """See `RewritableDatabase`."""
+        with self._unavailable(), closing(self._connect()) as connection:
+            rewrite_file(connection, self.path)
 
     def _connect(self) -> sqlite3.Connection:
         # mode=rw: a missing file is an error, not a new empty registry
@@ -96,6 +104,9 @@ class SqliteDatabase:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._only_one(), self.writing() as connection:
             upgrade(connection)
+
+    def close(self) -> None:
+        """Nothing: a connection is closed after each use."""
 
     @contextmanager
     def _only_one(self) -> Iterator[None]:

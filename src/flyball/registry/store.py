@@ -23,9 +23,12 @@ from flyball.registry.types import (
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-BACKENDS = {"sqlite": "flyball.registry.sqlite:SqliteDatabase"}
+BACKENDS = {
+    "sqlite": "flyball.registry.sqlite:SqliteDatabase",
+    "postgresql": "flyball.registry.postgres:PostgresDatabase",
+}
 
-_DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "features", "code")
+_DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "features", "code", "training")
 
 
 class Database(Protocol):
@@ -33,12 +36,17 @@ class Database(Protocol):
 
     `rows` runs a portable SELECT with `:name` parameters; `writing` is a transaction. Both raise `StoreUnavailable`
     when the database is locked for longer than its busy timeout, full or missing, and `StoreCorrupt` when it is
-    damaged.
+    damaged. `now_us_sql`: an expression of the database's time, in microseconds. `close` closes connections that are
+    not in use; the next use opens new ones.
     """
+
+    now_us_sql: str
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]: ...
 
     def writing(self) -> AbstractContextManager["Connection"]: ...
+
+    def close(self) -> None: ...
 
 
 _VERSIONS = "flyball versions list shows all, flyball learn makes one"
@@ -222,7 +230,7 @@ def replace_release(
         )
         for version_id, state in states.items():
             connection.execute(versions.update().where(versions.c.number == _number(version_id)).values(state=state))
-        _note(connection, entry)
+        write_entry(connection, entry)
         for step in steps:
             _note_step(connection, step, entry, row.serial)
     return row
@@ -255,10 +263,11 @@ def _note_step(connection: "Connection", step: ReleaseStep, entry: AuditEntry, s
 def add_entry(registry: Registry, entry: AuditEntry) -> None:
     """Add an audit entry for an action that changes neither versions nor the release."""
     with registry.database.writing() as connection:
-        _note(connection, entry)
+        write_entry(connection, entry)
 
 
-def _note(connection: "Connection", entry: AuditEntry) -> None:
+def write_entry(connection: "Connection", entry: AuditEntry) -> None:
+    """Add an audit entry in the transaction of what it is about."""
     from flyball.registry.tables import audit
 
     connection.execute(

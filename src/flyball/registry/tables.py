@@ -41,6 +41,7 @@ versions = sa.Table(
     sa.Column("declaration", sa.Text, nullable=False, server_default="{}"),
     sa.Column("features", sa.Text, nullable=False, server_default="{}"),
     sa.Column("code", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("training", sa.Text, nullable=False, server_default="{}"),
 )
 
 arrangements = sa.Table(
@@ -166,4 +167,37 @@ cases = sa.Table(
     *_filled(sa.BigInteger, "opened_us"),
     sa.Column("closed_us", sa.BigInteger, nullable=True),
     sa.Column("run_number", sa.Integer, sa.ForeignKey("runs.number"), nullable=True),
+)
+
+leases = sa.Table(
+    "leases",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    *_filled(sa.Text, "holder"),
+    *_filled(sa.BigInteger, "token", "taken_us", "expires_us"),
+)
+
+access_keys = sa.Table(
+    "access_keys",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    *_filled(sa.Text, "name", "roles", "origins", "salt", "digest", "created_by", "revoked_by"),
+    *_filled(sa.BigInteger, "created_us"),
+    *(sa.Column(name, sa.BigInteger, nullable=True) for name in ("expires_us", "revoked_us", "used_us")),
+    *_filled(sa.Text, "limit_answers", "limit_events"),
+)
+
+shared_buckets = sa.Table(
+    "shared_buckets",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    *_filled(sa.BigInteger, "full_ns"),
+)
+
+erased_people = sa.Table(
+    "erased_people",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    *_filled(sa.Text, "digest_key"),
+    *_filled(sa.BigInteger, "at_us"),
 )

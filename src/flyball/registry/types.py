@@ -6,7 +6,7 @@ import msgspec
 
 VersionState = Literal["candidate", "rejected", "champion", "retired"]
 RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted"]
-CaseKind = Literal["manual", "first", "schedule", "volume", "performance", "drift"]
+CaseKind = Literal["manual", "first", "schedule", "volume", "performance", "drift", "erasure"]
 CaseStatus = Literal["waiting", "running", "closed"]
 JsonObject = dict[str, Any]
 
@@ -23,8 +23,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     sha256}. `metrics`: {name: {"value", "low", "high"}} and costs; `gates`: [{"name", "passed", "reason"}].
     `declaration`: all that its answers depend on besides features, as the task's `restore` reads it; `features`: {name:
     hash of its definition} of the features it reads; `code`: {its class of models, such as "shop.py:Own": {"answers",
-    "with_fit"}}, digests of the user's own code that it answers with. `id`: assigned by the registry ("v1", "v2", ...),
-    "" before that.
+    "with_fit"}}, digests of the user's own code that it answers with. `training`: how it was trained, {} where
+    every version is fitted on everything. `id`: assigned by the registry ("v1", "v2", ...), "" before that.
     """
 
     id: str = ""
@@ -49,6 +49,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     declaration: JsonObject = {}
     features: dict[str, str] = {}
     code: dict[str, dict[str, str]] = {}
+    training: JsonObject = {}
 
 
 class Arrangement(msgspec.Struct, frozen=True, kw_only=True):

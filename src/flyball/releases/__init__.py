@@ -18,12 +18,18 @@ from flyball.releases.arrangements import (
     release_arrangement,
     rollback_arrangement,
 )
-from flyball.releases.cases import CaseReport, case_reports, case_table, payoff_text
+from flyball.releases.cases import CaseReport, case_reports, case_table, payoff_text, waiting_cases
 from flyball.releases.change import Change, check_servable, check_version_features, promote, rollback
-from flyball.releases.commands import Actor, all_releases, change_release, find_release, start_release
+from flyball.releases.commands import Actor, all_releases, change_release, find_release, last_step, start_release
 from flyball.releases.error_budget import abort_alpha, abort_margins, harm_alpha
 from flyball.releases.evidence import ArmReward, Evidence, MetricEvidence
-from flyball.releases.exposure_counts import AnswerCounts, ArmCounts, ExposureCounter, slow_limit_us
+from flyball.releases.exposure_counts import (
+    AnswerCounts,
+    ArmCounts,
+    ExposureCounter,
+    count_exposures,
+    slow_limit_us,
+)
 from flyball.releases.known_metrics import KnownMetrics
 from flyball.releases.release import (
     CANDIDATE,
@@ -130,6 +136,7 @@ __all__ = [
     "change_release",
     "check_servable",
     "check_version_features",
+    "count_exposures",
     "current",
     "declare_arrangement",
     "declared_arrangement",
@@ -138,6 +145,7 @@ __all__ = [
     "describe_shadow",
     "find_release",
     "harm_alpha",
+    "last_step",
     "level_of",
     "move",
     "no_metrics",
@@ -161,6 +169,7 @@ __all__ = [
     "versions_in_service",
     "versions_in_shadow",
     "versions_to_serve",
+    "waiting_cases",
 ]
 
 __getattr__ = lazy_door(__name__, __file__)

@@ -106,13 +106,22 @@ def case_table(reports: Sequence[CaseReport]) -> tuple[list[str], list[list[Any]
     return columns, rows
 
 
+def waiting_cases(registry: Registry) -> list[str]:
+    """A sentence for each case that waits: why it started no run yet."""
+    return [
+        f"{case.id} of {case.trigger} waits: {case.refusals[-1]['reason']}"
+        for case in cases_of(registry)
+        if case.status == "waiting" and case.refusals
+    ]
+
+
 def payoff_text(report: CaseReport) -> str | None:
     """What the release was worth, in a few words; None where nothing is known."""
     row = report.payoff
     if row is None:
         return None
     if row["measured"] is None:
-        predicted = "" if row["predicted"] is None else f"expected {row['offline_metric']} {row['predicted']:+.3g}; "
+        predicted = "" if row["predicted"] is None else f"expected {row['offline_metric']} {row['predicted']:+z.3g}; "
         return f"{predicted}{row['missing'] or 'not measured yet'}"
-    ends = ["no limit" if end is None else f"{end:+.3g}" for end in (row["measured_low"], row["measured_high"])]
-    return f"{row['online_metric']} {row['measured']:+.3g} [{ends[0]}, {ends[1]}]"
+    ends = ["no limit" if end is None else f"{end:+z.3g}" for end in (row["measured_low"], row["measured_high"])]
+    return f"{row['online_metric']} {row['measured']:+z.3g} [{ends[0]}, {ends[1]}]"

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from flyball.core import Refused, sha256_file
+from flyball.files import FileStore
+from flyball.models import artifact_folder
 from flyball.policy import ReleasePlan, immediate
 from flyball.registry import AuditEntry, Registry, ReleaseStep, Version, VersionState, replace_release
 from flyball.releases.opening import draft
@@ -34,7 +36,7 @@ def promote(
     by: str,
     now_us: int,
     *,
-    artifacts: Path,
+    artifacts: Path | FileStore,
     serial: int | None = None,
     about: About | None = None,
     arrangement: int | None = None,
@@ -43,7 +45,7 @@ def promote(
     constants: Mapping[str, float] | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> Change:
-    """Make `version_id` the champion. `artifacts`: the home's folder of artifacts.
+    """Make `version_id` the champion. `artifacts`: where artifacts are.
 
     If a release of the version is under way, that release is promoted, on `evidence`. Otherwise a new release goes to
     all users at once and is watched by `plan` (default: `immediate()`); `constants`: further constants to fix now.
@@ -99,7 +101,7 @@ def rollback(
     by: str,
     now_us: int,
     *,
-    artifacts: Path,
+    artifacts: Path | FileStore,
     about: About | None = None,
     opens: Opens | None = None,
     serial: int | None = None,
@@ -240,7 +242,7 @@ def _trail_releases(state: ReleaseState) -> tuple[str, ...]:
 _RESTORE = "restore it from a backup, or learn again"
 
 
-def check_servable(version: Version, artifacts: Path, about: About | None = None) -> None:
+def check_servable(version: Version, artifacts: Path | FileStore, about: About | None = None) -> None:
     """Raise `Refused` with the reason if `version` may not serve.
 
     Reasons: it was rejected, its files differ from the registered ones, or it learned from definitions of features that
@@ -252,7 +254,7 @@ def check_servable(version: Version, artifacts: Path, about: About | None = None
         raise Refused(f"{version.id} must have an artifact to serve, got none: run flyball learn")
     if about is not None:
         check_version_features(about, version)
-    folder = artifacts / version.artifact
+    folder = artifact_folder(artifacts, version.artifact, version.artifact_files)
     if not folder.is_dir():
         raise Refused(
             f"{version.id} must still have its artifact {folder} to serve, got no such folder: the artifacts of "

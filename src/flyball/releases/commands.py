@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from flyball.core import NotFound, Refused
+from flyball.files import FileStore
 from flyball.policy import ReleasePlan
-from flyball.registry import AuditEntry, Registry
+from flyball.registry import AuditEntry, Registry, ReleaseStep
 from flyball.releases.change import (
     Change,
     Opens,
@@ -48,7 +49,7 @@ class Actor(msgspec.Struct, frozen=True):
     by: str
     now_us: int
     reason: str
-    artifacts: Path
+    artifacts: Path | FileStore
     about: About | None = None
     opens: Opens | None = None
 
@@ -286,6 +287,11 @@ def find_release(registry: Registry, state: ReleaseState, release_id: str) -> Re
 def all_releases(registry: Registry) -> list[Release]:
     """All releases, in their present states, oldest first."""
     return [msgspec.convert(document, Release) for document in registry.release_objects()]
+
+
+def last_step(registry: Registry, release: Release) -> ReleaseStep:
+    """The last change of a release: who made it, and why."""
+    return registry.release_steps(number_of(release))[-1]
 
 
 def _check_candidate(registry: Registry, before: ReleaseState, answered_by: str, actor: Actor) -> None:

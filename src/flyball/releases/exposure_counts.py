@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import SqliteFile
-from flyball.events import LAST_US, Offsets, Slice
+from flyball.events import LAST_US, EventLog, Offsets, Slice
 from flyball.outcomes import BOUNDS_US, Prediction, prediction_of
 from flyball.releases.release import WHOLE
 
@@ -22,6 +22,7 @@ HOUR_US = 3_600_000_000
 _DAY_US = 24 * HOUR_US
 SLOW_FACTOR = 1.5
 """A response is slow if it takes more than this many times the 99 % quantile of the champion's latency."""
+_COUNTED_AT_ONCE = 5_000
 _SCRIPT = """
 CREATE TABLE IF NOT EXISTS offsets(partition INTEGER PRIMARY KEY, next INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS counts(
@@ -123,7 +124,7 @@ class ExposureCounter:
                     for key in _keys(prediction):
                         counts[key].note(prediction)
                         last_us[key] = prediction.at_us  # in order of the stream, whatever the clock did
-                following = max(following, piece.first + len(piece.records))
+                following = max(following, piece.end)
                 connection.execute("INSERT OR REPLACE INTO offsets VALUES (?, ?)", (piece.partition, following))
                 stored[piece.partition] = following
             for key, added in counts.items():
@@ -160,10 +161,17 @@ def _keys(prediction: Prediction) -> list[_Key]:
 
 def _add(connection: Any, key: _Key, added: AnswerCounts, last_us: int) -> None:
     where = "scope = ? AND arm = ? AND share = ? AND hour = ?"
-    row = connection.execute(f"SELECT body FROM counts WHERE {where}", key).fetchone()
+    row = connection.execute(f"SELECT body FROM counts WHERE {where}", key).fetchone()  # noqa: S608
     if row is not None:
         added.add(_decode(row[0]))
     connection.execute("INSERT OR REPLACE INTO counts VALUES (?, ?, ?, ?, ?, ?)", (*key, last_us, _encode(added)))
+
+
+def count_exposures(counter: ExposureCounter, predictions: EventLog) -> None:
+    """Count what is in the log of predictions and not in `counter` yet; another process may do so at the same time."""
+    partitions = len(predictions.ends())
+    while slices := predictions.read(counter.offsets(partitions), _COUNTED_AT_ONCE):
+        counter.apply(slices)
 
 
 def counted_by_arm(file: SqliteFile, release: str, until_us: int = LAST_US) -> list[ArmCounts]:

@@ -150,7 +150,7 @@ class ShadowCounter:
                 if name not in slices and len(slices) > MAX_SLICES:
                     name = OTHER
                 slices.add(name)
-                row = connection.execute(f"SELECT body FROM sums WHERE {where}", (release, arm, name)).fetchone()
+                row = connection.execute(f"SELECT body FROM sums WHERE {where}", (release, arm, name)).fetchone()  # noqa: S608
                 if row is not None:
                     before = _decode(row[0])
                     before.add(added)
@@ -175,6 +175,10 @@ class ShadowCounter:
             query = "SELECT reason, requests FROM left_out WHERE release = ?"
             result.left_out.update(connection.execute(query, (release,)).fetchall())
         return result
+
+    def copy_to(self, path: Path) -> None:
+        """Make `path` a copy of the file as it is now."""
+        self._file.copy_to(path)
 
     def close(self) -> None:
         self._file.close()

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from flyball.serving.answering.engine import Engine, NoFallback, ScoringProgress, Serving
     from flyball.serving.answering.request import RequestReader
     from flyball.serving.file_answers import BatchReport, answer_file
+    from flyball.serving.http.admission import Admission, check_identity_settings, is_loopback
     from flyball.serving.http.app import make_app
-    from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS
+    from flyball.serving.http.origins import Origins
+    from flyball.serving.http.problems import problem_body, problem_of
+    from flyball.serving.metrics import FAILURES, LATENCY_MS, LEVELS, metrics_text
     from flyball.serving.once import answer_once
-    from flyball.serving.processes.dispatcher import Dispatcher, Receiver
+    from flyball.serving.processes.connection_limits import ConnectionLimits, connection_limits
+    from flyball.serving.processes.dispatcher import Dispatcher
+    from flyball.serving.processes.receiver import Receiver
     from flyball.serving.processes.server import REPLACE_ME, run, serve
     from flyball.serving.prometheus.dashboard import Dashboard, expressions_of, grafana_dashboard
     from flyball.serving.prometheus.rules import RuleLimits, prometheus_rules, scrape_configuration
@@ -34,13 +39,16 @@ __all__ = [
     "LATENCY_MS",
     "LEVELS",
     "REPLACE_ME",
+    "Admission",
     "BatchReport",
+    "ConnectionLimits",
     "Dashboard",
     "Dispatcher",
     "Engine",
     "LearnedOtherwise",
     "Loaded",
     "NoFallback",
+    "Origins",
     "Outage",
     "Receiver",
     "Refresher",
@@ -53,12 +61,18 @@ __all__ = [
     "VersionLoader",
     "answer_file",
     "answer_once",
+    "check_identity_settings",
+    "connection_limits",
     "expressions_of",
     "grafana_dashboard",
+    "is_loopback",
     "items_of",
     "learned_otherwise",
     "make_app",
+    "metrics_text",
     "outages",
+    "problem_body",
+    "problem_of",
     "prometheus_rules",
     "run",
     "scrape_configuration",

@@ -17,6 +17,7 @@ from flyball.core import Stopwatch
 from flyball.outcomes import Prediction
 from flyball.serving.answering.engine import Engine, ScoringProgress
 from flyball.serving.metrics import ServingMetrics
+from flyball.serving.spans import AnswerSpans
 from flyball.tasks import Request
 
 BATCH = 32
@@ -64,8 +65,9 @@ class Scorer:
         metrics: ServingMetrics,
         stopwatch: Stopwatch,
         deadline_s: float,
+        spans: AnswerSpans | None = None,
     ) -> None:
-        self._engine, self._trip = engine, trip
+        self._engine, self._trip, self._spans = engine, trip, spans
         self._metrics, self._stopwatch = metrics, stopwatch
         # a tick may be late by one, and sending the answer takes a moment
         self._wait_s = max(deadline_s - 4 * TICK_S, deadline_s / 2)
@@ -94,6 +96,11 @@ class Scorer:
     def spent(self) -> bool:
         """Whether so many threads are stuck that the process should be replaced."""
         return self._stuck > MAX_STUCK
+
+    def oldest_wait_s(self) -> float:
+        """How long the request waits that came first of those without an answer."""
+        due_s = next((waiting.due_s for waiting in self._open if not waiting.answered), None)
+        return 0.0 if due_s is None else self._stopwatch.read_s() - (due_s - self._wait_s)
 
     def answer(self, request: Request) -> "asyncio.Future[Prediction]":
         """A future that has its answer before the deadline, whatever the scoring thread does."""
@@ -172,12 +179,16 @@ class Scorer:
                 continue
             requests = [waiting.request for waiting in batch]
             turn.batch, turn.since_s = batch, self._stopwatch.read_s()
+            timed = None if self._spans is None else self._spans.progress()
+            turn.progress = timed or turn.progress
             try:
                 answers = self._engine.answer(requests, turn.progress)
             except Exception as error:  # the engine has its own levels; this is the last one
                 self._metrics.note("fault", "engine", error)
                 answers = [self._engine.from_fallback(request, "fault") for request in requests]
             turn.since_s = 0.0
+            if self._spans is not None and timed is not None:
+                self._spans.scored(requests, timed)
             if turn.given_up:
                 _call_in_loop(loop, self._came_back)
             else:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -12,13 +12,16 @@ import msgspec
 
 from flyball.core import BadInput, Clock, NotFound, StoreUnavailable, format_timestamp
 from flyball.events import (
+    ERASED,
     Appender,
+    Appends,
     BatchBuilder,
     EventBatch,
     Format,
     Inlet,
     LineSource,
     LineVerdicts,
+    TracedAppends,
     find_format,
     ingest_batch,
     ingest_lines,
@@ -36,6 +39,14 @@ WITHIN_S = 10.0
 GATHER_S, GATHER_REQUESTS_S = 0.002, 0.05
 """How long events wait for others to share a commit: sent ones, whose sender waits, and answered requests."""
 
+FEW = 20
+"""So many events are written at once, whatever answers do."""
+GIVE_WAY_S, LOOK_AGAIN_S = 2.0, 0.005
+"""How long more events wait while answers are late, and how often they look."""
+
+
+_REFUSED = ("quarantined", ERASED)
+
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """The result of one event. `event`: its place among the events sent, from 1."""
@@ -49,23 +60,34 @@ class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The result of a request's events. `ignored`: fields that were sent and that no declared field takes."""
+    """The result of a request's events. `ignored`: fields that were sent and that no declared field takes; `erased`:
+    events about people who were erased, which are kept nowhere."""
 
     accepted: int
     duplicate: int
     quarantined: int
     events: list[EventVerdict]
     ignored: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    erased: int | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def refused(self) -> int:
+        """How many were not taken."""
+        return self.quarantined + (self.erased or 0)
 
     def first_reason(self) -> str:
-        """The reason for the first event in quarantine."""
-        return next((f"{event.reason}: {event.detail}" for event in self.events if event.verdict == "quarantined"), "")
+        """The reason for the first event that was not taken."""
+        reasons = (f"{event.reason}: {event.detail}" for event in self.events if event.verdict in _REFUSED)
+        return next(reasons, "")
 
 
 class EventIntake:
     """Ingests events on a few threads, so that concurrent requests share a commit of the log."""
 
-    def __init__(self, runtime: Runtime, metrics: ServingMetrics, clock: Clock) -> None:
+    def __init__(
+        self, runtime: Runtime, metrics: ServingMetrics, clock: Clock, answers_are_late: Callable[[], bool] = bool
+    ) -> None:
+        self._answers_are_late = answers_are_late
         self._runtime, self._metrics, self._clock = runtime, metrics, clock
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="intake")
         self._appender: Appender | None = None
@@ -87,8 +109,9 @@ class EventIntake:
         if self._appender is not None:
             self._appender.close()
 
-    async def take(self, format_name: str, lines: list[bytes]) -> Summary:
-        """Check and append the events in `lines`; when this returns they are durable.
+    async def take(self, format_name: str, lines: list[bytes], key: str = "") -> Summary:
+        """Check and append the events in `lines`; when this returns they are durable. `key`: the same when the request
+        is sent again, "" for none.
 
         Raises `BadInput` for an unknown format; `StoreUnavailable` when the log cannot be written (some events may then
         be in it; sending the same events again adds none twice).
@@ -97,7 +120,9 @@ class EventIntake:
             raise StoreUnavailable(f"{self._waiting} requests with events are waiting: send it again in a moment")
         self._waiting += 1
         try:
-            work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines)
+            if len(lines) > FEW:
+                await self._give_way()
+            work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines, key)
             line_verdicts = await asyncio.wait_for(work, WITHIN_S)
         except TimeoutError:
             raise self._unwritten(f"no answer from the log within {WITHIN_S:g} s") from None
@@ -106,6 +131,13 @@ class EventIntake:
         finally:
             self._waiting -= 1
         return self._summary(line_verdicts)
+
+    async def _give_way(self) -> None:
+        """Wait while answers are late: checking many events takes their time."""
+        for _ in range(round(GIVE_WAY_S / LOOK_AGAIN_S)):
+            if not self._answers_are_late():
+                return
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     def note_request(self, request: Request) -> None:
         """Append the request's event in the background without waiting. If it is sent as an event too, it is added
@@ -138,22 +170,25 @@ class EventIntake:
         except Exception as error:  # until it can be read, references count as known or not as it says
             self._metrics.note("poll", "catalog", error)
 
-    def _ingest_sent(self, format_name: str, lines: list[bytes]) -> LineVerdicts:
-        source = LineSource(SOURCE, _format(self._runtime, format_name), format_name, "live")
+    def _ingest_sent(self, format_name: str, lines: list[bytes], key: str) -> LineVerdicts:
+        source = LineSource(SOURCE, _format(self._runtime, format_name), format_name, "live", key=key)
         return ingest_lines(lines, source, self._inlet())
 
     def _inlet(self) -> Inlet:
         if self._appender is None:
             with self._opening:
                 self._appender = self._appender or Appender(self._runtime.log, GATHER_S)
-        return msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=self._appender)
+        appends: Appends = self._appender
+        if self._runtime.tracer is not None:
+            appends = TracedAppends(appends, self._runtime.tracer, self._clock)
+        return msgspec.structs.replace(self._runtime.inlet, clock=self._clock, appender=appends)
 
     def _unwritten(self, reason: str) -> StoreUnavailable:
         self._metrics.note("events", "log", reason)
         return StoreUnavailable(f"events could not be made durable: {reason}; send them again, none is added twice")
 
     def _summary(self, line_verdicts: LineVerdicts) -> Summary:
-        counts = {"accepted": 0, "duplicate": 0, "quarantined": 0}
+        counts = {"accepted": 0, "duplicate": 0, "quarantined": 0, ERASED: 0}
         events = []
         for index, verdict in enumerate(line_verdicts.verdicts, start=1):
             counts[verdict.verdict] += 1
@@ -169,6 +204,7 @@ class EventIntake:
             counts["quarantined"],
             events,
             line_verdicts.ignored or msgspec.UNSET,
+            counts[ERASED] or msgspec.UNSET,
         )
 
 
@@ -188,7 +224,7 @@ def _batches(requests: Sequence[Request]) -> Iterator[tuple[EventBatch, list[Req
         if kind not in groups:
             groups[kind] = (BatchBuilder(*kind), [])
         builder, batch_requests = groups[kind]
-        builder.add(len(batch_requests), tuple(fields.values()), request.at_us)
+        builder.add(len(batch_requests), tuple(fields.values()), request.at_us, request.name)
         batch_requests.append(request)
     for builder, batch_requests in groups.values():
         yield builder.batch(), batch_requests

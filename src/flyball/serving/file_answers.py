@@ -5,15 +5,9 @@ early is taken up at the first part that is missing, as long as the input, the r
 otherwise it starts again. When the last part is there, they are combined.
 """
 
-import contextlib
 import csv
-import gc
 import hashlib
-import io
-import os
-import random
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -21,35 +15,25 @@ from typing import Any
 
 import msgspec
 
+from flyball.compute import Compute, Needs, run_tasks
 from flyball.core import (
     BadInput,
     FileLock,
     NotFound,
-    SystemStopwatch,
     counted_units,
-    find_zone,
     json_fault,
     sha256_file,
     write_atomic,
 )
-from flyball.events import FIRST_US, LAST_US, Offsets, TimeReader
 from flyball.releases import current
 from flyball.runtime import Runtime
-from flyball.serving.answering.engine import LevelAnswer, holds_any
-from flyball.serving.answering.request import RequestReader
-from flyball.serving.metrics import ServingMetrics
-from flyball.serving.versions.refresher import Refresher
+from flyball.serving.answer_parts import FileRow, join_parts
+from flyball.serving.row_answers import BadRow, PartNote, RowAnswerer, answer_rows, write_answers
 
 PART_ROWS = 5_000
+_AT_A_TIME = 4
+"""How many parts are read ahead for each task that runs."""
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-
-FileRow = dict[str, Any]
-
-
-class BadRow(msgspec.Struct, frozen=True):
-    """What stands in the place of a row that cannot be read, and why."""
-
-    reason: str
 
 
 class BatchReport(msgspec.Struct, frozen=True):
@@ -58,7 +42,8 @@ class BatchReport(msgspec.Struct, frozen=True):
     `levels`, `versions`: {name: answered rows}. `artifacts`: {version: sha256 of its manifest}; `snapshots`:
     {version: the snapshot that it learned from}. `offsets`: [first, last] offsets of the log that answers were made
     from. `reused`: rows that an earlier run had answered. `failed`: invalid requests, and rows that nothing can answer,
-    with the first reason. `unknown`: columns that no field of the request has.
+    with the first reason. `unknown`: columns that no field of the request has. `quoted`: cells of a CSV that got an
+    apostrophe, since a spreadsheet would run them as formulas.
     """
 
     app: str
@@ -77,18 +62,7 @@ class BatchReport(msgspec.Struct, frozen=True):
     began_us: int
     ended_us: int
     unknown: list[str] = []
-
-
-class _Part(msgspec.Struct):
-    """What is known of a written part."""
-
-    rows: int = 0
-    failed: int = 0
-    first_failure: str = ""
-    levels: dict[str, int] = {}
-    versions: dict[str, int] = {}
-    offsets: list[list[int]] = []
-    unknown: list[str] = []
+    quoted: int = 0
 
 
 def answer_file(
@@ -97,6 +71,8 @@ def answer_file(
     out: Path,
     show_progress: Callable[[str], None] = lambda text: None,
     part_rows: int = PART_ROWS,
+    as_is: bool = False,
+    compute: Compute | None = None,
 ) -> BatchReport:
     """Answer every row of `source` (CSV, JSON lines or Parquet, by its ending) into `out`, by what is known now.
 
@@ -104,66 +80,139 @@ def answer_file(
     over. A column `at` says when each request is made, read as times of events are: hours, weekdays and windows of
     features are of that time. A row that cannot be read, or is no request, has an error in place of an answer.
     Answers are not recorded: they were not shown to users, so no outcome may count for or against a version.
+    `as_is`: leave cells of a CSV that a spreadsheet would run as formulas. `compute`: where parts are answered, with
+    the same bytes; None for this process.
     Raises `NotFound` and `BadInput` for the files, `HomeBusy` while another process answers into `out`.
     """
     if not source.is_file():
         raise NotFound("file", str(source), next_step="name one of rows: CSV, JSON lines or Parquet")
-    reads, writes = format_of(source), format_of(out)
+    run = _FileRun(runtime, source, out, part_rows, as_is)
     if out.exists() and out.samefile(source):
         raise BadInput("--out", "another file than the requests, which would be lost", str(out))
     name = hashlib.sha256(str(out.absolute()).encode()).hexdigest()[:12]
     with FileLock(runtime.layout.run / f"predict-{name}.lock", f"flyball predict --out {out}"):
-        return _answer_parts(runtime, source, out, reads, writes, show_progress, part_rows)
+        return _answer_parts(run, show_progress, compute)
 
 
-def _answer_parts(
-    runtime: Runtime,
-    source: Path,
-    out: Path,
-    reads: str,
-    writes: str,
-    show_progress: Callable[[str], None],
-    part_rows: int,
-) -> BatchReport:
+def _answer_parts(run: "_FileRun", show_progress: Callable[[str], None], compute: Compute | None) -> BatchReport:
     """Answer the parts that are missing, combine all and remove them."""
-    engine_of = _Answerer(runtime)
-    plan = engine_of.plan(source, writes, part_rows)
-    folder, began_us = out.with_name(f"{out.name}.parts"), runtime.clock.now_us()
-    _begin(folder, plan)
-    parts: list[_Part] = []
-    reused = answered_rows = 0
-    with _without_collector():
-        for number, rows in enumerate(chunks(rows_of(source, reads), part_rows)):
-            path, note = folder / f"{number:06d}.{writes}", folder / f"{number:06d}.json"
-            if note.exists():
-                parts.append(msgspec.json.decode(note.read_bytes(), type=_Part))
-                reused += parts[-1].rows
-            else:
-                answered, part = engine_of.answers(rows, number)
-                _write(path, writes, answered)
-                write_atomic(note, msgspec.json.encode(part))  # after its rows: a part with this file is complete
-                parts.append(part)
-            answered_rows += parts[-1].rows
-            show_progress(f"{counted_units(answered_rows, 'row')} answered")
-        _join(folder, out, writes)
-    report = engine_of.report(source, out, plan, parts, reused, began_us)
-    write_atomic(out.with_name(f"{out.name}.lineage.json"), msgspec.json.format(msgspec.json.encode(report), indent=1))
-    shutil.rmtree(folder)
+    run.begin()
+    answered_rows = 0
+    notes: dict[int, PartNote] = {}
+    for number, note in run.here() if compute is None else run.elsewhere(compute):
+        notes[number] = note
+        answered_rows += note.rows
+        show_progress(f"{counted_units(answered_rows, 'row')} answered")
+    join_parts(run.folder, run.out, run.writes)
+    report = run.report([notes[number] for number in sorted(notes)])
+    path = run.out.with_name(f"{run.out.name}.lineage.json")
+    write_atomic(path, msgspec.json.format(msgspec.json.encode(report), indent=1))
+    shutil.rmtree(run.folder)
     return report
 
 
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Switch the garbage collector off: rows have no cycles, and traversing them takes more than half of the time of a
-    row.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+class _FileRun:
+    """One file on its way: its parts lie in `folder`, whose notes say which are complete."""
+
+    def __init__(self, runtime: Runtime, source: Path, out: Path, part_rows: int, as_is: bool) -> None:
+        self._runtime, self._source, self.out = runtime, source, out
+        self._reads, self.writes = format_of(source), format_of(out)
+        self._part_rows, self._as_is = part_rows, as_is
+        self.folder = out.with_name(f"{out.name}.parts")
+        self._now_us, self._reused = runtime.clock.now_us(), 0
+
+    def begin(self) -> None:
+        """Keep the parts of an earlier run that has all in common with this one, remove others."""
+        release = current(self._runtime.registry)
+        self._sha256 = sha256_file(self._source)
+        fields = [name for name in self._runtime.app.task.about.request.__struct_fields__ if name != "at"]
+        plan = {
+            "app": self._runtime.app.name,
+            "input_sha256": self._sha256,
+            "release": [release.champion, release.previous, release.arrangement],
+            "format": self.writes,
+            "part_rows": self._part_rows,
+            "fields": fields,
+            "as_is": self._as_is,
+        }
+        _begin(self.folder, plan)
+
+    def here(self) -> Iterator[tuple[int, PartNote]]:
+        """Answer the missing parts in this process, in order."""
+        answerer = RowAnswerer(self._runtime, self._now_us)
+        for number, rows in enumerate(chunks(rows_of(self._source, self._reads), self._part_rows)):
+            note = self._kept(number)
+            if note is None:
+                note = write_answers(answerer, rows, number, self._path(number), self.writes, self._as_is)
+                self._complete(number, note)
+            yield number, note
+
+    def elsewhere(self, compute: Compute) -> Iterator[tuple[int, PartNote]]:
+        """Answer the missing parts as tasks, so many at a time that memory holds their rows. A task that fails costs
+        its own part: the others are kept. Raises what the first one raised, when the others are done."""
+        missing = self._missing()
+        failure: Exception | None = None
+        while failure is None and (group := list(islice(missing, _AT_A_TIME * compute.slots(Needs())))):
+            calls = [call for _, _, call in group if call]
+            yield from ((number, note) for number, note, _ in group if note is not None)
+            numbers = [number for number, _, call in group if call]
+            for index, outcome in run_tasks(compute, answer_rows, calls, imports=["flyball.serving"]):
+                if isinstance(outcome, Exception):
+                    failure = failure or outcome
+                    continue
+                content, note = outcome
+                write_atomic(self._path(numbers[index]), content)
+                self._complete(numbers[index], note)
+                yield numbers[index], note
+        if failure is not None:
+            raise failure
+
+    def _missing(self) -> Iterator[tuple[int, PartNote | None, tuple[Any, ...]]]:
+        """Each part with the note of an earlier run, or with what its task is called with."""
+        source, settings = self._runtime.source, self._runtime.settings
+        for number, rows in enumerate(chunks(rows_of(self._source, self._reads), self._part_rows)):
+            note = self._kept(number)
+            call = (source, settings, self._now_us, rows, number, self.writes, self._as_is)
+            yield number, note, call if note is None else ()
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.{self.writes}"
+
+    def _kept(self, number: int) -> PartNote | None:
+        path = self.folder / f"{number:06d}.json"
+        if not path.exists():
+            return None
+        note = msgspec.json.decode(path.read_bytes(), type=PartNote)
+        self._reused += note.rows
+        return note
+
+    def _complete(self, number: int, note: PartNote) -> None:
+        write_atomic(self.folder / f"{number:06d}.json", msgspec.json.encode(note))  # after its rows
+
+    def report(self, parts: Sequence[PartNote]) -> BatchReport:
+        """All parts together."""
+        versions = _added([part.versions for part in parts])
+        known = {name: self._runtime.registry.version(name) for name in versions if name}
+        offsets = [offset for part in parts for offset in part.offsets]
+        return BatchReport(
+            app=self._runtime.app.name,
+            input=str(self._source),
+            input_sha256=self._sha256,
+            out=str(self.out),
+            rows=sum(part.rows for part in parts),
+            failed=sum(part.failed for part in parts),
+            first_failure=next((part.first_failure for part in parts if part.failed), ""),
+            reused=self._reused,
+            levels=_added([part.levels for part in parts]),
+            versions=versions,
+            artifacts={name: version.artifact_files.get("manifest.json", "") for name, version in known.items()},
+            snapshots={name: version.snapshot for name, version in known.items()},
+            offsets=[offsets[0], offsets[-1]] if offsets else [],
+            began_us=self._now_us,
+            ended_us=self._runtime.clock.now_us(),
+            unknown=sorted({name for part in parts for name in part.unknown}),
+            quoted=sum(part.quoted for part in parts),
+        )
 
 
 def format_of(path: Path) -> str:
@@ -218,119 +267,6 @@ def chunks(rows: Iterator[FileRow | BadRow], size: int) -> Iterator[list[FileRow
         yield part
 
 
-class _Answerer:
-    """Answers requests with the present release, without a service."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime, about = runtime, runtime.app.task.about
-        metrics = ServingMetrics(runtime.counters_folder / "once", "batch", SystemStopwatch())
-        refresher = Refresher(runtime, metrics, runtime.clock)
-        refresher.step()
-        self._engine, self._about, self._refresher = refresher.engine, about, refresher
-        self._times = TimeReader(find_zone(runtime.settings.zone), "", "")
-        self._fields = [name for name in about.request.__struct_fields__ if name != "at"]
-        # values are named by the version that gives them: the file may declare another kind since
-        champion = current(runtime.registry).champion or ""
-        named = runtime.about_of(champion) if champion in refresher.engine.serving.pipelines else about
-        self._unpredicted: FileRow = {f"predicted_{name}": None for name in named.values}
-
-    def plan(self, source: Path, writes: str, part_rows: int) -> dict[str, Any]:
-        """The properties that all parts must have in common."""
-        release = current(self._runtime.registry)
-        return {
-            "app": self._runtime.app.name,
-            "input_sha256": sha256_file(source),
-            "release": [release.champion, release.previous, release.arrangement],
-            "format": writes,
-            "part_rows": part_rows,
-            "fields": self._fields,
-        }
-
-    def answers(self, read: Sequence[FileRow | BadRow], part: int) -> tuple[list[FileRow], _Part]:
-        """The rows with their answers, and the description of the part."""
-        reader = RequestReader(self._about.request, self._runtime.clock, random.Random(part))
-        requests, answerable, failures = [], [], dict[int, str]()
-        names, absent = self._fields, (None, "")
-        rows = [{} if isinstance(row, BadRow) else row for row in read]
-        for index, row in enumerate(rows):
-            if isinstance(unread := read[index], BadRow):
-                failures[index] = unread.reason
-                continue
-            fields = {name: value for name in names if (value := row.get(name)) not in absent}
-            try:
-                requests.append(reader.read(fields, strict=False, at_us=_time_in(row, self._times)))
-                answerable.append(index)
-            except BadInput as error:
-                failures[index] = str(error)
-        answers = dict(zip(answerable, self._engine.respond(requests), strict=True))
-        for index, answer in answers.items():
-            if not holds_any(self._about, answer.response):
-                failures[index] = self._refresher.why_unanswered()
-        failures = dict(sorted(failures.items()))
-        note = _Part(len(rows), len(failures), next(iter(failures.values()), ""))
-        note.unknown = sorted(set(_names(_shapes(rows))) - {*self._fields, "at"})
-        note.levels = dict(Counter(answer.level for answer in answers.values()))
-        note.versions = dict(Counter(answer.version for answer in answers.values()))
-        note.offsets = [list(_offsets_of(answers[index])) for index in answerable[:1] + answerable[-1:]]
-        return [
-            {**row, **self._columns(answers.get(index)), "error": failures.get(index)} for index, row in enumerate(rows)
-        ], note
-
-    def _columns(self, answer: LevelAnswer | None) -> FileRow:
-        """What a row gets; nothing but names for one that is no request."""
-        columns: FileRow = {"items": None} if self._about.items else {}
-        columns |= self._unpredicted
-        if answer is None:
-            return columns | dict.fromkeys(["decision", "level", "version"])
-        response = answer.response
-        if self._about.items:
-            columns["items"] = ",".join([item.item for item in response.items])
-        names = self._runtime.about_of(answer.version, answer.arrangement).values
-        columns |= {f"predicted_{name}": value for name, value in zip(names, response.values, strict=False)}
-        columns["decision"], columns["level"], columns["version"] = response.decision, answer.level, answer.version
-        return columns
-
-    def report(
-        self, source: Path, out: Path, plan: Mapping[str, Any], parts: Sequence[_Part], reused: int, began_us: int
-    ) -> BatchReport:
-        """All parts together."""
-        versions = _added([part.versions for part in parts])
-        known = {name: self._runtime.registry.version(name) for name in versions if name}
-        offsets = [offset for part in parts for offset in part.offsets]
-        return BatchReport(
-            app=self._runtime.app.name,
-            input=str(source),
-            input_sha256=plan["input_sha256"],
-            out=str(out),
-            rows=sum(part.rows for part in parts),
-            failed=sum(part.failed for part in parts),
-            first_failure=next((part.first_failure for part in parts if part.failed), ""),
-            reused=reused,
-            levels=_added([part.levels for part in parts]),
-            versions=versions,
-            artifacts={name: version.artifact_files.get("manifest.json", "") for name, version in known.items()},
-            snapshots={name: version.snapshot for name, version in known.items()},
-            offsets=[offsets[0], offsets[-1]] if offsets else [],
-            began_us=began_us,
-            ended_us=self._runtime.clock.now_us(),
-            unknown=sorted({name for part in parts for name in part.unknown}),
-        )
-
-
-def _offsets_of(answer: LevelAnswer) -> Offsets:
-    """The state of the log that an answer was made from."""
-    reads = answer.response.reads
-    return reads[0].offsets if reads else answer.offsets
-
-
-def _time_in(row: FileRow, times: TimeReader) -> int | None:
-    """The time of a row's request; None without one. Raises `BadInput`."""
-    at_us = times.timestamp_us(row.get("at"))
-    if at_us is not None and not FIRST_US <= at_us < LAST_US:
-        raise BadInput("time at", "within 1970..2099", row["at"])
-    return at_us
-
-
 def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for part_counts in counts:
@@ -347,86 +283,3 @@ def _begin(folder: Path, plan: Mapping[str, Any]) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     write_atomic(path, plan_bytes)
-
-
-def _write(path: Path, format: str, rows: Sequence[FileRow]) -> None:
-    """Write a part, atomically."""
-    partial = path.with_name(f".{path.name}.partial")
-    if format == "csv":
-        with open(partial, "w", newline="", encoding="utf-8") as file:
-            shapes, writer = _shapes(rows), csv.writer(file)
-            names = _names(shapes)
-            writer.writerow(names)
-            if len(shapes) == 1:
-                writer.writerows(row.values() for row in rows)
-            else:
-                writer.writerows([row.get(name, "") for name in names] for row in rows)
-    elif format == "jsonl":
-        partial.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
-    else:
-        import polars as pl
-
-        pl.DataFrame(rows, infer_schema_length=None).write_parquet(partial)
-    os.replace(partial, path)
-
-
-def _shapes(rows: Sequence[FileRow]) -> list[tuple[str, ...]]:
-    """The columns of each row, each combination once, in the order of its first occurrence; most rows
-    have the same."""
-    return list(dict.fromkeys(map(tuple, rows)))
-
-
-def _names(shapes: Sequence[tuple[str, ...]]) -> list[str]:
-    """All columns, in the order of their first occurrence."""
-    return list(dict.fromkeys(name for names in shapes for name in names))
-
-
-def _join(folder: Path, out: Path, format: str) -> None:
-    """All parts as one file."""
-    parts = sorted(folder.glob(f"*.{format}"))
-    partial = out.with_name(f".{out.name}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if format == "parquet":
-        import polars as pl
-
-        if parts:
-            frames = [pl.scan_parquet(part) for part in parts]
-            pl.concat(frames, how="diagonal_relaxed").sink_parquet(partial)
-        else:
-            pl.DataFrame().write_parquet(partial)
-    elif format == "jsonl":
-        with open(partial, "wb") as file:
-            for part in parts:
-                with open(part, "rb") as piece:
-                    shutil.copyfileobj(piece, file)
-    else:
-        _join_csv(parts, partial)
-    os.replace(partial, out)
-
-
-def _header(path: Path) -> bytes:
-    """The bytes of a CSV's header, in which names may contain line breaks."""
-    with open(path, newline="", encoding="utf-8") as file:
-        row = next(csv.reader(file))
-    written = io.StringIO(newline="")
-    csv.writer(written).writerow(row)
-    return written.getvalue().encode()
-
-
-def _join_csv(parts: Sequence[Path], out: Path) -> None:
-    headers = list(dict.fromkeys(map(_header, parts)))
-    if len(headers) == 1:
-        with open(out, "wb") as joined:
-            joined.write(headers[0])
-            for part in parts:
-                with open(part, "rb") as source:
-                    source.seek(len(headers[0]))
-                    shutil.copyfileobj(source, joined)
-        return
-    names = dict.fromkeys(name for header in headers for name in next(csv.reader(io.StringIO(header.decode()))))
-    with open(out, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(names))
-        writer.writeheader()
-        for part in parts:
-            with open(part, newline="", encoding="utf-8") as piece:
-                writer.writerows(csv.DictReader(piece))

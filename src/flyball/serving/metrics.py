@@ -2,13 +2,15 @@
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from flyball.core import Counters, Stopwatch
 from flyball.events import WorkerReport
 from flyball.monitoring import IncidentCounts
+from flyball.registry import LeaseStanding
+from flyball.tracing import SPAN_FATES
 
 LEVELS = ("champion", "chosen", "previous", "precomputed", "popular", "default", "empty")
 """Fallback levels from best to worst: the champion, another version under release, the previous champion, the version's
@@ -38,7 +40,12 @@ GAUGES = {
     "ready": "whether the process can answer",
     "refused": "released versions that could not be loaded, or whose circuit breaker is open",
 }
-VERDICTS = ("accepted", "duplicate", "quarantined")
+LIMITED = ("answers", "events", "connections", "late")
+"""What is refused since a limit was reached: answers and events of a sender, connections, and requests that waited too
+long to be answered in time."""
+REFUSED = ("no-key", "not-allowed", "too-many")
+"""Why requests are not let in: no key in force (401), not allowed to the key or page (403), too many attempts (429)."""
+VERDICTS = ("accepted", "duplicate", "quarantined", "erased")
 _STATUSES = ("2xx", "3xx", "4xx", "5xx")
 _QUIET_S = 1.0
 
@@ -52,8 +59,11 @@ def counter_names() -> list[str]:
         *(f"failures|{kind}" for kind in FAILURES),
         *(f"http|{status}" for status in _STATUSES),
         *(f"events|{verdict}" for verdict in VERDICTS),
+        *(f"limited|{kind}" for kind in LIMITED),
+        *(f"not_let_in|{reason}" for reason in REFUSED),
         *(f"gauge|{name}" for name in GAUGES),
-        *("batches", "batched", "predictions|written", "predictions|dropped", "reloads"),
+        *("batches", "batched", "predictions|written", "predictions|dropped", "predictions|refused", "reloads"),
+        *(f"spans|{fate}" for fate in SPAN_FATES),
         *Counters.histogram_names("latency_ms", LATENCY_MS),
     ]
 
@@ -112,6 +122,10 @@ class ServingMetrics:
     def status(self, status: int) -> None:
         self.counters.add(f"http|{status // 100}xx")
 
+    def spans(self, fate: str, count: int) -> None:
+        """What became of so many spans of traces."""
+        self.counters.add(f"spans|{fate}", count)
+
     def gauge(self, name: str, value: int) -> None:
         self.counters.add(f"gauge|{name}", value - self.counters.get(f"gauge|{name}"))
 
@@ -126,14 +140,15 @@ def metrics_text(
     refused: dict[str, str],
     worker: WorkerReport | None = None,
     incidents: IncidentCounts | None = None,
+    leases: Sequence[LeaseStanding] = (),
 ) -> bytes:
     """The Prometheus text of all processes; `versions` {id: role} and `refused` {id: reason} as this one knows them;
-    `worker`: how the consumers of the log stand; `incidents`: those that are not closed.
+    `worker`: how the consumers of the log stand; `incidents`: those that are not closed; `leases`: who leads.
     """
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(folder, versions, refused, worker, incidents))
+    registry.register(_Collector(folder, versions, refused, worker, incidents, leases))
     return bytes(generate_latest(registry))
 
 
@@ -145,9 +160,10 @@ class _Collector:
         refused: dict[str, str],
         worker: WorkerReport | None,
         incidents: IncidentCounts | None,
+        leases: Sequence[LeaseStanding],
     ) -> None:
         self._folder, self._versions, self._refused, self._worker = folder, versions, refused, worker
-        self._incidents = incidents or IncidentCounts()
+        self._incidents, self._leases = incidents or IncidentCounts(), leases
 
     def collect(self) -> Iterator[Any]:
         per_process, living = Counters.per_process(self._folder), Counters.living(self._folder)
@@ -163,19 +179,25 @@ class _Collector:
         yield from self._consumers()
         yield from self._in_service()
         yield from _incident_gauges(self._incidents)
+        yield from _lease_gauges(self._leases)
 
     def _consumers(self) -> Iterator[Any]:
         """How the consumers of the log stand."""
         from prometheus_client.core import GaugeMetricFamily
 
         behind = GaugeMetricFamily("flyball_consumer_behind", "records a consumer is behind", labels=["consumer"])
+        part = GaugeMetricFamily(
+            "flyball_consumer_partition_behind", "records by partition", labels=["consumer", "partition"]
+        )
         lag = GaugeMetricFamily("flyball_consumer_lag_seconds", "how long ago the oldest came", labels=["consumer"])
         failing = GaugeMetricFamily("flyball_consumer_failing", "1 while attempts of it fail", labels=["consumer"])
         for name, standing in ({} if self._worker is None else self._worker.lags).items():
             behind.add_metric([name], standing.behind)
             lag.add_metric([name], standing.lag_us / 1e6)
+            for number, records in enumerate(standing.partitions):
+                part.add_metric([name, str(number)], records)
             failing.add_metric([name], int(bool(standing.error)))
-        yield from (behind, lag, failing)
+        yield from (behind, part, lag, failing)
         if self._worker is not None:
             yield GaugeMetricFamily(
                 "flyball_worker_report_timestamp_seconds",
@@ -220,12 +242,30 @@ def _incident_gauges(counts: IncidentCounts) -> Iterator[Any]:
     yield from (waiting, failing)
 
 
+def _lease_gauges(leases: Sequence[LeaseStanding]) -> Iterator[Any]:
+    """Who leads and follows the log, where several machines may."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    holders = GaugeMetricFamily("flyball_lease_held", "1 for the holder of a lease", labels=["lease", "holder"])
+    age = GaugeMetricFamily("flyball_lease_age_seconds", "time since a lease was taken", labels=["lease"])
+    left = GaugeMetricFamily("flyball_lease_left_seconds", "time until it expires; 0: nobody has it", labels=["lease"])
+    for lease in leases:
+        if lease.left_us:
+            holders.add_metric([lease.name, lease.holder], 1)
+            age.add_metric([lease.name], lease.held_us / 1e6)
+        left.add_metric([lease.name], lease.left_us / 1e6)
+    yield from (holders, age, left)
+
+
 _COUNTED = (
     ("answers", "level", "answers by fallback level"),
     ("failures", "kind", "failures that a lower level or a retry made up for, by kind"),
     ("http", "status", "HTTP answers by class of status"),
     ("events", "verdict", "events received over HTTP, by verdict"),
+    ("limited", "kind", "requests and connections that were refused since a limit was reached"),
+    ("not_let_in", "reason", "requests that were not let in, by reason"),
     ("predictions", "fate", "prediction records, by the result of them"),
+    ("spans", "fate", "spans of traces, by what became of them"),
 )
 """(prefix of the counters' names, label, description) of the counters that have a label."""
 
@@ -250,6 +290,8 @@ def _answers_of(per_process: Mapping[str, Mapping[str, int]]) -> Any:
 
     shares = CounterMetricFamily("flyball_process_answers", "answers of each living process", labels=["process"])
     for process, counts in per_process.items():
+        if "batches" not in counts:
+            continue  # counts connections, and answers nothing
         shares.add_metric([process], sum(n for name, n in counts.items() if name.startswith("answers|")))
     return shares
 

@@ -2,12 +2,14 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import msgspec
 
-from flyball.events import EventLog, Record
-from flyball.outcomes import Prediction, prediction_record
+from flyball.core import BadInput
+from flyball.events import ErasedPeople, EventLog, Record
+from flyball.outcomes import NamedIn, Prediction, prediction_record
 from flyball.serving.metrics import ServingMetrics
 
 MAX_RECORDS = 500
@@ -21,12 +23,25 @@ class PredictionWriter:
 
     While the log is locked or full, up to `bound` records are buffered; further ones are counted as dropped. Records
     that a process has buffered when it is killed are lost: at most 200 ms of answers while the log can be written.
+    `written`: called with the answers, and how long each took, that are in the log. `erased`, with `named`, the
+    entities that an answer names: an answer of somebody who was erased after it is dropped.
     """
 
-    def __init__(self, log: Callable[[], EventLog], metrics: ServingMetrics, worker: str, bound: int = BOUND) -> None:
+    def __init__(
+        self,
+        log: Callable[[], EventLog],
+        metrics: ServingMetrics,
+        worker: str,
+        bound: int = BOUND,
+        written: Callable[[Sequence[tuple[Prediction, int]]], object] | None = None,
+        erased: ErasedPeople | None = None,
+        named: NamedIn | None = None,
+    ) -> None:
         self._log, self._metrics, self._worker, self._bound = log, metrics, worker, bound
+        self._written, self._erased, self._named = written, erased, named
         self._waiting: deque[tuple[Prediction, int]] = deque()
         self._by_id: dict[str, tuple[Prediction, int]] = {}
+        self._singly = 0  # how many records are appended one by one
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="predictions", daemon=True)
 
@@ -59,19 +74,39 @@ class PredictionWriter:
     def flush(self) -> bool:
         """Append all buffered records; False when the log could not be written (they stay buffered)."""
         while self._waiting:
-            batch = [self._waiting[index] for index in range(min(len(self._waiting), MAX_RECORDS))]
-            records = [record for waiting in batch if (record := self._record(*waiting)) is not None]
+            size = 1 if self._singly else min(len(self._waiting), MAX_RECORDS)
+            batch = [self._waiting[index] for index in range(size)]
             try:
-                self._log().append(records)
+                with nullcontext() if self._erased is None else self._erased.holding():
+                    kept = [waiting for waiting in batch if not self._was_erased(waiting[0])]
+                    pairs = [(waiting, record) for waiting in kept if (record := self._record(*waiting)) is not None]
+                    records = [record for _, record in pairs]
+                    self._log().append(records)
+            except BadInput as error:  # larger than a message of the topic may be, and so for ever
+                if size > 1:  # which of them is seen when they are appended one by one
+                    self._singly = size
+                    continue
+                self._metrics.note("predictions", "record", error)
+                self._metrics.counters.add("predictions|refused")
             except Exception as error:  # when the log cannot be written, answers continue and records wait
                 self._metrics.note("predictions", "log", error)
                 return False
+            else:
+                self._metrics.counters.add("predictions|written", len(records))
+                if self._written is not None:
+                    self._written([waiting for waiting, _ in pairs])
+            self._singly = max(0, self._singly - 1)
             for _ in batch:
                 prediction, _ = self._waiting.popleft()
                 self._by_id.pop(prediction.id, None)
-            self._metrics.counters.add("predictions|written", len(records))
             self._metrics.gauge("writing", len(self._waiting))
         return True
+
+    def _was_erased(self, prediction: Prediction) -> bool:
+        """Whether it names somebody who was erased since."""
+        if self._erased is None or self._named is None or self._erased.is_empty:
+            return False
+        return self._erased.was(self._named(prediction), prediction.at_us)
 
     def _record(self, prediction: Prediction, took_us: int) -> Record | None:
         """The record; None, and a failure is counted, for one that cannot be encoded, so that it does not block the

@@ -1,13 +1,16 @@
 """The service that HTTP handlers call: the parts of one serving process."""
 
 import asyncio
+import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import msgspec
 
+from flyball.access import Authenticator
 from flyball.core import (
     Clock,
     NotFound,
@@ -17,20 +20,29 @@ from flyball.core import (
     SystemStopwatch,
     timestamp_of_id,
 )
-from flyball.outcomes import Prediction, find_prediction, parts_of, response_of
+from flyball.limits import LateAnswers
+from flyball.monitoring import ServingReport, declaration_digest, served_version, write_serving_report
+from flyball.outcomes import Prediction, find_prediction, named_in, parts_of, response_of
+from flyball.registry import Version
 from flyball.runtime import Runtime
 from flyball.serving.answering.request import RequestReader, read_query
 from flyball.serving.batching import Scorer
 from flyball.serving.event_intake import EventIntake
+from flyball.serving.key_refresher import KeyRefresher
 from flyball.serving.metrics import ServingMetrics
+from flyball.serving.other_machines import OtherMachines
 from flyball.serving.prediction_writer import PredictionWriter
+from flyball.serving.request_limits import RequestLimits
 from flyball.serving.review_counts import counts_of
+from flyball.serving.spans import AnswerSpans
 from flyball.serving.versions.refresher import Refresher
+from flyball.serving.waiting_time import BULK_SHARE, WaitingTime
 from flyball.tasks import FALLBACK_LEVELS, Lookup, OffersLookups, Request
 
 _Result = TypeVar("_Result")
 
 _ASIDE_S = 2.0
+_KEYS_S = 2.0
 _ASIDE_WAITING = 64
 _WRITTEN_US, _LOOK_AGAIN_S = 300_000, 0.05
 """How long after an answer its record may be missing from the log, and how often to look for it meanwhile."""
@@ -50,6 +62,7 @@ class Service:
     """Engine, scoring thread, background threads and metrics of one process, over one runtime.
 
     `worker` names the process in metrics and records. `rng` numbers the answers: different in each process.
+    `takes_in`: whether requests become events.
     """
 
     def __init__(
@@ -65,37 +78,89 @@ class Service:
         self.runtime, self.worker, self.about = runtime, worker, about
         self.clock, self.stopwatch = clock or runtime.clock, stopwatch or SystemStopwatch()
         self.metrics = ServingMetrics(runtime.counters_folder, worker, self.stopwatch)
+        runtime.exported_spans = self.metrics.spans
+        self._declared = ""
         limit = about.daily_limit
         self._reviews = None if limit is None else counts_of(runtime, limit)
-        self.refresher = Refresher(runtime, self.metrics, self.clock, reviews=self._reviews)
+        self.refresher = Refresher(
+            runtime, self.metrics, self.clock, reviews=self._reviews, report=self._report_versions
+        )
         self.engine = self.refresher.engine
-        self.scorer = Scorer(self.engine, self.refresher.trip, self.metrics, self.stopwatch, about.deadline_us / 1e6)
+        self._spans = None
+        if runtime.tracer is not None:
+            self._spans = AnswerSpans(runtime.tracer, about.kind, worker, self.clock, self.stopwatch)
+        deadline_s = about.deadline_us / 1e6
+        self.scorer = Scorer(
+            self.engine, self.refresher.trip, self.metrics, self.stopwatch, deadline_s, spans=self._spans
+        )
         self._writer: PredictionWriter | None = None
-        self.intake = EventIntake(runtime, self.metrics, self.clock)
+        self.authenticator = Authenticator(self.clock, random.SystemRandom())
+        self._keys = KeyRefresher(runtime, self.authenticator, self.metrics, self.clock)
+        self.intake = EventIntake(runtime, self.metrics, self.clock, self._answers_are_late)
+        self.limits = RequestLimits(runtime, self.metrics, self.stopwatch)
+        self._others = OtherMachines(runtime, self.limits, self.metrics)
+        self._late = LateAnswers(runtime.layout.late_answers)
+        self.waiting = WaitingTime(self.stopwatch, deadline_s, self._late.note)
         self.requests = RequestReader(about.request, self.clock, rng)
         self.lookups = tuple(task.lookups) if isinstance(task, OffersLookups) else ()
-        self._takes_in = any(declared.cls is about.request for declared in runtime.schema.types.values())
+        self.takes_in = any(declared.cls is about.request for declared in runtime.schema.types.values())
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="aside")
         self._aside_waiting = 0
 
     async def start(self) -> None:
         """Start the threads; requests are answered at once, from fallbacks until stores and versions are loaded."""
         loop = asyncio.get_running_loop()
-        self._writer = PredictionWriter(lambda: self.runtime.predictions, self.metrics, self.worker)
+        await self._read_keys(loop)
+        written = None if self._spans is None else self._spans.written
+        self._writer = PredictionWriter(
+            lambda: self.runtime.predictions,
+            self.metrics,
+            self.worker,
+            written=written,
+            erased=self.runtime.erased,
+            named=named_in(self.about),
+        )
         self._writer.start()
         self.refresher.start()
+        self.waiting.start(loop)
+        self._others.start()
         self.scorer.start(loop)
         self.intake.start(loop)
 
+    def _answers_are_late(self) -> bool:
+        """Whether requests wait for so long that events should."""
+        share_s = BULK_SHARE * self.about.deadline_us / 1e6
+        return self.scorer.oldest_wait_s() > share_s or self.waiting.is_over(of_events=True)
+
+    async def _read_keys(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Know the keys before the first request; when the registry takes longer, requests wait for it with a 503."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(loop.run_in_executor(None, self._keys.step), _KEYS_S)
+        self._keys.start()
+
     async def stop(self) -> None:
         """Write the predictions, then stop the threads."""
+        self.authenticator.close()
         self.refresher.stop()
         self.scorer.stop()
         loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._keys.stop)
+        await loop.run_in_executor(None, self._others.stop)
         await loop.run_in_executor(None, self.intake.stop)
         if self._writer is not None:
             await loop.run_in_executor(None, self._writer.stop)
         self._aside.shutdown(wait=False, cancel_futures=True)
+        if self.runtime.tracer is not None:
+            await loop.run_in_executor(None, self.runtime.tracer.close)
+
+    def _report_versions(self, versions: Mapping[str, Version]) -> None:
+        """Say what this process serves, for the monitor of version skew; a full disk must not keep it from serving."""
+        app = self.runtime.app
+        self._declared = self._declared or declaration_digest(app)
+        served = {name: served_version(version, app) for name, version in versions.items()}
+        report = ServingReport(self.worker, os.getpid(), self.clock.now_us(), self._declared, served)
+        with suppress(OSError):
+            write_serving_report(self.runtime.layout.run, report)
 
     async def plain(self, key: str) -> Prediction:
         """The answer to a request with nothing but its key; raises `BadInput` for a malformed one."""
@@ -109,7 +174,7 @@ class Service:
             if self._reviews is not None:
                 self._reviews.forget(prediction)
         else:
-            self._record(request, prediction, self.stopwatch.read_s() - began_s)
+            self._record(request, prediction, began_s)
         return prediction
 
     def answer_soon(self, request: Request, done: Callable[[Prediction], None]) -> None:
@@ -117,7 +182,7 @@ class Service:
         began_s = self.stopwatch.read_s()
 
         def answered(prediction: Prediction) -> None:
-            self._record(request, prediction, self.stopwatch.read_s() - began_s)
+            self._record(request, prediction, began_s)
             done(prediction)
 
         self.scorer.submit(request, answered)
@@ -126,23 +191,27 @@ class Service:
         """The answers to requests that came together, in order; the time that each took is that of all."""
         began_s = self.stopwatch.read_s()
         predictions = await self.scorer.answer_all(requests)
-        took_s = self.stopwatch.read_s() - began_s
         for request, prediction in zip(requests, predictions, strict=True):
-            self._record(request, prediction, took_s)
+            self._record(request, prediction, began_s)
         return predictions
 
-    def _record(self, request: Request, prediction: Prediction, took_s: float) -> None:
+    def _record(self, request: Request, prediction: Prediction, began_s: float) -> None:
+        ended_s = self.stopwatch.read_s()
+        took_s = ended_s - began_s
         self.metrics.answered(prediction.level, took_s)
+        self.waiting.took(took_s)
+        if self._spans is not None:
+            self._spans.answered(request, prediction, began_s, ended_s)
         if self._reviews is not None:
             self._reviews.settle(prediction)
         if self._writer is not None:
             self._writer.put(prediction, int(took_s * 1e6))
-        if self._takes_in:
+        if self.takes_in:
             self.intake.note_request(request)
 
     def why_unanswered(self, dry: bool = False) -> str:
         """Why a request can be given no value, and what to do."""
-        kept = "; the request is kept as an event all the same" if self._takes_in and not dry else ""
+        kept = "; the request is kept as an event all the same" if self.takes_in and not dry else ""
         return f"{self.refresher.why_unanswered()}{kept}"
 
     async def reasons(self, request: Request, prediction: Prediction, most: int) -> Reasons:

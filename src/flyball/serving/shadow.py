@@ -140,12 +140,14 @@ class ShadowRunner:
         offsets = self._caught_up([known.get(partition, end) for partition, end in enumerate(ends)], ends, batch)
         began_s, looked, answered = self._stopwatch.read_s(), 0, 0
         for piece in log.read(tuple(offsets), 1 if self._one_by_one else BATCH):
-            for record in piece.records:
+            for offset, record in enumerate(piece.records, piece.first):
                 if self._stopwatch.read_s() - began_s > BATCH_S:
                     break
                 answered += self._take(release, champion, prediction_of(record), batch)
-                offsets[piece.partition] += 1
+                offsets[piece.partition] = offset + 1
                 looked += 1
+            else:
+                offsets[piece.partition] = piece.end
         if tuple(offsets) != tuple(known.get(partition) for partition in range(len(ends))):
             counter.add(batch, tuple(offsets))
         self._one_by_one = max(self._one_by_one - looked, 0)

@@ -24,12 +24,23 @@ if TYPE_CHECKING:
         world_program,
     )
     from flyball.simulation.drill import DRILLS, DrillReport, run_drill
+    from flyball.simulation.fairness_drill import FAIRNESS, FairnessDrillReport, run_fairness_drill
     from flyball.simulation.live import Driver, DriveReport, HttpService, ServiceClient, drive_http, stop_on_signals
+    from flyball.simulation.loop_drill import FEEDBACK_LOOP, LoopDrillReport, run_loop_drill
+    from flyball.simulation.monitor_drill import MONITORS, run_monitor_drill
+    from flyball.simulation.monitor_faults import MONITOR_FAULTS
+    from flyball.simulation.monitor_report import MonitorDrillReport
     from flyball.simulation.past import ingest_pieces, live_past
+    from flyball.simulation.poison_drill import POISON, PoisonDrillReport, PoisonedLists, run_poison_drill
     from flyball.simulation.report import SimulationReport
+    from flyball.simulation.shift_drill import run_shift_drill
+    from flyball.simulation.shift_drills import SHIFT_DRILLS, SHIFT_FORMS
+    from flyball.simulation.shift_report import ShiftDrillReport
     from flyball.simulation.virtual import simulate
     from flyball.simulation.world import (
         DAY_US,
+        WORLD_SHIFTS,
+        ShiftingWorld,
         Timeline,
         TrueOutcome,
         World,
@@ -43,12 +54,27 @@ __all__ = [
     "DATA_DRILLS",
     "DAY_US",
     "DRILLS",
+    "FAIRNESS",
+    "FEEDBACK_LOOP",
+    "MONITORS",
+    "MONITOR_FAULTS",
+    "POISON",
+    "SHIFT_DRILLS",
+    "SHIFT_FORMS",
+    "WORLD_SHIFTS",
     "DataDrillReport",
     "DrillReport",
     "DriveReport",
     "Driver",
+    "FairnessDrillReport",
     "HttpService",
+    "LoopDrillReport",
+    "MonitorDrillReport",
+    "PoisonDrillReport",
+    "PoisonedLists",
     "ServiceClient",
+    "ShiftDrillReport",
+    "ShiftingWorld",
     "SimulationReport",
     "Timeline",
     "TrueOutcome",
@@ -67,6 +93,11 @@ __all__ = [
     "read_plan",
     "run_data_drill",
     "run_drill",
+    "run_fairness_drill",
+    "run_loop_drill",
+    "run_monitor_drill",
+    "run_poison_drill",
+    "run_shift_drill",
     "seed_home",
     "simulate",
     "speed_for",

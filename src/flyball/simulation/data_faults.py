@@ -4,6 +4,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,11 @@ from msgspec import Struct
 
 HOUR_US = 3_600_000_000
 LOST, LATE_US = 0.5, 12 * HOUR_US
+_MOVED_US = -3 * HOUR_US
+_AGAIN_US, _NEW_IDS = 1_000_000, 2**40
+"""How much later a line is sent again, and what is added to the id in it."""
 _STARS = re.compile(rb"=\d$")
+_TIME = re.compile(rb"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?")
 
 WireLines = Sequence[bytes]
 
@@ -20,7 +25,8 @@ class DataFault(Struct, frozen=True):
     """What happens to the lines of a format. `words`: a description.
 
     `strike(lines, rng)`: what becomes of each line, None for one that is lost. `late_us`: how much later they come.
-    `within_us`: how soon it must be found. `lasts_us`: how long it lasts, None for to the end.
+    `within_us`: how soon it must be found. `lasts_us`: how long it lasts, None for to the end. `fractions`: how many
+    numbers with a fraction a line must have. `live`: whether only the times when lines arrive show it.
     """
 
     words: str
@@ -28,6 +34,8 @@ class DataFault(Struct, frozen=True):
     within_us: int
     late_us: int = 0
     lasts_us: int | None = None
+    fractions: int = 0
+    live: bool = False
 
 
 def _kept(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
@@ -63,14 +71,71 @@ def _with_values(line: bytes, change: Callable[[Any], Any]) -> bytes:
     return json.dumps({name: change(value) for name, value in json.loads(line).items()}).encode()
 
 
+def _moved(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    """In half of the lines, as of one of two sources, the time is three hours earlier."""
+    struck = rng.random(len(lines)) < LOST
+    return [_at_another_time(line, _MOVED_US) if hit else line for line, hit in zip(lines, struck, strict=True)]
+
+
+def _twice(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    """Half of the lines come once more: of JSON with another first whole number, the id, else a second later."""
+    sent: list[bytes | None] = []
+    for line, hit in zip(lines, rng.random(len(lines)) < LOST, strict=True):
+        sent += [line, _with_new_id(line)] if hit else [line]
+    return sent
+
+
+def _exchanged(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    """The first two fractions of each line of JSON in each other's place."""
+    return [_with_fractions_exchanged(line) for line in lines]
+
+
+def _at_another_time(line: bytes, moved_us: int) -> bytes:
+    if line.startswith(b"{"):
+        fields = json.loads(line)
+        return json.dumps({**fields, "at": fields["at"] + moved_us}).encode()
+    time, comma, others = line.partition(b",")
+    if not _TIME.fullmatch(time):  # corrupted on its way, as some are
+        return line
+    moved = datetime.fromisoformat(time.decode()).replace(tzinfo=UTC) + timedelta(microseconds=moved_us)
+    return moved.strftime("%Y-%m-%dT%H:%M:%S").encode() + comma + others
+
+
+def _with_new_id(line: bytes) -> bytes:
+    if not line.startswith(b"{"):
+        return _at_another_time(line, _AGAIN_US)
+    fields = json.loads(line)
+    id = next((name for name, value in fields.items() if name != "at" and type(value) is int), None)
+    return json.dumps(fields if id is None else {**fields, id: fields[id] + _NEW_IDS}).encode()
+
+
+def _with_fractions_exchanged(line: bytes) -> bytes:
+    fields = json.loads(line) if line.startswith(b"{") else {}
+    names = [name for name, value in fields.items() if isinstance(value, float)][:2]
+    if len(names) < 2:
+        return line
+    first, second = names
+    return json.dumps({**fields, first: fields[second], second: fields[first]}).encode()
+
+
 FAULTS = {
     "data-loss": DataFault("half of the lines are lost", _lost, 24 * HOUR_US),
     "outage": DataFault("no line comes for twelve hours", _all_lost, 6 * HOUR_US, lasts_us=12 * HOUR_US),
     "slow-source": DataFault("lines come twelve hours late", _kept, 6 * HOUR_US, late_us=LATE_US),
     "unit-change": DataFault("numbers are a hundred times as large, ratings all 1", _cents, 24 * HOUR_US),
     "missing-values": DataFault("in half of the lines numbers are missing, ratings all 1", _empty, 24 * HOUR_US),
+    "moved-times": DataFault("in half of the lines the time is three hours earlier", _moved, 24 * HOUR_US, live=True),
+    "sent-twice": DataFault("half of the lines are sent twice, under new ids", _twice, 24 * HOUR_US),
+    "exchanged-columns": DataFault(
+        "two numbers of each line are in each other's place", _exchanged, 24 * HOUR_US, fractions=2
+    ),
 }
 """The faults of data, by the name of their drill."""
+
+
+def faults_of(fractions: int) -> dict[str, DataFault]:
+    """The faults that can be planted in lines with so many numbers with a fraction."""
+    return {name: fault for name, fault in FAULTS.items() if fault.fractions <= fractions}
 
 
 class FaultyWire:

@@ -22,7 +22,12 @@ class Planted:
         self._rng, self._pool = np.random.default_rng([seed, 15]), list[Response]()
 
     def answer(self, requests: Sequence[Request], contexts: Sequence[Any]) -> list[Response]:
+        if self._fault == "misread":
+            return self.pipeline.answer([misread(request) for request in requests], [_emptied(c) for c in contexts])
         responses = self.pipeline.answer(requests, contexts)
+        if self._fault == "stuck":
+            self._pool = self._pool or responses[:1]
+            return [self._pool[0] for _ in responses]
         if self._fault == "other":
             return [self._another(response) for response in responses]
         hits = [is_struck(request.id) for request in requests]
@@ -54,6 +59,22 @@ class Planted:
 def is_struck(request_id: str) -> bool:
     """Whether a fault strikes the answer to this request: a function of its id alone."""
     return bucket_of(request_id, "drill") < SHARE * 10_000
+
+
+def misread(request: Request) -> Request:
+    """The request as a version with a bug reads it: numbers with a fraction are ten times what they are."""
+    event = request.event
+    wrong = {name: value * 10 for name in event.__struct_fields__ if isinstance(value := getattr(event, name), float)}
+    return msgspec.structs.replace(request, event=msgspec.structs.replace(event, **wrong)) if wrong else request
+
+
+def _emptied(context: Any) -> Any:
+    """A context whose history is empty; others as they are."""
+    fields = getattr(context, "__struct_fields__", ())
+    if "items" not in fields:
+        return context
+    columns = ("items", "weights", "ratings", "at_us")
+    return msgspec.structs.replace(context, **{name: getattr(context, name)[:0] for name in columns if name in fields})
 
 
 def _spoilt(response: Response) -> Response:

@@ -14,9 +14,14 @@ from flyball.tasks import Response
 
 
 class _Answer(msgspec.Struct):
-    """One answer. `true`: {"": its true metrics, policy: the true metrics of the answer of a reference policy}."""
+    """One answer at `at_us`, by `level`.
+
+    `true`: {"": its true metrics, policy: the true metrics of the answer of a reference policy}.
+    """
 
     day: int
+    at_us: int
+    level: str
     version: str
     true: dict[str, dict[str, float]]
     outcomes: dict[str, float]
@@ -54,6 +59,8 @@ class TruthTally:
             self.levels[prediction.level] += 1
             self._answers[request.number] = _Answer(
                 day=(prediction.at_us - self._start_us) // DAY_US,
+                at_us=prediction.at_us,
+                level=prediction.level,
                 version=prediction.version,
                 true={name: rows[row] for name, rows in true.items()},
                 outcomes={},
@@ -70,6 +77,37 @@ class TruthTally:
         for outcome in outcomes:
             if outcome.request in self._answers:
                 self._answers[outcome.request].outcomes[outcome.name] = outcome.value
+
+    def main_metric(self) -> str:
+        """The first true metric of the world, "" before the first answer."""
+        return next((name for answer in self._answers.values() for name in answer.true[""]), "")
+
+    def against(self, policy: str, since_us: int, until_us: int) -> tuple[int, float, float]:
+        """(how many answers there are of `[since_us, until_us)`, their mean main metric, that of a policy); 0 for none.
+
+        Raises `KeyError` for a policy that the world does not have.
+        """
+        answers = [answer for answer in self._answers.values() if since_us <= answer.at_us < until_us]
+        metric, count = self.main_metric(), max(1, len(answers))
+        own, other = (sum(answer.true[name][metric] for answer in answers) / count for name in ("", policy))
+        return len(answers), own, other
+
+    def happened(self) -> dict[int, float]:
+        """{request: its first true outcome}, of the answers for which one is known."""
+        return {
+            number: next(iter(answer.outcomes.values())) for number, answer in self._answers.items() if answer.outcomes
+        }
+
+    def worth_of(self, requests: Sequence[int]) -> tuple[str, float]:
+        """(the last true metric of the world, its mean over the answers to `requests`); ("", 0.0) for none."""
+        rows = [self._answers[number].true[""] for number in requests]
+        name = [*rows[0]][-1] if rows else ""
+        return name, sum(row[name] for row in rows) / max(1, len(rows))
+
+    def share_of_levels(self, levels: Sequence[str], since_us: int, until_us: int) -> float:
+        """The share of the answers given in `[since_us, until_us)` that one of `levels` gave; 0 without answers."""
+        answers = [answer for answer in self._answers.values() if since_us <= answer.at_us < until_us]
+        return sum(answer.level in levels for answer in answers) / max(1, len(answers))
 
     def per_day(self, days: int) -> list[Day]:
         rows = []

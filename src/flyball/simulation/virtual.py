@@ -33,12 +33,14 @@ from flyball.events import IngestReport
 from flyball.home import HomeLayout
 from flyball.learning import CaseLog, learn
 from flyball.operations import (
+    Consumer,
     EvidenceWatch,
     Governor,
     GovernorDecision,
     MeasuredNow,
     ReleaseControl,
     RuntimeState,
+    StepReport,
     Worker,
     consumers_of,
 )
@@ -67,7 +69,6 @@ _FIRST_EVENTS = 1_000
 _MEDIAN_ANSWER_S, _SLOW_SHARE, _SLOW_BY = 0.006, 0.002, 100.0
 _MEDIAN_TRAIN_S = 600.0
 _RECENT_REQUESTS, _SAMPLED_REQUESTS = 2_000, 150
-_FITTED_AT_ONCE = 2
 _TIMELINE = Timeline()
 
 
@@ -132,10 +133,12 @@ def simulate(
 class Simulation:
     """An application in its world, simulated step by step.
 
-    Subclasses plant faults in `prepare`, `delayed` and `arriving`. `flush_us`: how long the history may wait for more.
+    Subclasses plant faults in `prepare`, `delayed`, `arriving` and `consumers`. `flush_us`: how long the history may
+    wait for more. `fitted_at_once`: how many processes fit candidates.
     """
 
     flush_us = _FLUSH_US
+    fitted_at_once = 2
 
     def __init__(
         self,
@@ -168,11 +171,14 @@ class Simulation:
         for batch in batches:
             self._tally.planted.update(batch.planted)
         self._pending = batches[-1].pending
+        self.start(sum(len(lines) for _, lines in batches[0].lines))
+
+    def start(self, profiles: int = 0) -> None:
+        """Start the service, the consumers and the governor; `profiles`: how many lines of the past are profiles."""
         self._service = Service(
             self._runtime, "virtual", self._ids, self._clock, DrawnStopwatch([self._seed, 12], 0.001)
         )
-        self._worker = Worker(consumers_of(self._runtime, flush_us=self.flush_us))
-        profiles = sum(len(lines) for _, lines in batches[0].lines)
+        self._worker = Worker(self.consumers())
         runtime = self._runtime
         watch = EvidenceWatch(
             runtime, lambda now_us: MeasuredNow(runtime, now_us, DrawnStopwatch([self._seed, 15], 0.0))
@@ -242,6 +248,16 @@ class Simulation:
             for answer, took in zip(answers, took_us.tolist(), strict=True)
         ]
 
+    def consumers(self) -> list[Consumer]:
+        """What follows the log, in this order."""
+        return consumers_of(self._runtime, flush_us=self.flush_us)
+
+    def followed(self, progress: StepReport) -> None:
+        """Called when the consumers have done what they can; raises `FlyballError` if one failed."""
+        for name, lag in progress.lags.items():
+            if lag.error:
+                raise FlyballError(f"consumer {name} must go on, got {lag.error}")
+
     def prepare(self) -> None:
         """Called before the requests of a step are answered."""
 
@@ -274,9 +290,7 @@ class Simulation:
         with self._timed("follow"):
             while not (progress := self._worker.step(self._clock.now_us())).idle:
                 pass
-        for name, lag in progress.lags.items():
-            if lag.error:
-                raise FlyballError(f"consumer {name} must go on, got {lag.error}")
+        self.followed(progress)
 
     def _start_learning(self, now_us: int, case_ids: tuple[str, ...]) -> "_Training":
         end_us = now_us + int(1e6 * _MEDIAN_TRAIN_S * float(self._rng.lognormal(0.0, 0.3)))
@@ -288,7 +302,7 @@ class Simulation:
             report = learn(
                 self._runtime,
                 as_of_us,
-                workers=_FITTED_AT_ONCE,
+                workers=self.fitted_at_once,
                 seed=self._seed,
                 by="simulation",
                 stopwatch=DrawnStopwatch([self._seed, 13, len(self._tally.learned)], 0.002),

@@ -8,7 +8,7 @@ so the same calls give the same lines.
 import inspect
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -75,6 +75,14 @@ class WorldBatch(msgspec.Struct, frozen=True):
     pending: bool = False
 
 
+class PushAttack(msgspec.Struct, frozen=True):
+    """Lines of `accounts` that push `targets`: (event time in microseconds, format, line), by time."""
+
+    accounts: list[str]
+    targets: list[str]
+    lines: list[tuple[int, str, bytes]]
+
+
 class World(Protocol):
     """A world, created with `seed` and `start_us`; all its randomness comes from `rng`, which a driver may replace."""
 
@@ -106,6 +114,25 @@ class World(Protocol):
         ...
 
 
+class ShiftingWorld(Protocol):
+    """A `World` whose ground truth can be moved while it lives, for drills of shift.
+
+    `SHIFTS`: {kind: what changes, in words}; the kinds are those of `WORLD_SHIFTS` that the world has.
+    """
+
+    SHIFTS: ClassVar[Mapping[str, str]]
+
+    def shift(self, kind: str, share: float) -> None:
+        """From now on, have the change `kind` to the extent `share`: 0 for not at all, 1 for all of it."""
+        ...
+
+
+WORLD_SHIFTS = ("covariate", "label", "concept", "demand")
+"""What may move in a world: who asks and for what, while the same causes have the same effects (covariate); how often
+the outcome happens, while its cases look as before (label); what follows from the same request (concept); and how
+many ask, with another mix (demand)."""
+
+
 class DrillScale(msgspec.Struct, frozen=True):
     """The settings of a world in a drill: small, but with enough traffic to decide a release within days.
 
@@ -113,7 +140,12 @@ class DrillScale(msgspec.Struct, frozen=True):
     worse the primary metric of an experiment may be, in its unit, if only this metric shows the fault. `of_outcomes`:
     settings that replace others then, and `candidates`: the names of the candidates that are learned (default: the
     first two declared). A fault can only take from answers what they are worth: the champion must be worth something.
-    `of_data`: settings that replace others in a drill of watching, which has weeks of past.
+    `of_data`: settings that replace others in a drill of watching, which has weeks of past. `of_shift`: the same in a
+    drill of shift, with the candidates `of_shift_candidates` (default: the first two declared) and steps of
+    `shift_step_h` hours, in which a user of a world may come only once. `warm_days`: how long a
+    service lives until its windows show what is usual: in a world where answers change what users do, a new service is
+    itself a shift. 0 where windows of the past show it too. `of_monitors`: settings that replace those of a drill of
+    shift in one of monitors. `fractions`: how many numbers with a fraction a line has.
     """
 
     settings: dict[str, Any] = {}
@@ -121,6 +153,26 @@ class DrillScale(msgspec.Struct, frozen=True):
     of_outcomes: dict[str, Any] = {}
     candidates: tuple[str, ...] = ()
     of_data: dict[str, Any] = {}
+    of_shift: dict[str, Any] = {}
+    of_shift_candidates: tuple[str, ...] = ()
+    shift_step_h: int = 12
+    warm_days: int = 0
+    of_monitors: dict[str, Any] = {}
+    fractions: int = 0
+
+    @property
+    def known_days(self) -> int:
+        """After how many days of service a week of usual windows is known."""
+        return self.warm_days + 7 if self.warm_days else 0
+
+    def usual_since(self, start_us: int) -> int:
+        """From when on windows show what is usual, for a service that starts at `start_us`; microseconds."""
+        return start_us + self.warm_days * DAY_US if self.warm_days else 0
+
+
+def can_be_pushed(spec: WorldSpec | None, app: str) -> bool:
+    """Whether the world of application `app` has a `push_attack`. Raises `BadDeclaration` for no world."""
+    return hasattr(_maker(spec, app), "push_attack")
 
 
 def drill_scale(spec: WorldSpec | None, app: str) -> DrillScale:

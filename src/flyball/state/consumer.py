@@ -1,12 +1,14 @@
 """Applies the log to the views of the online store: the same code in the worker, in a replay and in virtual time."""
 
 import operator
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from flyball.core import Refused
 from flyball.events import Offsets, Positioned, Slice, fresh
 from flyball.state.view import (
     VIEWS_KEY,
+    DividedView,
+    FoldedApart,
     View,
     ViewState,
     ViewStore,
@@ -17,7 +19,7 @@ from flyball.state.view import (
     prefix_of,
     state_key,
 )
-from flyball.stores import StateStore
+from flyball.stores import StateStore, StoreChange, update_store
 
 FORMAT = b"2"
 """The format of a store. Format 1 had no number and no views."""
@@ -37,10 +39,21 @@ class StateConsumer:
     the view serve once it has caught up, and `drop_unused` removes views that are not in the list. `store.offsets()`:
     what all serving views have applied; without any view, what was passed to `apply`. Raises `BadInput` for a slice
     that would leave a gap, and `Refused` for a store written by another release.
+
+    `beside`: other consumers write to the same store at the same time (see `SharedStore`); what all write together is
+    what one consumer would write. `assigned`: the partitions whose slices are passed to this one; None: all.
     """
 
-    def __init__(self, views: Sequence[View], store: StateStore, *, partitions: int = 4) -> None:
-        self._store, self._partitions = store, partitions
+    def __init__(
+        self,
+        views: Sequence[View],
+        store: StateStore,
+        *,
+        partitions: int = 4,
+        beside: bool = False,
+        assigned: Collection[int] | None = None,
+    ) -> None:
+        self._store, self._partitions, self._assigned, self._beside = store, partitions, assigned, beside
         self._keep(views)
 
     def replace(self, views: Sequence[View]) -> None:
@@ -78,17 +91,21 @@ class StateConsumer:
     def swap(self) -> list[str]:
         """Let rebuilt views serve once they have caught up with the others; returns their names."""
         self._begin()
-        states, serving = self._states(), self.offsets()
-        swapped = [
-            name
-            for name, state in states.items()
-            if not state.ready and all(map(operator.ge, self._padded(state.offsets), serving))
-        ]
-        if swapped:
+        swapped = list[str]()
+
+        def caught_up() -> StoreChange | None:
+            states, serving = self._states(), self.offsets()
+            swapped[:] = [
+                name
+                for name, state in states.items()
+                if not state.ready and all(map(operator.ge, self._padded(state.offsets), serving))
+            ]
             changes: dict[bytes, bytes | None] = {
                 state_key(name): encode_state(ViewState(states[name].offsets, True)) for name in swapped
             }
-            self._store.write(changes, self._store.offsets())
+            return (changes, self._store.offsets()) if swapped else None
+
+        self._write(caught_up)
         return swapped
 
     def drop_unused(self) -> int:
@@ -99,46 +116,63 @@ class StateConsumer:
         unused = [name for name in names if name not in self._views]
         if not unused or self.rebuilding:
             return 0
-        return self._drop(unused[0], names)
+        return self._drop(unused[0])
 
-    def _drop(self, name: str, names: Collection[str]) -> int:
+    def _drop(self, name: str) -> int:
         """Delete some keys of a view, its state first, so that no reader sees a part of it; returns the number
         deleted."""
-        keys = [key for key, _ in self._store.scan(prefix_of(name), _DROP_AT_ONCE)]
-        changes: dict[bytes, bytes | None] = {state_key(name): None, **dict.fromkeys(keys)}
-        if len(keys) < _DROP_AT_ONCE:
-            changes[VIEWS_KEY] = encode_names([other for other in names if other != name])
-        self._store.write(changes, self._store.offsets())
+        keys = list[bytes]()
+
+        def without() -> StoreChange:
+            keys[:] = [key for key, _ in self._store.scan(prefix_of(name), _DROP_AT_ONCE)]
+            changes: dict[bytes, bytes | None] = {state_key(name): None, **dict.fromkeys(keys)}
+            if len(keys) < _DROP_AT_ONCE:
+                changes[VIEWS_KEY] = encode_names([other for other in names_in(self._store) if other != name])
+            return changes, self._store.offsets()
+
+        self._write(without)
         return len(keys)
+
+    def _write(self, work: Callable[[], StoreChange | None]) -> None:
+        update_store(self._store, work, self._assigned)
 
     def skip(self, offsets: Offsets) -> None:
         """Mark records up to `offsets` as applied: there are none in between that the views read."""
         self._begin()
-        states = self._states()
-        changes: dict[bytes, bytes | None] = {
-            state_key(name): encode_state(ViewState(offsets, state.ready)) for name, state in states.items()
-        }
-        self._store.write(changes, offsets)
+
+        def skipped() -> StoreChange:
+            return {
+                state_key(name): encode_state(ViewState(offsets, state.ready)) for name, state in self._states().items()
+            }, offsets
+
+        self._write(skipped)
 
     def _begin(self) -> None:
         """Before the first write: register new views, which serve at once when none serves yet."""
         if self._begun:
             return
-        (written, listed), offsets = self._store.read([_FORMAT_KEY, VIEWS_KEY])
-        _check_format(written, offsets)
-        names = set() if listed is None else set(names_in(self._store))
-        for name in self._views.keys() & names:
+        _check_format(*self._format())
+        for name in self._views.keys() & set(names_in(self._store)):
             if self._store.read([state_key(name)])[0][0] is None:  # partly dropped, then declared again
-                while self._drop(name, names):
+                while self._drop(name):
                     continue
-                names.discard(name)
-        new = self._views.keys() - names
-        if written is None or new:
-            fresh = not self._any_ready(names)
-            changes: dict[bytes, bytes | None] = {state_key(name): encode_state(ViewState((), fresh)) for name in new}
-            changes |= {_FORMAT_KEY: FORMAT, VIEWS_KEY: encode_names(names | new)}
-            self._store.write(changes, offsets)
+        self._write(self._registered)
         self._begun = True
+
+    def _registered(self) -> StoreChange | None:
+        """The views that are not in the store yet, put on its list."""
+        written, offsets = self._format()
+        names = set(names_in(self._store))
+        new = self._views.keys() - names
+        if written is not None and not new:
+            return None
+        fresh = not self._any_ready(names)
+        changes: dict[bytes, bytes | None] = {state_key(name): encode_state(ViewState((), fresh)) for name in new}
+        return changes | {_FORMAT_KEY: FORMAT, VIEWS_KEY: encode_names(names | new)}, offsets
+
+    def _format(self) -> tuple[bytes | None, Offsets]:
+        (written,), offsets = self._store.read([_FORMAT_KEY])
+        return written, offsets
 
     def _states(self) -> dict[str, ViewState]:
         (written, *values), offsets = self._store.read([_FORMAT_KEY, *map(state_key, self._views)])
@@ -159,38 +193,96 @@ class StateConsumer:
 
     def _pass(self, slices: Sequence[Slice]) -> int:
         """Move the offsets past `slices`, which no view reads; returns the number of records that were new."""
-        pieces, offsets = fresh(slices, self.offsets())
-        if pieces:
+        count = 0
+
+        def passed() -> StoreChange | None:
+            nonlocal count
+            pieces, offsets = fresh(slices, self.offsets())
+            count = sum(piece.end - piece.start for piece in pieces)
+            return ({}, offsets) if count else None
+
+        if fresh(slices, self.offsets())[0]:
             self._begin()
-            self._store.write({}, offsets)
-        return sum(len(piece.records) for piece in pieces)
+            self._write(passed)
+        return count
 
     def _apply(self, slices: Sequence[Slice], ready: bool) -> int:
         if not slices:
             return 0
         self._begin()
-        states = {name: state for name, state in self._states().items() if state.ready == ready}
-        changes: dict[bytes, bytes | None] = {}
-        moved: dict[str, Offsets] = {}
-        new = 0
-        try:
+        ahead = self._ahead(slices, ready) if self._beside else {}
+        new, calls = 0, 0
+
+        def applied() -> StoreChange | None:
+            nonlocal new, calls
+            if calls:  # another consumer wrote: what a view keeps in memory is no more what is in the store
+                self._forget()
+            new, calls = 0, calls + 1
+            states = self._of(ready)
+            changes: dict[bytes, bytes | None] = {}
+            moved: dict[str, Offsets] = {}
             for name, state in states.items():
                 offsets, records, count = self._sort(slices, self._padded(state.offsets), self._types[name])
                 if count:
-                    view = self._views[name]
                     prefix = prefix_of(name)
-                    folded = view.fold(records, ViewStore(self._store, view.spec, exact=True))
+                    folded = self._folded(name, records, ahead.get(name), self._starts(slices, state))
                     changes |= {prefix + key: value for key, value in folded.items()}
                     changes[state_key(name)] = encode_state(ViewState(offsets, ready))
                     moved[name] = offsets
                     new = max(new, count)
-            if moved:
-                self._store.write(changes, self._served(states, moved) if ready else self._store.offsets())
+            if not moved:
+                return None
+            return changes, self._served(states, moved) if ready else self._store.offsets()
+
+        try:
+            self._write(applied)
         except BaseException:
-            for name in states:
-                self._views[name].forget()
+            self._forget()
             raise
         return new
+
+    def _of(self, ready: bool) -> dict[str, ViewState]:
+        """The states of the views that serve, or of those that do not."""
+        return {name: state for name, state in self._states().items() if state.ready == ready}
+
+    def _forget(self) -> None:
+        for view in self._views.values():
+            view.forget()
+
+    def _ahead(self, slices: Sequence[Slice], ready: bool) -> dict[str, tuple[Offsets, FoldedApart]]:
+        """{view: (the offsets from which these slices were folded, the result)}, as far as other consumers need not
+        wait for it."""
+        folded: dict[str, tuple[Offsets, FoldedApart]] = {}
+        for name, state in self._of(ready).items():
+            view = self._views[name]
+            _, records, count = self._sort(slices, self._padded(state.offsets), self._types[name])
+            if count and isinstance(view, DividedView):
+                apart = view.fold_apart(records, ViewStore(self._store, view.spec, exact=True))
+                folded[name] = self._starts(slices, state), apart
+        return folded
+
+    def _starts(self, slices: Sequence[Slice], state: ViewState) -> Offsets:
+        """The offsets of a view in the partitions of these slices."""
+        offsets = self._padded(state.offsets)
+        return tuple(offsets[partition] for partition in sorted({piece.partition for piece in slices}))
+
+    def _folded(
+        self,
+        name: str,
+        records: Mapping[str, Sequence[Positioned]],
+        ahead: tuple[Offsets, FoldedApart] | None,
+        starts: Offsets,
+    ) -> Mapping[bytes, bytes | None]:
+        """The changes of a view by these records, which begin at `starts`."""
+        view = self._views[name]
+        store = ViewStore(self._store, view.spec, exact=True)
+        if not (self._beside and isinstance(view, DividedView)):
+            return view.fold(records, store)
+        if ahead is not None and ahead[0] == starts:
+            changes, finish = ahead[1]
+        else:  # somebody has applied records of these partitions meanwhile
+            changes, finish = view.fold_apart(records, store)
+        return {**changes, **finish(store)}
 
     def _served(self, states: dict[str, ViewState], moved: dict[str, Offsets]) -> Offsets:
         vectors = [moved.get(name) or self._padded(state.offsets) for name, state in states.items()]
@@ -206,7 +298,7 @@ class StateConsumer:
             for offset, record in enumerate(piece.records, piece.first):
                 if record.type in types:
                     by_type.setdefault(record.type, []).append((record, offset, piece.partition))
-        return offsets, by_type, sum(len(piece.records) for piece in pieces)
+        return offsets, by_type, sum(piece.end - piece.start for piece in pieces)
 
 
 def _check_format(written: bytes | None, offsets: Offsets) -> None:

@@ -50,7 +50,7 @@ def _apply_where(
                 after[number] = piece.first
                 consumer.skip(tuple(after))
             consumer.apply([piece])
-            after[number] = piece.first + len(piece.records)
+            after[number] = piece.end
         after[number] = goal
         consumer.skip(tuple(after))
 

@@ -1,7 +1,7 @@
 """The protocol of a view of the log, and the layout of several views in one store."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -46,6 +46,21 @@ class View(Protocol):
     def forget(self) -> None: ...
 
     def only(self, keys: Collection[str]) -> "View": ...
+
+
+FoldedApart = tuple[Mapping[bytes, bytes | None], Callable[[StateStore], Mapping[bytes, bytes | None]]]
+"""Changes of keys that only records of these partitions change, and a function that returns those of all other keys."""
+
+
+@runtime_checkable
+class DividedView(Protocol):
+    """A view of which several consumers, each with its partitions, fold most side by side.
+
+    `fold_apart`: `fold` in two parts, of which only the second must see what other consumers wrote; it keeps nothing in
+    memory, and may be called again.
+    """
+
+    def fold_apart(self, records: Mapping[str, Sequence[Positioned]], store: StateStore) -> FoldedApart: ...
 
 
 class ViewState(msgspec.Struct, array_like=True, frozen=True):

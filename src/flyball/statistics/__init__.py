@@ -49,6 +49,7 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         ratio_contrast,
         stratified_contrast,
     )
+    from flyball.statistics.covariate_shift import CovariateWeights, covariate_weights, effective_size
     from flyball.statistics.discrepancies import (
         TwoSampleTest,
         mean_discrepancy,
@@ -66,7 +67,9 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
     from flyball.statistics.domain_classifier import domain_classifier_test
     from flyball.statistics.drafts import Draft, DraftRule, position_probabilities, ruled_draft, team_draft
     from flyball.statistics.equal_runs import LongestRun, longest_run, run_lengths
+    from flyball.statistics.feedback import RandomizedEffect, ShareSlope, randomized_effect, share_slope
     from flyball.statistics.fixed import two_proportions, welch
+    from flyball.statistics.inequality import entropy_bits, gini_index, jaccard_matrix
     from flyball.statistics.inference import Inference, inference_of
     from flyball.statistics.interleaving import (
         harvest_position_bias,
@@ -148,7 +151,12 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         sequence_r2,
         sequence_reach,
     )
-    from flyball.statistics.shift_tests import design_effect, homogeneity_p, kolmogorov_smirnov_p
+    from flyball.statistics.shift_tests import (
+        design_effect,
+        homogeneity_p,
+        kolmogorov_smirnov_p,
+        shared_tail_p,
+    )
     from flyball.statistics.sketches import (
         DistinctCount,
         FrequentItems,
@@ -156,6 +164,8 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         Hashes,
         QuantileSketch,
         hash_numbers,
+        minhash_signatures,
+        most_similar_sets,
     )
     from flyball.statistics.spending import (
         SPENDING,
@@ -173,6 +183,7 @@ if TYPE_CHECKING:  # a process that only drafts lists should not load scipy
         plan_switchback,
         switchback_arms,
     )
+    from flyball.statistics.upper_tails import upper_tail_p_values
 
 __all__ = [
     "BANDITS",
@@ -190,6 +201,7 @@ __all__ = [
     "BoundedDifference",
     "CalibrationGap",
     "Contrast",
+    "CovariateWeights",
     "Design",
     "DetectorPlan",
     "DetectorState",
@@ -210,7 +222,9 @@ __all__ = [
     "Overlap",
     "PolicyValue",
     "QuantileSketch",
+    "RandomizedEffect",
     "SampleRatio",
+    "ShareSlope",
     "Sums",
     "SwitchbackPlan",
     "TwoSampleTest",
@@ -237,6 +251,7 @@ __all__ = [
     "choose_arm",
     "concentration",
     "contrast_of_quantiles",
+    "covariate_weights",
     "crossing_probabilities",
     "days_needed",
     "design_effect",
@@ -245,10 +260,13 @@ __all__ = [
     "double_stitching_bound",
     "e_benjamini_hochberg",
     "e_of_p",
+    "effective_size",
     "empirical_process_bound",
+    "entropy_bits",
     "expected_performance",
     "gamma_exponential_log_mixture",
     "gamma_poisson_log_mixture",
+    "gini_index",
     "group_probabilities",
     "group_sequential",
     "harvest_position_bias",
@@ -260,6 +278,7 @@ __all__ = [
     "infer_switchback",
     "inference_of",
     "interleaving_wealth",
+    "jaccard_matrix",
     "jensen_shannon_divergence",
     "kolmogorov_smirnov",
     "kolmogorov_smirnov_p",
@@ -272,8 +291,10 @@ __all__ = [
     "mean_discrepancy_test",
     "mean_sequence",
     "median_bandwidth",
+    "minhash_signatures",
     "minimum_detectable_effect",
     "mixture_bound",
+    "most_similar_sets",
     "next_log_wealth",
     "normal_log_mixture",
     "normal_mixture_bound",
@@ -295,6 +316,7 @@ __all__ = [
     "quantile_difference_log_e",
     "quantile_interval",
     "quantile_sequence",
+    "randomized_effect",
     "rate_contrast",
     "rate_difference",
     "rate_difference_interval",
@@ -312,6 +334,8 @@ __all__ = [
     "sequence_p",
     "sequence_r2",
     "sequence_reach",
+    "share_slope",
+    "shared_tail_p",
     "shares_of",
     "spending_bounds",
     "stratified_contrast",
@@ -323,6 +347,7 @@ __all__ = [
     "two_proportions",
     "unit_preference",
     "units_needed",
+    "upper_tail_p_values",
     "value_of_weights",
     "wasserstein",
     "welch",

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import doubles
+from flyball.statistics.checks import doubles, finite
 from flyball.statistics.sums import Sums
 
 BANDITS = ("epsilon_greedy", "thompson_beta", "thompson_gaussian", "ucb")
@@ -67,6 +67,7 @@ def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
     return with_floor(shares, bandit.floor)
 
 
+@finite("floor")
 def with_floor(shares: ArrayLike, floor: float) -> Doubles:
     """Probabilities of at least `floor` each: p = floor + (1 - arms x floor) x share, shape (arms,).
 
@@ -137,6 +138,7 @@ def _best_of_normal(means: Doubles, sds: Doubles) -> Doubles:
     return np.asarray(probabilities / probabilities.sum())
 
 
+@finite("u")
 def choose_arm(probabilities: ArrayLike, u: float) -> tuple[int, float]:
     """(arm, its propensity) for a uniform number `u` in [0, 1).
 
@@ -161,6 +163,9 @@ def regret(probabilities: ArrayLike, true_means: ArrayLike) -> Doubles:
     """The expected regret of each answer, shape (answers,): the mean of the best arm minus the mean of the policy.
 
     `probabilities`: shape (answers, arms). `true_means`: the expected reward of each arm, shape (arms,) or the same.
+    Raises `BadInput` for another number of arms, and for a probability outside [0, 1].
     """
     shares, means = doubles("probabilities", probabilities, 0.0, 1.0), doubles("true means", true_means)
+    if not means.size or shares.shape[-1:] != means.shape[-1:]:
+        raise BadInput("probabilities", "of shape (answers, arms), for each of the true means", shares.shape)
     return np.asarray(means.max(axis=-1) - (shares * means).sum(axis=-1))

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, check_positive, doubles
+from flyball.statistics.checks import check_alpha, check_positive, doubles, finite
 from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 from flyball.statistics.mixtures import best_rho
@@ -42,6 +42,7 @@ class BettingPlan(msgspec.Struct, frozen=True):
     sd: float
 
 
+@finite("low", "high", "candidates")
 def plan_betting(
     low: float, high: float, n_best: float, sd: float, alpha: float = 0.05, candidates: int | ArrayLike = 401
 ) -> BettingPlan:
@@ -189,6 +190,7 @@ class BoundedDifference(msgspec.Struct, frozen=True):
         )
 
 
+@finite("candidates", "center", "high", "low", "margin", "sd", "share")
 def plan_bounded_difference(
     low: float,
     high: float,

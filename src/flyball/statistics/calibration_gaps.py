@@ -15,7 +15,7 @@ from scipy import special
 
 from flyball.core import BadInput, Doubles
 from flyball.statistics.bounded import plan_betting
-from flyball.statistics.checks import check_alpha, doubles
+from flyball.statistics.checks import check_alpha, doubles, finite
 
 CALIBRATION_BINS = 10
 _BETS = (0.01, 0.03, 0.1, 0.3, 0.8)
@@ -44,6 +44,7 @@ class CalibrationGap(Struct, frozen=True):
     alpha: float
 
 
+@finite("outcomes")
 def calibration_gap(
     probabilities: ArrayLike,
     outcomes: ArrayLike,
@@ -100,6 +101,7 @@ def _sequence(differences: Doubles, n_best: float, deviation: float, alpha: floa
     return end(-1.0), end(1.0)
 
 
+@finite("outcomes")
 def calibration_log_e(probabilities: ArrayLike, outcomes: ArrayLike) -> float:
     """The log e-value against "each outcome happens with its probability": the wealth of bets on a gap of either sign.
 
@@ -112,6 +114,7 @@ def calibration_log_e(probabilities: ArrayLike, outcomes: ArrayLike) -> float:
     return float(special.logsumexp(logs) - np.log(len(stakes)))
 
 
+@finite("outcomes")
 def calibration_errors(
     probabilities: ArrayLike, outcomes: ArrayLike, bins: int = CALIBRATION_BINS
 ) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from scipy import stats
 
 from flyball.core import BadInput, Doubles
 from flyball.statistics.bounded import bet, betting_interval, plan_betting
-from flyball.statistics.checks import check_alpha, check_positive, doubles
+from flyball.statistics.checks import check_alpha, check_positive, doubles, finite
 
 _RISES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """The rises of the mean, in standard deviations of the baseline, for each of which one bet is best."""
@@ -46,6 +46,7 @@ class DetectorState(Struct, frozen=True):
     count: int = 0
 
 
+@finite("high", "low")
 def plan_detector(
     baseline: ArrayLike, *, run_length: float = 100_000, low: float = 0.0, high: float = 1.0, alpha: float = 0.05
 ) -> DetectorPlan:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, doubles
+from flyball.statistics.checks import check_alpha, class_probabilities, doubles, finite
 from flyball.statistics.learned_calibration import LearnedCalibration
 
 MOST_BEYOND = 0.1
@@ -47,6 +47,7 @@ class ExpectedPerformance(Struct, frozen=True):
     alpha: float
 
 
+@finite("threshold")
 def expected_performance(
     scores: ArrayLike,
     calibration: LearnedCalibration | None = None,
@@ -60,7 +61,7 @@ def expected_performance(
     `scores`: the probabilities that were served. `calibration`: from a time with labels; None if they are calibrated
     for certain. `threshold`: from which on the outcome is predicted; `positive`, bool (rows,), says it by row instead.
     Shape (rows, classes) are the probabilities of classes, which have accuracy, log loss and Brier score. Raises
-    `BadInput` without rows or for scores outside [0, 1].
+    `BadInput` without rows, for scores or a threshold outside [0, 1], and where a row of classes does not sum to 1.
 
     >>> estimated = expected_performance([0.9] * 80 + [0.2] * 20).metrics["accuracy"]
     >>> f"{estimated.value:.2f}, {estimated.low:.2f} to {estimated.high:.2f}"
@@ -70,6 +71,10 @@ def expected_performance(
     served = doubles("scores", scores, 0.0, 1.0)
     if not len(served) or served.ndim > 2:
         raise BadInput("scores", "of shape (rows,) or (rows, classes), with a row or more", served.shape)
+    if served.ndim == 2:
+        class_probabilities("scores", served)
+    if not 0.0 <= threshold <= 1.0:
+        raise BadInput("threshold", "from 0 to 1, such as 0.5", threshold)
     names = _LOSSES if served.ndim == 2 else (*_LOSSES, *_RATIOS)
     beyond = 0.0 if calibration is None else calibration.share_beyond(served)
     if beyond > MOST_BEYOND:

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import pdist, squareform
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_positive, doubles
+from flyball.statistics.checks import check_positive, doubles, finite
 
 _BATCH = 256
+_SMALLEST = 1e-300
+_LARGEST_EXPONENT = 1023
 
 
 class TwoSampleTest(Struct, frozen=True):
@@ -41,6 +43,7 @@ def median_bandwidth(squared_distances: ArrayLike) -> float:
     return float(np.sqrt(np.median(some) / 2)) if len(some) else 1.0
 
 
+@finite("bandwidth")
 def mean_discrepancy(a: ArrayLike, b: ArrayLike, bandwidth: float | None = None) -> float:
     """The unbiased estimate of MMD², which may be below 0; `a`, `b`: shapes (rows, columns), two rows or more each.
 
@@ -73,6 +76,7 @@ def mean_discrepancy_test(
         raise BadInput("most_rows", "2 or more", most_rows)
     first, second = (_drawn(sample, most_rows, rng) for sample in _samples(a, b))
     rows = np.concatenate([first, second])
+    rows = rows / _power_of_two(np.abs(rows).max(axis=0))
     deviation = rows.std(axis=0)
     kernel = _kernel(rows / np.where(deviation > 0, deviation, 1.0), None)
     in_a = np.arange(len(rows)) < len(first)
@@ -99,11 +103,20 @@ def _drawn(sample: Doubles, most: int, rng: np.random.Generator) -> Doubles:
 
 def _kernel(rows: Doubles, bandwidth: float | None) -> Doubles:
     """The Gaussian kernel of all pairs, 0 for a row and itself."""
-    squared = pdist(rows, "sqeuclidean")
+    unit = float(_power_of_two(np.abs(rows).max()))
+    distances = pdist(rows / unit)
     if bandwidth is None:
-        bandwidth = median_bandwidth(squared)
-    check_positive(bandwidth=bandwidth)
-    return np.asarray(squareform(np.exp(-squared / (2 * bandwidth**2))))
+        width = median_bandwidth(np.square(distances))
+    else:
+        check_positive(bandwidth=bandwidth)
+        width = max(bandwidth / unit, _SMALLEST)
+    with np.errstate(over="ignore"):  # exp(-inf) is the 0 of rows that are so far apart
+        return np.asarray(squareform(np.exp(-np.square(distances / width) / 2)))
+
+
+def _power_of_two(largest: Doubles) -> Doubles:
+    """The power of two above each number, by which to divide without rounding: squares would overflow or vanish."""
+    return np.asarray(np.ldexp(1.0, np.minimum(np.frexp(largest)[1], _LARGEST_EXPONENT)))
 
 
 def _discrepancies(kernel: Doubles, in_a: np.ndarray) -> Doubles:

@@ -14,10 +14,14 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from flyball.core import BadInput, Doubles
+from flyball.statistics.checks import number_array
 from flyball.statistics.discrepancies import TwoSampleTest
 
 FEWEST_ROWS = 40
 """Rows of each sample, at least: half of them train the classifier."""
+
+_ZERO = 1e-34
+"""LightGBM takes values up to 1e-35 for 0."""
 
 RankRows = Callable[[Doubles, np.ndarray, Doubles], Doubles]
 """(rows to learn from, whether each is current, rows to score) -> scores, higher where a row looks current."""
@@ -38,7 +42,8 @@ def domain_classifier_test(
     The statistic is the AUC on rows that the classifier did not see. Values may be nan, for missing. `score_rows`: the
     classifier, by default boosted trees of LightGBM. `groups_a`, `groups_b`: numbers, shape (rows,), for rows that are
     alike, such as those of a user: a group counts as a single row, with the mean of its scores. Of more than
-    `most_rows` rows of a sample, so many are drawn. Raises `BadInput` for fewer than 40 rows or groups of a sample.
+    `most_rows` rows of a sample, so many are drawn. Raises `BadInput` for fewer than 40 rows or groups of a sample,
+    and for an infinite value.
 
     >>> rng = np.random.default_rng(1)
     >>> before, now = rng.normal(size=(400, 2)), rng.normal(1.0, 1.0, (400, 2))
@@ -56,7 +61,7 @@ def domain_classifier_test(
         raise BadInput("columns of b", f"{learn_a.shape[1]}, as of a", learn_b.shape[1])
     learned = np.concatenate([learn_a, learn_b])
     current = np.arange(len(learned)) >= len(learn_a)
-    scores = (score_rows or _boosted_trees(rng))(learned, current, np.concatenate([test_a, test_b]))
+    scores = (score_rows or boosted_trees(rng))(learned, current, np.concatenate([test_a, test_b]))
     before, now = _group_means(scores[: len(test_a)], of_a), _group_means(scores[len(test_a) :], of_b)
     ranked = stats.mannwhitneyu(now, before, alternative="greater")
     area = float(ranked.statistic) / (len(before) * len(now))
@@ -67,7 +72,9 @@ def _halves(
     what: str, sample: ArrayLike, groups: ArrayLike | None, most: int, rng: np.random.Generator
 ) -> tuple[Doubles, Doubles, np.ndarray]:
     """(rows to learn from, rows to rank, the group of each of the latter)."""
-    rows = np.asarray(sample, dtype=np.float64)
+    rows = number_array(what, sample)
+    if np.isinf(rows).any():
+        raise BadInput(what, "finite numbers, or nan for missing ones", float(rows[np.isinf(rows)][0]))
     if rows.ndim != 2 or not rows.shape[1]:
         raise BadInput(what, "of shape (rows, columns)", rows.shape)
     group = np.arange(len(rows)) if groups is None else np.asarray(groups)
@@ -88,11 +95,27 @@ def _group_means(scores: Doubles, groups: np.ndarray) -> Doubles:
     return np.asarray(np.bincount(number, scores) / counts)
 
 
-def _boosted_trees(rng: np.random.Generator) -> RankRows:
+def _with_ranks_of_tiny(rows: Doubles, others: Doubles) -> tuple[Doubles, Doubles]:
+    """Both, with ranks for the values of columns that have some so near to 0 that LightGBM takes them for 0.
+
+    Trees only compare values, so ranks say the same.
+    """
+    both = np.concatenate([rows, others])
+    tiny = ((both != 0) & (np.abs(both) <= _ZERO)).any(axis=0)
+    for column in np.flatnonzero(tiny):
+        known = ~np.isnan(both[:, column])
+        both[known, column] = np.unique(both[known, column], return_inverse=True)[1] + 1.0
+    return both[: len(rows)], both[len(rows) :]
+
+
+def boosted_trees(rng: np.random.Generator) -> RankRows:
+    """Boosted trees that give the probability to be current as if both samples were equally large."""
     seed = int(rng.integers(2**31 - 1))
 
     def score_rows(rows: Doubles, current: np.ndarray, others: Doubles) -> Doubles:
         import lightgbm  # takes a while to load, which other tests need not
+
+        rows, others = _with_ranks_of_tiny(rows, others)
 
         counts = np.bincount(current.astype(np.int64), minlength=2)
         settings = {

@@ -19,7 +19,7 @@ class LongestRun(Struct, frozen=True):
 
 
 def run_lengths(values: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """The lengths of the runs of equal values in a row, shape (runs,).
+    """The lengths of the runs of equal values in a row, shape (runs,); nan is equal to nan.
 
     >>> run_lengths(["a", "a", "b", "a"]).tolist()
     [2, 1, 1]
@@ -29,7 +29,9 @@ def run_lengths(values: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.in
         raise BadInput("values", "of shape (n,)", array.shape)
     if not len(array):
         return np.zeros(0, np.int64)
-    starts = np.flatnonzero(np.append(True, array[1:] != array[:-1]))
+    missing = array != array  # nan and NaT are not equal to themselves
+    changes = (array[1:] != array[:-1]) & ~(missing[1:] & missing[:-1])
+    starts = np.flatnonzero(np.append(True, changes))
     return np.diff(np.append(starts, len(array))).astype(np.int64)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 from scipy import stats
 
 from flyball.core import BadInput
-from flyball.statistics.checks import check_alpha, check_counts, check_side
+from flyball.statistics.checks import check_alpha, check_counts, check_side, finite
 from flyball.statistics.contrasts import Contrast
 from flyball.statistics.inference import Inference
 
 
+@finite("margin")
 def welch(
     contrast: Contrast,
     alpha: float = 0.05,
@@ -65,6 +66,7 @@ def _null(margin: float, higher_is_better: bool) -> float:
     return -margin if higher_is_better else margin
 
 
+@finite("successes_a", "trials_a", "successes_b", "trials_b")
 def two_proportions(
     successes_a: int, trials_a: int, successes_b: int, trials_b: int, alpha: float = 0.05, relative: bool = False
 ) -> Inference:

@@ -39,6 +39,8 @@ def unit_preference(credit_a: ArrayLike, credit_b: ArrayLike) -> np.ndarray[tupl
     one user are not independent. Raises `BadInput` for a negative credit.
     """
     a, b = doubles("credit of a", credit_a, 0.0), doubles("credit of b", credit_b, 0.0)
+    if a.shape != b.shape:
+        raise BadInput("credit of b", f"of shape {a.shape}, as of a", b.shape)
     total = a + b
     return np.divide(b - a, total, out=np.zeros_like(total), where=total > 0)
 

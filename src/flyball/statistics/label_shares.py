@@ -3,7 +3,10 @@
 A classifier mistakes classes for each other at rates that do not depend on their shares. From how often it predicts
 each class now, and those rates on a reference with labels, follow the shares of labels now. Three methods: BBSE solves
 the equations; RLLS solves them with a penalty on the change, for few rows or similar classes; EM makes the current
-probabilities most likely and needs calibrated ones. Intervals are over resamples of both sets of rows.
+probabilities most likely and needs calibrated ones. Intervals are over resamples of both sets of rows. Where fewer
+than 10 current rows of a label are expected, resamples know too little of it (a single row is always drawn again), so
+the interval also contains that over as many rows of the reference, drawn with the estimated shares plus one row of each
+label.
 Sources: BBSE: Lipton, Wang and Smola, "Detecting and Correcting for Label Shift with Black Box Predictors", ICML 2018;
 RLLS: Azizzadenesheli, Liu, Yang and Anandkumar, "Regularized Learning for Domain Adaptation under Label Shifts", ICLR
 2019; EM: Saerens, Latinne and Decaestecker, Neural Computation 2002.
@@ -17,10 +20,12 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, doubles
+from flyball.statistics.checks import check_alpha, class_probabilities, doubles
 
 FEWEST_LABELS = 30
 """Rows of each class in the reference, at least."""
+FEWEST_NOW = 10.0
+"""Current rows of each label, as estimated: with fewer, resamples of them alone are too much alike."""
 LARGEST_CONDITION = 30.0
 """The largest condition number of the confusion matrix: beyond it, errors grow more than thirtyfold."""
 _STEPS = 1_000
@@ -63,13 +68,16 @@ def label_shift(
     method: str = "bbse",
     draws: int = 200,
     alpha: float = 0.05,
+    counts: ArrayLike | None = None,
 ) -> LabelShift:
     """Estimate the shares of labels in `current`, by one of `SHIFT_METHODS`.
 
     `labels`: shape (rows,), the class of each row of the reference, a number from 0. `reference`, `current`: what was
     predicted, shape (rows, classes): probabilities, or 1 for the predicted class and 0 for others; `em` needs
-    probabilities. Raises `BadInput` for a class with fewer than 30 rows in the reference, and for a confusion matrix
-    with a condition number above 30: then predictions do not tell labels apart well enough.
+    probabilities. `counts`: shape (rows,), how many rows each row of the reference stands for, where a decision keeps
+    labels of some from being known; 1 by default. Raises `BadInput` for a class with fewer than 30 rows in the
+    reference, and for a confusion matrix with a condition number above 30: then predictions do not tell labels apart
+    well enough.
 
     >>> rng = np.random.default_rng(1)
     >>> def predicted(labels):
@@ -84,24 +92,32 @@ def label_shift(
         raise BadInput("method", f"one of {', '.join(SHIFT_METHODS)}", method)
     if draws < 20:
         raise BadInput("draws", "20 or more", draws)
-    before, now = doubles("reference", reference, 0.0, 1.0), doubles("current", current, 0.0, 1.0)
-    for what, array in (("reference", before), ("current", now)):
-        if array.ndim != 2 or array.shape[1] < 2 or not len(array) or array.shape[1] != before.shape[1]:
-            raise BadInput(what, "of shape (rows, classes), with two classes or more, the same in both", array.shape)
-        sums = array.sum(axis=1)
-        if not np.allclose(sums, 1.0, atol=1e-3):
-            raise BadInput(f"sum of a row of {what}", "1", float(sums[np.abs(sums - 1).argmax()]))
+    before, now = class_probabilities("reference", reference), class_probabilities("current", current)
+    if now.shape[1] != before.shape[1]:
+        raise BadInput("number of classes of current", f"{before.shape[1]}, as of the reference", now.shape[1])
     actual = _labels(labels, len(before), before.shape[1])
-    shares = np.bincount(actual, minlength=before.shape[1]) / len(actual)
-    condition = float(np.linalg.cond(_confusion(actual, before, np.ones(len(actual))) / shares))
+    stands = np.ones(len(actual)) if counts is None else doubles("counts", counts, 0.0)
+    if stands.shape != actual.shape:
+        raise BadInput("counts", f"one for each of {len(actual)} rows of the reference", stands.shape)
+    shares = np.bincount(actual, stands, before.shape[1]) / max(float(stands.sum()), 1e-300)
+    if not shares.min() > 0:
+        raise BadInput(f"sum of the counts of class {shares.argmin()} in the reference", "above 0", 0.0)
+    condition = float(np.linalg.cond(_confusion(actual, before, stands) / shares))
     if not condition <= LARGEST_CONDITION:
         needed = f"at most {LARGEST_CONDITION:g}, where predictions can tell labels apart: take probabilities instead"
         raise BadInput("condition number of the confusion matrix", needed, round(condition, 1))
     estimate = SHIFT_METHODS[method]
-    drawn = np.array([estimate(actual, before, now, _resample(rng, before), _resample(rng, now)) for _ in range(draws)])
-    value = estimate(actual, before, now, np.ones(len(before)), np.ones(len(now)))
-    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2], axis=0)
-    ends = (tuple(np.minimum(low, value).tolist()), tuple(np.maximum(high, value).tolist()))
+    value = estimate(actual, before, now, stands, np.ones(len(now)))
+    resampled: list[tuple[Doubles, Callable[[], Doubles]]] = [(now, lambda: _resample(rng, now))]
+    if len(now) * value.min() < FEWEST_NOW:
+        chances = _chances_of_rows(actual, stands, value, len(now))
+        resampled.append((before, lambda: rng.multinomial(len(now), chances).astype(np.float64)))
+    drawn = [
+        [estimate(actual, before, rows, stands * _resample(rng, before), drawn_now()) for _ in range(draws)]
+        for rows, drawn_now in resampled
+    ]
+    low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2], axis=1)
+    ends = (tuple(np.vstack([low, value]).min(axis=0).tolist()), tuple(np.vstack([high, value]).max(axis=0).tolist()))
     return LabelShift(method, tuple(value.tolist()), *ends, tuple(shares.tolist()), condition, alpha)
 
 
@@ -122,6 +138,13 @@ def _labels(labels: ArrayLike, rows: int, classes: int) -> np.ndarray:
 
 def _resample(rng: np.random.Generator, rows: Doubles) -> Doubles:
     return np.bincount(rng.integers(len(rows), size=len(rows)), minlength=len(rows)).astype(np.float64)
+
+
+def _chances_of_rows(labels: np.ndarray, counts: Doubles, shares: Doubles, rows: int) -> Doubles:
+    """How often each row of the reference stands for a current one, of which there are `rows` and one of each label."""
+    expected = (rows * shares + 1) / (rows + len(shares))
+    chances = counts * (expected / np.bincount(labels, counts, len(shares)))[labels]
+    return np.asarray(chances / chances.sum())
 
 
 def _confusion(labels: np.ndarray, predicted: Doubles, counts: Doubles) -> Doubles:
@@ -145,9 +168,10 @@ def _regularized(labels: np.ndarray, before: Doubles, now: Doubles, counts: Doub
     from so many rows, and that of b weakens theta where few current rows say little.
     """
     confusion = _confusion(labels, before, counts)
-    change = counts_now @ now / counts_now.sum() - confusion.sum(axis=1)
+    predicted, rows_now = confusion.sum(axis=1), float(counts_now.sum())
+    change = counts_now @ now / rows_now - predicted
     theta = smallest_change(confusion, change, float(np.sqrt(1 / len(labels))))
-    noise = np.sqrt((1 / len(now) + 1 / len(labels)) * (confusion.sum(axis=1) * (1 - confusion.sum(axis=1))).sum())
+    noise = np.sqrt((1 / rows_now + 1 / len(labels)) * (predicted * (1 - predicted)).sum())
     size = float(np.linalg.norm(change))
     return _shares(1 + theta * (size**2 / (size**2 + noise**2) if size > 0 else 0.0), confusion)
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import doubles
+from flyball.statistics.checks import doubles, finite
 
 FEWEST_OUTCOMES = 30
 """Outcomes of each kind that a calibration is learned from, at least."""
@@ -60,6 +60,7 @@ class LearnedCalibration(Struct, frozen=True):
         return array
 
 
+@finite("draws")
 def learn_calibration(
     scores: ArrayLike, outcomes: ArrayLike, rng: np.random.Generator, draws: int = _DRAWS
 ) -> LearnedCalibration:
@@ -73,7 +74,7 @@ def learn_calibration(
     >>> np.round(calibration.apply([0.2, 0.8]), 1).tolist()
     [0.1, 0.4]
     """
-    array, happened = doubles("scores", scores), np.asarray(outcomes)
+    array, happened = doubles("scores", scores), doubles("outcomes", outcomes)
     if array.ndim not in (1, 2) or happened.shape != array.shape[:1]:
         raise BadInput("outcomes", f"one for each of {len(array)} rows of scores", happened.shape)
     if draws < 2:

@@ -14,9 +14,10 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, check_positive
+from flyball.statistics.checks import check_alpha, check_positive, finite
 
 
+@finite("v_best")
 def best_rho(v_best: ArrayLike, alpha: float, sides: int = 2) -> Doubles:
     """The mixture parameter that makes the normal boundary tightest near intrinsic time `v_best`; shape of `v_best`.
 
@@ -27,6 +28,7 @@ def best_rho(v_best: ArrayLike, alpha: float, sides: int = 2) -> Doubles:
     return np.asarray(np.asarray(v_best, dtype=np.float64) / (log_level + np.log1p(log_level)))
 
 
+@finite("s", "v", "rho")
 def normal_log_mixture(s: ArrayLike, v: ArrayLike, rho: ArrayLike, sides: int = 2) -> Doubles:
     """The log of the normal mixture for one or two `sides`; `rho` from `best_rho`; shapes broadcast."""
     total, time, own = (np.asarray(value, dtype=np.float64) for value in (s, v, rho))
@@ -36,6 +38,7 @@ def normal_log_mixture(s: ArrayLike, v: ArrayLike, rho: ArrayLike, sides: int = 
     return np.asarray(np.log(2) + log_two_sided + special.log_ndtr(total / np.sqrt(time + own)))
 
 
+@finite("v", "rho")
 def normal_mixture_bound(v: ArrayLike, alpha: float, rho: ArrayLike, sides: int = 2) -> Doubles:
     """The sum `s` at which the normal mixture reaches 1/alpha; shapes of `v` and `rho` broadcast."""
     time, own = np.asarray(v, dtype=np.float64), np.asarray(rho, dtype=np.float64)
@@ -48,6 +51,7 @@ def normal_mixture_bound(v: ArrayLike, alpha: float, rho: ArrayLike, sides: int 
     return np.asarray(np.vectorize(bound)(time, own), dtype=np.float64)
 
 
+@finite("s", "v", "rho", "c")
 def gamma_exponential_log_mixture(s: float, v: float, rho: float, c: float) -> float:
     """The one-sided log mixture for sub-exponential values of scale `c`, such as bounded values less their mean.
 
@@ -60,6 +64,7 @@ def gamma_exponential_log_mixture(s: float, v: float, rho: float, c: float) -> f
     return float(leading + tail + rate - k)
 
 
+@finite("s", "v", "rho", "c")
 def gamma_poisson_log_mixture(s: float, v: float, rho: float, c: float) -> float:
     """The one-sided log mixture for sub-Poisson values of scale `c`, such as counts less their mean.
 
@@ -73,6 +78,7 @@ def gamma_poisson_log_mixture(s: float, v: float, rho: float, c: float) -> float
     return float(leading + tail + v / c**2)
 
 
+@finite("s", "v", "r", "g", "h")
 def beta_binomial_log_mixture(s: ArrayLike, v: ArrayLike, r: ArrayLike, g: float, h: float, sides: int = 2) -> Doubles:
     """The log mixture for values in [-`g`, `h`] of mean 0; `r` from `beta_binomial_r`; shapes broadcast."""
     total, time, own = (np.asarray(value, dtype=np.float64) for value in (s, v, r))
@@ -88,6 +94,7 @@ def beta_binomial_log_mixture(s: ArrayLike, v: ArrayLike, r: ArrayLike, g: float
     return np.asarray(fixed + log_beta(start[0] + down, start[1] + up) - log_beta(*start))
 
 
+@finite("v_best", "g", "h")
 def beta_binomial_r(v_best: ArrayLike, alpha: float, g: float, h: float, sides: int = 2) -> Doubles:
     """The parameter that makes the beta-binomial boundary tightest near intrinsic time `v_best`; shape of `v_best`."""
     return np.maximum(best_rho(v_best, alpha, sides) - g * h, 1e-3 * g * h)
@@ -106,6 +113,7 @@ def mixture_bound(log_mixture: Callable[[float], float], v: float, alpha: float,
     return float(optimize.brentq(lambda s: log_mixture(s) - goal, 0.0, high, xtol=1e-10, rtol=1e-13))
 
 
+@finite("v", "v_min", "c", "s", "eta")
 def poly_stitching_bound(
     v: float, alpha: float, v_min: float, c: float = 0.0, s: float = 1.4, eta: float = 2.0
 ) -> float:
@@ -123,6 +131,7 @@ def poly_stitching_bound(
     return float(np.sqrt(k1**2 * time * log_level + jump**2) + jump)
 
 
+@finite("t", "t_min", "a")
 def empirical_process_bound(t: int, alpha: float, t_min: int, a: float = 0.85) -> float:
     """The largest distance of an empirical distribution function of `t` values from the true one.
 
@@ -149,6 +158,7 @@ def empirical_process_bound(t: int, alpha: float, t_min: int, a: float = 0.85) -
     return float(a * np.sqrt((np.log1p(np.log(t / t_min)) + c) / t))
 
 
+@finite("quantile", "t", "t_best", "delta", "s", "eta")
 def double_stitching_bound(
     quantile: float, t: float, alpha: float, t_best: float, delta: float = 0.5, s: float = 1.4, eta: float = 2.0
 ) -> float:

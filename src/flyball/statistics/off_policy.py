@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from flyball.core import BadInput, Doubles, Refused
-from flyball.statistics.checks import check_alpha, check_positive, doubles
+from flyball.statistics.checks import check_alpha, check_positive, doubles, finite
 
 ESTIMATORS = ("ips", "snips", "dr", "switch_dr")
 INTERVALS = ("normal", "bernstein", "hoeffding")
@@ -97,6 +97,7 @@ def importance_weights(policy: ArrayLike, logged: ArrayLike) -> Doubles:
     return np.asarray(shown / propensity)
 
 
+@finite("unsupported")
 def overlap(
     weights: ArrayLike, unsupported: float = 0.0, alpha: float = 0.001, units: ArrayLike | None = None
 ) -> Overlap:
@@ -154,6 +155,7 @@ class Estimation(msgspec.Struct, frozen=True, kw_only=True):
     alpha: float = 0.05
 
 
+@finite("threshold", "unsupported")
 def policy_value(
     policy: ArrayLike,
     logged: ArrayLike,

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from flyball.core import BadInput
-from flyball.statistics.checks import check_alpha, check_positive
+from flyball.statistics.checks import check_alpha, check_positive, finite
 from flyball.statistics.sequences import sequence_r2, sequence_reach
 from flyball.statistics.spending import crossing_probabilities, spending_bounds
 
@@ -66,6 +66,7 @@ def _power_curve(design: Design, units: float) -> Callable[[float], float]:
     return lambda drift: float(crossing_probabilities(fractions, bounds, drift, design.side)[0].sum())
 
 
+@finite("effect", "units")
 def power_of(design: Design, effect: float, units: float) -> float:
     """The probability to detect `effect`, in its direction, with `units` in both arms together.
 
@@ -74,6 +75,7 @@ def power_of(design: Design, effect: float, units: float) -> float:
     return _power_curve(design, units)(abs(effect) / _se(design, units))
 
 
+@finite("units")
 def minimum_detectable_effect(design: Design, units: float) -> float:
     """The smallest effect that `units` in both arms together detect with the power of the design.
 
@@ -87,6 +89,7 @@ def minimum_detectable_effect(design: Design, units: float) -> float:
     return float(drift * _se(design, units))
 
 
+@finite("effect", "margin")
 def units_needed(design: Design, effect: float, margin: float = 0.0) -> int:
     """The units in both arms together that detect `effect` with the power of the design.
 
@@ -106,6 +109,7 @@ def units_needed(design: Design, effect: float, margin: float = 0.0) -> int:
     return int(np.ceil(1e6 * (reached / goal) ** 2))
 
 
+@finite("effect", "margin")
 def days_needed(design: Design, effect: float, units_a_day: float, margin: float = 0.0) -> float:
     """The days until `units_needed` units have arrived, at `units_a_day` in both arms together.
 
@@ -115,6 +119,7 @@ def days_needed(design: Design, effect: float, units_a_day: float, margin: float
     return units_needed(design, effect, margin) / units_a_day
 
 
+@finite("arms", "costs")
 def best_shares(arms: int, costs: tuple[float, ...] | None = None, all_pairs: bool = False) -> tuple[float, ...]:
     """The shares of units, shape (arms,), that make comparisons with the first arm narrowest for a given cost.
 

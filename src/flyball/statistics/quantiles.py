@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, doubles
+from flyball.statistics.checks import check_alpha, doubles, finite
 from flyball.statistics.contrasts import Contrast
 from flyball.statistics.inference import Inference
 from flyball.statistics.mixtures import beta_binomial_log_mixture, beta_binomial_r
@@ -26,6 +26,7 @@ def _sorted_sample(values: ArrayLike, quantile: float) -> Doubles:
     return ordered
 
 
+@finite("quantile")
 def quantile_interval(values: ArrayLike, quantile: float, alpha: float = 0.05) -> tuple[float, float, float]:
     """(estimate, low, high) of a quantile for one look, by order statistics.
 
@@ -45,6 +46,7 @@ def quantile_interval(values: ArrayLike, quantile: float, alpha: float = 0.05) -
     )
 
 
+@finite("quantile")
 def quantile_contrast(a: ArrayLike, b: ArrayLike, quantile: float, alpha: float = 0.05) -> Contrast:
     """The difference of the quantiles of b and a, for one look; a standard error is the width of an interval, scaled.
 
@@ -67,8 +69,11 @@ def contrast_of_quantiles(
 ) -> Contrast:
     """The contrast of two quantiles, each (estimate, low, high, units) with an interval of level 1 - `alpha`.
 
-    Raises `BadInput` for a relative effect on a quantile of 0.
+    Raises `BadInput` for a relative effect on a quantile of 0, and for other than four finite numbers.
     """
+    for what, arm in (("quantile of arm a", a), ("quantile of arm b", b)):
+        if doubles(what, arm).shape != (4,):
+            raise BadInput(what, "four numbers: estimate, low, high, units", arm)
     width = 2 * stats.norm.isf(check_alpha(alpha) / 2)
     se_a, se_b = ((arm[2] - arm[1]) / width for arm in (a, b))
     effect, se = b[0] - a[0], float(np.hypot(se_a, se_b))
@@ -86,6 +91,7 @@ def _log_e(below: ArrayLike, count: int, quantile: float, r: float) -> Doubles:
     return beta_binomial_log_mixture(shares - quantile * count, variance, r, quantile, 1 - quantile)
 
 
+@finite("quantile", "n_best")
 def quantile_sequence(
     values: ArrayLike, quantile: float, n_best: float, alpha: float = 0.05
 ) -> tuple[float, float, float]:
@@ -103,6 +109,7 @@ def quantile_sequence(
     return float(np.quantile(ordered, quantile)), low, high
 
 
+@finite("quantile", "n_best")
 def quantile_difference_log_e(a: ArrayLike, b: ArrayLike, quantile: float, n_best: float, alpha: float = 0.05) -> float:
     """Log e-value against equal quantiles: the smallest product of the e-values of both arms, over common values.
 
@@ -125,6 +132,7 @@ def quantile_difference_log_e(a: ArrayLike, b: ArrayLike, quantile: float, n_bes
     return float(total.min())
 
 
+@finite("quantile", "n_best", "alpha")
 def quantile_difference(
     a: ArrayLike, b: ArrayLike, quantile: float, n_best: float, alpha: float = 0.05, higher_is_better: bool = False
 ) -> Inference:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, check_counts, check_positive
+from flyball.statistics.checks import check_alpha, check_counts, check_positive, finite, number
 from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 
@@ -37,6 +37,7 @@ def concentration(n_best: float, alpha: float) -> float:
     return float(max(n_best / (log_level + np.log1p(log_level)) - 1, 1e-3))
 
 
+@finite("successes", "trials", "rate", "k")
 def rate_log_e(successes: ArrayLike, trials: ArrayLike, rate: ArrayLike, k: float) -> Doubles:
     """Log e-value against `rate`; shapes broadcast; `k` from `concentration`."""
     events, units, p = (np.asarray(value, dtype=np.float64) for value in (successes, trials, rate))
@@ -62,6 +63,7 @@ def rate_interval(
     return _mean_interval(successes, trials, alpha, n_best)
 
 
+@finite("totals", "counts")
 def bounded_mean_interval(
     totals: ArrayLike, counts: ArrayLike, alpha: float = 0.05, n_best: float = 5_000
 ) -> tuple[Doubles, Doubles]:
@@ -100,6 +102,7 @@ def _mean_interval(totals: ArrayLike, counts: ArrayLike, alpha: float, n_best: f
     return np.where(events > 0, low, 0.0), np.where(events < units, high, 1.0)
 
 
+@finite("successes_a", "trials_a", "successes_b", "trials_b", "difference", "share", "n_best")
 def rate_difference_log_e(
     successes_a: ArrayLike,
     trials_a: ArrayLike,
@@ -172,6 +175,7 @@ def _log_ratio(successes: Doubles, trials: Doubles, rate: Doubles, log_odds: Dou
     return np.asarray(successes * log_odds - trials * np.log1p(rate * np.expm1(log_odds)))
 
 
+@finite("share", "n_best")
 def rate_difference_interval(
     successes_a: ArrayLike,
     trials_a: ArrayLike,
@@ -205,6 +209,7 @@ def rate_difference_interval(
     return ends(-1.0), ends(1.0)
 
 
+@finite("margin", "share", "n_best")
 def rate_difference(
     successes_a: int,
     trials_a: int,
@@ -226,7 +231,7 @@ def rate_difference(
     'better'
     """
     null = _null(margin, higher_is_better)
-    if min(trials_a, trials_b) < 0:
+    if min(number("trials of a", trials_a), number("trials of b", trials_b)) < 0:
         raise BadInput("units", "0 or more in each arm", (trials_a, trials_b))
     low, high = rate_difference_interval(successes_a, trials_a, successes_b, trials_b, alpha, n_best, share)
     log_e = rate_difference_log_e(successes_a, trials_a, successes_b, trials_b, null, n_best, alpha, share)

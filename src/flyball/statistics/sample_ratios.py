@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_positive
+from flyball.statistics.checks import check_positive, finite
 
 SAMPLE_RATIO_ALPHA = 0.001
 """The probability of a false alarm, over all looks of an experiment."""
@@ -62,6 +62,7 @@ def _declared(counts: ArrayLike, weights: ArrayLike) -> tuple[Doubles, Doubles]:
     return padded[..., used], shares[used] / shares[used].sum()
 
 
+@finite("counts", "weights")
 def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike, concentration: float = CONCENTRATION) -> Doubles:
     """Log e-value against the declared shares, by a Dirichlet mixture around them, shape (...,).
 
@@ -77,6 +78,7 @@ def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike, concentration: flo
     return np.asarray(special.gammaln(concentration) - special.gammaln(concentration + units) + grown.sum(axis=-1))
 
 
+@finite("counts", "weights", "alpha")
 def sample_ratio(
     counts: ArrayLike,
     weights: ArrayLike,
@@ -98,6 +100,7 @@ def sample_ratio(
     return _result(counts, weights, min(1.0, float(np.exp(-log_e))), alpha, True)
 
 
+@finite("counts", "weights", "alpha")
 def sample_ratio_chi_square(counts: ArrayLike, weights: ArrayLike, alpha: float = SAMPLE_RATIO_ALPHA) -> SampleRatio:
     """Pearson's chi-square test, valid for one look; `counts` and `weights` of shape (arms,).
 

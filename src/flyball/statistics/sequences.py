@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flyball.core import Doubles
-from flyball.statistics.checks import check_alpha, check_positive, check_side
+from flyball.statistics.checks import check_alpha, check_positive, check_side, finite
 from flyball.statistics.contrasts import Contrast
 from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
@@ -29,6 +29,7 @@ def sequence_r2(alpha: float, n_best: float, side: str = "two") -> float:
     return float((log_level + np.log1p(log_level)) / n_best)
 
 
+@finite("se", "count", "alpha", "r2")
 def sequence_reach(se: ArrayLike, count: ArrayLike, alpha: float, r2: float, side: str = "two") -> Doubles:
     """Half the width of the interval, or for one side the distance of its end from the estimate.
 
@@ -43,6 +44,7 @@ def sequence_reach(se: ArrayLike, count: ArrayLike, alpha: float, r2: float, sid
     return np.asarray(error * np.sqrt(2 * (grown + 1) / grown * log_level))
 
 
+@finite("effect", "se", "count", "r2")
 def sequence_log_e(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float) -> Doubles:
     """Log e-value against an effect of zero, two-sided: the likelihood ratio of a normal mixture; shapes broadcast."""
     z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
@@ -50,6 +52,7 @@ def sequence_log_e(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float
     return np.asarray(z**2 * grown / (2 * (grown + 1)) - 0.5 * np.log1p(grown))
 
 
+@finite("effect", "se", "count", "r2")
 def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, side: str = "two") -> Doubles:
     """The always-valid p-value: the smallest alpha at which the interval with this `r2` excludes zero.
 
@@ -57,7 +60,7 @@ def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, si
     """
     z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
     if side == "two":
-        return np.minimum(1.0, np.exp(-sequence_log_e(effect, se, units, r2)))
+        return np.asarray(np.minimum(1.0, np.exp(-sequence_log_e(effect, se, units, r2))))
     toward = z if side == "greater" else -z
     grown = units * r2
     x = toward**2 * grown / (2 * (grown + 1))
@@ -66,6 +69,7 @@ def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, si
     return np.where(toward > 0, np.minimum(1.0, p), 1.0)
 
 
+@finite("total", "squares", "count")
 def mean_sequence(
     total: float, squares: float, count: int, n_best: float, alpha: float = 0.05, burn_in: int = BURN_IN
 ) -> tuple[float, float] | None:
@@ -86,6 +90,7 @@ def mean_sequence(
     return mean - reach, mean + reach
 
 
+@finite("margin", "burn_in")
 def anytime(
     contrast: Contrast,
     n_best: float,

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, check_side
+from flyball.statistics.checks import check_alpha, check_side, finite, number_array
 from flyball.statistics.contrasts import Contrast
 from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
@@ -64,6 +64,7 @@ class GroupSequentialPlan(msgspec.Struct, frozen=True):
     side: str = "two"
 
 
+@finite("units", "looks")
 def plan_looks(
     units: float, looks: int | Sequence[float], alpha: float = 0.05, spending: str = "obrien_fleming", side: str = "two"
 ) -> GroupSequentialPlan:
@@ -83,6 +84,7 @@ def plan_looks(
     )
 
 
+@finite("fractions")
 def spending_bounds(
     fractions: Sequence[float] | Doubles, alpha: float = 0.05, spending: str = "obrien_fleming", side: str = "two"
 ) -> Doubles:
@@ -166,6 +168,7 @@ class _Walk:
         self.nodes, self.mass, self.time = nodes, density * weights * (edge - low) / 2, time
 
 
+@finite("fractions", "drift")
 def crossing_probabilities(
     fractions: Sequence[float] | Doubles, bounds: Sequence[float] | Doubles, drift: float = 0.0, side: str = "two"
 ) -> tuple[Doubles, Doubles]:
@@ -174,16 +177,19 @@ def crossing_probabilities(
     `fractions`, `bounds`: shape (looks,). `drift`: effect / se at information fraction 1. Raises `BadInput` for
     fractions that do not rise within (0, 1]. Source: Armitage, McPherson and Rowe, JRSS A 1969.
     """
-    t = _checked_fractions(fractions)
+    t, limits = _checked_fractions(fractions), number_array("bounds", bounds)
+    if not len(t) or limits.shape != t.shape or np.isnan(limits).any():
+        raise BadInput("bounds", f"a number for each of {len(t)} looks, one or more", bounds)
     walk = _Walk(side == "two", drift)
     probabilities = []
     for look, time in enumerate(t):
-        probabilities.append(walk.tails(time, float(bounds[look])))
-        walk.go_on(time, float(bounds[look]), t[look + 1] if look + 1 < len(t) else None)
+        probabilities.append(walk.tails(time, float(limits[look])))
+        walk.go_on(time, float(limits[look]), t[look + 1] if look + 1 < len(t) else None)
     above, below = np.array(probabilities).T
     return above, below
 
 
+@finite("margin")
 def group_sequential(
     contrast: Contrast,
     plan: GroupSequentialPlan,

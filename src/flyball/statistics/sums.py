@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flyball.core import BadInput, Doubles, Ints
-from flyball.statistics.checks import check_positive, doubles
+from flyball.statistics.checks import check_positive, doubles, number
 
 _LARGEST = 2**50
 _HALF_BITS = 25
@@ -181,6 +181,6 @@ def winsorize(values: ArrayLike, low: float = -np.inf, high: float = np.inf) -> 
     A bound computed from the tested data depends on the effect. Compute it from earlier data, such as
     `np.quantile(before, 0.999)`. Raises `BadInput` for a `low` that is not below `high` or a value that is not finite.
     """
-    if not low < high:
+    if not number("low", low) < number("high", high):
         raise BadInput("low", f"below high {high:g}", low)
     return np.clip(doubles("values", values), low, high)

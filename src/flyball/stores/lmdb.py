@@ -5,6 +5,7 @@ Source: https://www.lmdb.tech/doc/ (caveats: one environment per path and proces
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
 from pathlib import Path
@@ -15,13 +16,15 @@ from weakref import WeakValueDictionary
 import lmdb
 import msgspec
 
-from flyball.core import BadSetting, StoreUnavailable, Url
+from flyball.core import BadSetting, StoreUnavailable, Url, parse_url, quoted_path, write_atomic
 from flyball.events import Offsets
 
 Result = TypeVar("Result")
 
 _OFFSETS = b"m/offsets"
 _CHECK_READERS_EVERY = 256
+_CURRENT, _NEXT = "current", "g"
+"""The file that names the folder of a store that was replaced, and the first letter of such names."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(tuple[int, ...]).decode
@@ -122,12 +125,15 @@ class LmdbStore:
     def __init__(self, url: Url) -> None:
         if not url.path:
             raise BadSetting("lmdb:// must name a folder, such as lmdb:///path/state, got none")
+        url.check_options(("map_mb", "sync"))
         self._folder = Path(url.path)
         self._first_size = url.integer("map_mb", 256) << 20
         self._durable = url.integer("sync", 1) != 0
         self._environment: _Environment | None = None
         self._process = 0
         self._writes = 0
+        self._pointer = str(self._folder / _CURRENT)
+        self._version: tuple[int, int] | None = None
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
         def work(transaction: Any) -> tuple[list[bytes | None], bytes | None]:
@@ -161,9 +167,41 @@ class LmdbStore:
             with transaction.cursor() as cursor:
                 if not cursor.set_range(prefix):
                     return []
-                return list(islice(takewhile(lambda pair: pair[0].startswith(prefix), cursor), limit))
+                pairs = takewhile(lambda pair: pair[0].startswith(prefix), cursor)
+                return list(islice((pair for pair in pairs if pair[0] != _OFFSETS), limit))
 
         return iter(self._run(lambda environment: environment.view(work)))
+
+    def beside(self) -> str:
+        """See `Replaceable`."""
+        number = int(self._current()[1:] or 0) + 1
+        folder = self._folder / f"{_NEXT}{number}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return f"lmdb://{quoted_path(folder)}"
+
+    def replace(self, url: str) -> None:
+        """See `Replaceable`. A process that is killed before the file is replaced has changed nothing."""
+        self.close()
+        name = Path(parse_url(url).path).name
+        write_atomic(Path(self._pointer), name.encode())
+        self.discard_others()
+
+    def discard_others(self) -> None:
+        """Delete the stores that are not the current one, as left by a process that was killed."""
+        current = self._current()
+        for path in self._folder.iterdir():
+            if path.is_dir() and path.name.startswith(_NEXT) and path.name != current:
+                shutil.rmtree(path, ignore_errors=True)
+            elif current and path.name in ("data.mdb", "lock.mdb"):
+                path.unlink(missing_ok=True)
+
+    def _current(self) -> str:
+        """The name of the folder in this one where the store is by now; "" for this one."""
+        try:
+            return Path(self._pointer).read_text()
+        except FileNotFoundError:
+            return ""
 
     def close(self) -> None:
         """Release the environment, which is closed with the last store of its path in this process."""
@@ -177,17 +215,25 @@ class LmdbStore:
 
     def _open(self) -> _Environment:
         process = os.getpid()
-        environment = self._environment
-        if environment is not None and self._process == process:
+        environment, version = self._environment, self._version_now()
+        if environment is not None and self._process == process and version == self._version:
             return environment
         with _OPENING:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            name = (process, str(self._folder.resolve()))
+            folder = self._folder / self._current()
+            folder.mkdir(parents=True, exist_ok=True)
+            name = (process, str(folder.resolve()))
             environment = _OPEN.get(name)
             if environment is None:
-                environment = _OPEN[name] = _Environment(self._folder, self._first_size, self._durable)
-            self._environment, self._process = environment, process
+                environment = _OPEN[name] = _Environment(folder, self._first_size, self._durable)
+            self._environment, self._process, self._version = environment, process, version
         return environment
+
+    def _version_now(self) -> tuple[int, int] | None:
+        """Changes when the store is replaced. Costs half a microsecond; a `stat` that fails would cost three."""
+        if not os.access(self._pointer, os.F_OK):
+            return None
+        stat = os.stat(self._pointer)
+        return stat.st_ino, stat.st_mtime_ns
 
 
 def _size_of(folder: Path) -> int:

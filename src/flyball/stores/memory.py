@@ -1,9 +1,9 @@
 """The online store in this process's memory: simulation, replay, tests."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import islice, takewhile
-from threading import Lock
+from threading import RLock
 
 from flyball.core import Url
 from flyball.events import Offsets
@@ -16,7 +16,7 @@ class MemoryStore:
         self._values: dict[bytes, bytes] = {}
         self._sorted: list[bytes] | None = []
         self._offsets: Offsets = ()
-        self._lock = Lock()
+        self._lock = RLock()
 
     def read(self, keys: Sequence[bytes]) -> tuple[list[bytes | None], Offsets]:
         with self._lock:
@@ -33,6 +33,16 @@ class MemoryStore:
             if added or deleted_keys:
                 self._sorted = None
             self._offsets = tuple(offsets)
+
+    def update(
+        self,
+        work: Callable[[], tuple[Mapping[bytes, bytes | None], Offsets] | None],
+        partitions: Collection[int] | None = None,
+    ) -> None:
+        """See `SharedStore`; other threads wait."""
+        with self._lock:
+            if (change := work()) is not None:
+                self.write(*change)
 
     def offsets(self) -> Offsets:
         return self._offsets

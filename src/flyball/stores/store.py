@@ -1,8 +1,8 @@
 """The protocol of the online store, the function that opens one, and the encoding of keys."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from flyball.core import load_backend, parse_url
 from flyball.events import Offsets
@@ -28,6 +28,69 @@ class StateStore(Protocol):
     def scan(self, prefix: bytes, limit: int | None = None) -> Iterator[tuple[bytes, bytes]]: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Claimable(Protocol):
+    """A store that processes of several machines may write to, of which one at a time must.
+
+    `claim(token)`: from now on this handle writes with the token of its lease, and handles with a lower one are
+    refused, those that claim nothing included: in the transaction of each write, also when it began before. Raises
+    `LeaseLost` where a higher one wrote. `partition`: the lease is that of one partition of the log, see `SharedStore`.
+    """
+
+    def claim(self, token: int, partition: int | None = None) -> None: ...
+
+
+StoreChange = tuple[Mapping[bytes, bytes | None], Offsets]
+"""The arguments of `StateStore.write`."""
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """A store that several processes write to at the same time, each what follows from its partitions of the log.
+
+    `update`: `work` reads this store and returns what to write, None for nothing. It is written only where nobody wrote
+    since `work` was called; otherwise `work` is called again. `partitions`: those whose records it applies; the tokens
+    with which they were claimed must still be the highest. None: all, with the token of the whole store. Raises
+    `StoreUnavailable` where others were faster too many times in a row.
+    """
+
+    def update(self, work: Callable[[], StoreChange | None], partitions: Collection[int] | None = None) -> None: ...
+
+
+@runtime_checkable
+class Replaceable(Protocol):
+    """A store on a disk, which keeps bytes of what was deleted until it is replaced as a whole.
+
+    `beside`: the URL of an empty store that can take its place. `replace(url)`: lets it, for all processes that have
+    this store open, and deletes what was here.
+    """
+
+    def beside(self) -> str: ...
+
+    def replace(self, url: str) -> None: ...
+
+
+def state_beside(store: StateStore) -> str:
+    """The URL of an empty store for what is to take the place of all that is in `store`."""
+    return store.beside() if isinstance(store, Replaceable) else "memory://"
+
+
+def claim(store: StateStore, token: int, partition: int | None = None) -> None:
+    """Claim a store for the holder of a lease; stores of one machine need none, as a lock keeps others out."""
+    if isinstance(store, Claimable):
+        store.claim(token, partition)
+
+
+def update_store(
+    store: StateStore, work: Callable[[], StoreChange | None], partitions: Collection[int] | None = None
+) -> None:
+    """Write what `work` returns; see `SharedStore`, whose other stores have one writer."""
+    if isinstance(store, SharedStore):
+        store.update(work, partitions)
+    elif (change := work()) is not None:
+        store.write(*change)
 
 
 STATE_BACKENDS = {

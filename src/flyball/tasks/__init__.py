@@ -19,7 +19,7 @@ from flyball.tasks.defaults import (
     evaluation_of,
     family_of,
 )
-from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet, Metric, MetricFamily, ReportTable
+from flyball.tasks.evaluation import MISSING_GROUP, EvaluationPlan, EvaluationSet, Metric, MetricFamily, ReportTable
 from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.featurize import (
     Columns,
@@ -66,7 +66,7 @@ from flyball.tasks.recommend.state.signals import Signals
 from flyball.tasks.recommend.state.user_history import HISTORY_CAP, UserHistory, read_histories, weight_of
 from flyball.tasks.recommend.state.view import UserItemsView
 from flyball.tasks.request import Request, bad_request, fields_of_event, key_field, request_of, seed_of
-from flyball.tasks.response import FeatureRead, IntervalShift, RankedItem, Response
+from flyball.tasks.response import RANDOMIZED, FeatureRead, IntervalShift, RankedItem, Response
 from flyball.tasks.task import (
     DEFAULT_LEVEL,
     EMPTY_LEVEL,
@@ -78,8 +78,10 @@ from flyball.tasks.task import (
     ContinuesCandidates,
     CountsLabels,
     DescribesContexts,
+    DescribesDecisions,
     Examples,
     Fallback,
+    GroupsRequests,
     Holdout,
     LimitsLists,
     ListLimit,
@@ -102,15 +104,15 @@ from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
-    from flyball.tasks.metrics import RatioOfSums, Resampled, Undefined, auc, brier, logloss, request_mean
+    from flyball.tasks.metrics import DefinedRatio, RatioOfSums, Resampled, Undefined, auc, brier, logloss, request_mean
     from flyball.tasks.predict.declaration import Predict
     from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
     from flyball.tasks.recommend.cases import Cases, evaluation_cases
     from flyball.tasks.recommend.evaluation_set import ItemExposure, evaluation_set, history_length
     from flyball.tasks.recommend.fallback import fallback_arrays
     from flyball.tasks.recommend.fallback_lists import FallbackLists
-    from flyball.tasks.recommend.interactions import build_interactions
-    from flyball.tasks.recommend.known import FrameCatalog, catalog_at
+    from flyball.tasks.recommend.interactions import build_interactions, pairs_at
+    from flyball.tasks.recommend.known import FrameCatalog, catalog_at, known_keys, latest_profiles
     from flyball.tasks.recommend.metrics.beyond_accuracy import (
         coverage,
         mean_popularity,
@@ -141,11 +143,13 @@ __all__ = [
     "GROUP",
     "HISTORY_CAP",
     "MAX_K",
+    "MISSING_GROUP",
     "MODEL",
     "PATH_RENDERINGS",
     "POPULAR",
     "POPULAR_LEVEL",
     "PRECOMPUTED_LEVEL",
+    "RANDOMIZED",
     "About",
     "AdaptedInterval",
     "Answers",
@@ -158,8 +162,10 @@ __all__ = [
     "ContinuesCandidates",
     "CountsLabels",
     "DailyLimit",
+    "DefinedRatio",
     "Described",
     "DescribesContexts",
+    "DescribesDecisions",
     "EvaluationPlan",
     "EvaluationSet",
     "Examples",
@@ -170,6 +176,7 @@ __all__ = [
     "FrameCatalog",
     "Frames",
     "GroupKeys",
+    "GroupsRequests",
     "Holdout",
     "IntervalShift",
     "IpsWeights",
@@ -261,13 +268,16 @@ __all__ = [
     "interleaved_plan",
     "joining_names",
     "key_field",
+    "known_keys",
     "label_plans",
     "label_requests",
+    "latest_profiles",
     "logloss",
     "mean_popularity",
     "ndcg",
     "novelty",
     "occurs",
+    "pairs_at",
     "popular_of",
     "popularity_share",
     "precision",

@@ -94,8 +94,10 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     reads. `k`: the default number of items, 0 for none. `declaration`: everything else that an answer depends on, as
     plain values: stored with each version, and passed to `Task.restore` to serve and replay it. `arrangement`: what may
     change without training (re-ranking rules, thresholds, weights), with its own revision, released and rolled back
-    separately. `interval`: the interval that outcomes adapt, `reviews`: what people review, `daily_limit`: which
+    separately; `not_evaluated`: what evaluations replace in it, such as the share of answers that are drawn at random.
+    `interval`: the interval that outcomes adapt, `reviews`: what people review, `daily_limit`: which
     decision may be limited, all None for nothing.
+    `groups`: attributes of a request by which quality must be equal: fields of it, or features of its keys.
     `unit`: what evaluations count and resample, such as "user" or "order"; `counted`: which of them, as text, such as
     "with positives". `sources`: {source of an item: the reason, as text}. `unreleased`: what answers before the first
     release, as text, such as "the popular list", "" for nothing; `first_needs`: what is needed before anything can be
@@ -116,10 +118,12 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
     k: int = 0
     declaration: dict[str, Any] = {}
     arrangement: dict[str, Any] = {}
+    not_evaluated: dict[str, Any] = {}
     paths: dict[str, str] = {}
     reviews: Reviews | None = None
     daily_limit: DailyLimit | None = None
     interval: AdaptedInterval | None = None
+    groups: tuple[str, ...] = ()
     unit: str = "request"
     counted: str = ""
     sources: dict[str, str] = {}

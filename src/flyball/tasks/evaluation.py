@@ -14,6 +14,9 @@ from flyball.tasks.unit_weights import Resampled, Undefined
 
 MAX_CUTOFF = 200
 
+MISSING_GROUP = "none"
+"""The group of requests that lack the attribute."""
+
 
 class Truth(Protocol):
     """What happened after the requests of an evaluation set, as a task's metrics read it."""
@@ -118,7 +121,9 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
     names that every report has, `shown`: those of them that tables show first. `corrected`: {family: the one whose
     value decides in its stead where a report has it}, such as an inverse-propensity-weighted one. `sliced`: families
     reported by slice. `slices`: {what these slice by: the names of its slices, () where data say them}, None where it
-    is not known. `baselines`: always evaluated beside the candidates, the first is the one that a winner must beat.
+    is not known. `groups`: attributes by which quality must be equal; an evaluation set has each among its slices, with
+    None for a missing value. `grouped`: full names of the metrics that groups are compared by. `baselines`: always
+    evaluated beside the candidates, the first is the one that a winner must beat.
     `gates`: the task's own. `further`: what metrics need of a candidate beside its responses: (pipeline,
     evaluation set) -> arrays. `tables`: (answers, evaluation set, how to estimate) -> what a report shows of a
     candidate beside its metrics. `references`: such arrays of simple rules that are no candidates, by name.
@@ -131,6 +136,8 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
     baselines: Mapping[str, Any]
     sliced: tuple[str, ...] = ()
     slices: Mapping[str, tuple[str, ...]] | None = None
+    groups: tuple[str, ...] = ()
+    grouped: tuple[str, ...] = ()
     corrected: Mapping[str, str] = {}
     gates: tuple[MetricGate, ...] = ()
     further: Callable[[Any, EvaluationSet], Mapping[str, NDArray[Any]]] | None = None
@@ -164,6 +171,16 @@ class EvaluationPlan(msgspec.Struct, frozen=True):
         if self.slices is not None and (not value or values is None or (values and value not in values)):
             forms = [f"{by}={'|'.join(values) or '...'}" for by, values in self.slices.items()]
             raise BadDeclaration(f"slice of metric {name}", f"one of {', '.join(forms) or 'none'}", parsed.slice)
+
+    def check_gap(self, name: str) -> None:
+        """Raise `BadDeclaration` for a gap between groups, such as "auc/region", that no report of the task has."""
+        plain, _, by = name.partition("/")
+        if by not in self.groups:
+            must = f"one of groups= of the task: {', '.join(self.groups) or 'it declares none'}"
+            raise BadDeclaration(f"groups of max_gap {name}", must, by)
+        if plain not in self.grouped:
+            must = f"a metric that groups are compared by: {', '.join(self.grouped)}"
+            raise BadDeclaration(f"metric of max_gap {name}", must, plain)
 
     @property
     def names(self) -> list[str]:

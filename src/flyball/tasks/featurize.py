@@ -147,6 +147,13 @@ class Columns:
             vectors = {name: (group.bits.tobytes(), group.tags.tobytes()) for name, group in read.groups.items()}
         return FeatureRead(self.hash, read.at_us, read.offsets, read.digest, vectors)
 
+    def recorded_names(self) -> dict[str, tuple[str, ...]]:
+        """{group: the features whose values `FeatureRead.vectors` keeps of it, in that order}."""
+        return {
+            group.name: tuple(group.definitions[index].name for index in self._chosen[group.name])
+            for group in self.groups
+        }
+
     def _chosen_of(self, group: "Group") -> list[int]:
         """The indices in the group of the features that are read, sorted by name."""
         return [position for _, (owner, position) in sorted(self._placed.items()) if owner.name == group.name]

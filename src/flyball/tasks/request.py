@@ -18,7 +18,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     `event`: of the task's request type, checked as the log's events are. `key`: the text of its first Ref; it decides
     the release arm, the partition of the prediction log and what is sampled. `arm`: the arm that a tester asked for,
-    "" for whichever the key has.
+    "" for whichever the key has. `traceparent`: the caller's trace, by the header of that name. `name`: what the sender
+    calls its event, so that it is added once however often it comes (`events.name_of_request`), b"" for nothing.
     """
 
     id: str
@@ -26,6 +27,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     at_us: int
     event: Event
     arm: str = ""
+    traceparent: str = ""
+    name: bytes = b""
 
     @property
     def seed(self) -> int:

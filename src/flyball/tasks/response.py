@@ -4,12 +4,16 @@ import msgspec
 
 from flyball.events import Offsets
 
+RANDOMIZED = "randomized"
+"""The source of items that were drawn at random among all that a request may be shown, whatever its version."""
+
 
 class RankedItem(msgspec.Struct, frozen=True, gc=False):
     """One item of a response, in order of rank.
 
     `source`: what placed it, such as "model", "popular" or "cold_start". `propensity`: the probability that this
-    request, under another seed, shows it. `parts`: named by `About.parts`, such as ("p_click", "bid", "price").
+    request, under another seed, shows it; where a share of requests gets random lists, given that this one is among
+    them, or is not. `parts`: named by `About.parts`, such as ("p_click", "bid", "price").
     """
 
     item: str

@@ -60,6 +60,15 @@ class Pipeline(Protocol):
         ...
 
 
+@runtime_checkable
+class DescribesDecisions(Protocol):
+    """A pipeline that says by what rule it decides on a request, for `flyball why`."""
+
+    def decision_words(self, request: Request) -> str:
+        """The rule in half a sentence, where it is not the one for all requests; "" otherwise."""
+        ...
+
+
 class ListLimit(msgspec.Struct, frozen=True):
     """At most `at_most` items of a list have the same value of `attribute`.
 
@@ -248,6 +257,17 @@ class Offline(Protocol):
 
 
 @runtime_checkable
+class GroupsRequests(Protocol):
+    """An offline door that says which groups requests belong to, by the attributes of `About.groups`."""
+
+    def groups_of_requests(
+        self, past: Past, requests: Sequence[Mapping[str, Any]], at_us: NDArray[np.int64]
+    ) -> Mapping[str, Sequence[str | None]]:
+        """{attribute: the group of each of `requests`, None where it is missing}, as known at `at_us`."""
+        ...
+
+
+@runtime_checkable
 class TrainsCandidates(Protocol):
     """An offline door whose candidates do not fit themselves on `TrainingData`."""
 
@@ -269,11 +289,17 @@ class TakesShares(Protocol):
 class ContinuesCandidates(Protocol):
     """An offline door whose candidates may continue from what they learned before, at a fraction of the cost."""
 
-    def continued(
-        self, candidate: Any, learned: Artifact, learned_us: int, data: TrainingData, seed: int
-    ) -> Trained | None:
-        """What the candidate had `learned` by `learned_us`, brought up to date by `data`, everything known now; None
-        for one that cannot."""
+    def unable_to_continue(self, candidate: Any) -> str:
+        """Why a candidate has to learn from everything each time; "" for one that can continue."""
+        ...
+
+    def unseen(self, data: TrainingData, learned_us: int, examples: int) -> int | str:
+        """How many examples of `data` became known after `learned_us`, when there were `examples`; or why the others
+        are not those any more."""
+        ...
+
+    def continued(self, candidate: Any, learned: Artifact, learned_us: int, data: TrainingData, seed: int) -> Trained:
+        """What the candidate had `learned` by `learned_us`, brought up to date by `data`, everything known now."""
         ...
 
 

@@ -1,11 +1,13 @@
 """The contract of every event log, tested against a log of plain lists and dicts.
 
-Subclass `LogContract` and define `url`: pytest then runs the suite on the backend of this URL.
+Subclass `LogContract` and define `url`: pytest then runs the suite on the backend of this URL. A log to which others
+can be moved passes `RestorableLogContract`.
 """
 
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -14,11 +16,13 @@ from hypothesis import strategies as st
 
 from flyball.core import BadInput, Refused
 from flyball.events import (
+    IMPORTED,
     Appended,
     EventLog,
     FieldKind,
     Offsets,
     Record,
+    RestorableLog,
     Slice,
     WrittenField,
     WrittenType,
@@ -29,6 +33,7 @@ from flyball.events import (
 )
 
 PARTITIONS = 3
+_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors]  # the suite is run on every backend
 _OFFSETS = st.tuples(*[st.integers(0, 12)] * PARTITIONS)
 
 
@@ -80,19 +85,24 @@ class PlainLog:
         self.unique = unique
         self._parts: list[list[Record]] = [[] for _ in range(partitions)]
         self._ids: set[bytes] = set()
+        self._halves: set[bytes] = set()
         self.schemas = PlainSchemas()
         self.groups = PlainGroups(partitions)
 
     def append(self, records: Sequence[Record]) -> Appended:
         self.schemas.use(records)
-        duplicates = []
+        duplicates, conflicts = [], []
         for index, record in enumerate(records):
-            if self.unique and record.id in self._ids:
+            ids = {record.id, record.client_id} - {b""}
+            if self.unique and ids & self._ids:
                 duplicates.append(index)
-                continue
-            self._ids.add(record.id)
-            self._parts[partition(record.key, len(self._parts))].append(record)
-        return Appended(len(records) - len(duplicates), duplicates)
+            elif self.unique and record.client_id[:8] in self._halves - {b""}:
+                conflicts.append(index)
+            else:
+                self._ids |= ids
+                self._halves.add(record.client_id[:8])
+                self._parts[partition(record.key, len(self._parts))].append(record)
+        return Appended(len(records) - len(duplicates) - len(conflicts), duplicates, conflicts)
 
     def read(self, after: Offsets, limit: int) -> list[Slice]:
         return [
@@ -108,8 +118,20 @@ class PlainLog:
 def record(number: int, key: str | None = None) -> Record:
     """An event; different numbers give different events."""
     return Record(
-        "thing", str(number % 7) if key is None else key, number * 1_000, number, number.to_bytes(16), b"\x90"
+        "thing",
+        str(number % 7) if key is None else key,
+        number * 1_000,
+        number,
+        number.to_bytes(16),
+        b"\x90",
+        flags=IMPORTED,
     )
+
+
+def named(number: int, name: int, content: int, key: str = "a") -> Record:
+    """The event `number` with the client id that `name` and `content` give."""
+    client_id = b"\xf8" + name.to_bytes(7) + content.to_bytes(8)
+    return msgspec.structs.replace(record(number, key), client_id=client_id)
 
 
 def written(name: str, closes: tuple[str, ...] = ()) -> WrittenType:
@@ -128,8 +150,8 @@ def read_all(log: EventLog, after: Offsets, limit: int) -> list[list[Record]]:
     records: list[list[Record]] = [[] for _ in after]
     while slices := log.read(after, limit):
         for piece in slices:
-            assert piece.first == after[piece.partition], "a slice must begin where the reader stands"
-            assert piece.records, "a slice must hold records"
+            assert piece.start == after[piece.partition], "a slice must begin where the reader stands"
+            assert piece.end > piece.start, "a slice must move the reader on"
             records[piece.partition] += piece.records
             after = after_slices(after, [piece])
     assert after == log.ends()
@@ -183,6 +205,30 @@ class LogContract:
         assert log.append([record(1), record(2), record(1)]) == Appended(2, [2])
         assert log.append([record(3), record(2), record(4), record(3)]) == Appended(2, [1, 3])
         assert sum(log.ends()) == 4
+
+    def test_a_client_id_names_one_event_and_other_content_is_a_conflict(self, log: EventLog, address: str) -> None:
+        assert log.append([named(1, 1, 1), named(2, 1, 1), named(3, 1, 2), named(4, 2, 1)]) == Appended(2, [1], [2])
+        for again in (log, open_log(address)):
+            assert again.append([named(5, 1, 1), named(6, 1, 3, "b"), named(1, 9, 9)]) == Appended(0, [0, 2], [1])
+        assert log.append([record(7, "a"), named(7, 3, 1), named(8, 3, 2)]) == Appended(2, [1], [])
+        kept = [kept_record for part in read_all(log, (0,) * PARTITIONS, 10) for kept_record in part]
+        assert sorted(kept, key=lambda kept_record: kept_record.id) == [
+            named(1, 1, 1),
+            named(4, 2, 1),
+            record(7, "a"),
+            named(8, 3, 2),
+        ]
+
+    def test_client_ids_are_sorted_out_as_by_the_oracle(self, log: EventLog) -> None:
+        random, plain = Random(1), PlainLog()
+        for _ in range(12):
+            records = [
+                named(random.randrange(40), random.randrange(12), random.randrange(2))
+                if random.random() < 0.7
+                else record(random.randrange(40), "a")
+                for _ in range(random.randrange(1, 12))
+            ]
+            assert log.append(records) == plain.append(records)
 
     def test_what_was_appended_outlives_the_handle(self, log: EventLog, address: str) -> None:
         log.append([record(number) for number in range(20)])
@@ -282,7 +328,7 @@ class LogContract:
         assert schemas == {2: 0} | {number: name.fingerprint for number, name in names.items()}
         again.close()  # type: ignore[attr-defined]
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=30, deadline=None, suppress_health_check=_CHECKS)
     @given(data=st.data())
     def test_any_history_of_calls_gives_what_plain_lists_give(
         self, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -309,6 +355,56 @@ class LogContract:
                 log = open_log(address)
             assert (log.ends(), log.groups.committed("group")) == (oracle.ends(), oracle.groups.committed("group"))
         log.close()  # type: ignore[attr-defined]
+
+
+class RestorableLogContract(LogContract):
+    """A log to which `flyball migrate` can move another: a `RestorableLog`."""
+
+    def test_a_restored_slice_has_every_record_at_its_offset_as_it_was(self, log: EventLog, address: str) -> None:
+        assert isinstance(log, RestorableLog)
+        records = [msgspec.structs.replace(record(number, "a"), flags=0) for number in range(8)]  # known when they came
+        log.restore([Slice(0, 0, records[:3]), Slice(2, 4, records[3:5], skipped=4), Slice(2, 9, [], skipped=3)], [])
+        again = open_log(address)
+        assert isinstance(again, RestorableLog)
+        again.restore([Slice(2, 10, records[5:7], skipped=1)], [])
+        assert again.ends() == log.ends() == (3, 0, 12)
+        for limit in (1, 2, 100):
+            for start in range(12):
+                read = read_all(again, (min(start, 3), 0, start), limit)
+                assert read == [records[min(start, 3) : 3], [], _kept(records, start)]
+            assert next(piece.first for piece in read_where(again, 2, 0, 12) if piece.records) == 4
+        again.close()  # type: ignore[attr-defined]
+
+    def test_a_restored_log_continues_as_one_that_was_appended_to(self, log: EventLog) -> None:
+        assert isinstance(log, RestorableLog)
+        part = partition("a", PARTITIONS)
+        log.restore([Slice(part, 0, [record(1, "a"), record(2, "a")])], [])
+        assert log.append([record(2, "a"), record(3, "a")]) == Appended(1, [0])
+        assert read_all(log, (0,) * PARTITIONS, 10)[part] == [record(1, "a"), record(2, "a"), record(3, "a")]
+
+    def test_a_slice_that_does_not_continue_the_log_is_refused(self, log: EventLog) -> None:
+        assert isinstance(log, RestorableLog)
+        log.restore([Slice(1, 0, [record(1)])], [])
+        for start in (0, 2):
+            with pytest.raises(Refused, match=f"must end at offset {start} to be continued"):
+                log.restore([Slice(0, 0, [record(3)]), Slice(1, start, [record(2)])], [])
+        assert log.ends() == (0, 1, 0)
+
+    def test_declarations_are_restored_in_their_order(self, log: EventLog, address: str) -> None:
+        assert isinstance(log, RestorableLog)
+        wide, narrow = written("wide"), written("narrow", closes=("wide",))
+        log.restore([Slice(0, 0, [as_written(record(1), narrow)])], [wide, narrow])
+        log.restore([Slice(1, 0, [as_written(record(2), wide)])], [wide, narrow, wide])
+        again = open_log(address)
+        assert again.schemas.stored() == log.schemas.stored() == [wide, narrow, wide]
+        with pytest.raises(Refused, match="no declarations but those"):
+            log.restore([Slice(1, 1, [record(3)])], [narrow])
+        again.close()  # type: ignore[attr-defined]
+
+
+def _kept(records: list[Record], start: int) -> list[Record]:
+    """Those of the partition with records 3 and 4 at offsets 4 and 5, and records 5 and 6 at 10 and 11."""
+    return [records[number] for number, offset in ((3, 4), (4, 5), (5, 10), (6, 11)) if offset >= start]
 
 
 class _Plainly:

@@ -20,7 +20,7 @@ def loader_of(runtime: Runtime) -> VersionLoader:
     items = items_of(runtime.app.task.about)
     catalogs = {} if items is None else {items.name: load_catalog(runtime.state, items)}
     return VersionLoader(
-        runtime.app, runtime.artifacts, Stores(runtime.state, runtime.features, catalogs), runtime.schema.written
+        runtime.app, runtime.artifact_files, Stores(runtime.state, runtime.features, catalogs), runtime.schema.written
     )
 
 

@@ -54,6 +54,13 @@ def check_scan_gives_a_prefix_in_key_order(open_store: Open) -> None:
     assert list(store.scan(b"p/film/", 0)) == []
 
 
+def check_scan_gives_what_was_written_and_nothing_else(open_store: Open) -> None:
+    store = open_store()
+    store.write({b"a": b"1", b"z": b"2"}, (3, 4))
+    assert list(store.scan(b"")) == [(b"a", b"1"), (b"z", b"2")]
+    assert list(store.scan(b"m")) == []
+
+
 def check_what_was_written_is_found_again(open_store: Open) -> None:
     store = open_store()
     store.write({b"kept": b"value"}, (7,))
@@ -104,6 +111,7 @@ CHECKS: dict[str, Callable[[Open], None]] = {
         check_an_unwritten_store_is_empty,
         check_values_and_offsets_come_together,
         check_scan_gives_a_prefix_in_key_order,
+        check_scan_gives_what_was_written_and_nothing_else,
         check_what_was_written_is_found_again,
         check_it_grows_far_beyond_its_first_size,
         check_threads_read_one_time_while_another_writes,

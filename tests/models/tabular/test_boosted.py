@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 import flyball as fb
 from flyball.core import BadDeclaration
-from flyball.models import TableColumn, TargetKind, TrainingTable
+from flyball.models import TableColumn, TabularFit, TargetKind, TrainingTable
 from flyball.models.tabular.boosted import means_before, means_of
 
 COLUMNS = (
@@ -152,3 +153,87 @@ def _fields(made: TrainingTable) -> dict[str, Any]:
 def test_parameters_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadDeclaration, match=next(iter(wrong))):
         fb.LightGBM(**wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_update_keeps_the_trees_and_adds_a_tenth(kind: str) -> None:
+    start, more = SMALL.fit(table(kind)[0], KINDS[kind], 1), table(kind, seed=3)[0]
+    first, second = (SMALL.update(start, more, KINDS[kind], 1) for _ in range(2))
+    for name, before in start.arrays.items():
+        assert np.array_equal(first.arrays[name], second.arrays[name])
+        if name.startswith("trees"):
+            trees = [
+                bytes(text).decode().partition("Tree=0\n")[2].split("Tree=") for text in (before, first.arrays[name])
+            ]
+            assert len(trees[1]) == round(1.1 * len(trees[0]))
+            assert trees[1][: len(trees[0]) - 1] == trees[0][:-1]
+
+
+def test_updates_follow_what_changed_at_a_fraction_of_the_trees() -> None:
+    """Everything is 5 more from now on; a fit on old and new rows says something between."""
+    old, _ = table("number")
+    changed = [
+        msgspec.structs.replace(made, target=made.target + 5)
+        for made, _ in (table("number", 1_000, s) for s in range(5, 9))
+    ]
+    model = fb.LightGBM(n_estimators=100, num_leaves=7, learning_rate=0.1)
+    learned = [model.fit(old, KINDS["number"], 1)]
+    for made in changed[:3]:
+        learned.append(model.update(learned[-1], made, KINDS["number"], 1))
+    errors = []
+    for fitted in learned:
+        predictor = model.open(fitted.arrays, fitted.texts, COLUMNS, KINDS["number"])
+        errors.append(
+            float(np.abs(predictor.predict(changed[3].numbers, changed[3].categories)[:, 0] - changed[3].target).mean())
+        )
+    assert errors[0] > 4.5
+    assert errors == sorted(errors, reverse=True)
+    assert errors[3] < errors[0] / 2
+
+
+def test_an_update_keeps_the_codes_of_texts() -> None:
+    """The new rows' vocabulary has another order and a text more; rows of old texts are told apart as before."""
+    made, _ = table("number")
+    start = SMALL.fit(made, KINDS["number"], 1)
+    known = TabularFit(
+        start.arrays, {f"vocabulary_{n}": made.vocabularies[name] for n, name in enumerate(made.category_names)}
+    )
+    order = np.array([3, 1, 4, 0, 2])
+    shops = ["s" + str(number) for number in order] + ["new"]
+    turned = np.append(np.argsort(order), -1).astype(np.int32)
+    other = msgspec.structs.replace(
+        made,
+        categories=np.column_stack([turned[made.categories[:, 0]], made.categories[:, 1]]),
+        vocabularies={**made.vocabularies, "shop": shops},
+    )
+    same, recoded = SMALL.update(known, made, KINDS["number"], 1), SMALL.update(known, other, KINDS["number"], 1)
+    assert recoded.texts["vocabulary_0"] == [*made.vocabularies["shop"], "new"]
+    assert np.array_equal(same.arrays["trees_0"], recoded.arrays["trees_0"])
+    assert np.array_equal(same.arrays["means_1"], recoded.arrays["means_1"])
+
+
+def test_a_new_text_counts_as_an_unknown_one_by_what_was_learned() -> None:
+    made, _ = table("number")
+    start = SMALL.fit(made, KINDS["number"], 1)
+    grown = {**made.vocabularies, "person": [*made.vocabularies["person"], "p-new"]}
+    updated = SMALL.update(start, msgspec.structs.replace(made, vocabularies=grown), KINDS["number"], 1)
+    again = SMALL.update(
+        TabularFit(
+            start.arrays, {"vocabulary_0": made.vocabularies["shop"], "vocabulary_1": made.vocabularies["person"]}
+        ),
+        msgspec.structs.replace(made, vocabularies=grown),
+        KINDS["number"],
+        1,
+    )
+    assert again.arrays["means_1"].shape == (PEOPLE + 2, 1)
+    assert np.array_equal(again.arrays["means_1"][PEOPLE], start.arrays["means_1"][-1])
+    assert np.array_equal(again.arrays["means_1"][-1], start.arrays["means_1"][-1])
+    assert updated.texts["vocabulary_1"][-1] == "p-new"
+
+
+def test_no_new_rows_leave_everything_as_it_was() -> None:
+    made, _ = table("binary")
+    start = SMALL.fit(made, KINDS["binary"], 1)
+    empty = table("binary", rows=0)[0]
+    updated = SMALL.update(start, empty, KINDS["binary"], 1)
+    assert np.array_equal(updated.arrays["trees_0"], start.arrays["trees_0"])

@@ -3,8 +3,12 @@
 from math import inf
 
 import numpy as np
+import pytest
+from msgspec.structs import replace
+from scipy import stats
 
-from flyball.monitoring import FindingsDecision, MonitorState, Observation, decide_findings, fingerprint_of
+from flyball.monitoring import Finding, FindingsDecision, MonitorState, Observation, decide_findings, fingerprint_of
+from flyball.monitoring.findings.budget import as_last_seen, suspects_of
 from flyball.statistics import e_of_p
 
 VOLUME = fingerprint_of("volume", "events.Buy")
@@ -71,3 +75,176 @@ def test_two_months_of_a_hundred_quiet_monitors_have_few_findings() -> None:
         ]
         findings += sum(len(decision.new) for decision in _rounds(looks, run_length=30 * 24))
     assert findings <= 4
+
+
+def _beside_a_hundred(e_value: float, of_quality: bool) -> list[Observation]:
+    columns = [Observation("shift", f"feature_{number}", 0.5, True, "") for number in range(99)]
+    return [*columns, Observation("performance", "fraud", e_value, True, "", of_quality=of_quality)]
+
+
+@pytest.mark.parametrize("few", [1, 3])
+def test_a_monitor_of_quality_needs_no_more_evidence_for_a_hundred_columns_beside_it(few: int) -> None:
+    """Four times the run length for a single one, as it has a quarter of the budget; 100 times it otherwise."""
+    others = [
+        Observation("performance", f"other_{number}", 0.5, True, "", of_quality=True) for number in range(few - 1)
+    ]
+    for e_value, of_quality, found in (
+        (4.01 * few * 100, True, True),
+        (3.99 * few * 100, True, False),
+        (3.99 * few * 100, False, False),
+        (100 * 101 * 100, False, True),
+    ):
+        (decision,) = _rounds([[*_beside_a_hundred(e_value, of_quality), *others]])
+        assert bool(decision.new) is found
+    column = Observation("shift", "feature_0", 100 * 101 * 4 / 3, True, "")
+    (decision,) = _rounds([[column, *_beside_a_hundred(0.5, True)[1:], *others]])
+    assert decision.new == (fingerprint_of("shift", "feature_0"),)
+
+
+def test_where_all_monitors_are_of_quality_they_share_all_of_the_budget() -> None:
+    seen = [Observation("performance", name, e, True, "", of_quality=True) for name, e in (("a", 201.0), ("b", 0.5))]
+    assert _rounds([seen])[0].new == (fingerprint_of("performance", "a"),)
+    most = [*seen, Observation("shift", "x", 0.5, True, "")]  # two of three: no less than an equal share
+    assert not _rounds([most])[0].new
+    assert _rounds([[replace(most[0], e_value=301.0), *most[1:]]])[0].new
+
+
+def test_quality_stays_within_the_budget_where_nothing_is_wrong() -> None:
+    findings = 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        looks = [
+            [Observation("performance", str(number), float(e), True, "", of_quality=number < 2) for number, e in row]
+            for row in (enumerate(e_of_p(p)) for p in rng.uniform(size=(600, 12)))
+        ]
+        findings += sum(len(decision.new) for decision in _rounds(looks, run_length=100))
+    assert findings <= 24
+
+
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
+
+
+def _spells(seed: int, days: int = 60, monitors: int = 20) -> np.ndarray:
+    """P-values (spells, looks, monitors) of a quiet world with a look each hour: each is uniform, but the looks of six
+    hours share most of it."""
+    rng = np.random.default_rng(seed)
+    spell = rng.standard_normal((4 * days, 1, monitors))
+    deviation = np.sqrt(0.9) * spell + np.sqrt(0.1) * rng.standard_normal((4 * days, 6, monitors))
+    return 2 * stats.norm.sf(np.abs(deviation))
+
+
+def _found_in(p_values: np.ndarray, spell_us: int, hours: range) -> list[tuple[int, str]]:
+    """(the hour, the subject) of each finding."""
+    e_values, states, news = e_of_p(p_values.reshape(-1, p_values.shape[-1])), dict[str, MonitorState](), []
+    for hour in hours:
+        observations = [
+            Observation("shift", f"{number}", float(e), True, "", spell_us=spell_us)
+            for number, e in enumerate(e_values[hour])
+        ]
+        since_us = hour * HOUR_US
+        decision = decide_findings(
+            states, observations, since_us=since_us, at_us=since_us + HOUR_US, run_length=30, unit_us=DAY_US
+        )
+        states = decision.states
+        news += [(hour, finding.subject) for finding in decision.findings if finding.fingerprint in decision.new]
+    return news
+
+
+def test_a_spell_of_hours_is_one_piece_of_evidence() -> None:
+    """The looks of a rainy evening agree: their product is a false finding, their mean is none."""
+    quiet = _spells(1)
+    assert len(_found_in(quiet, 0, range(60 * 24))) >= 20
+    assert len(_found_in(quiet, 6 * HOUR_US, range(60 * 24))) <= 2  # one in 30 days
+
+
+def test_a_sharp_fault_is_found_at_its_first_look_and_a_weak_one_on_later_days() -> None:
+    p_values = np.full((10 * 24, 1, 20), 0.5)
+    sharp, weak = p_values.copy(), p_values.copy()
+    sharp[100:, :, 0], weak[100:, :, 0] = 1e-8, 0.01
+    assert _found_in(sharp, 6 * HOUR_US, range(240)) == [(100, "0")]
+    ((hour, _),) = _found_in(weak, 6 * HOUR_US, range(240))
+    assert 120 <= hour < 160
+    ((hour, _),) = _found_in(weak, 0, range(240))  # where looks depend on nothing that lasts, each counts
+    assert 102 <= hour < 112
+
+
+def test_a_look_that_is_the_only_one_of_its_day_counts_in_full() -> None:
+    for seen, wealth in (
+        (Observation("performance", "sales", 20.0, True, "", daily=True), 20.0),
+        (Observation("shift", "sales", 24.0, True, "", spell_us=6 * HOUR_US), 24 / 6 / 4),
+        (Observation("volume", "sales", 24.0, True, ""), 24 / 24),
+    ):
+        states = decide_findings({}, [seen], since_us=0, at_us=HOUR_US, run_length=30, unit_us=DAY_US).states
+        assert states[seen.finding(1, 0).fingerprint].log_wealth == pytest.approx(np.log(wealth))
+
+
+def test_evidence_that_an_earlier_version_stored_is_kept() -> None:
+    before = {VOLUME: MonitorState(looks=3, log_wealth=4.0)}
+    decision = decide_findings(before, [_observed(1.0)], since_us=0, at_us=10, run_length=1e6)
+    assert decision.states[VOLUME].log_wealth == pytest.approx(np.log(np.e**4 + 1))
+
+
+def _of_price(monitor: str, e_value: float) -> Observation:
+    return Observation(monitor, "events.Buy.price", e_value, e_value > 1, "", daily=monitor.endswith("-daily"))
+
+
+def test_a_column_has_one_finding_whether_hours_or_days_show_it() -> None:
+    def decide(states: dict[str, MonitorState], at: int, e_value: float) -> FindingsDecision:
+        seen = [_of_price("shift", e_value), _of_price("shift-daily", e_value)]
+        at_us = at * DAY_US
+        return decide_findings(states, seen, since_us=at_us - 6 * HOUR_US, at_us=at_us, run_length=30, unit_us=DAY_US)
+
+    first = decide({}, 1, 1e9)
+    (finding,) = first.findings
+    (other,) = first.states.keys() - {finding.fingerprint}
+    assert not first.states[other].firing
+    assert first.states[other].log_wealth == -inf  # it would have a finding once the other is over
+    assert len(decide(first.states, 2, 1e9).findings) == 1
+    over = decide(decide(first.states, 2, 0.5).states, 3, 0.5)
+    assert over.cleared == (finding.fingerprint,)
+    assert not over.findings
+
+
+def test_a_daily_look_suspects_all_of_its_day() -> None:
+    daily = _of_price("shift-daily", 3.0)
+    decision = decide_findings(
+        {}, [daily], since_us=2 * DAY_US - HOUR_US, at_us=2 * DAY_US, run_length=1e6, unit_us=DAY_US
+    )
+    assert [state.suspected_us for state in decision.states.values()] == [DAY_US]
+
+
+def test_monitors_that_have_not_looked_for_weeks_take_no_part_of_the_budget() -> None:
+    old = [Observation("shift", f"features.{number}", 0.5, False, "") for number in range(1_000)]
+    states = decide_findings({}, old, since_us=0, at_us=DAY_US, run_length=30, unit_us=DAY_US).states
+    firing = {"f": MonitorState(firing=True, looked_us=0), "earlier version": MonitorState()}
+    seen = [Observation("volume", "events.Buy", 1e4, True, "")]
+    for day, remembered, found in ((10, 1_003, 0), (17, 3, 1)):
+        decision = decide_findings(
+            {**states, **firing}, seen, since_us=(day - 1) * DAY_US, at_us=day * DAY_US, run_length=30, unit_us=DAY_US
+        )
+        assert len(decision.states) == remembered
+        assert len(decision.new) == found
+
+
+def test_what_is_suspected_is_decided_within_a_week() -> None:
+    states = {
+        "rises": MonitorState(log_since=1.0, since_us=DAY_US),
+        "quiet": MonitorState(log_since=0.0, since_us=DAY_US),
+        "holds": MonitorState(firing=True, since_us=DAY_US),
+    }
+    assert suspects_of(states, 8 * DAY_US) == {"rises": DAY_US, "holds": DAY_US}
+    assert suspects_of(states, 8 * DAY_US + 1) == {"holds": DAY_US}
+
+
+def test_a_finding_that_was_normal_at_the_last_look_keeps_the_words_of_the_look_that_showed_it() -> None:
+    empty = Finding("volume", "events.buy", 6, 0, "high", "events.buy had 0 rows, expected 63", "own", {"rows": 0})
+    usual = replace(
+        empty, at_us=12, severity="low", message="events.buy had 62 rows, expected 63", evidence={"rows": 62}
+    )
+    holds, quiet = ({empty.fingerprint: MonitorState(firing=True, quiet=number)} for number in (0, 1))
+    assert as_last_seen([usual], [empty], holds) == (usual,)
+    (kept,) = as_last_seen([usual], [empty], quiet)
+    assert kept.message == f"{empty.message}; normal at the last look, over after one more"
+    assert (kept.at_us, kept.severity, kept.evidence) == (12, "high", {"rows": 0})
+    assert as_last_seen([usual], [kept], quiet)[0].message == kept.message
+    assert as_last_seen([usual], [], quiet) == (usual,), "nothing is known of the looks before"

@@ -9,6 +9,7 @@ from tests.monitoring.incidents.world import DAY, HOUR, START, finding
 
 from flyball.cli import app
 from flyball.monitoring.incidents.checklist import ReleaseContext, checklist
+from flyball.policy import MONITORS as KNOWN
 
 RELEASED = ReleaseContext(champion="v3", previous="v2", champion_since_us=START - 2 * HOUR, under_way=("rel4",))
 MONITORS = (
@@ -78,3 +79,48 @@ def test_every_command_is_there_with_these_arguments(monitor: str, origin: str, 
         while hasattr(group, "commands"):
             group = group.commands[words.pop(0)]
         group.make_context("flyball", words)
+
+
+SUBJECTS_OF = {
+    "consumer": "worker",
+    "feedback_loop": "lists",
+    "label_share": "fraud",
+    "performance": "fraud/region=north",
+    "suspects": "accounts.user",
+    "stale_model": "learning",
+    "left_running": "releases.rel4",
+    "version_skew": "processes.serve-1",
+}
+
+
+@pytest.mark.parametrize("monitor", KNOWN)
+def test_every_monitor_has_a_step_that_says_what_to_do(monitor: str) -> None:
+    subject = SUBJECTS_OF.get(monitor, "events.order.km")
+    for origin in ("own", "world", "unknown"):
+        steps = checklist("shop.py", "inc1", [finding(subject, monitor=monitor, origin=origin)], ReleaseContext())
+        assert len(steps) > 1, origin
+        texts = [step.text for step in steps]
+        assert not ({"learn again, and release what passes"} <= set(texts) and any("do not learn" in t for t in texts))
+
+
+def test_refused_lines_are_looked_at_corrected_and_taken_in_again() -> None:
+    commands = commands_of(ReleaseContext(), subject="quarantine", monitor="volume")
+    assert commands == [
+        "flyball quarantine list shop.py",
+        "",
+        "flyball quarantine retry shop.py",
+        "flyball incidents mitigate shop.py inc1 --reason WHAT",
+    ]
+
+
+def test_too_many_rows_are_not_looked_for() -> None:
+    more = finding("events.order", monitor="volume", origin="unknown", evidence={"rows": 90, "expected": 30.0})
+    texts = [step.text for step in checklist("shop.py", "inc1", [more], ReleaseContext())]
+    assert not any("still arrives" in text for text in texts)
+    assert texts[1] == "ask the owner of events.order whether more is meant to come, or is sent twice"
+
+
+def test_a_source_with_wrong_values_is_paused_first() -> None:
+    wrong = finding("events.order.km", monitor="shift", origin="own")
+    first = checklist("shop.py", "inc1", [wrong], RELEASED)[0]
+    assert first.text == "pause the source of events.order until its values are right; tell its owner why"

@@ -14,6 +14,7 @@ from flyball.monitoring import (
     clear,
     end_silence,
     find_incident,
+    list_incidents,
     record_findings,
 )
 from flyball.registry import incident_documents, incident_entries
@@ -65,10 +66,41 @@ def test_it_is_not_closed_while_a_finding_holds_unless_that_is_accepted(broken: 
     assert record_findings(broken, [finding(at_us=START + 3 * DAY)], START + 3 * DAY).reopened == ("inc1",)
 
 
+def test_a_finding_that_was_silenced_since_the_last_look_does_not_keep_it_open(broken: Runtime) -> None:
+    registry = broken.registry
+    add_silence(registry, {"monitor": finding().monitor}, ANN, START + 3 * HOUR)
+    assert list_incidents(registry, BEN.now_us).incidents[0].silenced == 1
+    late = IncidentActor("ben", START + 3 * HOUR, "it is known")
+    with pytest.raises(Refused, match="must have no finding that still holds"):
+        change_incident(registry, "inc1", "close", late)
+    assert change_incident(registry, "inc1", "close", BEN).state == "closed"
+    (again,) = record_findings(broken, [finding(severity="high", at_us=START + 4 * HOUR)], START + 4 * HOUR).reopened
+    assert again == "inc1", "it outlasts its silence"
+
+
+def test_a_silence_that_ended_since_the_last_look_no_longer_lets_it_be_closed(broken: Runtime) -> None:
+    registry = broken.registry
+    add_silence(registry, {"monitor": finding().monitor}, ANN, START + 3 * HOUR)
+    record_findings(broken, [finding(severity="high", at_us=START + HOUR)], START + HOUR)
+    end_silence(registry, "sil1", ANN)
+    with pytest.raises(Refused, match="must have no finding that still holds"):
+        change_incident(registry, "inc1", "close", BEN)
+
+
 def test_a_person_reopens_and_the_clock_begins_again(broken: Runtime) -> None:
     change_incident(broken.registry, "inc1", "close", ANN, accept=True)
     reopened = change_incident(broken.registry, "inc1", "reopen", BEN)
     assert (reopened.state, reopened.high_us, reopened.reopened) == ("reopened", BEN.now_us, 1)
+
+
+@pytest.mark.parametrize("command", ["mitigate", "close", "note"])
+@pytest.mark.parametrize("printed", ["WHAT", " WHAT ", "what you did", "how it ended"])
+def test_the_text_of_a_printed_step_is_no_reason(command: str, printed: str, broken: Runtime) -> None:
+    with pytest.raises(BadInput, match=f"reason of {command} must be .*, in your words: .*, got '{printed}'"):
+        change_incident(broken.registry, "inc1", command, IncidentActor("ann", START, printed))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="cause of close must be why it happened, in your words"):
+        change_incident(broken.registry, "inc1", "close", ANN, accept=True, cause="why it happened")
+    assert find_incident(broken.registry, "inc1").state == "open"
 
 
 @pytest.mark.parametrize(
@@ -84,6 +116,19 @@ def test_a_person_reopens_and_the_clock_begins_again(broken: Runtime) -> None:
 def test_missing_texts_are_named(command: str, options: dict[str, str], message: str, broken: Runtime) -> None:
     with pytest.raises(BadInput, match=message):
         change_incident(broken.registry, "inc1", command, IncidentActor("ann", START), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", ["", " "])
+def test_nobody_changes_nothing(by: str, broken: Runtime) -> None:
+    nobody, registry = IncidentActor(by, START, "why"), broken.registry
+    for command in ("acknowledge", "assign", "mitigate", "note", "close", "reopen"):
+        with pytest.raises(BadInput, match="by must be the name of who does it"):
+            change_incident(registry, "inc1", command, nobody, owner="eve")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="by must be the name"):
+        add_silence(registry, {"monitor": "*"}, nobody, START + DAY)
+    with pytest.raises(BadInput, match="by must be the name"):
+        end_silence(registry, "sil1", nobody)
+    assert find_incident(registry, "inc1").revision == 1
 
 
 def test_steps_and_items_that_are_not_there_are_refused(broken: Runtime) -> None:
@@ -102,6 +147,15 @@ def test_of_two_changes_of_one_revision_the_second_is_refused(broken: Runtime) -
         change_incident(broken.registry, "inc1", "assign", BEN, owner="ben", revision=1)
 
 
+def test_who_comes_late_learns_who_has_it(broken: Runtime) -> None:
+    change_incident(broken.registry, "inc1", "acknowledge", ANN)
+    has = r"\(ann has it since 2026-01-0\dT\d\d:\d\d:\d\dZ\)"
+    with pytest.raises(Refused, match=f"inc1 is acknowledged {has}, where it can be closed or mitigated, got ack"):
+        change_incident(broken.registry, "inc1", "acknowledge", BEN)
+    with pytest.raises(Refused, match=f"at revision 1, got 2: someone changed it in between, it is acknowledged {has}"):
+        change_incident(broken.registry, "inc1", "acknowledge", BEN, revision=1)
+
+
 def test_of_many_who_acknowledge_at_once_one_does(tmp_path: Path, broken: Runtime) -> None:
     def acknowledge(number: int) -> str:
         own = home(tmp_path)
@@ -114,7 +168,7 @@ def test_of_many_who_acknowledge_at_once_one_does(tmp_path: Path, broken: Runtim
         results = list(threads.map(acknowledge, range(8)))
     owner = find_incident(broken.registry, "inc1").owner
     assert [result for result in results if result == owner] == [owner]
-    assert sum("inc1 is acknowledged, where it can be closed or mitigated" in result for result in results) == 7
+    assert sum(f"inc1 is acknowledged ({owner} has it since" in result for result in results) == 7
 
 
 def test_a_silence_has_an_end_and_a_reason(runtime: Runtime) -> None:

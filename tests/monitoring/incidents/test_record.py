@@ -229,3 +229,36 @@ def test_a_killed_recorder_leaves_incidents_with_their_timelines(lines: int, tmp
     ]
     assert len(documents["notifications"]) == len(documents["entries"])
     assert all(alert["incident"] for alert in documents["alerts"])
+
+
+def test_a_log_that_stops_is_one_incident_whatever_its_tables_are(runtime: Runtime) -> None:
+    lost = finding("events.Watch", monitor="lost_events", severity="high", message="Watch is lost")
+    few = finding("events.Rate", START + HOUR, monitor="volume", message="Rate is lost")
+    refused = finding("quarantine", START + HOUR, monitor="volume", message="lines were refused")
+    still = finding("worker", START + HOUR, monitor="consumer", message="the log worker stands still")
+    record_findings(runtime, [lost], START)
+    recorded = record_findings(runtime, [few, refused, still], START + HOUR)
+    assert (recorded.opened, recorded.joined) == ((), ("inc1",))
+    incident = find_incident(runtime.registry, "inc1")
+    assert incident.title.startswith("4 findings in events.Watch, events.Rate, quarantine and 1 more (lost_events 1, ")
+    assert [step.text for step in incident.checklist][-1] == "say what you did"
+    given = [step.command for step in incident.checklist if step.command]
+    assert len(set(given)) == len(given)
+
+
+def test_rows_that_stopped_before_and_came_again_are_another_incident(runtime: Runtime) -> None:
+    lost = finding("events.Watch", monitor="lost_events")
+    record_findings(runtime, [lost], START)
+    record_findings(runtime, [], START + HOUR, cleared=[lost.fingerprint])
+    later = finding("events.Rate", START + 2 * HOUR, monitor="lost_events")
+    more = finding("events.Rate", START + 2 * HOUR, monitor="volume", origin="unknown")
+    assert record_findings(runtime, [later], START + 2 * HOUR).opened == ("inc2",)
+    assert record_findings(runtime, [more], START + 2 * HOUR).joined == ("inc2",)  # of the same table
+
+
+def test_what_follows_from_a_finding_is_of_its_incident_though_it_came_first_in_the_list(runtime: Runtime) -> None:
+    cause = finding("events.Watch.minute", monitor="shift")
+    follows = finding("predictions.score", monitor="shift", evidence={"follows": cause.fingerprint})
+    recorded = record_findings(runtime, [follows, cause], START)
+    assert recorded.opened == ("inc1",)
+    assert record_findings(runtime, [finding("predictions.level", monitor="shift")], START).opened == ("inc2",)

@@ -26,9 +26,19 @@ def test_it_begins_at_its_start_and_ends_before_its_end() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    with pytest.raises(BadInput, match="such as monitor=freshness, got 'none'"):
+    with pytest.raises(BadInput, match="such as monitor=volume, got 'none'"):
         check_matches({})
     with pytest.raises(BadInput, match="one of monitor, subject, group, severity, origin, got 'table'"):
         check_matches({"table": "x"})
     with pytest.raises(BadInput, match="pattern of monitor"):
         check_matches({"monitor": ""})
+    with pytest.raises(
+        BadInput, match=r"pattern of monitor must be one of .* \(did you mean missing\?\), got 'mising'"
+    ):
+        check_matches({"monitor": "mising"})
+    assert check_matches({"monitor": "*-daily"}) == {"monitor": "*-daily"}
+    with pytest.raises(BadInput, match="pattern of severity must be one that matches low or high, got 'medium'"):
+        check_matches({"severity": "medium"})
+    with pytest.raises(BadInput, match="pattern of origin must be one that matches own or world or unknown, got 'us'"):
+        check_matches({"origin": "us"})
+    assert check_matches({"severity": "h*", "origin": "own"}) == {"severity": "h*", "origin": "own"}

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.monitoring.performance.bank import rows
 
 from flyball.monitoring.performance.estimated import estimated, estimated_shares, expected_values, learn_reference
 from flyball.monitoring.performance.logged import Logged
+from flyball.monitoring.performance.loss_windows import explained_by_shares
 from flyball.monitoring.performance.measured import measured
 
 
@@ -84,3 +86,16 @@ def test_what_cannot_be_estimated_says_why() -> None:
 def test_the_latest_labels_are_learned() -> None:
     both = rows(np.full(60_000, 0.5), np.arange(60_000) % 2)
     assert len(learn_reference(both).rows) == 50_000
+
+
+def test_labels_that_a_decision_hides_do_not_shift_the_shares() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.random(20_000) < 0.1
+    made = rows(np.clip(rng.normal(0.2 + 0.5 * labels, 0.15), 0, 1), labels)
+    declined = made.scores > 0.5
+    known = ~declined | (rng.random(len(labels)) < 0.1)
+    reference = replace(made, weight=np.where(declined, 10.0, 1.0)).only(known)
+    shift, _ = estimated_shares(made, learn_reference(reference), draws=50)
+    assert shift is not None
+    assert shift.shares[1] == pytest.approx(0.1, abs=0.01)
+    assert explained_by_shares(reference, made, shift.shares) is not None

@@ -18,7 +18,8 @@ from tests.monitoring.performance.bank import (
 
 import flyball as fb
 from flyball.core import NotFound
-from flyball.monitoring.performance.logged import kind_of, labels_of, logged, slice_names
+from flyball.monitoring.performance.logged import kind_of, labels_of, logged
+from flyball.monitoring.performance.slices import slice_names
 
 
 def read(runtime, until_day: int = 100, as_of_day: int = 100, by=()):  # type: ignore[no-untyped-def]
@@ -76,7 +77,7 @@ def test_a_decision_that_prevents_the_label_leaves_it_unknown(tmp_path: Path) ->
         runtime.predictions.append([made])
     rows = read(runtime)
     new = rows.only(rows.scores == 0.7)
-    assert new.flagged.tolist() == [True, False, False]
+    assert new.flagged.tolist() == [True, True, False]  # one of the control group stands for ten that are declined
     assert np.isnan(new.actual).tolist() == [True, False, False]
     assert new.weight.tolist() == pytest.approx([1.0, 10.0, 1.0])
 

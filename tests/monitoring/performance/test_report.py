@@ -85,7 +85,7 @@ def test_lists_are_measured(tmp_path: Path) -> None:
 def test_a_time_before_without_labels_is_named(tmp_path: Path) -> None:
     report = look(bank(tmp_path, days=4), before=2)
     assert report.unknown["before"] == (
-        "no label of the time before is known yet; they take 3d: compare with a longer time"
+        "no label of the time before is known yet; they take 3d: compare with a longer time, by --before"
     )
     assert not report.metrics
 

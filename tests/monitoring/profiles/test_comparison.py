@@ -132,6 +132,39 @@ def test_seasons_are_no_variation_between_windows() -> None:
         assert values.p > 0.001
         assert values.effect < 2.5
     planted = column_tests("card", days[3::7], day(3, 0.2), spread)[1]
-    assert planted.p < 1e-6
+    assert planted.p < 1e-4
     without_seasons = column_tests("card", days, day(3, 0.2))[1]
     assert without_seasons.p > 1e-3
+
+
+def test_rain_that_fell_on_two_fridays_by_chance_is_no_season() -> None:
+    """Rows of a window all have its weather; two windows of each weekday cannot show that it belongs to one."""
+
+    def weather(mm: float) -> ColumnProfile:
+        return TableProfile.of(pl.DataFrame({"rain": [mm] * 30})).column("rain")
+
+    days = [(day % 7, weather(4.0 if day % 7 == 4 else 0.0)) for day in range(14)]
+    wet = [profile for weekday, profile in days if weekday == 4]
+    (test,) = [test for test in column_tests("rain", wet, weather(0.0), days) if test.aspect == "values"]
+    assert test.effect > 10
+    assert test.p > 0.01
+
+
+def test_a_window_whose_rows_share_its_weather_is_one_of_so_many_windows() -> None:
+    """The highest of 28 windows and one: a probability of 1 in 29, however many rows it has."""
+    rng = np.random.default_rng(6)
+
+    def hour(rain: float) -> ColumnProfile:
+        return TableProfile.of(pl.DataFrame({"rain": rain + rng.normal(0, 1, 200)})).column("rain")
+
+    days = [hour(rng.normal(0, 0.5)) for _ in range(28)]
+    (wettest,) = [test for test in column_tests("rain", days, hour(9.0)) if test.aspect == "values"]
+    assert 20 < wettest.effect < 66  # three rows to ten of their own
+    assert wettest.p == pytest.approx(1 / 29)
+    own = [ColumnProfile.of(pl.Series(rng.normal(0, 1, 200))) for _ in range(28)]
+    (shift,) = [
+        test
+        for test in column_tests("km", own, ColumnProfile.of(pl.Series(rng.normal(1, 1, 200))))
+        if test.aspect == "values"
+    ]
+    assert shift.p < 1e-4  # rows of their own

@@ -80,3 +80,21 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
         profile_table(tmp_path / "b.parquet")
     with pytest.raises(BadInput, match=r"named with one of \.csv"):
         profile_table(tmp_path / "rows.txt")
+
+
+@pytest.mark.parametrize("time", [None, "at"])
+def test_a_wide_table_is_the_same_in_blocks_of_columns(
+    tmp_path: Path, time: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {f"c{number}": pl.Series(range(number, number + 20)) for number in range(7)}
+    ROWS.with_columns(**columns).write_parquet(tmp_path / "rows.parquet")
+    whole = profile_table(tmp_path / "rows.parquet", time, DAY_US)
+    monkeypatch.setattr(table_file, "_BLOCK_COLUMNS", 3)
+    blocks = profile_table(tmp_path / "rows.parquet", time, DAY_US)
+    assert blocks == whole
+    assert list(blocks.merged().columns) == list(whole.merged().columns)
+
+
+def test_a_file_of_times_alone_counts_its_rows(tmp_path: Path) -> None:
+    ROWS.select("at").write_parquet(tmp_path / "rows.parquet")
+    assert profile_table(tmp_path / "rows.parquet", "at", DAY_US).merged() == TableProfile(20)

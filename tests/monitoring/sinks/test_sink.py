@@ -44,6 +44,8 @@ def test_every_scheme_is_opened_without_connecting(scheme: str) -> None:
         ),
         ([f"{SLACK}?shade=red"], "option of sink slack must be one of name, severity, timeout, ca, got shade"),
         ([f"{SLACK}?severity=some"], "must be low or high, got 'some'"),
+        (["log://?severty=high"], "option of sink log must be one of name, severity, timeout, ca, got severty"),
+        ([f"{SLACK}?timeout=0s"], "must be longer than 0, such as 5s, got 0s"),
         ([f"{SLACK}?timeout=soon"], "timeout must be numbers with units"),
         ([f"{SLACK}:x"], None),
         (["slack+https:///services/s3cret"], "sink slack must name a host"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from flyball.app import load_app
 from flyball.core import ManualClock
+from flyball.monitoring import WatchRound
 from flyball.operations import catch_up
 from flyball.runtime import Runtime
 from flyball.settings import load_settings
@@ -17,6 +18,7 @@ from flyball.simulation.past import ingest_pieces, pieces_of
 HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 START_US = 1_767_571_200_000_000
 """A Monday, 0 h."""
+DAYS, FAULT_HOUR = 31, 29 * 24
 Change = Callable[[int, dict[str, object]], dict[str, object] | None]
 
 APP = """
@@ -42,10 +44,17 @@ app = fb.App(
 """
 
 
-def shop(folder: Path, days: int, change: Change = lambda hour, event: event, seed: int = 1) -> Runtime:
-    """A shop with some 250 purchases a day, more on weekends; `change(hour, event)` gives what really comes."""
+def shop(
+    folder: Path,
+    days: int,
+    change: Change = lambda hour, event: event,
+    seed: int = 1,
+    source_of: Callable[[dict[str, object]], str] = lambda event: "purchases",
+) -> Runtime:
+    """A shop with some 250 purchases a day, more on weekends; `change(hour, event)` gives what really comes, and
+    `source_of` says where from."""
     (folder / "shop.py").write_text(APP)
-    rng, lines = np.random.default_rng(seed), []
+    rng, lines = np.random.default_rng(seed), dict[str, list[bytes]]()
     for hour in range(days * 24):
         weekend = hour // 24 % 7 >= 5
         rate = 10 * (1 + 0.5 * math.sin((hour % 24 - 9) / 12 * math.pi)) * (1.5 if weekend else 1)
@@ -61,9 +70,20 @@ def shop(folder: Path, days: int, change: Change = lambda hour, event: event, se
                 event["coupon"] = "spring"
             changed = change(hour, event)
             if changed is not None:
-                lines.append(json.dumps(changed).encode())
+                lines.setdefault(source_of(event), []).append(json.dumps(changed).encode())
     clock = ManualClock(START_US + days * DAY_US + 300_000_000)
     runtime = Runtime(load_app(str(folder / "shop.py"), {}), load_settings(folder / "home"), clock)
-    ingest_pieces(runtime, "jsonl", pieces_of(lines), "purchases", "history")
+    for source, own in lines.items():
+        ingest_pieces(runtime, "jsonl", pieces_of(own), source, "history")
     catch_up(runtime)
     return runtime
+
+
+def found(rounds: list[WatchRound]) -> dict[tuple[str, str], float]:
+    """{(monitor, subject): hours from the fault to the finding}."""
+    return {
+        (finding.monitor, finding.subject): (one_round.at_us - START_US) / HOUR_US - FAULT_HOUR
+        for one_round in reversed(rounds)
+        for finding in one_round.decision.findings
+        if finding.fingerprint in one_round.decision.new
+    }

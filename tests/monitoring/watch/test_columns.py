@@ -5,7 +5,9 @@ from math import inf
 import numpy as np
 import polars as pl
 
+from flyball.events import IMPORTED
 from flyball.monitoring import Observation, TableProfile
+from flyball.monitoring.profiles.application_table import with_marks
 from flyball.monitoring.watch.columns import Reference, observe_columns
 
 
@@ -71,3 +73,73 @@ def test_ignored_columns_and_small_windows_are_not_looked_at() -> None:
     assert "events.Buy.price" not in {each.subject for each in seen(now, ignore=frozenset(["events.Buy.price"]))}
     assert not seen(now.head(19))
     assert not observe_columns("events.Buy", TableProfile.of(now), Reference([], []), least=0.05, ignore=frozenset())
+
+
+IMPORTED_FROM = 4
+"""Of the windows before, so many were imported: nothing is known of their delays."""
+
+
+def sent(rng: np.random.Generator, live: bool = True, rows: int = 120) -> pl.DataFrame:
+    at = np.sort(rng.integers(0, 3_600_000_000, rows))
+    return pl.DataFrame(
+        {
+            "id": np.arange(rows),
+            "price": rng.lognormal(3, 1, rows),
+            "at": at,
+            "known_at": at + rng.integers(0, 600_000_000, rows),
+            "flags": [0 if live else IMPORTED] * rows,
+        }
+    )
+
+
+def marked(now: pl.DataFrame) -> dict[tuple[str, str], Observation]:
+    rng = np.random.default_rng(7)
+
+    def profile(rows: pl.DataFrame) -> TableProfile:
+        return TableProfile.of(with_marks(rows, ("id", "price"), ("id",)).drop("at", "known_at", "flags", "id"))
+
+    days = [profile(sent(rng, live=day >= IMPORTED_FROM)) for day in range(14)]
+    reference = Reference(days[:3], [(day % 7, part) for day, part in enumerate(days)])  # of this weekday: imported
+    observations = observe_columns("events.buy", profile(now), reference, least=0.05, ignore=frozenset())
+    return {(each.monitor, each.subject): each for each in observations}
+
+
+def test_times_of_another_zone_are_our_own_fault_whatever_was_imported_before() -> None:
+    usual = sent(np.random.default_rng(8))
+    quiet = marked(usual)
+    assert not quiet["times", "events.buy.at"].matters
+    assert not quiet["sent_twice", "events.buy"].matters
+    moved = pl.when(pl.int_range(120) % 2 == 0).then(10_800_000_000).otherwise(0)
+    half = marked(usual.with_columns(at=pl.col("at") - moved))
+    found = half["times", "events.buy.at"]
+    assert (found.matters, found.origin, found.e_value > 100) == (True, "own", True)
+    assert " hours later after their time than usual: their times are off by 3 hours" in found.message
+    sooner = marked(usual.with_columns(known_at=pl.col("at")))["times", "events.buy.at"]
+    assert not sooner.matters  # some minutes are no move
+    assert ("times", "events.buy.at") not in marked(sent(np.random.default_rng(8), live=False))
+
+
+def test_rows_under_new_ids_are_our_own_fault() -> None:
+    usual = sent(np.random.default_rng(9))
+    again = pl.concat([usual, usual.with_columns(id=pl.col("id") + 1_000)])
+    found = marked(again)["sent_twice", "events.buy"]
+    assert (found.matters, found.origin, found.severity) == (True, "own", "high")
+    assert found.message.startswith("events.buy: 50.0% of the rows repeat another of the same minute, usually 0.0%")
+
+
+def test_exchanged_columns_say_so_in_the_evidence_of_both() -> None:
+    rng = np.random.default_rng(10)
+
+    def profile(rows: int, exchanged: bool = False) -> TableProfile:
+        km, amount = rng.lognormal(0.6, 0.6, rows), rng.lognormal(3, 0.5, rows)
+        first, second = (amount, km) if exchanged else (km, amount)
+        return TableProfile.of(pl.DataFrame({"km": first, "amount": second}))
+
+    days = [profile(100) for _ in range(14)]
+    reference = Reference(days[:7], list(enumerate(days)))
+    observations = observe_columns(
+        "events.order", profile(100, exchanged=True), reference, least=0.05, ignore=frozenset()
+    )
+    said = {each.subject: each.evidence.get("exchanged") for each in observations if each.monitor == "shift"}
+    words = "columns km and amount are exchanged in all rows"
+    assert said == {"events.order.km": words, "events.order.amount": words}

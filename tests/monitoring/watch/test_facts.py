@@ -1,10 +1,13 @@
 """Facts: a consumer that fails, a release left running, a schedule that is missed; and that they are over."""
 
 from math import inf
+from typing import Any
 
+import flyball as fb
 from flyball.events import ConsumerLag, WorkerReport
 from flyball.monitoring.watch.facts import LONG_RELEASE_US, consumer_facts, learning_facts, release_facts
-from flyball.registry import Run
+from flyball.policy import trigger_text
+from flyball.registry import Case, Run
 from flyball.releases import Release, ReleaseArm
 
 NOW_US = 1_767_571_200_000_000
@@ -31,14 +34,43 @@ def test_a_release_that_nobody_ends_is_a_fact() -> None:
     assert old.message == "release rel1 has been in state ab for 43d: end it, or promote the version"
 
 
-def test_a_missed_schedule_is_a_fact() -> None:
-    def run(status: str, days: float) -> Run:
-        at_us = NOW_US - int(days * DAY_US)
-        return Run(id="run1", app="shop", as_of_us=at_us, started_us=at_us, status=status)  # type: ignore[arg-type]
+def run_of(status: str, days: float) -> Run:
+    at_us = NOW_US - int(days * DAY_US)
+    return Run(id="run1", app="shop", as_of_us=at_us, started_us=at_us, status=status)  # type: ignore[arg-type]
 
-    on_time = learning_facts([run("done", 2.9), run("failed", 0.1)], DAY_US, NOW_US)
+
+def test_a_missed_schedule_is_a_fact() -> None:
+    daily = [fb.every("1d"), fb.on_drift()]
+    on_time = learning_facts([run_of("done", 2.9), run_of("failed", 0.1)], [], daily, NOW_US)
     assert [fact.matters for fact in on_time] == [False]
-    (late,) = learning_facts([run("done", 3.5), run("failed", 0.1)], DAY_US, NOW_US)
-    assert late.message.startswith("learning succeeded last 3d12h ago, it is due every 1d")
-    assert learning_facts([run("failed", 9)], DAY_US, NOW_US) == []
-    assert learning_facts([run("done", 9)], None, NOW_US) == []
+    (late,) = learning_facts([run_of("done", 3.5), run_of("failed", 0.1)], [], daily, NOW_US)
+    assert late.message.startswith('learning succeeded last 3d12h ago, it is due by fb.every("1d")')
+    assert learning_facts([run_of("failed", 9)], [], daily, NOW_US) == []
+    assert learning_facts([run_of("done", 9)], [], [], NOW_US) == []
+
+
+def test_a_calendar_is_late_after_its_third_time() -> None:
+    """NOW_US is a Monday at midnight; on Fridays at noon it was due three times in the last 16.5 days."""
+    fridays = [fb.cron("0 12 * * fri")]
+    assert not learning_facts([run_of("done", 16.4)], [], fridays, NOW_US)[0].matters
+    assert learning_facts([run_of("done", 16.6)], [], fridays, NOW_US)[0].matters
+
+
+def test_evidence_that_no_run_answered_is_a_fact() -> None:
+    trigger = fb.on_volume(500, cooldown="1d")
+
+    def case(days: float, **values: Any) -> Case:
+        opened_us = NOW_US - int(days * DAY_US)
+        named = {"trigger": trigger_text(trigger), "kind": "volume", "cause": "600 new labels", "run": "r2", **values}
+        return Case(app="shop", opened_us=opened_us, status="closed", **named)
+
+    def wrong(*cases: Case, days: float = 9) -> bool:
+        return learning_facts([run_of("done", days)], cases, [trigger], NOW_US)[0].matters
+
+    assert wrong(case(3.1))
+    assert not wrong(case(2.9))
+    assert not wrong(case(3.1), days=3), "a run succeeded after it"
+    assert not wrong(case(3.1, run="")), "it was withdrawn, or still waits"
+    assert not wrong(case(3.1, trigger="by hand"))
+    (fact,) = learning_facts([run_of("done", 9)], [case(3.1)], [trigger], NOW_US)
+    assert fact.message.startswith('fb.on_volume(500, cooldown="1d") asked for learning 3d2h24m ago')

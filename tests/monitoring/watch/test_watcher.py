@@ -1,24 +1,22 @@
 """Watching: quiet weeks are quiet, planted faults are found soon; nothing is lost or doubled by a crash."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from tests.monitoring.watch.shops import DAY_US, HOUR_US, START_US, Change, shop
+from tests.monitoring.performance.bank import START_US as BANK_US
+from tests.monitoring.performance.bank import bank
+from tests.monitoring.watch.shops import DAY_US, DAYS, FAULT_HOUR, HOUR_US, START_US, Change, found, shop
 
+import flyball as fb
 from flyball.core import FlyballError
-from flyball.monitoring import Watcher, WatchRound, read_state, watch_folder
-
-DAYS, FAULT_HOUR = 31, 29 * 24
-
-
-def found(rounds: list[WatchRound]) -> dict[tuple[str, str], float]:
-    """{(monitor, subject): hours from the fault to the finding}."""
-    return {
-        (finding.monitor, finding.subject): (one_round.at_us - START_US) / HOUR_US - FAULT_HOUR
-        for one_round in reversed(rounds)
-        for finding in one_round.decision.findings
-        if finding.fingerprint in one_round.decision.new
-    }
+from flyball.monitoring import Finding, Watcher, WatchRound, read_state, watch_folder
+from flyball.monitoring.findings.observation import Observation
+from flyball.monitoring.watch.table_look import EarlierProfiles, TableLook
+from flyball.operations import catch_up
+from flyball.registry import AuditEntry, add_entry
+from flyball.simulation.past import ingest_pieces, pieces_of
 
 
 def watched(folder: Path, change: Change = lambda hour, event: event, seed: int = 1) -> list[WatchRound]:
@@ -87,8 +85,22 @@ def test_the_first_step_only_notes_where_to_begin(tmp_path: Path) -> None:
     assert watcher.step(runtime.clock.now_us()) == []
     (one_round,) = watcher.step(runtime.clock.now_us() + 6 * HOUR_US)
     assert one_round.at_us == START_US + 2 * DAY_US + 6 * HOUR_US
-    assert one_round.looked == 0
+    assert one_round.looked == 1, "only the quarantine, of which nothing need be known before"
     assert watcher.step(runtime.clock.now_us() - DAY_US) == []  # the clock was set back
+
+
+def test_windows_before_a_new_service_do_not_show_what_is_usual(tmp_path: Path) -> None:
+    """Prices are a hundred times as large once the service begins: no finding where windows count from then on."""
+    begun_us = START_US + FAULT_HOUR * HOUR_US
+    runtime = shop(tmp_path, FAULT_HOUR // 24 + 10, cents)
+    both = []
+    for name, usual_us in (("all", 0), ("later", begun_us)):
+        watcher = Watcher(runtime, lambda one_round: None, folder=tmp_path / name, usual_since_us=usual_us)
+        both.append(watcher.step(runtime.clock.now_us(), begun_us))
+    assert ("shift", "events.buy.price") in found(both[0])
+    assert found(both[1]) == {}
+    assert both[1][0].looked < both[1][-1].looked  # after a week they are known
+    assert {"shift", "volume"} <= set(both[0][-1].monitors)
 
 
 def test_what_is_ignored_is_not_looked_at(tmp_path: Path) -> None:
@@ -97,3 +109,71 @@ def test_what_is_ignored_is_not_looked_at(tmp_path: Path) -> None:
     runtime.app.watch = type(plan)(plan.every_us, plan.days, plan.false_findings, plan.least, ("events.buy.price",))
     rounds = Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us(), START_US + 28 * DAY_US)
     assert found(rounds) == {}
+
+
+def test_events_imported_into_the_past_later_are_in_the_profiles_it_compares_with(tmp_path: Path) -> None:
+    runtime = shop(tmp_path, 12)
+    store = Watcher(runtime, lambda one_round: None)._windows
+    watcher = Watcher(runtime, lambda one_round: None)
+    watcher.step(START_US + 10 * DAY_US + 300_000_000, START_US + 9 * DAY_US)
+    start_us = START_US + 5 * DAY_US
+    before = store.profiles(start_us)["events.buy"].rows
+    lines = [
+        json.dumps({"type": "buy", "at": start_us + n, "visitor": f"v{n}", "item": "late", "price": 1.0}).encode()
+        for n in range(40)
+    ]
+    ingest_pieces(runtime, "jsonl", pieces_of(lines), "late purchases", "history")
+    catch_up(runtime)
+    assert store.profiles(start_us)["events.buy"].rows == before  # from its file
+    watcher.step(START_US + 12 * DAY_US + 300_000_000)
+    assert store.profiles(start_us)["events.buy"].rows == before + 40
+
+
+FIRST_DAY, SECOND_DAY, RELEASE_DAYS = 12, 24, 32
+
+
+def other_answers(day: int, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A default that answers about the same, then a champion, then one whose probabilities are far too high."""
+    answered = 0.1 + 0.01 * scores if day < FIRST_DAY else scores if day < SECOND_DAY else 1 - 0.3 * scores
+    return answered, scores
+
+
+def released(folder: Path, promoted: bool) -> list[Finding]:
+    """The findings in answers while champions change; `promoted`: whether the audit trail says so."""
+    runtime = bank(folder, RELEASE_DAYS, 80, other_answers)
+    for number, day in enumerate((FIRST_DAY, SECOND_DAY) if promoted else ()):
+        at_us = BANK_US + day * DAY_US
+        entry = AuditEntry(at_us=at_us, by="test", action="promote", subject=f"v{number + 1}", reason="it is better")
+        add_entry(runtime.registry, entry)
+    runtime.app.watch = fb.watch("1d")
+    rounds = Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us() + HOUR_US, BANK_US + 8 * DAY_US)
+    decisions = [one_round.decision for one_round in rounds]
+    news = [(finding, decision.new) for decision in decisions for finding in decision.findings]
+    first = [finding for finding, new in news if finding.fingerprint in new]
+    return [finding for finding in first if finding.subject.startswith("predictions.")]
+
+
+def test_a_first_champion_is_no_finding_and_a_bad_one_after_it_is_named(tmp_path: Path) -> None:
+    unknown, known = (released(tmp_path / str(promoted), promoted) for promoted in (False, True))
+    first_us = BANK_US + (FIRST_DAY + 2) * DAY_US
+    assert unknown[0].at_us <= first_us
+    assert not unknown[0].came_with_release
+    (finding,) = known
+    assert BANK_US + SECOND_DAY * DAY_US < finding.at_us <= BANK_US + (SECOND_DAY + 2) * DAY_US
+    assert finding.came_with_release
+    assert "v2 became the champion" in finding.message
+
+
+def test_the_day_on_which_the_log_began_is_not_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins at 17:00: days are held against whole days, windows against whole windows."""
+    runtime = shop(tmp_path, 9, lambda hour, event: event if hour >= 17 else None)
+    usual: dict[str, set[int]] = {}
+
+    def looked(table: str, profile: object, before: EarlierProfiles, look: TableLook) -> list[Observation]:
+        usual.setdefault(look.suffix, set()).update(window.start_us for window, then in before if then.rows)
+        return []
+
+    monkeypatch.setattr("flyball.monitoring.watch.watcher.observe_table", looked)
+    Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us(), START_US + 8 * DAY_US)
+    assert min(usual["-daily"]) == START_US + DAY_US
+    assert min(usual[""]) == START_US + 18 * HOUR_US  # the windows of 6 hours begin with one of which an hour is known

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.monitoring.watch.shops import DAY_US, START_US, shop
 
+from flyball.monitoring.watch.columns import MARKS
 from flyball.monitoring.watch.window_store import WindowStore, count_volumes, kept_volumes, read_volumes
 
 
@@ -15,7 +16,7 @@ def test_profiles_are_those_of_the_rows_of_the_window(tmp_path: Path) -> None:
     profiles = store.profiles(START_US + DAY_US)
     assert profiles["events.buy"].rows == len(day) > 0
     assert profiles["events.buy"].column("price").numbers.mean == day["price"].mean()
-    assert set(profiles["events.buy"].columns) == {"price", "coupon"}
+    assert set(profiles["events.buy"].columns) == {"price", "coupon", *MARKS}
     assert profiles["predictions"].rows == 0
     assert store.profiles(START_US + DAY_US) == profiles
 

@@ -165,12 +165,32 @@ APP = [
     Edit("App.release", "same", "app = with_app(release=fb.canary(10, 100))"),
     Edit("App.gates", "same", "app = with_app(gates=fb.gates(min_examples=21))"),
     Edit("App.retrain", "same", 'app = with_app(retrain=[fb.every("3d")])'),
+    Edit("App.training", "same", "app = with_app(training=fb.stateful())"),
+    Edit("App.train_window", "same", 'app = with_app(train_window=["all", "30d"])'),
     Edit("App.alerts", "same", 'app = with_app(alerts=fb.alerts(on_call=["ann"]))'),
+    Edit("App.suspects", "same", 'app = with_app(suspects=fb.suspects("hold"))'),
+    Edit("App.retention", "same", 'app = with_app(retention={"payment": "400d"})'),
     Edit("App.watch", "same", 'app = with_app(watch=fb.watch("6h"))'),
     Edit("App.world", "same", 'app = with_app(world=fb.world("fraud"))'),
     Edit("App.paths", "same", 'app = with_app(paths={"POST /score": "json"})'),
     Edit("App.metrics", "same", 'app = with_app(metrics={"refunds": fb.metric.rate(Refund, by="payment")})'),
 ]
+
+
+def _reweighted(what: str, **values: str) -> list[Edit]:
+    """Edits of each key of weights that were not declared before; the next version learns with them."""
+    made = f"fb.reweight_{what}()"
+    return [
+        Edit(
+            f"Reweight{what.title()}.{key}",
+            "next version",
+            f"app = with_task(reweight=msgspec.structs.replace({made}, {key}={value}))",
+            says="reweight",
+        )
+        for key, value in values.items()
+    ]
+
+
 PREDICT = [
     Edit(
         "Predict.on",
@@ -238,12 +258,15 @@ PREDICT = [
     ),
     Edit("Predict.ignore", "next version", "app = with_task(ignore=())", says="columns"),
     Edit("Predict.slices", "same", 'app = with_task(slices=("shop",))'),
+    Edit("Predict.groups", "same", 'app = with_task(groups=("shop",))'),
+    Edit("Predict.balance", "next version", 'app = with_task(groups=("shop",), balance="shop")', says="balance"),
     Edit("Predict.unit", "same", 'app = with_task(unit="card")'),
     Edit("Predict.zone", "next version", 'app = with_task(zone="Europe/Berlin")', says="zone"),
     Edit("Predict.decide", "arrangement", "app = with_task(decide=None)", says="verdict"),
     Edit("Predict.decide", "arrangement", "app = with_task(decide=None)", home="promises"),
     Edit("Predict.deadline", "at once", 'app = with_task(deadline="1s")'),
     Edit("Predict.adapt", "at once", "app = with_task(adapt=0.0)", home="deliveries"),
+    Edit("Predict.reweight", "next version", "app = with_task(reweight=fb.reweight_covariates())", says="reweight"),
     Edit("Predict.adapt", "at once", "app = with_task(adapt=0.2)", home="deliveries"),
 ]
 TARGET = [
@@ -356,6 +379,22 @@ DECIDE = [
     Edit("Decide.abstain", "arrangement", 'app = with_part("decide", abstain=(0.0, 1.0))'),
     Edit("Decide.control", "arrangement", 'app = with_part("decide", control=0.5)'),
     Edit("Decide.verdict", "next version", 'app = with_part("decide", verdict=Rechecked)', says="verdict"),
+    *(
+        Edit(
+            key,
+            "refused",
+            f"RULE = fb.decide(1.0, 1.0, equal={{'selection_rate/{by}': 0.2}}).equal\napp = with_task(\n"
+            f"    groups=('{by}',), decide=msgspec.structs.replace(TASK.decide, equal=RULE)\n)",
+            says=f"equal of the arrangement must be by groups that the version kept of its requests (none), got {by}",
+            case="by groups that the version was learned without",
+        )
+        for key, by in (
+            ("Decide.equal", "shop"),
+            ("EqualRate.rate", "shop"),
+            ("EqualRate.by", "shop"),
+            ("EqualRate.within", "shop"),
+        )
+    ),
     Edit("Decide.otherwise", "arrangement", 'app = with_part("decide", otherwise="decline")'),
     Edit("Quote.late", "arrangement", 'app = with_part("decide", late=8.0)', home="promises"),
     Edit(
@@ -366,6 +405,8 @@ DECIDE = [
         home="promises",
         case="beyond the predicted quantiles",
     ),
+    *_reweighted("covariates", columns='("amount",)', recent_us="3_600_000_000", limit="5.0", least="0.5"),
+    *_reweighted("labels", method='"bbse"', recent_us="3_600_000_000", limit="5.0", least="0.5"),
     Edit("Quote.early", "arrangement", 'app = with_part("decide", early=2.0)', home="promises"),
 ]
 RECOMMEND = [
@@ -420,8 +461,25 @@ RECOMMEND = [
         "class Place(fb.Event):\n    country: str\n\n\napp = with_task(context=Place)",
         home="cinema",
     ),
+    Edit("Recommend.groups", "same", 'app = with_task(groups=("age",))', home="cinema"),
     Edit("Recommend.max_per", "arrangement", 'app = with_task(max_per=("half", 2))', home="cinema"),
+    Edit(
+        "Recommend.influence_cap",
+        "next version",
+        "app = with_task(influence_cap=50)",
+        says="influence_cap 1000, now 50",
+        home="cinema",
+    ),
     Edit("Recommend.cold_start_slots", "arrangement", "app = with_task(cold_start_slots=0)", home="cinema"),
+    Edit(
+        "Recommend.propensity_cap",
+        "next version",
+        "app = with_task(propensity_cap=10)",
+        says="propensity_cap",
+        home="cinema",
+    ),
+    Edit("Recommend.popularity_penalty", "arrangement", "app = with_task(popularity_penalty=0.5)", home="cinema"),
+    Edit("Recommend.randomized_share", "arrangement", "app = with_task(randomized_share=0.1)", home="cinema"),
     Edit(
         "Recommend.features",
         "same",
@@ -901,6 +959,8 @@ RULES = [
         severity='"high"',
         cooldown_us="60_000_000",
     ),
+    *_rules("OnErasure", "retrain", "[msgspec.structs.replace(fb.on_erasure(), {})]", cooldown_us="60_000_000"),
+    *_rules("Stateful", "training", "msgspec.structs.replace(fb.stateful(), {})", refit_every="3"),
     *_rules(
         "Cron",
         "retrain",
@@ -917,6 +977,15 @@ RULES = [
         false_findings="2.0",
         least="0.1",
         ignore='("predictions",)',
+    ),
+    *_rules(
+        "SuspectPlan",
+        "suspects",
+        "msgspec.structs.replace(fb.suspects(), {})",
+        action='"hold"',
+        entity='"shop"',
+        days="14",
+        false_share="0.1",
     ),
     *_rules(
         "WorldSpec",

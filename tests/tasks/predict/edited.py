@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from flyball.app import load_app
-from flyball.core import ManualClock, new_id
+from flyball.core import ManualClock, ManualStopwatch, new_id
 from flyball.learning import learn
 from flyball.operations import Worker, catch_up, consumers_of
 from flyball.outcomes import Prediction, prediction_record
@@ -158,7 +158,7 @@ class EditedHome:
 
     def answers(self, fields: list[dict[str, object]]) -> list[Prediction]:
         """What a serving process answers, recorded."""
-        service = Service(self.runtime, "test", random.Random(1), self.clock)
+        service = Service(self.runtime, "test", random.Random(1), self.clock, stopwatch=ManualStopwatch())
         service.refresher.step()
         ids, on = random.Random(self.clock.now_us()), self.runtime.app.task.about.request
         asked = [

@@ -12,7 +12,7 @@ from tests.tasks.predict import city, payments
 
 import flyball as fb
 from flyball.app import App
-from flyball.core import ManualClock, Refused, new_id
+from flyball.core import ManualClock, ManualStopwatch, Refused, new_id
 from flyball.learning import learn
 from flyball.models import load_artifact
 from flyball.operations import catch_up
@@ -82,7 +82,7 @@ class Served:
         return Runtime(declared(policy), load_settings(self.home), ManualClock(NOW_US))
 
     def answers(self, runtime: Runtime) -> list[Prediction]:
-        service = Service(runtime, "test", random.Random(1), runtime.clock)
+        service = Service(runtime, "test", random.Random(1), runtime.clock, stopwatch=ManualStopwatch())
         service.refresher.step()
         predictions = list(service.engine.answer(asked(200)))
         runtime.predictions.append([prediction_record(one) for one in predictions])

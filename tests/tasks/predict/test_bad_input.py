@@ -18,7 +18,7 @@ from tests.tasks.predict.orders import ODD, Delivered, Order, occurs_task, score
 
 import flyball as fb
 from flyball.app import App
-from flyball.core import ManualClock, json_fault
+from flyball.core import ManualClock, ManualStopwatch, json_fault
 from flyball.events import IngestReport, LineSource, find_format, ingest
 from flyball.history import take_snapshot
 from flyball.learning import LearnReport, learn
@@ -154,17 +154,18 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="module")
 async def caller(home: Path) -> AsyncIterator[httpx.AsyncClient]:
-    service = Service(opened(odd.app, home), "test", random.Random(1))
+    service = Service(opened(odd.app, home), "test", random.Random(1), stopwatch=ManualStopwatch())
     service.refresher.step()
     transport = httpx.ASGITransport(app=make_app(service), raise_app_exceptions=False)
     await service.start()
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
     finally:
         await service.stop()
 
 
+JSON = {"content-type": "application/json"}
 LINES = {"content-type": "application/x-ndjson"}
 
 
@@ -185,7 +186,7 @@ async def check_reply(client: httpx.AsyncClient, case: Case, reply: dict[str, An
 @cases
 async def test_a_request_in_the_body(caller: httpx.AsyncClient, name: str) -> None:
     case = CASES[name]
-    reply = await caller.post("/v1/predict", content=case.body.encode())
+    reply = await caller.post("/v1/predict", content=case.body.encode(), headers=JSON)
     if case.error:
         assert (reply.status_code, case.error in reply.json()["detail"]) == (400, True), reply.text
     else:
@@ -342,7 +343,7 @@ async def test_a_body_that_is_no_request_at_all(caller: httpx.AsyncClient) -> No
         (b"{", "body must be a JSON object, or an array of them: "),
         (b"{}", "field order must be given, got nothing"),
     ):
-        reply = await caller.post("/v1/predict", content=body)
+        reply = await caller.post("/v1/predict", content=body, headers=JSON)
         assert (reply.status_code, reply.json()["detail"].startswith(detail)) == (400, True), reply.text
 
 
@@ -362,10 +363,10 @@ async def received(runtime: Runtime, events: list[tuple[Any, int]], way: str) ->
     """The events, by one way in."""
     plain = [{"type": type(event).__name__.lower(), **msgspec.to_builtins(event)} for event, _ in events]
     if way == "http":
-        service = Service(runtime, "test", random.Random(1))
+        service = Service(runtime, "test", random.Random(1), stopwatch=ManualStopwatch())
         await service.start()
         transport = httpx.ASGITransport(app=make_app(service), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             for event in plain:
                 reply = await client.post("/v1/events", json=event)
                 assert reply.json()["quarantined"] == 0, reply.text

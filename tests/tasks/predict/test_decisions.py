@@ -16,7 +16,7 @@ from tests.tasks.predict import city, payments
 
 import flyball as fb
 from flyball.app import App, load_app
-from flyball.core import BadDeclaration, ManualClock, new_id
+from flyball.core import BadDeclaration, ManualClock, ManualStopwatch, new_id
 from flyball.history import take_snapshot
 from flyball.learning import learn
 from flyball.learning.past import SnapshotPast
@@ -66,7 +66,7 @@ class Bank:
         ingest_pieces(self.runtime, "jsonl", [b"\n".join(payments.lines(30, START_US))], "month", "history")
         catch_up(self.runtime)
         self.report = learn(self.runtime, workers=1)
-        service = Service(self.runtime, "test", random.Random(1), self.clock)
+        service = Service(self.runtime, "test", random.Random(1), self.clock, stopwatch=ManualStopwatch())
         service.refresher.step()
         rng = np.random.default_rng(9)
         event_type = self.app.task.about.request
@@ -148,7 +148,7 @@ def test_what_the_previous_version_decides_for_a_late_champion_is_its_own_and_re
     bank: Bank, tmp_path: Path
 ) -> None:
     copied = Runtime(bank.app, load_settings(shutil.copytree(bank.runtime.home, tmp_path / "home")), bank.clock)
-    service = Service(copied, "late", random.Random(3), bank.clock)
+    service = Service(copied, "late", random.Random(3), bank.clock, stopwatch=ManualStopwatch())
     service.refresher.step()
     serving, previous = service.engine.serving, bank.report.champion or ""
     late = ReleaseState(champion="v9", previous=previous, serial=9)
@@ -174,7 +174,7 @@ def test_what_the_previous_version_decides_for_a_late_champion_is_its_own_and_re
 
 
 def test_a_request_without_costs_is_left_to_the_caller(bank: Bank) -> None:
-    service = Service(bank.runtime, "other", random.Random(2), bank.clock)
+    service = Service(bank.runtime, "other", random.Random(2), bank.clock, stopwatch=ManualStopwatch())
     service.refresher.step()
     event_type = bank.app.task.about.request
     refund, plain = service.engine.answer([request(900, -20.0, 3.0, event_type), request(901, 20.0, -3.0, event_type)])
@@ -333,7 +333,7 @@ def test_a_promise_keeps_its_level_and_an_interval_its_coverage(tmp_path: Path) 
     assert metrics["coverage"]["value"] == pytest.approx(0.8, abs=0.07)
     assert metrics["quote_late_share"]["value"] == pytest.approx(0.25, abs=0.07)
     assert metrics["quote_cost"]["low"] < metrics["quote_cost"]["value"] < metrics["quote_cost"]["high"]
-    service = Service(runtime, "test", random.Random(1), runtime.clock)
+    service = Service(runtime, "test", random.Random(1), runtime.clock, stopwatch=ManualStopwatch())
     service.refresher.step()
     fields = {"order": 900_000, "kitchen": "b", "km": 2.0}
     asked = request_of(city.Order, new_id(now_us, random.Random(4)), now_us, fields)
@@ -420,7 +420,7 @@ class Capacity:
         assert len(self.fields) >= 2
 
     def started(self) -> Service:
-        service = Service(self.runtime, "test", random.Random(4), self.runtime.clock)
+        service = Service(self.runtime, "test", random.Random(4), self.runtime.clock, stopwatch=ManualStopwatch())
         service.refresher.step()
         return service
 
@@ -489,11 +489,11 @@ async def test_a_reply_says_that_the_capacity_is_used_up_and_a_dry_request_uses_
     bank: Bank, tmp_path: Path
 ) -> None:
     capacity = Capacity(bank, tmp_path)
-    service = Service(capacity.runtime, "test", random.Random(4), capacity.runtime.clock)
+    service = Service(capacity.runtime, "test", random.Random(4), capacity.runtime.clock, stopwatch=ManualStopwatch())
     transport = httpx.ASGITransport(app=make_app(service), raise_app_exceptions=True)
     await service.start()
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             async with asyncio.timeout(60):
                 while not service.engine.serving.pipelines:
                     await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from tests.tasks.predict.history import DAY_US, START_US, past_of
 
 import flyball as fb
 from flyball.app import App, load_app
-from flyball.core import BadDeclaration, ManualClock, Refused, new_id
+from flyball.core import BadDeclaration, ManualClock, ManualStopwatch, Refused, new_id
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_record
@@ -93,7 +93,7 @@ class Served:
         ingest_pieces(self.runtime, "jsonl", [b"\n".join(parcels.lines(40, START_US))], "days", "history")
         catch_up(self.runtime)
         self.report = learn(self.runtime, workers=1)
-        service = Service(self.runtime, "test", random.Random(1), self.clock)
+        service = Service(self.runtime, "test", random.Random(1), self.clock, stopwatch=ManualStopwatch())
         service.refresher.step()
         rng = np.random.default_rng(9)
         self.fields = [

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from flyball.app import App, load_app
-from flyball.core import ManualClock
+from flyball.core import ManualClock, ManualStopwatch
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.outcomes import records_between
@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 
 FILE = Path(__file__).with_name("city.py")
 NOW_US = 1_767_225_600_000_000 + 3 * DAY_US
+JSON = {"content-type": "application/json"}
 ORDER = {"order": 900_001, "kitchen": "b", "km": 2.0}
 
 
@@ -50,12 +51,12 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def caller(home: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Service]]:
     runtime = Runtime(city(), load_settings(home), ManualClock(NOW_US))
-    service = Service(runtime, "test", random.Random(1))
+    service = Service(runtime, "test", random.Random(1), stopwatch=ManualStopwatch())
     app = make_app(service)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     await service.start()
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             async with asyncio.timeout(60):
                 while not service.engine.serving.pipelines:
                     await asyncio.sleep(0)
@@ -92,7 +93,7 @@ async def test_a_version_reads_features_before_it_is_in_service(home: Path, monk
     reads: list[Any] = []
     monkeypatch.setattr(OnlineFeatures, "read", lambda self, keys, at_us: reads.extend(keys))
     runtime = Runtime(city(), load_settings(home), ManualClock(NOW_US))
-    service = Service(runtime, "test", random.Random(1))
+    service = Service(runtime, "test", random.Random(1), stopwatch=ManualStopwatch())
     assert reads == []
     service.refresher.step()
     assert list(service.engine.serving.pipelines)
@@ -129,11 +130,11 @@ async def test_a_whole_number_beyond_64_bits_is_refused_and_later_answers_are_re
 ) -> None:
     client, service = caller
     for order in (10**30, 1 << 63, -(1 << 63) - 1):
-        reply = await client.post("/v1/predict", content=json.dumps({**ORDER, "order": order}).encode())
+        reply = await client.post("/v1/predict", content=json.dumps({**ORDER, "order": order}).encode(), headers=JSON)
         assert reply.status_code == 400
         assert "order" in reply.json()["detail"]
     last = json.dumps({**ORDER, "order": (1 << 63) - 1}).encode()
-    assert (await client.post("/v1/predict", content=last)).status_code == 200
+    assert (await client.post("/v1/predict", content=last, headers=JSON)).status_code == 200
     async with asyncio.timeout(60):
         while str((1 << 63) - 1) not in recorded_keys(service):
             await asyncio.sleep(0)
@@ -189,6 +190,30 @@ async def test_nothing_is_kept_of_a_dry_request(caller: tuple[httpx.AsyncClient,
     ends = service.runtime.log.ends()
     logged = [one for piece in service.runtime.log.read((0,) * len(ends), 100_000) for one in piece.records]
     assert not {"920001", "920002"} & {record.key for record in logged}
+
+
+async def test_a_request_under_the_same_key_is_answered_again_and_is_one_event(
+    caller: tuple[httpx.AsyncClient, Service],
+) -> None:
+    client, service = caller
+    path, log = f"/v1/{service.about.kind}", service.runtime.log
+    before, keyed = sum(log.ends()), {"Idempotency-Key": "8e03978e"}
+    orders = [{**ORDER, "order": 910_000 + number} for number in range(2)]
+    predictions = []
+    for _ in range(3):
+        service.clock.advance_us(1_000_000)  # type: ignore[attr-defined]
+        predictions.append((await client.post(path, json=orders[0], headers=keyed)).json()["prediction"])
+        assert len((await client.post(path, json=orders, headers=keyed)).json()) == 2
+    assert len(set(predictions)) == 3
+    service.clock.advance_us(1_000_000)  # type: ignore[attr-defined]
+    other = {**orders[0], "km": 9.0}
+    assert (await client.post(path, json=other, headers=keyed)).status_code == 200
+    async with asyncio.timeout(60):
+        while not service.runtime.quarantine.counts().get("conflict"):
+            await asyncio.sleep(0.01)
+    assert sum(log.ends()) == before + 3  # one alone, and two of an array
+    (entry,) = service.runtime.quarantine.list(reason="conflict")
+    assert (entry.source, json.loads(entry.raw)["km"]) == ("requests", 9.0)
 
 
 async def test_what_dry_must_be(caller: tuple[httpx.AsyncClient, Service]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.cli.conftest import call
 
 from flyball.app import App, load_app
-from flyball.core import ManualClock, new_id
+from flyball.core import ManualClock, ManualStopwatch, new_id
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, outcomes_by_version, prediction_of, prediction_record
@@ -37,7 +37,7 @@ class Served:
         self.requests, self.predictions, self.minutes = self._day()
 
     def _day(self) -> tuple[list[WorldRequest], list[Prediction], dict[int, float]]:
-        service = Service(self.runtime, "test", random.Random(1), self.clock)
+        service = Service(self.runtime, "test", random.Random(1), self.clock, stopwatch=ManualStopwatch())
         service.refresher.step()
         world = open_world(self.app.world, self.app.name, seed=5, start_us=NOW_US)
         world.placed = 100_000  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from tests.tasks.predict import city, payments
 
 import flyball as fb
 from flyball.app import App
-from flyball.core import ManualClock, new_id
+from flyball.core import ManualClock, ManualStopwatch, new_id
 from flyball.learning import learn
 from flyball.operations import catch_up
 from flyball.outcomes import Prediction, decisions_frame, prediction_record, read_reviews, records_between
@@ -61,7 +61,7 @@ def asked(count: int) -> list[Request]:
 
 def answers(runtime: Runtime, requests: list[Request]) -> list[Prediction]:
     """As a serving process gives them, recorded."""
-    service = Service(runtime, "test", random.Random(1), runtime.clock)
+    service = Service(runtime, "test", random.Random(1), runtime.clock, stopwatch=ManualStopwatch())
     service.refresher.step()
     predictions = service.engine.answer(requests)
     runtime.predictions.append([prediction_record(prediction) for prediction in predictions])
@@ -75,11 +75,11 @@ def declare(runtime: Runtime) -> None:
 
 @asynccontextmanager
 async def serving(runtime: Runtime) -> AsyncIterator[tuple[httpx.AsyncClient, Service]]:
-    service = Service(runtime, "test", random.Random(1))
+    service = Service(runtime, "test", random.Random(1), stopwatch=ManualStopwatch())
     transport = httpx.ASGITransport(app=make_app(service), raise_app_exceptions=False)
     await service.start()
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             async with asyncio.timeout(60):
                 while service.refresher.unready() == ["stores are being opened"] or not service.refresher.settled:
                     await asyncio.sleep(0)
@@ -155,8 +155,14 @@ async def test_a_number_without_any_version_is_an_error_that_says_what_to_do(tmp
 
 def by_short_path(service: Service, fields: dict[str, Any]) -> tuple[bytes, list[bytes], dict[str, Any]]:
     """(status line, names of headers, document) as a real connection gets them."""
+    if service.authenticator.keys is None:  # of a service that was not started
+        service.authenticator.refresh([], 0)
     paths = ShortPaths(service)
-    path = paths.find(b"POST", b"/v1/predict", [(b"content-length", b"60")])
+    path = paths.find(
+        b"POST",
+        b"/v1/predict",
+        [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"60")],
+    )
     assert path is not None
     (prediction,) = service.engine.answer([path.read(json.dumps(fields).encode())])
     head, body = paths.response(path, prediction, [], closing=False).split(b"\r\n\r\n")
@@ -174,7 +180,7 @@ async def test_the_short_path_of_a_real_connection_answers_as_the_routes_do(tmp_
         assert status == b"HTTP/1.1 503 Service Unavailable"
         assert headers == [name.lower() for name, _ in reply.headers.raw]
         assert document | {"prediction": ""} == reply.json() | {"prediction": ""}
-    service = Service(opened(bank(), tmp_path / "bank"), "test", random.Random(1))
+    service = Service(opened(bank(), tmp_path / "bank"), "test", random.Random(1), stopwatch=ManualStopwatch())
     status, _, document = by_short_path(service, PAYMENT)
     assert (status, document["level"], document["decision"]) == (b"HTTP/1.1 200 OK", "default", "review")
 
@@ -249,7 +255,7 @@ def test_a_decision_of_a_declaration_that_was_never_written_down_replays_by_toda
 def test_while_the_service_starts_and_when_all_else_fails_there_is_a_decision(tmp_path: Path) -> None:
     """Before the first poll; with stores that cannot be read; from the timer that answers what is late."""
     for app, decision in ((bank(), REVIEW), (bank(review=None, reviews_per_day=None, verdict=None), "abstain")):
-        service = Service(opened(app, tmp_path / decision), "test", random.Random(1))
+        service = Service(opened(app, tmp_path / decision), "test", random.Random(1), stopwatch=ManualStopwatch())
         (request,) = asked(1)
         for prediction in (service.engine.answer([request])[0], service.engine.from_fallback(request, "late")):
             assert (prediction.level, prediction.decision, prediction.values) == (DEFAULT_LEVEL, decision, [])
@@ -292,7 +298,7 @@ def test_a_broken_circuit_is_decided_by_the_usual_share_unless_a_decision_is_dec
 ) -> None:
     runtime = opened(bank(otherwise=otherwise), learned)
     declare(runtime)
-    service = Service(runtime, "test", random.Random(1), runtime.clock)
+    service = Service(runtime, "test", random.Random(1), runtime.clock, stopwatch=ManualStopwatch())
     service.refresher.step()
     revision = service.engine.serving.release.arrangement
     service.refresher.trip("v1", "planted")
@@ -307,7 +313,7 @@ def test_an_altered_artifact_without_a_version_before_it_is_named(learned: Path)
     """Of a number there is nothing left to answer; the reason is not that nothing was released."""
     runtime = opened(bank(), learned)
     declare(runtime)
-    service = Service(runtime, "test", random.Random(1), runtime.clock)
+    service = Service(runtime, "test", random.Random(1), runtime.clock, stopwatch=ManualStopwatch())
     service.refresher.loader.load = _raising  # type: ignore[method-assign]
     service.refresher.step()
     (prediction,) = service.engine.answer(asked(1))
@@ -320,7 +326,7 @@ def test_an_altered_artifact_without_a_version_before_it_is_named(learned: Path)
 
 
 def test_while_the_first_version_is_being_loaded_no_learning_is_advised(learned: Path) -> None:
-    service = Service(opened(bank(), learned), "test", random.Random(1))
+    service = Service(opened(bank(), learned), "test", random.Random(1), stopwatch=ManualStopwatch())
     loader, said = service.refresher.loader, list[tuple[list[str], list[str]]]()
     load = loader.load
 

@@ -67,6 +67,12 @@ class Definition(msgspec.Struct, frozen=True, dict=True):
             return (self.feature.top, self.fields), (self.feature.bottom, self.bottom_fields)
         return ((self.feature, self.fields),)
 
+    def is_settled(self, at_us: int, first_us: int) -> bool:
+        """Whether its windows lie within a log that begins at `first_us`, as of `at_us`, so that its values do not grow
+        with the log. A lifetime never does; an attribute has no window."""
+        starts = [part.window.start_us(at_us - part.delay_us) for part, _ in self.aggregates if part.op != ATTRIBUTE]
+        return all(start is not None and start >= first_us for start in starts)
+
     def since_us(self, at_us: int, fields: tuple[str, ...]) -> int | None:
         """The start of its longest window over events keyed by `fields`, as of `at_us`; None without a start."""
         starts = [

@@ -104,7 +104,7 @@ def check_max_events(where: str, max_events: int) -> None:
 def duration_us(where: str, text: str) -> int:
     """A duration from its declaration, which may be zero; raises `BadDeclaration`."""
     try:
-        duration = parse_duration(text)
+        duration = parse_duration(text, is_limited=False)
     except (BadInput, TypeError):
         raise BadDeclaration(where, "a duration such as 7d or 1h30m", text) from None
     if duration >= LONGEST_US:

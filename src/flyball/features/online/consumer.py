@@ -162,13 +162,13 @@ class FeatureConsumer:
         for piece in slices:
             offsets += [0] * (piece.partition + 1 - len(offsets))
             start = offsets[piece.partition]
-            skip = start - piece.first
-            if skip < 0:
+            if start < piece.start:
                 raise BadInput(
-                    f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.first
+                    f"first offset of a slice of partition {piece.partition}", f"at most {start}", piece.start
                 )
+            skip = max(0, start - piece.first)
             fresh = piece.records[skip:]
-            for offset, record in enumerate(fresh, start):
+            for offset, record in enumerate(fresh, piece.first + skip):
                 some = by_type.get(record.type)
                 if some is not None:
                     some.append((record, offset))
@@ -176,8 +176,9 @@ class FeatureConsumer:
                     sides[record.type].append((record, offset, piece.partition))
             if fresh:
                 known_us = max(known_us, max([record.known_at for record in fresh]))
-                offsets[piece.partition] += len(fresh)
-                new += len(fresh)
+            if piece.end > start:
+                offsets[piece.partition] = piece.end
+                new += piece.end - start
         return tuple(offsets), by_type, known_us, new, sides
 
     def _update(

@@ -80,6 +80,27 @@ class LightGBM(TabularModel, frozen=True):
             arrays[f"trees_{index}"] = self._grow(matrix, split, table, settings)
         return TabularFit(arrays)
 
+    def update(self, learned: TabularFit, table: TrainingTable, target: TargetKind, seed: int) -> TabularFit:
+        """What was `learned`, with a tenth as many trees more, fitted to what it leaves of the new rows of `table`.
+
+        The trees before them, and the mean targets of texts, stay as they are; texts keep their codes, new ones come
+        behind and are treated like unknown ones by what was learned before. So the artifact grows, and what changed is
+        followed on the new rows alone: fit on everything from time to time.
+        """
+        codes, vocabularies = _continued_codes(learned, table)
+        arrays, before = dict[str, NDArray[Any]](), dict[int, Doubles]()
+        for index in range(codes.shape[1]):
+            means = learned.arrays.get(f"means_{index}")
+            if means is not None:
+                added = len(vocabularies[f"vocabulary_{index}"]) - (len(means) - 1)
+                arrays[f"means_{index}"] = np.concatenate([means[:-1], np.repeat(means[-1:], added + 1, axis=0)])
+                before[index] = arrays[f"means_{index}"][codes[:, index]]
+        matrix, split, _ = _matrix(table.numbers, codes, before)
+        for index, settings in enumerate(self._settings(target, seed)):
+            trees = learned.arrays[f"trees_{index}"]
+            arrays[f"trees_{index}"] = self._grow(matrix, split, table, settings, trees) if len(table) else trees
+        return TabularFit(arrays, vocabularies)
+
     def open(
         self, arrays: Arrays, texts: Mapping[str, list[str]], columns: tuple[TableColumn, ...], target: TargetKind
     ) -> "BoostedPredictor":
@@ -105,8 +126,14 @@ class LightGBM(TabularModel, frozen=True):
         return [{**common, "num_class": len(target.classes)} if target.kind == "multiclass" else common]
 
     def _grow(
-        self, matrix: Doubles, split: list[int], table: TrainingTable, settings: Mapping[str, Any]
+        self,
+        matrix: Doubles,
+        split: list[int],
+        table: TrainingTable,
+        settings: Mapping[str, Any],
+        start: NDArray[np.uint8] | None = None,
     ) -> NDArray[np.uint8]:
+        """The trees as text; where they `start` from others, these and a tenth as many."""
         import lightgbm
 
         data = lightgbm.Dataset(
@@ -123,7 +150,10 @@ class LightGBM(TabularModel, frozen=True):
                 "max_cat_to_onehot": 4,
             },
         )
-        return text_of_trees(lightgbm.train(dict(settings), data, num_boost_round=self.n_estimators))
+        if start is None:
+            return text_of_trees(lightgbm.train(dict(settings), data, num_boost_round=self.n_estimators))
+        rounds, others = max(1, self.n_estimators // 10), lightgbm.Booster(model_str=start.tobytes().decode())
+        return text_of_trees(lightgbm.train(dict(settings), data, num_boost_round=rounds, init_model=others))
 
 
 class BoostedPredictor:
@@ -178,6 +208,18 @@ class BoostedPredictor:
         means = {category: of_text[categories[:, category]] for category, of_text in self._means.items()}
         matrix, _, categories_of = _matrix(numbers, categories, means)
         return matrix, [*self._number_columns, *(self._category_columns[category] for category in categories_of)]
+
+
+def _continued_codes(learned: TabularFit, table: TrainingTable) -> tuple[NDArray[np.int32], dict[str, list[str]]]:
+    """(the codes of categories as they were learned, those of new texts behind; {"vocabulary_N": texts by code})."""
+    codes, vocabularies = table.categories.copy(), dict[str, list[str]]()
+    for index, name in enumerate(table.category_names):
+        own = table.vocabularies[name]
+        code_of = {text: code for code, text in enumerate(learned.texts.get(f"vocabulary_{index}", own))}
+        continued = np.array([*(code_of.setdefault(text, len(code_of)) for text in own), -1], np.int32)
+        codes[:, index] = continued[table.categories[:, index]]
+        vocabularies[f"vocabulary_{index}"] = list(code_of)
+    return codes, vocabularies
 
 
 def means_before(codes: NDArray[np.int32], labels: Doubles, weight: Doubles, prior: float) -> Doubles:

@@ -9,6 +9,18 @@ Severity = Literal["low", "high"]
 FaultOrigin = Literal["own", "world", "unknown"]
 
 
+RELEASE = "release"
+"""The evidence of a finding that came with a release has this name, with words such as "v3 became the champion"."""
+SEGMENT = "segment"
+"""The evidence of a change that is in one segment of the rows has this name, with words such as "region=north"."""
+FOLLOWS = "follows"
+"""The evidence of a finding that follows from another one has this name, with the fingerprint of that."""
+MIX = "mix"
+"""The evidence of a change that one source makes by how many rows it sends has this name, with words for it."""
+EXCHANGED = "exchanged"
+"""The evidence of a column that stands in the place of another one has this name, with words for both."""
+
+
 class Finding(Struct, frozen=True):
     """What is wrong, since when, how bad it is and how that is known.
 
@@ -32,6 +44,11 @@ class Finding(Struct, frozen=True):
     def fingerprint(self) -> str:
         """The same for every finding of a monitor about a subject: 12 hexadecimal digits."""
         return fingerprint_of(self.monitor, self.subject)
+
+    @property
+    def came_with_release(self) -> bool:
+        """Whether triage says that it came with a release: others answer since then, so its cause is known."""
+        return RELEASE in self.evidence
 
 
 def fingerprint_of(monitor: str, subject: str) -> str:

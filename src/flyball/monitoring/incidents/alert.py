@@ -17,6 +17,9 @@ AlertState = Literal["pending", "firing", "over"]
 _GROUP_KEYS = ("source", "table")
 """Keys of a finding's evidence that say which source it is about."""
 
+_LIKELY = "likely"
+"""The evidence of a finding of which triage says whose doing it is has this name."""
+
 _DIVIDED = ("events", "features", "outcomes")
 """First parts of subjects below which there are several tables."""
 
@@ -44,6 +47,17 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         return group_of(self.last)
 
 
+def cause_in_common(finding: Finding) -> str:
+    """What may be the cause of findings of several groups: that rows do not come, or are not taken in; "" for none.
+
+    >>> cause_in_common(Finding("lost_events", "events.Rate", 1, 0, "high", "events are lost", "own"))
+    'arrival'
+    """
+    monitor = finding.monitor.removesuffix("-daily")
+    of_volume = monitor == "volume" and finding.origin == "own" and _LIKELY not in finding.evidence
+    return "arrival" if of_volume or monitor in ("lost_events", "consumer") else ""
+
+
 def group_of(finding: Finding) -> str:
     """What alerts of one cause have in common: the source or table that the evidence names, else that of the subject.
 
@@ -56,7 +70,9 @@ def group_of(finding: Finding) -> str:
         name = finding.evidence.get(key)
         if isinstance(name, str) and name:
             return name
-    first, _, others = finding.subject.partition(".")
+    if finding.monitor == "consumer":
+        return "consumers"
+    first, _, others = finding.subject.partition("/")[0].partition(".")
     return f"{first}.{others.partition('.')[0]}" if first in _DIVIDED and others else first
 
 

@@ -13,6 +13,7 @@ import msgspec
 
 from flyball.core import FlyballError, Refused, format_second, sha256_file, write_atomic
 from flyball.monitoring.incidents.description import IncidentDescription, describe_incident
+from flyball.monitoring.incidents.timeline import entry_words
 from flyball.registry import registry_exists
 from flyball.releases import current
 from flyball.runtime import Runtime
@@ -159,7 +160,7 @@ def _readme(runtime: Runtime, described: IncidentDescription, files: Mapping[str
         "## Timeline",
         "",
         *(
-            f"- {format_second(entry.at_us)} {entry.by}: {entry.command} → {entry.after}. {entry.reason}"
+            f"- {format_second(entry.at_us)} {entry.by}: {entry_words(entry)} → {entry.after}. {entry.reason}"
             for entry in described.timeline
         ),
         "",

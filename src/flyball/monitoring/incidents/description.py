@@ -2,12 +2,13 @@
 
 import msgspec
 
+from flyball.home import with_home
 from flyball.monitoring.incidents.alert import Alert
-from flyball.monitoring.incidents.checklist import ReleaseContext
+from flyball.monitoring.incidents.checklist import ReleaseContext, named_command
 from flyball.monitoring.incidents.commands import find_incident
 from flyball.monitoring.incidents.escalation import mitigate_by_us, next_escalation_us
 from flyball.monitoring.incidents.incident import UNCLAIMED, Incident
-from flyball.monitoring.incidents.silence import Silence
+from flyball.monitoring.incidents.silence import Silence, silence_of
 from flyball.policy import AlertPlan
 from flyball.registry import IncidentEntry, Registry, incident_documents, incident_entries
 
@@ -47,10 +48,22 @@ class IncidentList(msgspec.Struct, frozen=True, kw_only=True):
     silences: tuple[Silence, ...]
 
 
-def describe_incident(registry: Registry, spec: str, plan: AlertPlan, incident_id: str) -> IncidentDescription:
-    """One incident; raises `NotFound`. `spec`: the application as commands name it."""
+def describe_incident(
+    registry: Registry, spec: str, plan: AlertPlan, incident_id: str, home: str = "", now_us: int | None = None
+) -> IncidentDescription:
+    """One incident; raises `NotFound`. `spec`: the application as commands name it; `home`: the one that they name, ""
+    for the default. `now_us`: by which silences count, default: as of the last look of each finding."""
     incident = find_incident(registry, incident_id)
+    incident = msgspec.structs.replace(
+        incident,
+        checklist=tuple(
+            msgspec.structs.replace(step, command=step.command and named_command(step.command, spec, home))
+            for step in incident.checklist
+        ),
+    )
     alerts = _alerts(registry, "incident_number = :number", number=incident.number)
+    if now_us is not None:
+        alerts = _silenced_now(registry, alerts, now_us)
     entries = tuple(incident_entries(registry, incident.number))
     contexts = [entry.evidence["context"] for entry in entries if "context" in entry.evidence]
     return IncidentDescription(
@@ -61,7 +74,7 @@ def describe_incident(registry: Registry, spec: str, plan: AlertPlan, incident_i
         context=msgspec.convert(contexts[-1], ReleaseContext) if contexts else ReleaseContext(),
         escalates_us=next_escalation_us(incident, plan),
         mitigate_by_us=mitigate_by_us(incident, plan),
-        next=_next(incident, spec),
+        next=with_home(_next(incident, spec), home),
     )
 
 
@@ -69,7 +82,7 @@ def list_incidents(registry: Registry, now_us: int, closed: bool = False) -> Inc
     """The incidents that are not closed; with `closed`, all."""
     where = "" if closed else "state <> 'closed'"
     incidents = [msgspec.convert(document, Incident) for document in incident_documents(registry, "incidents", where)]
-    alerts = _alerts(registry, "state <> 'over'")
+    alerts = _silenced_now(registry, _alerts(registry, "state <> 'over'"), now_us)
     rows = []
     for incident in sorted(incidents, key=_rank):
         firing = [alert for alert in alerts if alert.incident == incident.id and alert.state == "firing"]
@@ -90,6 +103,17 @@ def all_silences(registry: Registry) -> list[Silence]:
 
 def _alerts(registry: Registry, where: str, **values: object) -> list[Alert]:
     return [msgspec.convert(document, Alert) for document in incident_documents(registry, "alerts", where, **values)]
+
+
+def _silenced_now(registry: Registry, alerts: list[Alert], now_us: int) -> list[Alert]:
+    """The alerts with the silences that cover them now, whatever covered them when their monitor looked last."""
+    silences = all_silences(registry)
+    return [
+        msgspec.structs.replace(alert, silence=silence_of(alert.last, silences, now_us))
+        if alert.state == "firing"
+        else alert
+        for alert in alerts
+    ]
 
 
 def _urgency(alert: Alert) -> tuple[bool, int, str]:

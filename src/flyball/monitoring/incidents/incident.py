@@ -18,7 +18,7 @@ from typing import Literal
 
 import msgspec
 
-from flyball.core import Refused
+from flyball.core import Refused, format_second
 from flyball.monitoring.findings.finding import FaultOrigin, Severity
 
 IncidentState = Literal["open", "acknowledged", "mitigated", "closed", "reopened"]
@@ -116,10 +116,16 @@ def state_after(incident: Incident, command: IncidentCommand) -> IncidentState:
     if after is None:
         able = sorted({name for name, state in NEXT_STATES if state == incident.state})
         raise Refused(
-            f"{incident.id} is {incident.state}, where it can be {_listed(able)}, got {command}: "
+            f"{incident.id} is {incident.state}{held_by(incident)}, where it can be {_listed(able)}, got {command}: "
             "flyball incidents show says what was done"
         )
     return after
+
+
+def held_by(incident: Incident) -> str:
+    """Who has it, and since when if they said so; for the end of its state in a message."""
+    since = f" since {format_second(incident.acknowledged_us)}" if incident.acknowledged_us else ""
+    return f" ({incident.owner} has it{since})" if incident.owner else ""
 
 
 _DONE = {"acknowledge": "acknowledged", "mitigate": "mitigated", "close": "closed", "reopen": "reopened"}

@@ -27,6 +27,10 @@ NotificationKind = Literal[
 ]
 
 
+_NAMED = 3
+"""Groups that a title names at most."""
+
+
 class Notification(msgspec.Struct, frozen=True, kw_only=True):
     """One message. `lines`: its text below the `title`; `to`: the people it is for, () for nobody in particular.
     `incident`: the id, "" for a digest; `since_us`, `over`: since when, and whether nothing holds any more or it is
@@ -62,9 +66,9 @@ def title_of(alerts: Sequence[Alert]) -> str:
     for alert in ordered:
         counts[alert.last.monitor] = counts.get(alert.last.monitor, 0) + 1
     monitors = ", ".join(f"{monitor} {count}" for monitor, count in counts.items())
-    return (
-        f"{counted_units(len(ordered), 'finding')} in {ordered[0].group} ({monitors}), first: {ordered[0].last.message}"
-    )
+    groups = list(dict.fromkeys(alert.group for alert in ordered))
+    where = ", ".join(groups[:_NAMED]) + (f" and {len(groups) - _NAMED} more" if len(groups) > _NAMED else "")
+    return f"{counted_units(len(ordered), 'finding')} in {where} ({monitors}), first: {ordered[0].last.message}"
 
 
 def notification_of(

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from flyball.core import FlyballError, counted_units
-from flyball.monitoring.findings.finding import FaultOrigin, Finding
-from flyball.monitoring.incidents.alert import Alert, after_clear, after_finding
-from flyball.monitoring.incidents.checklist import ReleaseContext, checklist
+from flyball.monitoring.findings.finding import FOLLOWS, FaultOrigin, Finding
+from flyball.monitoring.incidents.alert import Alert, after_clear, after_finding, cause_in_common
+from flyball.monitoring.incidents.checklist import ReleaseContext, checklist, joined_steps
 from flyball.monitoring.incidents.incident import Incident, IncidentCommand
 from flyball.monitoring.incidents.notification import NotificationKind, notification_of, notify, title_of
 from flyball.monitoring.incidents.silence import Silence, silence_of
@@ -129,7 +129,7 @@ class _Recording:
     def done(self) -> RecordedFindings:
         """Write all that changed."""
         fired: dict[str, list[Alert]] = {}
-        for key in sorted(self._fired, key=lambda name: not self._alerts[name].incident):
+        for key in sorted(self._fired, key=self._comes_after):
             incident = self._destination(self._alerts[key])
             self._alerts[key] = msgspec.structs.replace(self._alerts[key], incident=incident)
             fired.setdefault(incident, []).append(self._alerts[key])
@@ -161,8 +161,24 @@ class _Recording:
             silenced=silenced,
         )
 
+    def _comes_after(self, key: str) -> tuple[bool, bool]:
+        """Those that have an incident come first, those that follow from another finding last."""
+        alert = self._alerts[key]
+        return FOLLOWS in alert.last.evidence, not alert.incident
+
+    def _has_same_cause(self, incident: Incident, alert: Alert) -> bool:
+        """Whether an incident is about the cause of the alert: the finding it follows from, its group, or rows that do
+        not come."""
+        if incident.group == alert.group:
+            return True
+        cause = cause_in_common(alert.last)
+        return any(
+            (cause and cause_in_common(other.last) == cause) or alert.last.evidence.get(FOLLOWS) == other.fingerprint
+            for other in self._of(incident)
+        )
+
     def _destination(self, alert: Alert) -> str:
-        """The incident of an alert that fires: its own, one of its group, its own that was closed, or a new one."""
+        """The incident of an alert that fires: its own, one of its cause, its own that was closed, or a new one."""
         own = self._incidents.get(alert.incident)
         if own is not None and own.state != "closed":
             if own.state == "mitigated" and own.id not in self._commands:
@@ -171,7 +187,7 @@ class _Recording:
             return own.id
         for incident in reversed(self._incidents.values()):
             near = self._now_us - incident.joined_us <= self._plan.group_us
-            if incident.state != "closed" and incident.group == alert.group and near:
+            if incident.state != "closed" and near and self._has_same_cause(incident, alert):
                 self._commands.setdefault(incident.id, "join")
                 return incident.id
         if own is not None and self._now_us - own.closed_us <= self._plan.reopen_us:
@@ -211,7 +227,6 @@ class _Recording:
         command = self._commands[incident.id]
         alerts, context = self._of(incident), self.context()
         steps = checklist(self._spec, incident.id, [alert.last for alert in alerts], context)
-        known = {step.text for step in incident.checklist}
         after = msgspec.structs.replace(
             incident,
             title=title_of(alerts),
@@ -219,7 +234,7 @@ class _Recording:
             since_us=min(incident.since_us, *(alert.last.since_us for alert in alerts)),
             joined_us=self._now_us,
             over_us=0,
-            checklist=(*incident.checklist, *(step for step in steps if step.text not in known)),
+            checklist=joined_steps(incident.checklist, steps),
         )
         if command == "reopen":
             after = msgspec.structs.replace(

@@ -13,11 +13,34 @@ FLYBALL = "flyball"
 
 
 class IncidentActor(msgspec.Struct, frozen=True):
-    """Who changes an incident, when and why."""
+    """Who changes an incident, when and why. `person`: who becomes its owner, "" for `by`."""
 
     by: str
     now_us: int
     reason: str = ""
+    person: str = ""
+
+
+def entry_words(entry: IncidentEntry) -> str:
+    """What was done, with the details that its command had: to whom, which step, the cause, action items.
+
+    >>> entry = IncidentEntry(incident=1, at_us=0, by="b", command="mitigate", before="", after="")
+    >>> entry_words(msgspec.structs.replace(entry, evidence={"step": 2}))
+    'mitigate, step 2'
+    """
+    known = entry.evidence
+    details = [entry.command]
+    if entry.command == "assign" and known.get("owner"):
+        details[0] += f" to {known['owner']}"
+    if known.get("step"):
+        details.append(f"step {known['step']}")
+    if known.get("cause"):
+        details.append(f"cause: {known['cause']}")
+    if known.get("action"):
+        details.append(f"to do: {known['action']}")
+    if known.get("done"):
+        details.append(f"done: action item {known['done']}")
+    return ", ".join(details)
 
 
 def write_incident(

@@ -29,7 +29,7 @@ def learn_reference(rows: Logged, seed: int = 0) -> LabeledReference:
     labeled = rows.only(rows.labeled)
     latest = labeled.only(np.arange(len(labeled)) >= len(labeled) - _MOST_ROWS)
     try:
-        calibration = learn_calibration(latest.scores, latest.actual.astype(np.int64), np.random.default_rng(seed))
+        calibration = learn_calibration(_served(latest), latest.actual.astype(np.int64), np.random.default_rng(seed))
     except BadInput as error:
         return LabeledReference(latest, None, f"too few labels are known from before: {error}")
     return LabeledReference(latest, calibration)
@@ -40,7 +40,10 @@ def estimated(rows: Logged, reference: LabeledReference) -> tuple[dict[str, Esti
     if reference.calibration is None:
         return {}, reference.unknown
     flagged = rows.flagged if rows.kind == "probability" else None
-    expected = expected_performance(np.clip(rows.scores, 0, 1), reference.calibration, positive=flagged)
+    try:
+        expected = expected_performance(_served(rows), reference.calibration, positive=flagged)
+    except BadInput as error:  # no class of a row has a probability
+        return {}, str(error)
     metrics = {name: Estimate(metric.value, metric.low, metric.high) for name, metric in expected.metrics.items()}
     return metrics, "" if metrics else next(iter(expected.unknown.values()))
 
@@ -63,9 +66,15 @@ def estimated_shares(
     labels = reference.rows.actual.astype(np.int64)
     try:
         predicted = _by_class(reference.rows), _by_class(rows)
-        return label_shift(labels, *predicted, np.random.default_rng(seed), draws=draws), ""
+        counts = reference.rows.weight  # labels of what is declined are known of a control group only
+        return label_shift(labels, *predicted, np.random.default_rng(seed), draws=draws, counts=counts), ""
     except BadInput as error:
         return None, str(error)
+
+
+def _served(rows: Logged) -> Doubles:
+    """The probabilities of the outcome, (rows,), or of the classes, (rows, classes)."""
+    return np.clip(rows.scores, 0, 1) if rows.kind == "probability" else _by_class(rows)
 
 
 def _by_class(rows: Logged) -> Doubles:

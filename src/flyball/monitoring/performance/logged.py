@@ -1,22 +1,22 @@
 """Logged predictions of one label with what became of them, as columns."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from flyball.core import Doubles, NotFound, SignedInts
-from flyball.experiments import NOTHING, LabelValues, PredictionRows
-from flyball.outcomes import Prediction, outcomes_frame, prediction_of, records_between
-from flyball.policy import DECLINE, REVIEW, metric
+from flyball.core import Doubles, NotFound, SignedInts, counted_units
+from flyball.experiments import PredictionRows
+from flyball.monitoring.performance.answer_sample import MOST_ANSWERS, KeptAnswer, sample_answers
+from flyball.monitoring.performance.slices import objects, slice_names, slices_of
+from flyball.outcomes import Prediction, followed_labels, prediction_of, records_between
+from flyball.policy import APPROVE, DECLINE, REVIEW, metric
 from flyball.runtime import Runtime
 from flyball.tasks import About, Label
 
 PredictionKind = Literal["probability", "classes", "number", "list"]
-OF_ANSWERS = ("version", "level", "decision")
-"""What predictions are sliced by besides the fields of their request."""
 _FLAGS = (DECLINE, REVIEW)
 
 RowFlags = NDArray[np.bool_]
@@ -29,10 +29,13 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     unit are alike. `scores`: the probability,
     the predicted number, or (rows, classes); of lists how many items they have. `spans`: (rows, 2), the outer two
     quantiles, nan without. `flagged`: whether the outcome was predicted: by the decision if there is one, else from a
-    probability of 0.5 on. `actual`: what happened, nan where it is unknown: 0 or 1, the class, the number, or for a
-    list the position from 1 of the first item with the label, 0 for none. `mature`: whether the label is final.
-    `weight`: how many predictions each stands for, as labels that a decision prevents are known of a control group
-    only. `answer`: what was answered, in short, to see whether it is always the same. `slices`: {by: values}.
+    probability of 0.5 on; one of a control group is flagged, as those that it stands for. `actual`: what happened, nan
+    where it is unknown: 0 or 1, the class, the number, or for a list the position from 1 of the first item with the
+    label, 0 for none. `mature`: whether the label is final. `weight`: how many predictions each stands for, as labels
+    that a decision prevents are known of a control group only. `answer`: what was answered, in short, to see whether it
+    is always the same. `slices`: {by: values}. `known_after_us`: how long after a prediction the first event of its
+    label came, -1 for none. `share`: the probability with which each prediction is among the rows: 1, or less where
+    there are so many that a sample of them is looked at.
     """
 
     kind: PredictionKind
@@ -49,6 +52,14 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     weight: Doubles
     answer: NDArray[np.object_]
     slices: dict[str, NDArray[np.object_]] = {}
+    known_after_us: SignedInts | None = None
+    share: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """How many predictions these are, and whether they are a sample."""
+        sample = f" (a sample, 1 in {round(1 / self.share)})" if self.share < 1 else ""
+        return counted_units(len(self), "prediction") + sample
 
     def __len__(self) -> int:
         return len(self.at_us)
@@ -72,6 +83,7 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
             weight=self.weight[rows],
             answer=self.answer[rows],
             slices={by: values[rows] for by, values in self.slices.items()},
+            known_after_us=None if self.known_after_us is None else self.known_after_us[rows],
         )
 
     def between(self, since_us: int, until_us: int) -> "Logged":
@@ -98,17 +110,19 @@ def kind_of(about: About) -> PredictionKind:
     return "classes" if kind == "multiclass" else kinds.get(kind, "number")
 
 
-def slice_names(about: About) -> tuple[str, ...]:
-    """What predictions of the task may be sliced by."""
-    return (*OF_ANSWERS, *(name for name in about.request.__struct_fields__ if name not in ("at", "known_at")))
-
-
 def logged(
-    runtime: Runtime, label: Label, since_us: int, until_us: int, as_of_us: int, by: Sequence[str] = ()
+    runtime: Runtime,
+    label: Label,
+    since_us: int,
+    until_us: int,
+    as_of_us: int,
+    by: Sequence[str] = (),
+    most: int = MOST_ANSWERS,
 ) -> Logged:
     """The predictions made in `[since_us, until_us)`; labels are final if their window closed by `as_of_us`.
 
-    Answers of fallbacks, without values or items, are left out. Raises `NotFound` for an unknown name in `by`.
+    Of more than `most` predictions a sample is read, so that memory is bounded. Answers of fallbacks, without values or
+    items, are left out. Raises `NotFound` for an unknown name in `by`.
     """
     about = runtime.app.task.about
     known = slice_names(about)
@@ -119,13 +133,13 @@ def logged(
     rows = PredictionRows(
         runtime.predictions, runtime.outcomes_path, about, metric.model("brier", label=label.name), (), None
     )
-    predictions = sorted(_answers(runtime, kind, since_us, until_us), key=lambda answer: (answer.at_us, answer.id))
+    sample = sample_answers(_answers(runtime, kind, since_us, until_us), most)
+    predictions = [row.answer for row in sample.kept]
+    followed = _followed(runtime, label.name, since_us, {answer.id for answer in predictions})
     if kind == "list":
-        taken = _first_taken(runtime, label.name, since_us)
-        actual = [float(taken.get(answer.id, 0)) for answer in predictions]
+        actual = [float(followed.get(answer.id, _NOTHING).position) for answer in predictions]
     else:
-        followed = rows.followed(since_us)
-        actual = [_actual(label, followed.get(answer.id, NOTHING), answer) for answer in predictions]
+        actual = [_actual(label, followed.get(answer.id, _NOTHING), answer) for answer in predictions]
     units: dict[str, int] = {}
     field = _unit_field(runtime)
     spot = _position(about, label.name)
@@ -136,14 +150,16 @@ def logged(
         at_us=np.array([answer.at_us for answer in predictions], np.int64),
         unit=np.array([units.setdefault(_unit(answer, field), len(units)) for answer in predictions], np.int64),
         units=len(units),
-        scores=_scores(about, kind, spot, predictions),
+        scores=_scores(about, kind, spot, sample.kept),
         spans=_spans(about, kind, predictions),
         flagged=np.array([_flagged(answer, kind, spot) for answer in predictions], bool),
         actual=np.array(actual, np.float64),
         mature=np.array([answer.at_us + label.within_us <= as_of_us for answer in predictions], bool),
         weight=np.array([1.0 if kind == "list" else rows.weight_of(answer) for answer in predictions]),
-        answer=_objects([_short(answer, kind) for answer in predictions]),
-        slices={name: _objects([_slice(answer, name) for answer in predictions]) for name in by},
+        answer=objects([row.short for row in sample.kept]),
+        slices=slices_of(runtime, predictions, by),
+        known_after_us=np.array([followed.get(answer.id, _NOTHING).after_us for answer in predictions], np.int64),
+        share=sample.share,
     )
 
 
@@ -177,26 +193,44 @@ def _shape(about: About) -> tuple[object, ...]:
     return tuple(str(about.declaration.get(name)) for name in ("kind", "classes", "quantiles"))
 
 
-def _actual(label: Label, outcome: LabelValues, answer: Prediction) -> float:
+class _Outcome(msgspec.Struct):
+    """What followed an answer: the values of its label over items, whether it was censored, the position from 1 of the
+    first item with the label, and how long after the answer its first event came (-1: never)."""
+
+    values: list[float] = []
+    censored: bool = False
+    position: int = 0
+    after_us: int = -1
+
+
+_NOTHING = _Outcome()
+
+
+def _followed(runtime: Runtime, label: str, since_us: int, ids: set[str]) -> dict[str, _Outcome]:
+    """{id: what followed it} of the answers with these ids, where anything did."""
+    outcomes: dict[str, _Outcome] = {}
+    for event in followed_labels(runtime.outcomes_path, label, since_us):
+        if event.id not in ids:
+            continue
+        outcome = outcomes.setdefault(event.id, _Outcome())
+        if event.value is None:
+            outcome.censored = outcome.censored or event.censored
+            continue
+        outcome.values.append(event.value)
+        if event.value > 0:
+            position = event.position + 1 if event.item else 0
+            outcome.position = min(filter(None, (outcome.position, position)), default=0)
+            outcome.after_us = event.after_us if outcome.after_us < 0 else min(outcome.after_us, event.after_us)
+    return outcomes
+
+
+def _actual(label: Label, outcome: _Outcome, answer: Prediction) -> float:
     values = outcome.values
-    if outcome.censored or answer.decision in label.impossible_after:
+    if (outcome.censored and not values) or answer.decision in label.impossible_after:
         return float("nan")
     if not values:
         return float("nan") if label.otherwise is None else label.otherwise
     return float(sum(values) / len(values) if label.numeric else max(values))
-
-
-def _first_taken(runtime: Runtime, label: str, since_us: int) -> dict[str, int]:
-    """{id of a list: the position, from 1, of the first of its items with the label}."""
-    frame = outcomes_frame(runtime.outcomes_path, since_us)
-    column = f"labels.{label}"
-    if column not in frame.columns:
-        return {}
-    followed = frame.filter(frame[column].is_not_null() & (frame[column] > 0) & (frame["item"] != ""))
-    first: dict[str, int] = {}
-    for id, position in followed.select("id", "position").iter_rows():
-        first[id] = min(first.get(id, position + 1), position + 1)
-    return first
 
 
 def _position(about: About, label: str) -> int:
@@ -204,9 +238,10 @@ def _position(about: About, label: str) -> int:
     return names.index(label) if about.declaration.get("kind") == "multilabel" else 0
 
 
-def _scores(about: About, kind: PredictionKind, spot: int, answers: Sequence[Prediction]) -> Doubles:
+def _scores(about: About, kind: PredictionKind, spot: int, kept: Sequence[KeptAnswer]) -> Doubles:
     if kind == "list":
-        return np.array([len(answer.items) for answer in answers], np.float64)
+        return np.array([row.items for row in kept], np.float64)
+    answers = [row.answer for row in kept]
     if kind == "classes":
         count = len(about.declaration.get("classes", ()))
         return np.array([answer.values[:count] for answer in answers], np.float64).reshape(len(answers), count)
@@ -224,22 +259,8 @@ def _spans(about: About, kind: PredictionKind, answers: Sequence[Prediction]) ->
 
 
 def _flagged(answer: Prediction, kind: PredictionKind, spot: int) -> bool:
+    if answer.decision == APPROVE:  # one of a control group stands for those that are declined
+        return answer.decision_propensity < 1
     if answer.decision:
         return answer.decision in _FLAGS
     return kind == "probability" and answer.values[spot] >= 0.5
-
-
-def _short(answer: Prediction, kind: PredictionKind) -> object:
-    return "\n".join(answer.items) if kind == "list" else tuple(round(value, 9) for value in answer.values)
-
-
-def _slice(answer: Prediction, name: str) -> str:
-    value = getattr(answer, name) if name in OF_ANSWERS else answer.request.get(name)
-    return "none" if value is None or value == "" else str(value)
-
-
-def _objects(values: Iterable[object]) -> NDArray[np.object_]:
-    listed = list(values)
-    array = np.empty(len(listed), object)
-    array[:] = listed
-    return array

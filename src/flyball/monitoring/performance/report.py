@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from flyball.core import BadInput, NotFound, Refused, format_duration
 from flyball.monitoring.performance.compared import FEWEST_MEASURED, MetricNow, compared_metrics
 from flyball.monitoring.performance.estimated import LabeledReference, estimated, estimated_shares, learn_reference
+from flyball.monitoring.performance.log_time import lag_text, log_time, older_advice, window_advice
 from flyball.monitoring.performance.logged import Logged, labels_of, logged
 from flyball.monitoring.performance.measured import LIVE_METRICS
 from flyball.runtime import Runtime
@@ -44,7 +46,8 @@ class PerformanceReport(Struct, frozen=True):
 
     `predictions`, `labeled`: of the window, and how many of them have a final label; labels are final after
     `within_us`. `metrics`: those of all predictions first. `unknown`: {what: why it is not known}. `run`: None without
-    enough answers before.
+    enough answers before. `lag`: that the log lags behind the clock, by which no later label is final; "" otherwise.
+    `share`: the part of all predictions that was looked at and is counted here, 1 unless there are very many.
     """
 
     label: str
@@ -59,6 +62,8 @@ class PerformanceReport(Struct, frozen=True):
     metrics: tuple[MetricVerdict, ...]
     unknown: dict[str, str]
     run: EqualRun | None = None
+    lag: str = ""
+    share: float = 1.0
 
     @property
     def worse(self) -> tuple[MetricNow, ...]:
@@ -84,9 +89,10 @@ def performance_report(
     of which the second is not a multiple of the first, `NotFound` for an unknown name, `Refused` without predictions.
     """
     if last_us < 1 or before_us < last_us or before_us % last_us:
-        raise BadInput("length of what is compared with", "a multiple of the length of the last window", before_us)
+        must = f"a multiple of the length of the last window, {format_duration(last_us)}"
+        raise BadInput("length of what is compared with", must, format_duration(before_us))
     chosen = measured_label(runtime, label)
-    as_of_us = runtime.history.latest_at_us() + 1
+    as_of_us = log_time(runtime).as_of_us
     end_us = as_of_us if until_us is None else until_us
     since_us = end_us - last_us
     rows = logged(runtime, chosen, since_us - before_us, end_us, as_of_us, by)
@@ -94,11 +100,15 @@ def performance_report(
     if not len(now):
         raise Refused(
             f"there must be predictions of a version in the {format_duration(last_us)} looked at, got none: "
-            "look at a longer time with --last, or at an earlier one with --until"
+            f"{window_advice(runtime, end_us)}"
         )
-    return compare_performance(
+    report = compare_performance(
         before, now, since_us=since_us, last_us=last_us, before_us=before_us, within_us=chosen.within_us, seed=seed
     )
+    unknown = dict(report.unknown)
+    if "before" in unknown:
+        unknown["before"] += f": {older_advice(runtime, since_us - before_us)}"
+    return replace(report, unknown=unknown, lag=lag_text(runtime) if until_us is None else "")
 
 
 def measured_label(runtime: Runtime, name: str = "") -> Label:
@@ -135,6 +145,7 @@ def compare_performance(
         tuple(_verdict(row, None if row.p is None else next(adjusted), now.kind) for row in rows),
         _unknown(before, now, reference, within_us, seed),
         longest_equal_run(before, now),
+        share=now.share,
     )
 
 
@@ -154,7 +165,7 @@ def _unknown(before: Logged, now: Logged, reference: LabeledReference, within_us
     unknown = dict[str, str]()
     if not before.labeled.any():
         takes = f"they take {format_duration(within_us)}"
-        unknown["before"] = f"no label of the time before is known yet; {takes}: compare with a longer time"
+        unknown["before"] = f"no label of the time before is known yet; {takes}"
     waiting = now.only(~now.mature)
     if len(waiting) >= FEWEST_MEASURED:
         _, why = estimated(waiting, reference)

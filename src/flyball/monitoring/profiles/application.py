@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from scipy import stats
 
-from flyball.core import BadInput, NotFound
+from flyball.core import BadInput, NotFound, format_duration
 from flyball.monitoring.profiles.application_table import PREDICTIONS, TIME, application_table, profile_rows
 from flyball.monitoring.profiles.comparison import ALPHA, LEAST, Comparison, compare_tables
 from flyball.monitoring.profiles.table import TableProfile
@@ -65,7 +65,8 @@ def data_changes(
     Raises `BadInput` for lengths of which the second is not a multiple of the first, `NotFound` for an unknown name.
     """
     if last_us < 1 or before_us < last_us or before_us % last_us:
-        raise BadInput("length of what is compared with", "a multiple of the length of the last window", before_us)
+        must = f"a multiple of the length of the last window, {format_duration(last_us)}"
+        raise BadInput("length of what is compared with", must, format_duration(before_us))
     declared = runtime.schema.types
     known = (*declared, PREDICTIONS)
     for name in names:

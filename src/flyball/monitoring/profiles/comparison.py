@@ -24,6 +24,7 @@ from flyball.statistics import (
     homogeneity_p,
     kolmogorov_smirnov,
     kolmogorov_smirnov_p,
+    shared_tail_p,
     shares_of,
     total_variation,
 )
@@ -33,6 +34,8 @@ ALPHA = 0.05
 _POINTS = np.linspace(0.1, 0.9, 9)
 _FEWEST_WINDOWS = 3
 _LOOKED_AT = 20
+_FEWEST_INDEPENDENT = 10
+"""With fewer independent rows the limits that p-values come from do not hold."""
 
 Aspect = Literal["values", "missing", "infinite", "length"]
 SeasonWindow = tuple[int, ColumnProfile]
@@ -217,7 +220,7 @@ def _share(
     """Compare the share of rows that are, say, missing."""
     some: list[tuple[int, int]] = [(getattr(part, aspect), part.rows) for part in (before, now)]
     parts = [(season, part) for season, part in windows if part.rows]
-    effect = _effect(
+    spread = window_spread(
         np.array([[getattr(part, aspect) / part.rows] for _, part in parts]),
         [part.rows for _, part in parts],
         [season for season, _ in parts],
@@ -225,24 +228,23 @@ def _share(
     )
     counts = [(number, rows - number) for number, rows in some]
     change = " → ".join(f"{number / rows:.1%}" for number, rows in some)
-    return ColumnTest(
-        name, aspect, total_variation(*counts), homogeneity_p(counts[0], counts[1], effect), effect, change
-    )
+    p = spread.p(homogeneity_p(counts[0], counts[1], spread.effect), now.rows)
+    return ColumnTest(name, aspect, total_variation(*counts), p, spread.effect, change)
 
 
 def _categories(
     name: str, before: ColumnProfile, now: ColumnProfile, windows: Sequence[SeasonWindow], alike: float
 ) -> ColumnTest:
     parts = [(season, part) for season, part in windows if sum(part.buckets)]
-    effect = _effect(
+    spread = window_spread(
         np.array([shares_of(part.buckets) for _, part in parts]),
         [sum(part.buckets) for _, part in parts],
         [season for season, _ in parts],
         alike,
     )
     distance = total_variation(before.buckets, now.buckets)
-    p = homogeneity_p(before.buckets, now.buckets, effect)
-    return ColumnTest(name, "values", distance, p, effect, _moved_item(before, now))
+    p = spread.p(homogeneity_p(before.buckets, now.buckets, spread.effect), sum(now.buckets))
+    return ColumnTest(name, "values", distance, p, spread.effect, _moved_item(before, now))
 
 
 def _moved_item(before: ColumnProfile, now: ColumnProfile) -> str:
@@ -267,8 +269,9 @@ def _numbers(
     alike: float,
 ) -> ColumnTest:
     parts = [(season, part) for season, part in windows if part.numbers.count]
-    points = before.quantiles.quantiles(_POINTS)
-    effect = _effect(
+    at = before.quantiles.quantiles(_POINTS)
+    points = np.unique([at, np.nextafter(at, -np.inf)])  # below as well: a value that most rows share is itself a point
+    spread = window_spread(
         np.array([part.quantiles.cdf(points) for _, part in parts]),
         [part.numbers.count for _, part in parts],
         [season for season, _ in parts],
@@ -276,16 +279,44 @@ def _numbers(
     )
     error = before.quantiles.rank_error + now.quantiles.rank_error
     distance = max(0.0, kolmogorov_smirnov(before.quantiles.weighted(), now.quantiles.weighted()) - error)
-    p = kolmogorov_smirnov_p(distance, before.numbers.count, now.numbers.count, effect, effect)
+    p = kolmogorov_smirnov_p(distance, before.numbers.count, now.numbers.count, spread.effect, spread.effect)
+    p = spread.p(p, now.numbers.count)
     (middle,), (middle_now,) = (column.quantiles.quantiles([0.5]).tolist() for column in (before, now))
     shown = (format_second(int(value)) if before.kind == TIME else f"{value:.6g}" for value in (middle, middle_now))
     what = "median length" if aspect == "length" else "median"
-    return ColumnTest(name, aspect, distance, p, effect, f"{what} {' → '.join(shown)}", (middle, middle_now))
+    return ColumnTest(name, aspect, distance, p, spread.effect, f"{what} {' → '.join(shown)}", (middle, middle_now))
 
 
-def _effect(shares: Doubles, rows: Sequence[int], seasons: Sequence[int], alike: float) -> float:
-    """The design effect, with seasons or without, where there are windows enough to see it; `alike` at least."""
+class WindowSpread(Struct, frozen=True):
+    """How far usual windows lie apart. `effect`, `shared`: the design effect, and what of it rows of a window share;
+    `windows`: how many say so."""
+
+    effect: float
+    shared: float
+    windows: int
+
+    def p(self, p: float, rows: int) -> float:
+        """`p` of a window of `rows`, with the tail of what its rows share.
+
+        Where they count as few, it is no less than the rank of one window among so many can say: what is compared is
+        one window with `windows`.
+        """
+        if self.windows < _FEWEST_WINDOWS:
+            return p
+        p = shared_tail_p(p, self.effect, self.shared)
+        return p if rows / self.effect >= _FEWEST_INDEPENDENT else max(p, 1 / (self.windows + 1))
+
+
+def window_spread(shares: Doubles, rows: Sequence[int], seasons: Sequence[int], alike: float) -> WindowSpread:
+    """The spread, where there are windows enough to see it; its effect is `alike` at least.
+
+    With seasons from three windows of each on average: by two, such as two rainy Fridays, what is chance looks like a
+    season, and the windows of a season as if they could not differ.
+    """
     if len(rows) < _FEWEST_WINDOWS:
-        return alike
+        return WindowSpread(alike, 0.0, len(rows))
     different = len(set(seasons))
-    return max(alike, design_effect(shares, rows, seasons if 1 < different <= len(rows) - _FEWEST_WINDOWS else None))
+    known = different > 1 and len(rows) >= _FEWEST_WINDOWS * different
+    of_season = seasons if known else None
+    effect = design_effect(shares, rows, of_season)
+    return WindowSpread(max(alike, effect), effect - 1.0, len(rows))

@@ -40,6 +40,11 @@ class WindowProfiles(Struct, frozen=True):
         windows = {start: self.windows.get(start, empty).merge(other.windows.get(start, empty)) for start in starts}
         return WindowProfiles(self.window_us, windows)
 
+    def beside(self, other: "WindowProfiles") -> "WindowProfiles":
+        """The profiles of one table, `other` those of further columns of the same rows."""
+        windows = {start: window.beside(other.windows[start]) for start, window in self.windows.items()}
+        return WindowProfiles(self.window_us, windows)
+
 
 def write_profiles(path: Path, profiles: WindowProfiles) -> None:
     """Write `profiles` to `path`; whole or not at all."""

@@ -39,6 +39,14 @@ class TableProfile(Struct, frozen=True):
             self.keys.merge(other.keys),
         )
 
+    def beside(self, other: "TableProfile") -> "TableProfile":
+        """The profile of one table, `other` that of further columns of the same rows."""
+        return TableProfile(self.rows, self.columns | other.columns, self.keys)
+
+    def only(self, *names: str) -> "TableProfile":
+        """The profile with the columns `names` alone, as far as the table has them."""
+        return TableProfile(self.rows, {name: self.columns[name] for name in names if name in self.columns}, self.keys)
+
     def column(self, name: str) -> ColumnProfile:
         """The profile of a column; all missing if the table lacks it."""
         return self.columns.get(name) or ColumnProfile(self.rows, self.rows)

@@ -1,6 +1,8 @@
 """Profiles of a file of rows, part by part, so that it may be larger than memory."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,7 +13,8 @@ from flyball.monitoring.profiles.profile_file import WindowProfiles
 from flyball.monitoring.profiles.table import TableProfile
 
 ENDINGS = (".csv", ".jsonl", ".ndjson", ".parquet")
-_PART_VALUES = 5_000_000
+_PART_VALUES = 20_000_000
+_BLOCK_COLUMNS = 50  # of a wide table these are read at a time, so that a part has many rows of each
 
 
 def profile_table(path: Path, time: str | None = None, window_us: int = 0) -> WindowProfiles:
@@ -21,8 +24,20 @@ def profile_table(path: Path, time: str | None = None, window_us: int = 0) -> Wi
     microseconds since 1970; it is not profiled itself. A column of a CSV file is one of numbers if all its values are.
     Raises `BadInput` for a file or a column that cannot be read so, and for rows without a time.
     """
+    with _opened(path) as rows:
+        columns = rows.collect_schema().names()
+        if time is not None and time not in columns:
+            raise BadInput("time column", f"one of {', '.join(columns)}", time)
+        names = [name for name in columns if name != time]
+        starts = range(0, max(len(names), 1), _BLOCK_COLUMNS)
+        blocks = [_block(rows, names[start : start + _BLOCK_COLUMNS], time, window_us) for start in starts]
+    return reduce(WindowProfiles.beside, blocks)
+
+
+def _block(rows: pl.LazyFrame, names: list[str], time: str | None, window_us: int) -> WindowProfiles:
+    """The profiles of some columns."""
     profiles = WindowProfiles(window_us if time else 0)
-    for part in _parts(path):
+    for part in _parts(rows.select(names if time is None else [time, *names])):
         profiles = profiles.merge(_windows(part, time, window_us))
     return profiles
 
@@ -30,17 +45,13 @@ def profile_table(path: Path, time: str | None = None, window_us: int = 0) -> Wi
 def _windows(part: pl.DataFrame, time: str | None, window_us: int) -> WindowProfiles:
     if time is None:
         return WindowProfiles(0, {0: TableProfile.of(part)})
-    starts = _times(part, time) // window_us * window_us
-    table = part.drop(time)
-    return WindowProfiles(
-        window_us, {start: TableProfile.of(table.filter(starts == start)) for start in starts.unique().to_list()}
-    )
+    starts = (_times(part, time) // window_us * window_us).alias(time)
+    tables = part.with_columns(starts).partition_by(time, include_key=False, as_dict=True)
+    return WindowProfiles(window_us, {int(start): TableProfile.of(table) for (start,), table in tables.items()})
 
 
 def _times(part: pl.DataFrame, time: str) -> pl.Series:
     """The times of the rows, microseconds since 1970."""
-    if time not in part.columns:
-        raise BadInput("time column", f"one of {', '.join(part.columns)}", time)
     values = part[time]
     if values.dtype == pl.String:
         values = values.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
@@ -54,8 +65,9 @@ def _times(part: pl.DataFrame, time: str) -> pl.Series:
     return values
 
 
-def _parts(path: Path) -> Iterator[pl.DataFrame]:
-    """The rows of a file, some million values at a time."""
+@contextmanager
+def _opened(path: Path) -> Iterator[pl.LazyFrame]:
+    """The rows of a file, to be read in parts."""
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise BadInput("file", f"named with one of {', '.join(ENDINGS)}", path.name)
@@ -63,7 +75,7 @@ def _parts(path: Path) -> Iterator[pl.DataFrame]:
         raise BadInput("file", "one that exists", str(path))
     with TemporaryDirectory(prefix="flyball-") as folder:
         try:
-            yield from _parquet_parts(path if ending == ".parquet" else _as_parquet(path, Path(folder)))
+            yield pl.scan_parquet(path if ending == ".parquet" else _as_parquet(path, Path(folder)))
         except pl.exceptions.PolarsError as error:
             raise BadInput(f"{path}", f"a readable {ending[1:]} file", str(error).splitlines()[0]) from None
 
@@ -79,10 +91,9 @@ def _as_parquet(path: Path, folder: Path) -> Path:
     return copy
 
 
-def _parquet_parts(path: Path) -> Iterator[pl.DataFrame]:
-    rows, start = pl.scan_parquet(path), 0
-    width = len(rows.collect_schema())
-    size = max(1_000, _PART_VALUES // max(width, 1))
+def _parts(rows: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """The rows, some million values at a time."""
+    size, start = max(1_000, _PART_VALUES // max(len(rows.collect_schema()), 1)), 0
     while (part := rows.slice(start, size).collect()).height:
         yield part
         start += part.height

@@ -3,7 +3,7 @@
 import logging
 
 from flyball.monitoring.incidents.notification import Notification
-from flyball.monitoring.sinks.sink import SinkAddress
+from flyball.monitoring.sinks.sink import SinkAddress, check_options
 
 _logger = logging.getLogger("flyball.incidents")
 
@@ -12,7 +12,7 @@ class LogSink:
     """`log://`: a warning for each message of high severity, information for others."""
 
     def __init__(self, address: SinkAddress) -> None:
-        self._address = address
+        check_options(address, (), needs_host=False)
 
     def send(self, notification: Notification) -> None:
         level = logging.WARNING if notification.severity == "high" else logging.INFO

@@ -106,6 +106,8 @@ def parse_sink(url: str) -> SinkAddress:
         timeout_us = parse_duration(options.get("timeout", "5s"), "timeout")
     except BadInput as error:
         raise BadSetting(f"sink {shown}: {error}") from None
+    if not timeout_us:
+        raise BadSetting(f"timeout of sink {shown} must be longer than 0, such as 5s, got {options['timeout']}")
     return SinkAddress(
         scheme=parts.scheme,
         name=options.get("name") or {"smtp": "mail", "smtps": "mail"}.get(parts.scheme, parts.scheme.partition("+")[0]),
@@ -121,9 +123,9 @@ def parse_sink(url: str) -> SinkAddress:
     )
 
 
-def check_options(address: SinkAddress, known: Sequence[str]) -> None:
+def check_options(address: SinkAddress, known: Sequence[str], needs_host: bool = True) -> None:
     """Raise `BadSetting` for a missing host or an unknown option."""
-    if not address.host:
+    if needs_host and not address.host:
         raise BadSetting(f"sink {address.name} must name a host, as in {address.scheme}://HOST, got none")
     for name in address.options:
         if name not in known:

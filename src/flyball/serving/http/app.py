@@ -1,7 +1,7 @@
 """The HTTP application: short paths, routes from the task's description, problem documents for errors."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -10,30 +10,39 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from flyball.core import BadInput, FlyballError, json_fault
-from flyball.events import read_worker_report
+from flyball.events import name_of_request, read_worker_report
 from flyball.monitoring import IncidentCounts, count_incidents
 from flyball.outcomes import Prediction
+from flyball.registry import LeaseStanding, lease_standings
 from flyball.releases import level_of
 from flyball.serving.answering.engine import holds_any
+from flyball.serving.http.admission import Admission
 from flyball.serving.http.decoding import (
+    JSON_LINES,
     content_type_of,
     events_of,
     fields_of_body,
     fields_of_query,
+    idempotency_key,
     only,
     read_body,
     required_parameter,
 )
 from flyball.serving.http.docs import docs_page
 from flyball.serving.http.documents import AnswerDocument, rendering_of
+from flyball.serving.http.front import Front, Handler, caller_of, guarded
 from flyball.serving.http.incidents import incident_routes
+from flyball.serving.http.limiting import check_limit
 from flyball.serving.http.openapi import describe
-from flyball.serving.http.problems import Problem, no_value, problem_body, problem_of, problem_response
+from flyball.serving.http.operators import operator_routes
+from flyball.serving.http.problems import Problem, no_value, problem_of, problem_response
+from flyball.serving.http.refusals import CountedRefusals
 from flyball.serving.http.releases import release_routes
-from flyball.serving.http.short import plain_headers, plain_paths
+from flyball.serving.http.route_roles import RouteRoles
+from flyball.serving.http.snippet import SNIPPET
 from flyball.serving.metrics import metrics_text
 from flyball.serving.service import Reasons, Service
 from flyball.tasks import Lookup, Request
@@ -41,13 +50,10 @@ from flyball.tasks import Lookup, Request
 MAX_BATCH, MAX_LINES, MAX_REASONS = 100, 10_000, 100
 LINES_AT_ONCE = 256
 """Lines that are answered together; other requests wait for some 3 ms meanwhile."""
-LINES_OF_REQUESTS = ("application/x-ndjson", "application/ndjson", "application/jsonl")
-"""Content types of a body with several requests."""
 
 REASONS, DRY = "reasons", "dry"
 """The parameters of one request: how many reasons it wants; that it is answered, and nothing is kept of it."""
 
-Handler = Callable[[HttpRequest], Awaitable[Response]]
 Render = Callable[[Prediction], bytes]
 
 _decode_fields = msgspec.json.Decoder(dict[str, Any]).decode
@@ -75,22 +81,28 @@ def make_app(service: Service) -> ASGIApp:
             Route("/v1/predictions/{id}", routes.prediction, methods=["GET"]),
             *release_routes(service),
             *incident_routes(service),
+            *operator_routes(service),
             Route("/healthz", routes.healthz, methods=["GET"]),
             Route("/readyz", routes.readyz, methods=["GET"]),
             Route("/metrics", routes.metrics, methods=["GET"]),
             Route("/openapi.json", routes.openapi, methods=["GET"]),
             Route("/docs", routes.docs, methods=["GET"]),
+            Route("/v1/snippet.js", routes.snippet, methods=["GET"]),
         ],
         lifespan=lifespan,
         exception_handlers={HTTPException: _http_problem, FlyballError: routes.problem, Exception: routes.problem},
     )
     inner.router.redirect_slashes = False
+    roles = RouteRoles(service)
+    for route in inner.routes:
+        if isinstance(route, Route):
+            route.app = guarded(route.app, roles.of_route(route.path))
     direct: dict[str, Handler] = {f"/v1/{about.kind}": routes.answer}
     for path, rendering in about.paths.items():
         method, _, template = path.partition(" ")
         if method == "POST" and "{" not in template:
             direct[template] = routes.own_handler(path, rendering)
-    return _Front(service, inner, direct)
+    return CountedRefusals(service, Front(service, inner, direct))
 
 
 def _reasons_asked(request: HttpRequest, fields: Collection[str]) -> int:
@@ -126,86 +138,12 @@ def _loose(path: str) -> str:
     return path.replace("}", ":path}")
 
 
-class _Front:
-    """Handles plain lists and requests in a body by their exact path, without routing, and converts all errors to
-    problem documents. `direct`: {path of POST: its handler}."""
-
-    def __init__(self, service: Service, inner: ASGIApp, direct: Mapping[str, Handler]) -> None:
-        self._service, self._inner, self._direct = service, inner, direct
-        self._short = plain_paths(service)
-        self._prefixes = tuple(self._short)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._inner(scope, receive, send)
-            return
-        path: str = scope["path"]
-        if scope["method"] == "POST" and path in self._direct:
-            await self._posted(scope, receive, send)
-        elif path.startswith(self._prefixes) and scope["method"] in ("GET", "HEAD"):
-            await self._plain(path, send)
-        else:
-            await self._routed(scope, receive, send)
-
-    async def _plain(self, path: str, send: Send) -> None:
-        prefix = next(prefix for prefix in self._prefixes if path.startswith(prefix))
-        try:
-            prediction = await self._service.plain(path[len(prefix) :])
-        except Exception as error:  # mostly BadInput; any error becomes a problem document
-            if not isinstance(error, BadInput):
-                self._service.metrics.note("fault", prefix, error)
-            await self._problem(error, path, send)
-            return
-        body = self._short[prefix](prediction)
-        headers = plain_headers(prediction, len(body))
-        self._service.metrics.status(200)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    async def _posted(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path: str = scope["path"]
-        try:
-            response = await self._direct[path](HttpRequest(scope, receive))
-        except Exception as error:
-            if problem_of(error).status >= 500:
-                self._service.metrics.note("fault", path, error)
-            await self._problem(error, path, send)
-            return
-        self._service.metrics.status(response.status_code)
-        await response(scope, receive, send)
-
-    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def sending(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                self._service.metrics.status(message["status"])
-            await send(message)
-
-        try:
-            await self._inner(scope, receive, sending)
-        except Exception as error:
-            # an unexpected error was answered already, and is raised again by Starlette for the server's log
-            if not begun:
-                await self._problem(error, scope["path"], send)
-
-    async def _problem(self, error: Exception, path: str, send: Send) -> None:
-        problem = problem_of(error)
-        body = problem_body(problem, path)
-        headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
-        headers += [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body))]
-        self._service.metrics.status(problem.status)
-        await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-
 class _Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._document = AnswerDocument(service.about, service.runtime.value_names)
-        self._described: bytes | None = None
+        self._described: dict[frozenset[str], bytes] = {}
+        self._admission = Admission(service.runtime.settings, service.authenticator)
 
     async def problem(self, request: HttpRequest, error: Exception) -> Response:
         if problem_of(error).status >= 500:
@@ -221,7 +159,7 @@ class _Routes:
         if request.method != "POST":
             fields = fields_of_query(request, reader.event_type, (REASONS, DRY))
             return await self._answer_one(request, reader.read(fields, strict=False), reader.names)
-        if content_type_of(request) in LINES_OF_REQUESTS:
+        if content_type_of(request) in JSON_LINES:
             return await self._answer_lines(request)
         body = await fields_of_body(request, (REASONS, DRY))
         if isinstance(body, dict):
@@ -230,7 +168,7 @@ class _Routes:
 
     async def _answer_one(self, request: HttpRequest, sent: Request, fields: Collection[str]) -> Response:
         """`fields`: of the query that are the request's own."""
-        question, most = self._with_arm(request, sent), _reasons_asked(request, fields)
+        question, most = self._with_headers(request, sent), _reasons_asked(request, fields)
         dry = _is_dry(request, fields)
         prediction = await self._service.answer(question, dry)
         reasons = await self._service.reasons(question, prediction, most) if most else None
@@ -244,9 +182,13 @@ class _Routes:
             raise BadInput(f"header {ARM_HEADER}", must, arm)
         return arm
 
-    def _with_arm(self, request: HttpRequest, question: Request) -> Request:
-        arm = self._arm(request)
-        return question if not arm else msgspec.structs.replace(question, arm=arm)
+    def _with_headers(self, request: HttpRequest, question: Request, position: int = 0) -> Request:
+        """`position`: of the request in the body."""
+        arm, traceparent, key = self._arm(request), request.headers.get("traceparent", ""), idempotency_key(request)
+        if not arm and not traceparent and not key:
+            return question
+        name = name_of_request(key, position) if key else b""
+        return msgspec.structs.replace(question, arm=arm, traceparent=traceparent, name=name)
 
     async def _answer_array(self, request: HttpRequest, body: Sequence[dict[str, Any]]) -> Response:
         """All requests, or an error that names the first one that is none."""
@@ -254,10 +196,11 @@ class _Routes:
         self._arm(request)
         if not 1 <= len(body) <= MAX_BATCH:
             raise BadInput("requests in the body", f"from 1 to {MAX_BATCH}", len(body))
+        self._count(request, "answers", len(body) - 1)
         requests = []
         for number, fields in enumerate(body, 1):
             try:
-                requests.append(self._with_arm(request, self._service.requests.read(fields)))
+                requests.append(self._with_headers(request, self._service.requests.read(fields), number))
             except BadInput as error:
                 raise Problem(400, f"request {number} of {len(body)}: {error}") from None
         predictions = await self._service.answer_all(requests)
@@ -272,27 +215,28 @@ class _Routes:
         lines have none."""
         only(request, {REASONS, DRY})
         _one_at_a_time(request, "a request a line")
-        arm = self._arm(request)
+        self._arm(request)
         every = (await read_body(request)).split(b"\n")
         lines = [(number, line) for number, line in enumerate(every, 1) if line.strip()]
         if not 1 <= len(lines) <= MAX_LINES:
             raise BadInput("requests in the body", f"from 1 to {MAX_LINES} lines", len(lines))
+        self._count(request, "answers", len(lines) - 1)
         replies: list[dict[str, Any]] = []
         for first in range(0, len(lines), LINES_AT_ONCE):
-            replies += await self._answer_part(lines[first : first + LINES_AT_ONCE], arm)
+            replies += await self._answer_part(request, lines[first : first + LINES_AT_ONCE])
         good = sum("error" not in reply for reply in replies)
         unanswered = any("prediction" in reply for reply in replies)
         status = 200 if good == len(replies) else 207 if good else 503 if unanswered else 422
         body = b"".join(msgspec.json.encode(reply) + b"\n" for reply in replies)
         return Response(body, status, {"cache-control": "no-store"}, media_type="application/x-ndjson")
 
-    async def _answer_part(self, lines: Sequence[tuple[int, bytes]], arm: str) -> list[dict[str, Any]]:
+    async def _answer_part(self, request: HttpRequest, lines: Sequence[tuple[int, bytes]]) -> list[dict[str, Any]]:
         """A reply to each line; with its number in the body, which counts blank lines."""
         questions, replies = [], dict[int, dict[str, Any]]()
         for number, line in lines:
             try:
                 question = self._service.requests.read(_decode_fields(line))
-                questions.append((number, msgspec.structs.replace(question, arm=arm)))
+                questions.append((number, self._with_headers(request, question, number)))
             except BadInput as error:
                 replies[number] = {"line": number, "error": str(error)}
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -342,7 +286,7 @@ class _Routes:
             else:
                 fields = fields_of_query(request, reader.event_type)
             question = reader.read({**fields, **request.path_params}, strict=method == "POST" and "{" not in template)
-            return await self._answered(await self._service.answer(self._with_arm(request, question)), render)
+            return await self._answered(await self._service.answer(self._with_headers(request, question)), render)
 
         return handle
 
@@ -357,12 +301,18 @@ class _Routes:
         only(request, {"format"})
         named = required_parameter(request, "format") if "format" in request.query_params else None
         format_name, lines = events_of(named, content_type_of(request), await read_body(request))
-        summary = await self._service.intake.take(format_name, lines)
-        bad, good = summary.quarantined, summary.accepted + summary.duplicate
+        self._count(request, "events", len(lines) - 1)
+        summary = await self._service.intake.take(format_name, lines, idempotency_key(request))
+        bad, good = summary.refused, summary.accepted + summary.duplicate
         if bad and not good:
             more: dict[str, Any] = msgspec.to_builtins(summary)
             raise Problem(422, f"{bad} of {bad} events set aside: {summary.first_reason()}", **more)
         return _json(summary, status=207 if bad else 200)
+
+    def _count(self, request: HttpRequest, kind: str, further: int) -> None:
+        """Count what a request holds besides the first answer or event, which the front has counted."""
+        caller = caller_of(request)
+        check_limit(self._service, kind, caller.identity, caller.address, further)
 
     async def prediction(self, request: HttpRequest) -> Response:
         return _json(await self._service.prediction(request.path_params["id"]))
@@ -371,9 +321,12 @@ class _Routes:
         return Response("ok\n", media_type="text/plain", headers={"cache-control": "no-store"})
 
     async def readyz(self, request: HttpRequest) -> Response:
-        """503 only while this process cannot answer: a problem of the whole service would affect the process that a
-        load balancer would choose instead, and answers from a lagging state are better than none."""
+        """503 only while this process cannot answer well, or is about to stop: a problem of the whole service would
+        affect the process that a load balancer would choose instead, and answers from a lagging state are better than
+        none."""
         unready, serving = self._service.refresher.unready(), self._service.engine.serving
+        if self._service.runtime.layout.draining.exists():
+            unready = ["it is about to stop", *unready]
         reasons = list(dict.fromkeys([*unready, *self._service.refresher.reasons()]))
         document = {
             "ready": not unready,
@@ -391,7 +344,7 @@ class _Routes:
         folder, refused = self._service.metrics.folder, dict(serving.refused)
         report = self._service.runtime.worker_report_path
         text = await self._service.aside(
-            lambda: metrics_text(folder, levels, refused, read_worker_report(report), self._incidents())
+            lambda: metrics_text(folder, levels, refused, read_worker_report(report), self._incidents(), self._leases())
         )
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
@@ -402,13 +355,26 @@ class _Routes:
         except FlyballError:
             return None
 
+    def _leases(self) -> list[LeaseStanding]:
+        """Who leads; nobody known where the registry cannot be read."""
+        try:
+            return lease_standings(self._service.runtime.registry)
+        except FlyballError:
+            return []
+
     async def openapi(self, request: HttpRequest) -> Response:
-        if self._described is None:
-            self._described = msgspec.json.encode(describe(self._service))
-        return Response(self._described, media_type="application/json")
+        open_roles = self._admission.open_roles
+        if open_roles not in self._described:
+            self._described[open_roles] = msgspec.json.encode(describe(self._service, open_roles))
+        return Response(self._described[open_roles], media_type="application/json")
+
+    async def snippet(self, request: HttpRequest) -> Response:
+        headers = {"cache-control": "public, max-age=3600", "cross-origin-resource-policy": "cross-origin"}
+        return Response(SNIPPET, media_type="text/javascript; charset=utf-8", headers=headers)
 
     async def docs(self, request: HttpRequest) -> Response:
-        return Response(docs_page(self._service.runtime.app.name), media_type="text/html; charset=utf-8")
+        page, headers = docs_page()
+        return Response(page, media_type="text/html; charset=utf-8", headers=headers)
 
 
 ARM_HEADER = "x-flyball-arm"

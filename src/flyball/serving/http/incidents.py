@@ -1,15 +1,15 @@
-"""Incidents over HTTP: the commands of `flyball incidents`, as JSON. Changes need the setting `manage`, since there is
-no authentication."""
+"""Incidents over HTTP: the commands of `flyball incidents`, as JSON. Timelines have who sent a change; a name in its
+body is noted as what it says."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flyball.core import BadInput, parse_duration, requirement
+from flyball.core import BadInput, parse_duration
 from flyball.monitoring import (
     INCIDENT_COMMANDS,
     IncidentActor,
@@ -24,18 +24,16 @@ from flyball.monitoring import (
     list_incidents,
     sink_statuses,
 )
-from flyball.serving.http.decoding import fields_of_body, only, required_parameter
-from flyball.serving.http.problems import Problem
+from flyball.serving.http.decoding import only, required_parameter, struct_of_body
+from flyball.serving.http.front import caller_of
 from flyball.serving.service import Service
-
-Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class IncidentChange(msgspec.Struct, frozen=True):
     """The fields of a command on an incident, as those of `change_incident`."""
 
     reason: str = ""
-    by: str = "http"
+    by: str = ""
     owner: str = ""
     step: int = 0
     cause: str = ""
@@ -51,13 +49,13 @@ class SilenceChange(msgspec.Struct, frozen=True, rename={"lasts": "for"}):
     matches: dict[str, str] = {}
     lasts: str = "2h"
     reason: str = ""
-    by: str = "http"
+    by: str = ""
 
 
 class EndChange(msgspec.Struct, frozen=True):
     """The field of the end of a silence."""
 
-    by: str = "http"
+    by: str = ""
 
 
 def incident_routes(service: Service) -> list[Route]:
@@ -101,7 +99,8 @@ class _Incidents:
         """One incident with its findings and timeline."""
         only(request, set())
         name, app = request.path_params["incident"], self._runtime.app
-        return await self._read(lambda _: describe_incident(self._runtime.registry, app.spec, app.alerts, name))
+        registry = self._runtime.registry
+        return await self._read(lambda now_us: describe_incident(registry, app.spec, app.alerts, name, now_us=now_us))
 
     async def bundle(self, request: HttpRequest) -> Response:
         """The debug bundle as a zip file."""
@@ -114,14 +113,15 @@ class _Incidents:
 
     def command(self, command: Any) -> Callable[[HttpRequest], Any]:
         async def handle(request: HttpRequest) -> Response:
-            change = await self._body(request, IncidentChange)
-            name = request.path_params["incident"]
+            change = await struct_of_body(request, IncidentChange)
+            name, caller = request.path_params["incident"], caller_of(request)
+            by, person = caller.actor(change.by), change.by.strip() or caller.identity.name
             return await self._read(
                 lambda now_us: change_incident(
                     self._runtime.registry,
                     name,
                     command,
-                    IncidentActor(change.by, now_us, change.reason),
+                    IncidentActor(by, now_us, change.reason, person),
                     revision=change.revision,
                     owner=change.owner,
                     step=change.step,
@@ -138,24 +138,23 @@ class _Incidents:
         """All silences, or a new one: {"matches": {"group": ...}, "for": "2h", "reason": ...}."""
         only(request, set())
         registry = self._runtime.registry
-        if request.method == "GET":
+        if request.method != "POST":
             return await self._read(lambda _: {"silences": all_silences(registry)})
-        change = await self._body(request, SilenceChange)
-        lasts_us = parse_duration(change.lasts, "field for")
+        change = await struct_of_body(request, SilenceChange)
+        lasts_us, by = parse_duration(change.lasts, "field for"), caller_of(request).actor(change.by)
         return await self._read(
             lambda now_us: add_silence(
-                registry, change.matches, IncidentActor(change.by, now_us, change.reason), now_us + lasts_us
+                registry, change.matches, IncidentActor(by, now_us, change.reason), now_us + lasts_us
             ),
             201,
         )
 
     async def end_silence(self, request: HttpRequest) -> Response:
         """End a silence now."""
-        change = await self._body(request, EndChange)
+        change = await struct_of_body(request, EndChange)
+        by = caller_of(request).actor(change.by)
         name = request.path_params["silence"]
-        return await self._read(
-            lambda now_us: end_silence(self._runtime.registry, name, IncidentActor(change.by, now_us))
-        )
+        return await self._read(lambda now_us: end_silence(self._runtime.registry, name, IncidentActor(by, now_us)))
 
     async def sinks(self, request: HttpRequest) -> Response:
         """How the sinks of notifications do."""
@@ -167,23 +166,3 @@ class _Incidents:
         return Response(
             msgspec.json.encode(document), status, {"cache-control": "no-store"}, media_type="application/json"
         )
-
-    async def _body(self, request: HttpRequest, kind: type[Body]) -> Body:
-        """The fields of the body; raises `Problem` where changes are not allowed."""
-        if not self._runtime.settings.manage:
-            must = (
-                "incidents are changed over HTTP only where the setting manage is true (FLYBALL_MANAGE=true): whoever "
-            )
-            raise Problem(403, f"{must}reaches the port may then change them, since there are no keys yet")
-        fields = await fields_of_body(request, may_be_empty=True)
-        if not isinstance(fields, dict):
-            raise BadInput("body", "one JSON object", f"an array of {len(fields)}")
-        known = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        for name, value in fields.items():
-            if name not in known:
-                raise BadInput("field", f"one of {', '.join(sorted(known))}", name)
-            try:
-                msgspec.convert(value, known[name])
-            except msgspec.ValidationError as error:
-                raise BadInput(f"field {name}", requirement(str(error)), value) from None
-        return msgspec.convert(fields, kind)

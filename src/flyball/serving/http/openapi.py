@@ -1,6 +1,7 @@
 """The OpenAPI document, from the declared events, the task's description and the routes."""
 
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -10,8 +11,10 @@ from flyball.outcomes import Prediction
 from flyball.serving.event_intake import Summary
 from flyball.serving.http.documents import RENDERINGS
 from flyball.serving.http.openapi_incidents import incident_paths
+from flyball.serving.http.openapi_operators import KEY_SCHEME, operator_paths, secured
 from flyball.serving.http.openapi_parts import (
     Document,
+    idempotency_key_parameter,
     in_path,
     json_reply,
     object_schema,
@@ -21,6 +24,8 @@ from flyball.serving.http.openapi_parts import (
     several_replies,
     text_reply,
 )
+from flyball.serving.http.openapi_releases import release_paths
+from flyball.serving.http.route_roles import RouteRoles
 from flyball.serving.versions.item_titles import items_of
 from flyball.tasks import Lookup
 
@@ -28,8 +33,8 @@ if TYPE_CHECKING:
     from flyball.serving.service import Service
 
 
-def describe(service: "Service") -> Document:
-    """OpenAPI 3.1 of everything a process answers."""
+def describe(service: "Service", open_roles: Collection[str] = ()) -> Document:
+    """OpenAPI 3.1 of everything a process answers. `open_roles`: those that nobody needs a key for now."""
     app, about = service.runtime.app, service.about
     types = [declared.cls for declared in service.runtime.schema.types.values()]
     replies = [lookup.reply for lookup in service.lookups]
@@ -38,8 +43,8 @@ def describe(service: "Service") -> Document:
     )
     names = list(service.runtime.schema.types)
     for name, schema in zip(names, events, strict=False):
-        _as_sent(parts[_name_in(schema)], name)
-    parts |= {"Request": _request_schema(about.request), "Response": _response_schema(service), "Problem": _PROBLEM}
+        _as_sent(parts[_name_in(schema)], name, service.runtime.schema.types[name].is_profile)
+    parts |= {"Request": _request_schema(about.request), "Answer": _response_schema(service), "Problem": _PROBLEM}
     parts["Readiness"] = _READINESS
     document = {
         "openapi": "3.1.0",
@@ -47,13 +52,14 @@ def describe(service: "Service") -> Document:
             "title": app.name,
             "version": "1",
             "description": "Every answer carries the id under which it is recorded, the version that made it and the "
-            f"fallback level it came from. Deadline of an answer: {about.deadline_us / 1_000:g} ms. Nothing asks for a "
-            "password, and no reply comes in pages.",
+            f"fallback level it came from. Deadline of an answer: {about.deadline_us / 1_000:g} ms. Where keys are "
+            "needed, each operation takes one with the role that it names. No reply comes in pages.",
         },
         "servers": [{"url": "/"}],
-        "security": [],
-        "paths": _paths(service, [schema["$ref"] for schema in events[: len(names)]]),
-        "components": {"schemas": parts},
+        "paths": secured(
+            _paths(service, [schema["$ref"] for schema in events[: len(names)]]), RouteRoles(service).find, open_roles
+        ),
+        "components": {"schemas": parts, "securitySchemes": KEY_SCHEME},
     }
     plain: Document = _without_tuples(document)
     return plain
@@ -67,8 +73,9 @@ def _paths(service: "Service", events: list[str]) -> Document:
         **{f"/v1/{lookup.name}{lookup.path}": {"get": _lookup(service, lookup)} for lookup in service.lookups},
         **_event_intake(service, events),
         **_recorded(),
-        **_releases(),
+        **release_paths(),
         **incident_paths(),
+        **operator_paths(),
         **_state(),
     }
 
@@ -82,7 +89,7 @@ def _questions(service: "Service") -> Document:
         ),
         query_parameter("dry", {"type": "boolean"}, "nothing is kept of the request; of one request"),
     ]
-    answers = {"oneOf": [ref("Response"), {"type": "array", "items": ref("Response")}]}
+    answers = {"oneOf": [ref("Answer"), {"type": "array", "items": ref("Answer")}]}
     requests = {"oneOf": [ref("Request"), {"type": "array", "items": ref("Request"), "minItems": 1, "maxItems": 100}]}
     return {
         f"/v1/{about.kind}": {
@@ -91,7 +98,7 @@ def _questions(service: "Service") -> Document:
                 f"Answer one request: {_continued(_first_line(about.request))}",
                 "answers",
                 [*_parameters(service, about.request), *of_one],
-                {"200": json_reply(ref("Response"))},
+                {"200": json_reply(ref("Answer"))},
                 400,
                 503,
             ),
@@ -99,7 +106,7 @@ def _questions(service: "Service") -> Document:
                 f"{about.kind}_post",
                 "Answer one request, or an array of them in the same order",
                 "answers",
-                of_one,
+                [*of_one, *_again(service)],
                 {
                     "200": json_reply(answers),
                     "207": several_replies("each an answer, or what is wrong with the request"),
@@ -118,6 +125,14 @@ def _questions(service: "Service") -> Document:
     }
 
 
+_SENT_AGAIN = "the same when this request is sent again, a UUID for one: its events are then in the log once"
+
+
+def _again(service: "Service") -> list[Document]:
+    """The header by which a request that becomes an event may come again."""
+    return [idempotency_key_parameter(_SENT_AGAIN)] if service.takes_in else []
+
+
 def _event_intake(service: "Service", events: list[str]) -> Document:
     """Where events go in. `events`: references to their schemas."""
     formats = sorted({"jsonl", "csv", *service.runtime.app.formats} - {"parquet"})
@@ -129,7 +144,7 @@ def _event_intake(service: "Service", events: list[str]) -> Document:
                 "events",
                 "Events in: one JSON object, an array, or one event a line; durable before the reply, a verdict each",
                 "events",
-                [query_parameter("format", written, "how lines are written")],
+                [query_parameter("format", written, "how lines are written"), idempotency_key_parameter(_SENT_AGAIN)],
                 {"200": json_reply(ref("Summary")), "207": json_reply(ref("Summary"), "some events were set aside")},
                 400,
                 413,
@@ -154,7 +169,7 @@ def _recorded() -> Document:
                 "prediction",
                 "An earlier answer, as it is recorded",
                 "answers",
-                [in_path("id", {"type": "string", "minLength": 26, "maxLength": 26})],
+                [in_path("id", {"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"})],
                 {"200": json_reply(ref("Prediction"))},
                 400,
                 404,
@@ -181,62 +196,17 @@ def _state() -> Document:
     }
 
 
-def _releases() -> Document:
-    """The paths of `http.releases`."""
-    name = in_path("release", {"type": "string"})
-    texts: Document = {"reason": {"type": "string"}, "by": {"type": "string"}}
-    sample: Document = {"type": "number", "minimum": 0.01, "maximum": 100}
-    versions: Document = {"type": "array", "items": {"type": "string"}, "minItems": 1}
-    fields = {"versions": versions, "shadow": sample, **texts}
-
-    def changed(command: str, words: str, parameters: list[Document], properties: Document) -> Document:
-        body = {"application/json": {"schema": {"type": "object", "properties": properties}}}
-        done = "201" if command == "start" else "200"
-        return operation(
-            f"{command}_release", words, "releases", parameters, {done: json_reply()}, 400, 403, 404, 409, body=body
-        )
-
-    words = {
-        "advance": "Advance it: a shadow to a canary, or a canary to its next step",
-        "pause": "Pause it: units keep their arms",
-        "resume": "Resume it where it was",
-        "abort": "End it: the champion answers all requests",
-        "promote": "Let its version answer all requests",
-        "finish": "End it; the champion stays",
-        "rollback": "Undo the release that made the champion",
-    }
-    case = in_path("case", {"type": "string"})
-    return {
-        "/v1/cases": {
-            "get": operation("cases", "Why learning began, and what came of it", "releases", [], {"200": json_reply()})
-        },
-        "/v1/cases/{case}": {"get": operation("case", "One of these", "releases", [case], {"200": json_reply()}, 404)},
-        "/v1/releases": {
-            "get": operation("releases", "All releases, present and past", "releases", [], {"200": json_reply()}),
-            "post": changed("start", "Start a release as declared, or as a shadow", [], fields),
-        },
-        "/v1/releases/{release}": {
-            "get": operation(
-                "release", "One release, with its evidence and steps", "releases", [name], {"200": json_reply()}, 404
-            )
-        },
-        **{
-            f"/v1/releases/{{release}}/{command}": {"post": changed(command, text, [name], texts)}
-            for command, text in words.items()
-        },
-    }
-
-
 def _own_path(service: "Service", path: str, rendering: str) -> Document:
     method, _, template = path.partition(" ")
     about, fields = service.about, set(_fields_in(template))
-    reply = json_reply(ref("Response")) if RENDERINGS[rendering] is None else text_reply("one line", headers=_STAMPS)
+    reply = json_reply(ref("Answer")) if RENDERINGS[rendering] is None else text_reply("one line", headers=_STAMPS)
     parameters = [
         own_parameter for own_parameter in _parameters(service, about.request) if own_parameter["name"] in fields
     ]
     for parameter in parameters:
         parameter |= {"in": "path", "required": True}
     body = {"application/json": {"schema": ref("Request")}} if method == "POST" else None
+    parameters += _again(service) if method == "POST" else []
     description = (
         f"{about.items} ids, comma separated, best first" if rendering == "lines" else "The answer to one request"
     )
@@ -288,13 +258,22 @@ def _parameters(service: "Service", struct: type[msgspec.Struct]) -> list[Docume
     return parameters
 
 
-def _as_sent(schema: Document, name: str) -> None:
-    """An event as it is sent: it may say its type, and its time, which is now where it is left out."""
+def _as_sent(schema: Document, name: str, profile: bool) -> None:
+    """An event as it is sent: it may say its type, its id, and its time, which is now where it is left out."""
     at = {
         "type": ["string", "integer"],
         "description": "ISO 8601, or microseconds since 1970; now where it is left out",
     }
-    schema.setdefault("properties", {}).update({"type": {"const": name}, "at": at})
+    own_id = {
+        "type": ["string", "integer"],
+        "minLength": 1,
+        "maxLength": 200,
+        "description": "what the sender calls this event, so that it is in the log once however often it is sent",
+    }
+    properties: Document = schema.setdefault("properties", {})
+    properties.update({"type": {"const": name}, "at": at})
+    if not profile:
+        properties.setdefault("id", own_id)
     schema["required"] = [field for field in schema.get("required", []) if field != "at"]
 
 

@@ -1,8 +1,18 @@
 """The paths of `http.incidents` in the OpenAPI document."""
 
-from flyball.serving.http.openapi_parts import Document, in_path, json_reply, operation, query_parameter
+from flyball.monitoring import INCIDENT_COMMANDS
+from flyball.serving.http.openapi_parts import (
+    DURATION,
+    TEXT,
+    WORDS,
+    Document,
+    command_body,
+    in_path,
+    json_reply,
+    operation,
+    query_parameter,
+)
 
-_TEXT: Document = {"type": "string"}
 _NUMBER: Document = {"type": "integer", "minimum": 0}
 _WORDS = {
     "acknowledge": "Say that you look at it",
@@ -12,11 +22,12 @@ _WORDS = {
     "close": "Close it with a note",
     "reopen": "Open it again",
 }
+_NEED_REASON = ("mitigate", "note", "close", "reopen")
 
 
 def incident_paths() -> Document:
     """What is wrong, what people do about it, what is silenced, and how sinks do."""
-    incident, silence = in_path("incident", _TEXT), in_path("silence", _TEXT)
+    incident, silence = in_path("incident"), in_path("silence")
     return {
         "/v1/incidents": {
             "get": operation(
@@ -33,50 +44,82 @@ def incident_paths() -> Document:
                 "incidents_digest",
                 "What happened in a week",
                 "incidents",
-                [query_parameter("since", {"type": "string", "default": "7d"}, "how far back")],
+                [query_parameter("since", DURATION | {"default": "7d"}, "how far back")],
                 {"200": json_reply()},
                 400,
             )
         },
         "/v1/incidents/{incident}": {
             "get": operation(
-                "incident", "One incident, with all that is known", "incidents", [incident], {"200": json_reply()}, 404
+                "incident",
+                "One incident, with all that is known",
+                "incidents",
+                [incident],
+                {"200": json_reply()},
+                400,
+                404,
             )
         },
         "/v1/incidents/{incident}/bundle": {
             "get": operation(
-                "incident_bundle", "What a colleague needs to look into it", "incidents", [incident], _archive(), 404
+                "incident_bundle",
+                "What a colleague needs to look into it",
+                "incidents",
+                [incident],
+                _archive(),
+                400,
+                404,
             )
         },
         **{
-            f"/v1/incidents/{{incident}}/{command}": {"post": _changed(command, words, [incident], _fields())}
-            for command, words in _WORDS.items()
+            f"/v1/incidents/{{incident}}/{command}": {"post": _incident_changed(command, incident)}
+            for command in INCIDENT_COMMANDS
         },
         "/v1/silences": {
             "get": operation("silences", "All silences", "incidents", [], {"200": json_reply()}),
-            "post": _changed("add_silence", "Silence findings for a while", [], _silence(), "201"),
+            "post": _changed(
+                "add_silence", "Silence findings for a while", [], _silence(), ("matches", "reason"), "201"
+            ),
         },
-        "/v1/silences/{silence}/end": {"post": _changed("end_silence", "End it now", [silence], {"by": _TEXT})},
+        "/v1/silences/{silence}/end": {"post": _changed("end_silence", "End it now", [silence], {"by": TEXT})},
         "/v1/sinks": {
             "get": operation("sinks", "How the sinks of notifications do", "incidents", [], {"200": json_reply()})
         },
     }
 
 
-def _changed(name: str, words: str, parameters: list[Document], properties: Document, done: str = "200") -> Document:
-    body = {"application/json": {"schema": {"type": "object", "properties": properties}}}
-    known = name if "silence" in name else f"{name}_incident"
-    return operation(known, words, "incidents", parameters, {done: json_reply()}, 400, 403, 404, 409, body=body)
+def _incident_changed(command: str, incident: Document) -> Document:
+    required = {"assign": ("owner",)}.get(command, ("reason",) if command in _NEED_REASON else ())
+    fields = _fields() | dict.fromkeys(required, WORDS)
+    return _changed(f"{command}_incident", _WORDS[command], [incident], fields, required)
+
+
+def _changed(
+    name: str,
+    words: str,
+    parameters: list[Document],
+    properties: Document,
+    required: tuple[str, ...] = (),
+    done: str = "200",
+) -> Document:
+    body = command_body(properties, required)
+    return operation(name, words, "incidents", parameters, {done: json_reply()}, 400, 403, 404, 409, 415, body=body)
 
 
 def _fields() -> Document:
-    texts = dict.fromkeys(("reason", "by", "owner", "cause", "action"), _TEXT)
-    return {**texts, "step": _NUMBER, "done": _NUMBER, "revision": _NUMBER, "accept": {"type": "boolean"}}
+    texts = dict.fromkeys(("reason", "by", "owner", "cause", "action"), TEXT)
+    return {
+        **texts,
+        "step": _NUMBER,
+        "done": _NUMBER,
+        "revision": {"type": ["integer", "null"], "minimum": 0},
+        "accept": {"type": "boolean"},
+    }
 
 
 def _silence() -> Document:
-    matches = {"type": "object", "additionalProperties": _TEXT}
-    return {"matches": matches, "for": {"type": "string", "default": "2h"}, "reason": _TEXT, "by": _TEXT}
+    matches = {"type": "object", "additionalProperties": TEXT, "minProperties": 1}
+    return {"matches": matches, "for": DURATION | {"default": "2h"}, "reason": WORDS, "by": TEXT}
 
 
 def _archive() -> Document:

@@ -7,10 +7,20 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from flyball.core import BadInput, FlyballError, NotFound, Refused, StoreUnavailable
+from flyball.core import (
+    BadInput,
+    FlyballError,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    Refused,
+    StoreUnavailable,
+    TooManyAttempts,
+)
 
 _KINDS = {
     400: "bad-input",
+    401: "no-key",
     403: "not-allowed",
     404: "not-found",
     405: "wrong-method",
@@ -19,6 +29,7 @@ _KINDS = {
     413: "too-large",
     415: "wrong-content",
     422: "rejected",
+    429: "too-many",
     431: "too-large",
     503: "try-later",
 }
@@ -47,6 +58,12 @@ def problem_of(error: BaseException) -> Problem:
         return Problem(400, str(error))
     if isinstance(error, NotFound):
         return Problem(404, f"no {error.kind} {error.name!r}")
+    if isinstance(error, NotAuthenticated):
+        return Problem(401, str(error), {"www-authenticate": 'Bearer realm="flyball"'})
+    if isinstance(error, NotAllowed):
+        return Problem(403, str(error))
+    if isinstance(error, TooManyAttempts):
+        return Problem(429, str(error), {"retry-after": str(error.retry_after_s)})
     if isinstance(error, Refused):
         return Problem(409, str(error))
     if isinstance(error, StoreUnavailable):

@@ -1,5 +1,5 @@
 """Releases, and the cases that led to them, over HTTP: the commands of `flyball releases` and `flyball cases`, as JSON.
-Changes need the setting `manage`, since there is no authentication."""
+The audit trail has who sent a change; a name in its body is noted as what it says."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,7 @@ from starlette.routing import Route
 from flyball.core import BadDeclaration, BadInput
 from flyball.policy import ReleasePlan, as_shadow
 from flyball.releases import (
+    Actor,
     Change,
     all_releases,
     case_reports,
@@ -22,13 +23,14 @@ from flyball.releases import (
     start_release,
 )
 from flyball.serving.http.decoding import fields_of_body, only
+from flyball.serving.http.front import caller_of
 from flyball.serving.http.problems import Problem
 from flyball.serving.service import Service
 from flyball.tasks import interleaved_plan
 
 COMMANDS = ("advance", "pause", "resume", "abort", "promote", "finish", "rollback")
 """The commands on a release, by its id."""
-_TEXTS = {"reason": "over HTTP", "by": "http", "version": "", "credit": ""}
+_TEXTS = {"reason": "over HTTP", "by": "", "version": "", "credit": ""}
 
 
 def release_routes(service: Service) -> list[Route]:
@@ -54,7 +56,7 @@ class _Releases:
         """All releases, or a new one: {"versions": ["v3"], "reason": ..., "by": ..., "shadow": percent}; with
         "interleave": true, one of drafted lists, by the label "credit"."""
         only(request, set())
-        if request.method == "GET":
+        if request.method != "POST":
             releases = await self._service.aside(lambda: all_releases(self._runtime.registry))
             return _answered({"releases": releases})
         fields = await self._fields(request, {"versions", "reason", "by", "shadow", "interleave", "credit"})
@@ -73,7 +75,8 @@ class _Releases:
             raise BadInput("field credit", must, fields["credit"])
         if sample is not None and fields.get("interleave"):
             raise BadInput("field shadow", "left out with interleave: what it drafts is seen", sample)
-        return await self._changed(lambda: self._start(versions, plan, fields), 201)
+        actor = self._actor(request, fields)
+        return await self._changed(lambda: self._start(versions, plan, fields, actor), 201)
 
     async def cases(self, request: HttpRequest) -> Response:
         """Why learning began, and what came of it."""
@@ -93,7 +96,7 @@ class _Releases:
 
         def described() -> Any:
             runtime, now_us = self._runtime, self._runtime.clock.now_us()
-            counters = runtime.exposure_counter, runtime.shadow_counter
+            counters = runtime.exposures_now(), runtime.shadow_counter
             known = runtime.known_metrics
             ends = runtime.predictions.ends()
             return describe_now(runtime.registry, name, *counters, now_us, known, known.rewards, ends)
@@ -104,19 +107,19 @@ class _Releases:
         async def handle(request: HttpRequest) -> Response:
             fields = await self._fields(request, {"reason", "by", *(["version"] if command == "promote" else [])})
             name = request.path_params["release"]
+            actor, version = self._actor(request, fields), _text(fields, "version")
             return await self._changed(
-                lambda: change_release(
-                    self._runtime.registry, name, command, self._actor(fields), version=_text(fields, "version")
-                )
+                lambda: change_release(self._runtime.registry, name, command, actor, version=version)
             )
 
         return handle
 
-    def _start(self, versions: list[str], plan: ReleasePlan, fields: dict[str, Any]) -> Change:
-        runtime, actor = self._runtime, self._actor(fields)
+    def _start(self, versions: list[str], plan: ReleasePlan, fields: dict[str, Any], actor: Actor) -> Change:
+        runtime = self._runtime
         about = runtime.app.task.about
         if fields.get("interleave"):
             plan = interleaved_plan(plan, versions, _text(fields, "credit"), about, runtime.app.metrics)
+        runtime.exposures_now()
         return start_release(
             runtime.registry,
             plan,
@@ -128,16 +131,11 @@ class _Releases:
             ),
         )
 
-    def _actor(self, fields: dict[str, Any]) -> Any:
-        return self._runtime.actor(_text(fields, "by"), _text(fields, "reason"))
+    def _actor(self, request: HttpRequest, fields: dict[str, Any]) -> Actor:
+        return self._runtime.actor(caller_of(request).actor(_text(fields, "by")), _text(fields, "reason"))
 
     async def _fields(self, request: HttpRequest, known: set[str]) -> dict[str, Any]:
-        """The fields of the body; raises `Problem` where changes are not allowed."""
-        if not self._runtime.settings.manage:
-            must = (
-                "releases are changed over HTTP only where the setting manage is true (FLYBALL_MANAGE=true): whoever "
-            )
-            raise Problem(403, f"{must}reaches the port may then change what serves, since there are no keys yet")
+        """The fields of the body."""
         fields = await fields_of_body(request, may_be_empty=True)
         if not isinstance(fields, dict):
             raise BadInput("body", "one JSON object", f"an array of {len(fields)}")

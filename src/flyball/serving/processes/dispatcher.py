@@ -10,29 +10,38 @@ no worker can answer well, clients wait in the kernel's backlog, but no longer t
 better than none.
 """
 
-import asyncio
 import errno
+import re
 import selectors
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
 
 from flyball.core import Stopwatch, SystemStopwatch
 from flyball.serving.http.problems import Problem, problem_body
+from flyball.serving.processes.connection_limits import ConnectionLimits
+from flyball.serving.processes.receiver import CLOSED, CONNECTION, DRAIN, MISSED, READY, TOOK
 
 PATIENCE_S = 8.0
 """How long clients wait for a worker that is ready, from when one accepts connections at all."""
 
-_TAKING, _READY, _TOOK, _MISSED, _CLOSED, _DRAIN, _CONNECTION = b"t", b"r", b"k", b"m", b"c", b"d", b"n"
+_MESSAGE = re.compile(rb"(\d*)([a-z])")
 _READ_BYTES = 4_096
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _BUSY = (errno.EAGAIN, errno.ETOOMANYREFS, errno.ENOBUFS, errno.ENOMEM)
 """Errors of a channel that takes no connection now: it is full, or too many are on their way through it."""
 _FULL_S = 0.05
 _READ_AHEAD = 1 << 16
-_STOPPING = Problem(503, "service must be up to answer, got one that is stopping: come again")
+
+
+class _Client:
+    """A connection that was accepted, and the address that it counts for."""
+
+    __slots__ = ("address", "connection")
+
+    def __init__(self, connection: socket.socket, address: str) -> None:
+        self.connection, self.address = connection, address
 
 
 class _Worker:
@@ -43,7 +52,9 @@ class _Worker:
         self.draining = False
         self.open = 0
         self.assigned = 0
-        self.untaken: deque[socket.socket] = deque()
+        self.untaken: deque[_Client] = deque()
+        self.addresses: dict[int, str] = {}  # of open connections, by the number with which they were assigned
+        self.unread = b""
 
 
 class Dispatcher:
@@ -54,15 +65,20 @@ class Dispatcher:
     """
 
     def __init__(
-        self, listener: socket.socket, stopwatch: Stopwatch | None = None, patience_s: float = PATIENCE_S
+        self,
+        listener: socket.socket,
+        stopwatch: Stopwatch | None = None,
+        patience_s: float = PATIENCE_S,
+        limits: ConnectionLimits | None = None,
     ) -> None:
+        self._limits = limits or ConnectionLimits()
         self._stopwatch, self._patience_s = stopwatch or SystemStopwatch(), patience_s
         self._listener = listener
         self._listener.setblocking(False)
         self._lock = threading.Lock()
         self._workers: list[_Worker] = []
         self._gone: dict[str, int] = {}
-        self._returned: deque[socket.socket] = deque()
+        self._returned: deque[_Client] = deque()
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._woken.setblocking(False)
@@ -87,6 +103,12 @@ class Dispatcher:
             self._selector.register(ours, selectors.EVENT_READ, worker)
         self._wake.send(b"w")
         return theirs
+
+    def is_ready(self, name: str) -> bool:
+        """Whether this worker, the last one that was added under the name, answers well and takes connections."""
+        with self._lock:
+            last = next((worker for worker in reversed(self._workers) if worker.name == name), None)
+            return last is not None and last.ready and not last.draining
 
     def shares(self) -> dict[str, tuple[int, int]]:
         """{worker: (connections assigned so far, open now)}; dead workers have 0 open."""
@@ -133,8 +155,8 @@ class Dispatcher:
             with self._lock:
                 for worker in list(self._workers):
                     self._drop(worker)
-                for connection in self._returned:
-                    _turn_away(connection)
+                for client in self._returned:
+                    _turn_away(client.connection, _STOPPING)
             self._closed.set()
             self._selector.close()
             self._wake.close()
@@ -153,7 +175,8 @@ class Dispatcher:
         self._listen(False)
         with suppress(OSError):  # nobody waits any more, or there is no descriptor left to accept with
             while True:
-                self._returned.append(self._listener.accept()[0])
+                connection, name = self._listener.accept()
+                self._returned.append(_Client(connection, self._counted(name)))
         self._listener.close()
         self._closed.set()
 
@@ -183,17 +206,28 @@ class Dispatcher:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, name = self._listener.accept()
         except OSError as error:  # this thread must not end, or no client could connect any more
             self._full = error.errno in _NO_ROOM
             return
-        self._hand_out(connection)
+        address = self._counted(name)
+        if self._limits.admits(address):
+            self._hand_out(_Client(connection, address))
+        else:
+            self._limits.close(address)
+            _turn_away(connection, _TOO_MANY)
+
+    def _counted(self, name: object) -> str:
+        """The address of a client, which has one connection more."""
+        address = str(name[0]) if isinstance(name, tuple) else ""
+        self._limits.open(address)
+        return address
 
     def _hand_out_returned(self) -> None:
         while self._returned and self._candidates() and not self._full:
             self._hand_out(self._returned.popleft())
 
-    def _hand_out(self, connection: socket.socket) -> None:
+    def _hand_out(self, client: _Client) -> None:
         """Give to the worker with the fewest open connections (then the fewest assigned); drop those that are dead.
 
         When all are dead it waits for the next one; when all are too busy to take it, none is accepted for a moment,
@@ -202,17 +236,18 @@ class Dispatcher:
         with self._lock:
             for worker in sorted(self._candidates(), key=lambda w: (w.open, w.assigned)):
                 try:
-                    socket.send_fds(worker.channel, [_CONNECTION], [connection.fileno()])
+                    socket.send_fds(worker.channel, [CONNECTION], [client.connection.fileno()])
                 except OSError as error:
                     if error.errno not in _BUSY:  # else another may take it
                         self._drop(worker)
                     continue
+                worker.addresses[worker.assigned] = client.address
                 worker.open += 1
                 worker.assigned += 1
-                worker.untaken.append(connection)
+                worker.untaken.append(client)
                 return
             self._full = bool(self._candidates())
-            self._returned.appendleft(connection)
+            self._returned.appendleft(client)
 
     def _hear(self, worker: _Worker) -> None:
         try:
@@ -225,19 +260,26 @@ class Dispatcher:
             if not heard:
                 self._drop(worker)
                 return
-            worker.ready = worker.ready or _READY in heard
+            worker.ready = worker.ready or READY in heard
             if worker.taking_s is None:
                 worker.taking_s = self._stopwatch.read_s()
             self._note(worker, heard)
-            if _DRAIN in heard and not worker.draining:
+            if DRAIN in heard and not worker.draining:
                 worker.draining = True
                 with suppress(OSError):  # it may have died meanwhile, which is heard next
                     worker.channel.shutdown(socket.SHUT_WR)
 
     def _note(self, worker: _Worker, heard: bytes) -> None:
-        for _ in range(heard.count(_TOOK) + heard.count(_MISSED)):
-            worker.untaken.popleft().close()
-        worker.open -= heard.count(_CLOSED) + heard.count(_MISSED)
+        heard = worker.unread + heard
+        worker.unread = heard[len(heard.rstrip(b"0123456789")) :]
+        for digits, kind in _MESSAGE.findall(heard):
+            if kind in (TOOK, MISSED):
+                worker.untaken.popleft().connection.close()
+            if kind in (MISSED, CLOSED):
+                worker.open -= 1
+                address = worker.addresses.pop(int(digits), None) if digits else None
+                if address is not None:
+                    self._limits.close(address)
 
     def _drop(self, worker: _Worker) -> None:
         """Remove a dead worker; the connections it did not take go to the others."""
@@ -250,133 +292,33 @@ class Dispatcher:
             self._selector.unregister(worker.channel)
             worker.channel.close()
             self._returned += worker.untaken
+            for number in range(worker.assigned - len(worker.untaken), worker.assigned):
+                worker.addresses.pop(number)  # another worker gets them
+            for address in worker.addresses.values():
+                self._limits.close(address)
 
 
-def _turn_away(connection: socket.socket) -> None:
-    """Answer 503 to a client that nobody serves any more, as far as its connection takes it at once."""
-    body = problem_body(_STOPPING, "")
+def _refusal(detail: str) -> bytes:
+    body = problem_body(Problem(503, detail), "")
     head = (
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n"
         f"content-length: {len(body)}\r\nretry-after: 1\r\nconnection: close\r\n\r\n"
     )
+    return head.encode() + body
+
+
+_STOPPING = _refusal("service must be up to answer, got one that is stopping: come again")
+_TOO_MANY = _refusal(
+    "open connections must be at most what the settings connections and connections_per_address allow, got one more: "
+    "close some, and send several requests over each"
+)
+
+
+def _turn_away(connection: socket.socket, answer: bytes) -> None:
+    """Answer a client that nobody serves, as far as its connection takes it at once, and close it."""
     with connection, suppress(OSError):  # the client may have left
         connection.setblocking(False)
         with suppress(BlockingIOError):  # what is unread when a connection closes resets it, and the answer is lost
             connection.recv(_READ_AHEAD)
-        connection.send(head.encode() + body)
+        connection.send(answer)
         connection.shutdown(socket.SHUT_WR)
-
-
-class Receiver:
-    """The worker's side: serves each connection it receives with `make_protocol`."""
-
-    def __init__(self, channel: socket.socket, make_protocol: Callable[[], asyncio.Protocol]) -> None:
-        self._channel, self._make_protocol = channel, make_protocol
-        self._channel.setblocking(False)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._unsent = b""
-        self._taken: deque[socket.socket] = deque()  # served once the parent knows
-        self._let_go = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ended = asyncio.Event()
-
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        loop.add_reader(self._channel.fileno(), self._receive)
-        self._send_message(_TAKING)
-
-    def announce(self) -> None:
-        """Tell the parent that this worker answers well: from now on it is handed connections before those that do
-        not yet."""
-        self._send_message(_READY)
-
-    def closed_one(self) -> None:
-        """Tell the parent that one connection is closed."""
-        self._send_message(_CLOSED)
-
-    def _send_message(self, message: bytes) -> None:
-        if self._loop is not None:
-            self._unsent += message
-            self._send()
-
-    def _send(self) -> None:
-        """Send what the channel takes, the rest once it takes more: hundreds of clients may hang up at once."""
-        assert self._loop is not None
-        try:
-            while self._unsent:
-                sent = self._channel.send(self._unsent)
-                for _ in range(self._unsent[:sent].count(_TOOK)):
-                    self._begin(self._taken.popleft())
-                self._unsent = self._unsent[sent:]
-        except BlockingIOError:
-            self._loop.add_writer(self._channel.fileno(), self._send)
-            return
-        except OSError:  # the parent is gone: nobody else will serve what is here
-            self._unsent = b""
-            while self._taken:
-                self._begin(self._taken.popleft())
-        self._loop.remove_writer(self._channel.fileno())
-        if self._let_go:
-            self._end()
-
-    async def drain(self, timeout_s: float = 2.0) -> None:
-        """Ask for no more connections and take those already on the way; returns when the parent let go."""
-        if self._loop is not None:
-            self._send_message(_DRAIN)
-            try:
-                await asyncio.wait_for(self._ended.wait(), timeout_s)
-            except TimeoutError:
-                self._end()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-
-    async def wait_closed(self) -> None:
-        """Returns when the parent is gone, or let go."""
-        await self._ended.wait()
-
-    def _receive(self) -> None:
-        assert self._loop is not None
-        while True:
-            try:
-                data, descriptors, _, _ = socket.recv_fds(self._channel, 1, 1)
-            except BlockingIOError:
-                return
-            except OSError:
-                data, descriptors = b"", []
-            if not data:
-                self._loop.remove_reader(self._channel.fileno())
-                self._let_go = True
-                self._send()
-                return
-            if not descriptors:  # none was free to take it: the kernel has closed this end of it
-                self._send_message(_MISSED)
-            for descriptor in descriptors:
-                connection = socket.socket(fileno=descriptor)
-                connection.setblocking(False)
-                self._taken.append(connection)
-                self._send_message(_TOOK)
-
-    def _begin(self, connection: socket.socket) -> None:
-        assert self._loop is not None
-        task = self._loop.create_task(self._serve(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, connection: socket.socket) -> None:
-        assert self._loop is not None
-        try:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await self._loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError:
-            connection.close()  # the client left before it was served
-            self.closed_one()
-
-    def _end(self) -> None:
-        if self._loop is not None:
-            self._loop.remove_reader(self._channel.fileno())
-            self._loop.remove_writer(self._channel.fileno())
-            self._loop = None
-            while self._taken:  # the parent does not know, and will hand them to another worker
-                self._taken.popleft().close()
-            self._channel.close()
-        self._ended.set()

@@ -13,16 +13,19 @@ from collections.abc import Iterator
 from http import HTTPStatus
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from flyball.access import Pass
 from flyball.app import AppSource
 from flyball.core import SystemClock
 from flyball.outcomes import Prediction
 from flyball.runtime import Runtime, open_runtime
 from flyball.serving.http.app import make_app
+from flyball.serving.http.limiting import COUNTED
 from flyball.serving.http.problems import Problem, problem_body
 from flyball.serving.http.short import ShortPath, ShortPaths
-from flyball.serving.processes.dispatcher import Receiver
+from flyball.serving.processes.chunked import Chunked
+from flyball.serving.processes.receiver import Receiver
+from flyball.serving.processes.request_time import TAKE_S, RequestTime
 from flyball.serving.service import Service
 from flyball.settings import Settings
 from flyball.tasks import Request
@@ -31,7 +34,6 @@ REPLACE_ME = 71
 """Exit code of a process whose scoring threads are all stuck, to be replaced."""
 
 KEEP_ALIVE_S = 75
-REQUEST_S = 30.0
 MAX_HEAD = 1 << 16
 GARBAGE = 20_000
 """Objects more before the collector looks for cycles: few answers make any, and at Python's 700 it took a seventh of
@@ -79,6 +81,7 @@ def run(
         log_level="error",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # which proxies are believed is a setting; uvicorn would believe any on this machine
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=STOP_S,
     )
@@ -105,55 +108,72 @@ class _ShortCycle:
         self.response_started, self.response_complete = False, False
 
 
-class _Connection(HttpToolsProtocol):
+class _Connection(Chunked):
     """A connection that reports its closing to the parent, and answers invalid HTTP with a problem document.
 
-    A request must be complete `REQUEST_S` after it began, and its head must fit `MAX_HEAD` bytes, so that slow clients
-    and endless headers hold neither connections nor memory.
+    A request must come in time, see `RequestTime`, and its head must fit `MAX_HEAD` bytes, so that slow clients and
+    endless headers hold neither connections nor memory.
     """
 
     receiver: Receiver | None = None
-    stopping = False  # of all connections of a server: each reply is the last of its connection
     short: ShortPaths | None = None
     _path: ShortPath | None = None  # of the request that is coming in
     _body = b""
+    _sender: tuple[Pass | None, str] = (None, "")
     _message = b""  # what came when nothing was begun, for as long as it may be a whole request
-    _begun = False  # whether a part of a request is in
-    _head, _in_head = 0, True
+    _head = 0
     _complete = False  # whether all that was begun is in
-    _overdue: asyncio.TimerHandle | None = None
+    _untaken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._expect()
+        self._time = RequestTime(self.loop, self._give_up, lambda: self.flow.read_paused)
+        self._time.expect_head()
 
-    def data_received(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> None:
         self._message = b"" if self._begun else data
-        if self._recalled(data):
-            return
+        if not self._recalled(data):
+            super()._take(data)
+
+    def part_received(self, data: bytes) -> None:
         if self._in_head:
             self._head += len(data)
-        super().data_received(data)
-        if self._in_head and self._head > MAX_HEAD:
-            self._refuse(Problem(431, f"head of a request must be at most {MAX_HEAD} bytes"))
-        elif self._overdue is None and self.timeout_keep_alive_task is None and not self._complete:
-            self._expect()
+            if self._head > MAX_HEAD:
+                self._refuse(Problem(431, f"head of a request must be at most {MAX_HEAD} bytes"))
+                return
+        else:
+            self._time.came(len(data))
+        super().part_received(data)
+        if self._is_over or self.transport.is_closing():
+            return
+        if self._begun and not self._in_head:
+            if not self._time.is_of_body:
+                self._time.expect_body()
+        elif not self._time.runs and self.timeout_keep_alive_task is None and not self._complete:
+            self._time.expect_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._begun, self._complete = True, False
 
     def on_headers_complete(self) -> None:
+        self.check_head()
+        if self.is_set_aside():
+            self._message = b""
+            return
         self._in_head, self._head = False, 0
         self._path = self._short_path()
         if self._path is None:
             self._pass_on()
-        else:
-            self._body = b""
+        elif self.short is not None:
+            self._note_length()
+            self._body, self._sender = b"", self.short.sender
 
-    def _pass_on(self) -> None:
-        """Have the routes answer the request whose head is in."""
+    def _pass_on(self, counted: bool = False) -> None:
+        """Have the routes answer the request whose head is in. `counted`: whether it was, for its sender's limit."""
         super().on_headers_complete()
+        if counted:
+            self.scope[COUNTED] = True  # type: ignore[literal-required]
         if self.stopping and self.cycle is not None:
             self.cycle.keep_alive = False
 
@@ -161,17 +181,24 @@ class _Connection(HttpToolsProtocol):
         if self._path is None:
             super().on_body(body)
         else:
+            self._left -= len(body)
             self._body += body
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():  # it is parsed a second time
+            return
         self._in_head, self._complete, self._begun = True, True, False
-        self._expect_nothing()
+        self._time.end()
         path, self._path = self._path, None
         if path is not None and self.short is not None:
+            problem = self.short.refusal(*self._sender)
+            if problem is not None:
+                self._turn_down(problem)
+                return
             try:
                 request = path.read(self._body)
             except Exception:  # the routes parse it again and report the error
-                self._pass_on()
+                self._pass_on(counted=True)
                 super().on_body(self._body)
             else:
                 self.short.remember(self._message, path, self._body)
@@ -186,16 +213,31 @@ class _Connection(HttpToolsProtocol):
         recalled = self.short.recall(data)
         if recalled is None:
             return False
-        path, body = recalled
+        path, body, passed = recalled
         try:
             request = path.read(body)
         except Exception:  # it is parsed after all, for the routes to say what is wrong
             return False
         self._unset_keepalive_if_required()
-        self._expect_nothing()
+        self._time.end()
         self._complete = True
-        self._answer(path, request)
+        problem = self.short.refusal(passed, self.client[0] if self.client else "")
+        if problem is None:
+            self._answer(path, request)
+        else:
+            self._turn_down(problem)
         return True
+
+    def _turn_down(self, problem: Problem) -> None:
+        """Answer a whole request on a short path without working for it."""
+        cycle = self.cycle = _ShortCycle()  # type: ignore[assignment]
+        cycle.keep_alive = not self.stopping
+        cycle.response_started = cycle.response_complete = True
+        if self.short is not None:
+            self.transport.write(self.short.refused(problem, self.server_state.default_headers, self.stopping))
+        if self.stopping:
+            self.transport.close()
+        self.on_response_complete()
 
     def _answer(self, path: "ShortPath", request: Request) -> None:
         cycle = self.cycle = _ShortCycle()  # type: ignore[assignment]
@@ -214,7 +256,7 @@ class _Connection(HttpToolsProtocol):
         parser = self.parser
         if parser.get_http_version() != "1.1" or not parser.should_keep_alive() or parser.should_upgrade():
             return None
-        return self.short.find(parser.get_method(), self.url, self.headers)
+        return self.short.find(parser.get_method(), self.url, self.headers, self.client)
 
     def _reply(self, path: "ShortPath", cycle: "_ShortCycle", prediction: Prediction) -> None:
         cycle.response_started = cycle.response_complete = True
@@ -236,29 +278,36 @@ class _Connection(HttpToolsProtocol):
         self._complete = False
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"))
+        self._refuse(self.problem or Problem(400, "request must be well-formed HTTP/1.1 with an ASCII path"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_nothing()
+        self._time.end()
+        if self._untaken is not None:
+            self._untaken.cancel()
         super().connection_lost(exc)
         if self.receiver is not None:
-            self.receiver.closed_one()
+            self.receiver.closed_one(self)
 
-    def _expect(self) -> None:
-        self._overdue = self.loop.call_later(REQUEST_S, self._give_up)
+    def _give_up(self, reason: str) -> None:
+        self._refuse(Problem(408, reason))
 
-    def _expect_nothing(self) -> None:
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
+    def pause_writing(self) -> None:
+        """The client does not take what it is sent."""
+        super().pause_writing()
+        self._untaken = self.loop.call_later(TAKE_S, self.transport.abort)
 
-    def _give_up(self) -> None:
-        self._refuse(Problem(408, f"request must be in whole within {REQUEST_S:g} s"))
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._untaken is not None:
+            self._untaken.cancel()
+            self._untaken = None
 
     def _refuse(self, problem: Problem) -> None:
-        """Send the problem, unless an answer is being sent, and close the connection."""
+        """Send the problem, unless the request has an answer or one is being sent, and close the connection."""
         if not self.transport.is_closing():
-            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            of_request = self._begun and not self._in_head and self._path is None  # the cycle is that of the request
+            cycle = self.cycle
+            if cycle is None or not cycle.response_started or (cycle.response_complete and not of_request):
                 body = problem_body(problem, "")
                 head = (
                     f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\n"
@@ -266,7 +315,7 @@ class _Connection(HttpToolsProtocol):
                     f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
                 )
                 self.transport.write(head.encode() + body)
-            self.transport.close()
+            self.end_answers()
 
 
 def _connections(paths: ShortPaths) -> type[_Connection]:

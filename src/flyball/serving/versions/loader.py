@@ -9,7 +9,8 @@ import msgspec
 from flyball.app import App
 from flyball.core import Refused
 from flyball.events import WrittenType
-from flyball.models import Artifact, check_task_code, load_artifact, model_of
+from flyball.files import FileStore
+from flyball.models import Artifact, artifact_folder, check_task_code, load_artifact, model_of
 from flyball.registry import Version
 from flyball.releases import check_version_features
 from flyball.tasks import Candidate, Online, Pipeline, Stores
@@ -36,7 +37,9 @@ class VersionLoader:
     `written`: what the log's records were written with.
     """
 
-    def __init__(self, app: App, artifacts: Path, stores: Stores, written: Sequence[WrittenType] = ()) -> None:
+    def __init__(
+        self, app: App, artifacts: Path | FileStore, stores: Stores, written: Sequence[WrittenType] = ()
+    ) -> None:
         self._app, self._artifacts, self._stores, self._written = app, artifacts, stores, written
         self._onlines: dict[str, Online] = {}
 
@@ -69,7 +72,7 @@ class VersionLoader:
         if not version.artifact:
             raise Refused(f"{version.id} must have an artifact to serve, got none: run flyball learn")
         check_task_code(version.code, self._app.task)
-        artifact = load_artifact(self._artifacts / version.artifact, version.artifact_files)
+        artifact = load_artifact(self.folder(version), version.artifact_files)
         candidate = model_of(artifact, self._app.model_classes)
         online = self.online(version.declaration)
         check_version_features(self._app.task.about, version)
@@ -88,4 +91,8 @@ class VersionLoader:
 
     def verify(self, version: Version) -> None:
         """Raise `ArtifactCorrupt` when a file of `version` differs from its hash in the registry."""
-        load_artifact(self._artifacts / version.artifact, version.artifact_files)
+        load_artifact(self.folder(version), version.artifact_files)
+
+    def folder(self, version: Version) -> Path:
+        """The folder of a version's artifact on this machine, fetched where it is in an object store."""
+        return artifact_folder(self._artifacts, version.artifact, version.artifact_files)

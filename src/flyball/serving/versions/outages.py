@@ -60,7 +60,7 @@ def _loads(runtime: Runtime) -> _Opens:
     groups = runtime.app.task.about.feature_groups
     features = OnlineFeatures(FeatureReader(groups, MemoryStore())) if groups else None
     stores = Stores(MemoryStore(), features, {})
-    loader = VersionLoader(runtime.app, runtime.artifacts, stores, _written(runtime))
+    loader = VersionLoader(runtime.app, runtime.artifact_files, stores, _written(runtime))
     return lambda version, rule: loader.load(version, rule, warm_at_us=None)
 
 

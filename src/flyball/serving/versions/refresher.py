@@ -10,7 +10,9 @@ from typing import Any
 
 from flyball.core import ArtifactCorrupt, Clock, StoreUnavailable
 from flyball.events import Offsets, consumer_troubles, read_worker_report
+from flyball.home import interrupted_removal
 from flyball.outcomes import IntervalState, read_interval
+from flyball.registry import Version
 from flyball.releases import (
     ReleaseState,
     arrangement_id,
@@ -48,6 +50,7 @@ class Refresher:
     """Keeps `engine` up to date. `step` is called from one thread; `trip` and `reasons` from any.
 
     `versions`: those to hold ready of what is released, best first. `reviews`: counts reviews, where answers are sent.
+    `report`: called with the versions in service each time others are in service.
     """
 
     def __init__(
@@ -57,7 +60,10 @@ class Refresher:
         clock: Clock,
         versions: Callable[[ReleaseState], list[str]] = versions_to_serve,
         reviews: ReviewCounts | None = None,
+        report: Callable[[Mapping[str, Version]], None] | None = None,
     ) -> None:
+        self._report, self._served = report, dict[str, Version]()
+        self._reported: dict[str, Version] | None = None
         self._reviews = reviews
         self._runtime, self._metrics, self._clock, self._versions = runtime, metrics, clock, versions
         self._fallback = _first_fallback(runtime)
@@ -110,6 +116,9 @@ class Refresher:
             self._when_due("reviews", now_us, 0, self._poll_reviews)
         self._when_due("release", now_us, 0, lambda: self._poll_release(now_us))
         self._when_due("fallback", now_us, _FALLBACK_US, self._poll_fallback)
+        if self._report is not None and self._served != self._reported:  # last, as nobody waits for it
+            self._report(self._served)
+            self._reported = self._served
         self._polled = True
         self._metrics.gauge("ready", int(not self.unready()))
 
@@ -150,7 +159,9 @@ class Refresher:
         serving = self.engine.serving
         if not (self._polled and self._released and serving.release.champion in (None, *serving.pipelines)):
             return False
-        return bool(serving.fallback.ready or serving.pipelines or not self._events)
+        if serving.fallback.ready:
+            return True
+        return not self._stateless() if serving.pipelines else not self._events
 
     def unready(self) -> list[str]:
         """The reasons why no request can be answered yet; empty when one can."""
@@ -161,10 +172,18 @@ class Refresher:
         if not self._released:
             return ["what is released is not known yet", *self._troubles.values()]
         serving = self.engine.serving
-        if serving.fallback.ready or serving.pipelines:
+        if serving.fallback.ready or (serving.pipelines and not self._stateless()):
             return []
-        lost = _out_of_service(serving)
+        lost = _out_of_service(serving) or [self._stateless()] * bool(serving.pipelines)
         return [*(lost or [self._runtime.app.task.about.first_needs]), *self._troubles.values()]
+
+    def _stateless(self) -> str:
+        """Why nothing is known yet of the items that answers are made of; "" otherwise.
+
+        A state that cannot be read is no reason: what a version precomputed is better than no answer.
+        """
+        empty = self._catalog is not None and not self._catalog.ids
+        return "the state is being built from the log" if empty and self.engine.stale_us else ""
 
     def reasons(self) -> list[str]:
         """Problems in spite of which requests can be answered."""
@@ -178,7 +197,8 @@ class Refresher:
                     f"{version} serves from memory, but {missing_files[0]} is gone: a restart cannot load it"
                 )
         consumers = consumer_troubles(read_worker_report(self._runtime.worker_report_path), self._clock.now_us())
-        return [*reasons, *self._troubles.values(), *consumers.values()]
+        interrupted = interrupted_removal(self._runtime.layout)  # what is served lags until it is completed
+        return [*reasons, *([interrupted] if interrupted else []), *self._troubles.values(), *consumers.values()]
 
     def why_unanswered(self) -> str:
         """Why a request is given no value, and what to do."""
@@ -261,7 +281,7 @@ class Refresher:
     def _loader_over(self, state: StateStore, catalogs: Mapping[str, Catalog]) -> VersionLoader:
         take_review = None if self._reviews is None else self._reviews.take
         stores = Stores(state, self._runtime.features, catalogs, interval=self._shift, reviews=take_review)
-        return VersionLoader(self._runtime.app, self._runtime.artifacts, stores, self._runtime.schema.written)
+        return VersionLoader(self._runtime.app, self._runtime.artifact_files, stores, self._runtime.schema.written)
 
     def _poll_reviews(self) -> None:
         if self._reviews is not None:
@@ -321,7 +341,7 @@ class Refresher:
                 loaded = self.loader.reopen(self._loaded[version], arrangement, revision)
             else:
                 described = registry.version(version)
-                self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
+                self._files.note(version, self.loader.folder(described), described.artifact_files)
                 loaded = self.loader.load(described, arrangement, revision, now_us)
             self._keep_interval(self._runtime.about_of(version, revision))
             with self._lock:
@@ -371,7 +391,7 @@ class Refresher:
             if not self._files.changed(version):
                 continue
             described = loaded.version
-            self._files.note(version, self._runtime.artifacts / described.artifact, described.artifact_files)
+            self._files.note(version, self.loader.folder(described), described.artifact_files)
             try:
                 self.loader.verify(described)
             except ArtifactCorrupt as error:
@@ -404,6 +424,7 @@ class Refresher:
                 titles=self._titles,
             )
             self._metrics.gauge("refused", len(refused))
+            self._served = {name: loaded.version for name, loaded in self._loaded.items() if name not in self._tripped}
 
 
 def _first_fallback(runtime: Runtime) -> Fallback:

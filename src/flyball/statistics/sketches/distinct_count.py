@@ -18,7 +18,7 @@ _BITS = 12
 _REGISTERS = 1 << _BITS
 _RANKS = 64 - _BITS
 _EXACT = 512
-_SAMPLE = 4_096
+_SAMPLE = 1_024
 
 
 class DistinctCount(Struct, frozen=True):

@@ -254,15 +254,24 @@ def text_of(value: Any) -> str | None:
     return None if plain is None else str(plain)
 
 
-def feature_frame(task: Predict, orders: "polars.DataFrame", frames: Mapping[str, Any], delay_us: int) -> Any:
-    """`orders` with a column for each declared feature as known and applied at each order's `at`, point in time."""
+def feature_frame(
+    task: Predict,
+    orders: "polars.DataFrame",
+    frames: Mapping[str, Any],
+    delay_us: int,
+    groups: "Sequence[Group] | None" = None,
+) -> Any:
+    """`orders` with a column for each declared feature as known and applied at each order's `at`, point in time.
+
+    `groups`: some of the features, without derived values unless all groups are given.
+    """
     import polars as pl
 
     from flyball.features import point_in_time
 
     features = task.feature_set
     rows = orders
-    for group in features.groups:
+    for group in features.groups if groups is None else groups:
         fields = group_fields(task.on, group)
         keys = {key: pl.col(field).cast(pl.String) for key, field in zip(group.keys, fields, strict=True)}
         query_rows = orders.select("at", **{key: column.fill_null("") for key, column in keys.items()})
@@ -272,7 +281,7 @@ def feature_frame(task: Predict, orders: "polars.DataFrame", frames: Mapping[str
         rows = rows.hstack(
             values.select(pl.when(named).then(pl.col(name)).otherwise(None).alias(name) for name in names)
         )
-    if features.derived:
+    if features.derived and (groups is None or list(groups) == list(features.groups)):
         inputs = input_fields(task.on, features)
         derive_inputs = rows.with_columns(
             **{name: pl.col(field).cast(pl.String) for name, (field, key) in inputs.items() if key}

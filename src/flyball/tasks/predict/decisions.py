@@ -13,6 +13,7 @@ from flyball.policy import (
     DECLINE,
     REVIEW,
     Decide,
+    EqualRate,
     Expression,
     Quote,
     Thresholds,
@@ -23,6 +24,7 @@ from flyball.policy import (
     expression_of,
 )
 from flyball.tasks.about import DailyLimit, Label, Reviews
+from flyball.tasks.evaluation import MISSING_GROUP
 from flyball.tasks.predict.targets import key_field_of
 from flyball.tasks.request import Request
 from flyball.tasks.response import FeatureRead, IntervalShift, Response
@@ -35,8 +37,11 @@ QUOTE = "quote"
 Policy = Decide | Quote | None
 
 
-def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Sequence[str]) -> None:
-    """Raise `BadDeclaration` if the decision or quote does not fit the target. `fields`: of the request's event."""
+def check_decide(
+    policy: Policy, target: TargetKind, on: type[Event], fields: Sequence[str], groups: Sequence[str] = ()
+) -> None:
+    """Raise `BadDeclaration` if the decision or quote does not fit the target. `fields`: of the request's event;
+    `groups`: attributes by which quality must be equal."""
     if isinstance(policy, Quote):
         if target.kind != "quantiles":
             must = f"for quantiles: a quote is the {policy.level:.0%} quantile of what may happen"
@@ -50,6 +55,10 @@ def check_decide(policy: Policy, target: TargetKind, on: type[Event], fields: Se
             raise BadDeclaration("costs of decide", f"made of fields of {on.__name__}", sorted(strange))
         if policy.verdict is not None:
             _finding_field(policy.verdict)
+        able = [name for name in groups if name in fields]
+        if policy.equal is not None and policy.equal.by not in able:
+            must = f"a field of {on.__name__} among groups= of the task: {', '.join(able) or 'it has none'}"
+            raise BadDeclaration("groups of equal of decide", must, policy.equal.by)
     elif policy is not None:
         raise BadDeclaration("decide of Predict", "made by fb.decide or fb.quote", policy)
 
@@ -107,7 +116,24 @@ def decide_as_declared(plain: Mapping[str, Any] | None, now: Policy, on: type[Ev
         control=plain["control"],
         verdict=now.verdict if isinstance(now, Decide) else None,
         otherwise=plain.get("otherwise", ""),
+        equal=_equal_now(plain.get("equal"), on),
     )
+
+
+def _equal_now(plain: Sequence[Any] | None, on: type[Event]) -> EqualRate | None:
+    if plain is None:
+        return None
+    rate, by, within = plain
+    return EqualRate(rate, field_names_now(on).get(by, by), within)
+
+
+def group_of(value: Any) -> str | None:
+    """The group of an attribute's value; None where it is missing or empty.
+
+    >>> group_of("north"), group_of(""), group_of(True)
+    ('north', None, 'True')
+    """
+    return None if value is None or value == "" else str(value)
 
 
 def _cost_now(plain: Sequence[Any], on: type[Event]) -> Expression:
@@ -148,13 +174,27 @@ class Decider:
             costs = self._costs(request.event)
         except BadInput:
             return Response(values=values, decision=ABSTAIN, reads=reads)
-        decided, today = decide_one(self._policy, self._thresholds, values[0], costs, request.seed), None
+        thresholds, today = self._thresholds.of_group(self._group(request)), None
+        decided = decide_one(self._policy, thresholds, values[0], costs, request.seed)
         limit = self._policy.reviews_per_day
         if decided.action == REVIEW and limit is not None and self._take_review is not None:
             today = self._take_review(request, limit)
             if today is not None and today >= limit:
-                decided = decide_unreviewed(self._policy, self._thresholds, values[0], costs, request.seed)
+                decided = decide_unreviewed(self._policy, thresholds, values[0], costs, request.seed)
         return Response((), values, decided.action, reads, decided.propensity, None, today)
+
+    def words(self, request: Request) -> str:
+        """The threshold of the group of a request, in words; "" for the common one."""
+        group = self._group(request)
+        if group not in self._thresholds.groups or not isinstance(self._policy, Decide) or self._policy.equal is None:
+            return ""
+        rule, factor = self._policy.equal, self._thresholds.groups[group]
+        return f"by the threshold of {rule.by}={group}, whose odds count {factor:.3g} times, for an equal {rule.rate}"
+
+    def _group(self, request: Request) -> str:
+        if not isinstance(self._policy, Decide) or self._policy.equal is None:
+            return ""
+        return group_of(getattr(request.event, self._policy.equal.by)) or MISSING_GROUP
 
     def default(self, request: Request, predicted: bool) -> Response | None:
         """The declared decision on a request that no version answers; None where there is none to make. `predicted`:

@@ -1,6 +1,5 @@
 """The declaration of a prediction task: its event, target and columns."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -10,16 +9,14 @@ import msgspec
 
 from flyball.core import (
     BadDeclaration,
-    BadInput,
     Refused,
-    declared_duration,
-    find_zone,
     format_duration,
+    meant_name,
     parse_duration,
 )
 from flyball.events import Event, FormerNames, Profile, WrittenType, field_names_now, join_of, read_type
 from flyball.models import OneVsRest, TableColumn, TabularModel, TargetKind
-from flyball.policy import Decide, Expression, Quote, trace
+from flyball.policy import Decide, Expression, Quote, Reweight, trace
 from flyball.tasks.about import About, AdaptedInterval, Label
 from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.predict.decisions import (
@@ -30,6 +27,15 @@ from flyball.tasks.predict.decisions import (
     labels_with_verdict,
     plain_decide,
     reviews_of,
+)
+from flyball.tasks.predict.declared_values import (
+    check_feature_members,
+    check_groups,
+    check_labels,
+    check_names,
+    check_reweight,
+    check_times,
+    is_listed,
 )
 from flyball.tasks.predict.targets import Target, key_field_of, label_of
 
@@ -57,7 +63,6 @@ DAY = "day"
 
 _SOURCES = {"feature": "a feature", "field": "a field of the request", "time": "made of the request's time"}
 
-_LABEL = re.compile("[a-z][a-z0-9_]*")
 _KINDS = {"elapsed": ("number", "quantiles"), "occurs": ("binary",), "value": ("number", "quantiles")}
 
 
@@ -72,12 +77,17 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     the inverse probability that their label is known by now. `weight`: a function of the event, the weight of an
     example. `features`: entities, `fb.Features` and `fb.FeatureSet`s for keys in the event. `ignore`: fields of the
     event, hour and weekday, and features that models do not see, such as the inputs of derived features. `slices`:
-    fields by which metrics are reported. `unit`: the field whose values are resampled for intervals, or "day"; by
-    default each request. `zone`: the time zone of the columns hour and weekday, and of the days of metrics and of
-    `reviews_per_day`. `decide`: made by `fb.decide`, for a probability, or `fb.quote`, for quantiles. `deadline`: the
+    fields by which metrics are reported. `groups`: fields and features that are no real numbers, such as
+    "merchant.category", by which quality must be equal: metrics are reported by them and their groups compared, with a
+    missing value as a group of its own. `balance`: one of `groups`, whose groups count equally in training, whatever
+    their number of examples; an example counts at most ten times as much as it would. `unit`: the field whose values
+    are resampled for intervals, or "day"; by default each request. `zone`: the time zone of the columns hour and
+    weekday, and of the days of metrics and of `reviews_per_day`. `decide`: made by `fb.decide`, for a probability, or
+    `fb.quote`, for quantiles. `deadline`: the
     time within which a request must be answered. `adapt`: for quantiles, the step of adaptive conformal inference, by
     which outcomes widen or narrow the interval between the outer two quantiles until it covers its declared share; 0
-    leaves the interval as the version predicts it.
+    leaves the interval as the version predicts it. `reweight`: made by `fb.reweight_covariates` or
+    `fb.reweight_labels`, by which examples count as much as makes them look like the latest requests; None for alike.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -91,15 +101,19 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
     features: "tuple[Entity | Features, ...] | FeatureSet" = ()
     ignore: tuple[str, ...] = ()
     slices: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    balance: str = ""
     unit: str = ""
     zone: str = "UTC"
     decide: Decide | Quote | None = None
     deadline: str = "300ms"
     adapt: float = 0.02
+    reweight: Reweight | None = None
 
     def __post_init__(self) -> None:
         _check(self)
         _ = self.about, self.columns
+        check_reweight(self.reweight, self.target_kind.kind, [column.name for column in self.columns])
 
     @cached_property
     def target_kind(self) -> TargetKind:
@@ -181,6 +195,7 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             declaration=self._declaration,
             arrangement={"decide": plain_decide(self.decide)},
             interval=self.interval,
+            groups=self.groups,
             unit=self.unit or self.on.__name__.lower(),
         )
 
@@ -220,6 +235,8 @@ class Predict(msgspec.Struct, frozen=True, dict=True):
             "decide": plain_decide(self.decide),
             "open_examples": self.open_examples,
             "weight": None if self.weight_expression is None else self.weight_expression.plain(),
+            "balance": self.balance,
+            "reweight": msgspec.to_builtins(self.reweight),
             "verdict": self.decide.verdict.__name__
             if isinstance(self.decide, Decide) and self.decide.verdict
             else None,
@@ -434,7 +451,7 @@ def _check(task: Predict) -> None:
     if join_of(task.on) is not None:
         raise BadDeclaration("on of Predict", "an event that happens by itself, not a joined one", task.on)
     if isinstance(task.target, Mapping):
-        _check_labels(task.on, task.target)
+        check_labels(task.on, task.target)
     elif not isinstance(task.target, Target):
         must = "made by fb.elapsed, fb.occurs or fb.target_value, or {label: fb.occurs(...)}"
         raise BadDeclaration("target of Predict", must, task.target)
@@ -449,45 +466,19 @@ def _check(task: Predict) -> None:
     if task.open_examples not in ("exclude", "weight"):
         raise BadDeclaration("open_examples of Predict", '"exclude" or "weight"', task.open_examples)
     fields = read_type(task.on).fields
-    _check_features(task.features)
-    ignored = tuple(name for name in task.ignore if name not in TIMES)
-    named = {"ignore": ignored, "slices": task.slices, "unit": (task.unit,) if task.unit not in ("", DAY) else ()}
-    for where, names in named.items():
-        features = task.feature_set.names if where == "ignore" else ()
-        unknown = [name for name in names if name not in fields and name not in features]
-        if isinstance(names, str) or unknown:
-            known = ", ".join((*fields, *features))
-            raise BadDeclaration(f"{where} of Predict", f"fields of {task.on.__name__} or features: {known}", names)
+    check_feature_members(task.features)
+    ignored = tuple(name for name in task.ignore if name not in TIMES) if is_listed(task.ignore) else task.ignore
+    check_names(
+        "ignore", task.ignore, ignored, (*fields, *task.feature_set.names), f"fields of {task.on.__name__} or features"
+    )
+    check_names("slices", task.slices, task.slices, fields, f"fields of {task.on.__name__}")
+    if task.unit not in ("", DAY, *fields):
+        must = f'"{DAY}" or the name of one field of {task.on.__name__}: {", ".join(fields)}'
+        raise BadDeclaration("unit of Predict", must + meant_name(task.unit, (DAY, *fields)), task.unit)
     if task.weight is not None:
         strange = trace(task.weight).fields() - {*fields, "at"}
         if strange:
             raise BadDeclaration("weight of Predict", f"made of fields of {task.on.__name__}", sorted(strange))
-    check_decide(task.decide, task.target_kind, task.on, fields)
-    _check_times(task)
-
-
-def _check_labels(on: type[Event], targets: Mapping[str, Any]) -> None:
-    if len(targets) < 2:
-        raise BadDeclaration("labels of Predict", "two or more; one alone is target=fb.occurs(...)", list(targets))
-    for name, target in targets.items():
-        if not isinstance(name, str) or not _LABEL.fullmatch(name):
-            raise BadDeclaration("label of Predict", "a lower-case word, such as late", name)
-        if not isinstance(target, Target) or target.kind != "occurs":
-            raise BadDeclaration(f"label {name} of Predict", "made by fb.occurs", target)
-    fields = {name: key_field_of(on, target.by) for name, target in targets.items()}
-    if len(set(fields.values())) > 1:
-        raise BadDeclaration("labels of Predict", f"joined by the same field of {on.__name__}", fields)
-
-
-def _check_features(features: Any) -> None:
-    members = features if isinstance(features, tuple) else (features,)
-    if any(not (hasattr(member, "features") or hasattr(member, "derived")) for member in members):
-        raise BadDeclaration("features of Predict", "a tuple of entities, fb.Features and fb.FeatureSets", features)
-
-
-def _check_times(task: Predict) -> None:
-    try:
-        find_zone(task.zone)
-    except (BadInput, TypeError, AttributeError):
-        raise BadDeclaration("zone of Predict", "one such as Europe/Berlin", task.zone) from None
-    declared_duration("deadline of Predict", task.deadline, least="1ms")
+    check_groups(task.on, task.feature_set, task.key_field, task.groups, task.balance)
+    check_decide(task.decide, task.target_kind, task.on, fields, task.groups)
+    check_times(task.zone, task.deadline)

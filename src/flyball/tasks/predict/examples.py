@@ -12,6 +12,7 @@ them: each is weighted by the inverse of its answer's logged propensity. Source:
 of Sampling Without Replacement from a Finite Universe", JASA 1952.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -24,15 +25,18 @@ from flyball.core import Doubles, Ints, find_zone
 from flyball.events import Schema, logged_types
 from flyball.features import number_column
 from flyball.policy import Decide, compile_python
+from flyball.tasks.evaluation import MISSING_GROUP
 from flyball.tasks.label_frames import CENSORED, HELD, OPEN, OTHERWISE, label_requests
 from flyball.tasks.past import DECISIONS, Past
 from flyball.tasks.predict.columns import feature_frame, number_fields, time_columns
+from flyball.tasks.predict.decisions import group_of
 from flyball.tasks.predict.declaration import TIMES, Predict
-from flyball.tasks.predict.thresholds import COST_FIELDS, COSTS, DECLARED
+from flyball.tasks.predict.thresholds import BALANCE, COST_FIELDS, COSTS, DECLARED, group_columns
 from flyball.tasks.task import TrainingData
 
 ORDER = ("at", "partition", "offset")
 OFFSET = "_request"
+MOST_BALANCE = 10.0
 SMALLEST_SHARE = 0.02
 """The smallest probability: it limits weights to fifty and introduces a small bias."""
 
@@ -283,6 +287,20 @@ def cost_matrix(policy: Decide, frame: pl.DataFrame) -> Doubles:
     return matrix
 
 
+def balance_of(values: Sequence[Any], weight: Doubles) -> Doubles:
+    """The factor of the weight of each example with which all groups weigh the same, at most ten times the usual.
+
+    `values`: the attribute of each example. `weight`: float64 (n,) or (n, labels).
+
+    >>> balance_of(["a", "a", "a", "b"], np.ones(4)).round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
+    """
+    groups, group = np.unique([group_of(value) or MISSING_GROUP for value in values], return_inverse=True)
+    counts = np.bincount(group, weight if weight.ndim == 1 else weight.sum(axis=1), len(groups))
+    factors: Doubles = counts.sum() / np.maximum(counts, 1e-300) / len(groups)
+    return np.asarray(np.minimum(factors, MOST_BALANCE)[group])
+
+
 def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: Ints) -> TrainingData:
     """The rows of `examples` as arrays, with the vocabularies of these rows."""
     chosen = table[examples.rows.tolist()] if len(examples.rows) < table.height else table
@@ -313,10 +331,15 @@ def training_data(task: Predict, table: pl.DataFrame, examples: Labeled, at_us: 
     }
     if examples.final_weight is not None:
         arrays["final_weight"] = examples.final_weight
+    if task.balance:
+        arrays[BALANCE] = balance_of(chosen[task.balance].to_list(), examples.weight)
     if isinstance(task.decide, Decide):
         arrays[COSTS] = cost_matrix(task.decide, chosen)
         if examples.declared is not None:
             arrays[DECLARED] = examples.declared
+        group_arrays, group_texts = group_columns(task.groups, chosen)
+        arrays |= group_arrays
+        texts |= group_texts
         texts[COST_FIELDS] = names = number_fields(task.on)
         columns = [chosen[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in names]
         arrays[COST_FIELDS] = np.stack(columns, axis=1) if names else np.empty((chosen.height, 0))

@@ -7,12 +7,15 @@ from flyball.core import Doubles, counted_units, format_duration, format_timesta
 from flyball.models import TargetKind
 from flyball.tasks.predict.declaration import Predict
 from flyball.tasks.predict.thresholds import DAY_US
+from flyball.tasks.task import TrainingData
 
 if TYPE_CHECKING:
     import polars as pl
 
     from flyball.tasks.predict.examples import Labeled
 
+REWEIGHTING = "reweighting"
+"""The text of training data that says how examples were weighted for the latest requests."""
 TEST_SHARE = 0.2
 """The share of the requests with a final label that are evaluated on, the last of them."""
 
@@ -115,3 +118,9 @@ def needed_past(task: Predict, final: "Labeled") -> str:
 
 def _days(span_us: int) -> str:
     return f"{span_us / DAY_US:.1f} days"
+
+
+def weighting_notes(train: TrainingData, now: TrainingData) -> list[str]:
+    """How the examples were weighted, of what is evaluated and of what serves."""
+    said = [("the evaluated models are", train)] + ([] if now is train else [("what serves is", now)])
+    return [f"{who} {text}" for who, data in said for text in data.texts.get(REWEIGHTING, ())]

@@ -1,6 +1,7 @@
 """The offline interface of predictions: examples, fitting and evaluating candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,9 +24,10 @@ from flyball.tasks.predict.notes import (
     one_class_notes,
     too_few,
     undeclared_classes,
+    weighting_notes,
 )
 from flyball.tasks.predict.plan import evaluation_plan
-from flyball.tasks.predict.thresholds import COST_FIELDS, DAY_US, KEPT, thresholds_for
+from flyball.tasks.predict.thresholds import BALANCE, COST_FIELDS, DAY_US, KEPT, thresholds_for
 from flyball.tasks.task import Examples, Holdout, Trained, TrainingData
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ class PredictOffline:
         What is learned from was known just before the first of them, so between the last example and the first
         evaluated request lies as much time as a label needs. With a window nobody learns from what is known now.
         """
+        from flyball.tasks.predict.reweighting import weighted_data
+
         history = self._history_of(past)
         final = history.examples(past.as_of_us, all_final=True)
         chosen = _tested(history.at_us[final.rows], window_us)
@@ -110,9 +114,12 @@ class PredictOffline:
         if pool > MOST_EVALUATED:
             sampled_rows = np.random.default_rng(seed).choice(pool, MOST_EVALUATED, replace=False)
             chosen = chosen[np.sort(sampled_rows)]
-        train = self._training_data(history, before)
-        now = train if window_us else self._training_data(history, history.examples(past.as_of_us, young))
+        data_of = partial(weighted_data, self._task, history, table_of=self._table_of, seed=seed)
+        train = data_of(before)
+        now = train if window_us else data_of(history.examples(past.as_of_us, young))
         evaluation = self._evaluation(history, final, chosen, (start_us, end_us), pool)
+        notes = (*evaluation.notes, *weighting_notes(train, now))
+        evaluation = msgspec.structs.replace(evaluation, notes=notes)
         rule = f"the last {TEST_SHARE:.0%} of the requests with a final label" if window_us is None else "as requested"
         return Examples(
             train,
@@ -126,10 +133,13 @@ class PredictOffline:
         """The requests with a final label at `as_of_us`."""
         return len(self._history_of(past).examples(as_of_us, all_final=True).rows)
 
-    def _training_data(self, history: "RequestHistory", labeled: "Labeled") -> TrainingData:
-        from flyball.tasks.predict.examples import training_data
+    def groups_of_requests(
+        self, past: Past, requests: Sequence[Mapping[str, Any]], at_us: Ints
+    ) -> dict[str, list[str | None]]:
+        """See `GroupsRequests`."""
+        from flyball.tasks.predict.group_values import groups_of_requests
 
-        return training_data(self._task, history.table, labeled, history.at_us)
+        return groups_of_requests(self._task, past, requests, at_us)
 
     def _remarked(self, evaluation: EvaluationSet, train: TrainingData, tested: Doubles) -> EvaluationSet:
         """The evaluation set with what a person should know of the examples. `tested`: the targets evaluated on."""
@@ -165,6 +175,7 @@ class PredictOffline:
         self, history: "RequestHistory", final: "Labeled", chosen: Any, window_us: tuple[int, int], pool: int
     ) -> EvaluationSet:
         from flyball.tasks.predict.examples import cost_matrix
+        from flyball.tasks.predict.group_values import group_values
 
         task, rows = self._task, final.rows[chosen]
         frame = history.frame[rows.tolist()]
@@ -193,6 +204,7 @@ class PredictOffline:
             slices={
                 **{name: [None if row[name] is None else str(row[name]) for row in fields] for name in task.slices},
                 **{name: list(times[name]) for name in TIMES if name not in task.slices},
+                **group_values(task, history, rows),
             },
             pool=pool,
             notes=tuple(notes),
@@ -210,7 +222,7 @@ class PredictOffline:
         clash = sorted((own.keys() & fitted.texts.keys()) | ({BASELINE, *KEPT} & fitted.arrays.keys()))
         if clash:
             raise BadInput(f"names in what {type(candidate).__name__} learned", "other than the task's own", clash)
-        arrays = {**fitted.arrays, BASELINE: summary_of(table, target)}
+        arrays = {**fitted.arrays, BASELINE: summary_of(self._table_of(data, balanced=False), target)}
         notes = [fitted.note]
         if isinstance(self._task.decide, Decide):
             kept, names, note = thresholds_for(self._task, candidate, data, self._table_of, seed)
@@ -219,23 +231,35 @@ class PredictOffline:
             notes.append(note)
         return Trained(arrays, {**own, **fitted.texts}, "; ".join(note for note in notes if note))
 
-    def continued(
-        self, candidate: Any, learned: Artifact, learned_us: int, data: TrainingData, seed: int
-    ) -> Trained | None:
-        """What the candidate had learned, updated with the requests whose label became final since.
+    def unable_to_continue(self, candidate: Any) -> str:
+        """A model needs `update`; a decision by costs and the weights of open labels are learned from everything."""
+        if not hasattr(candidate, "update"):
+            return f"{type(candidate).__name__} cannot continue from what it learned"
+        if isinstance(self._task.decide, Decide):
+            return "the thresholds of its decisions are learned from everything"
+        if self._task.reweight is not None:
+            return "the weights of examples change with the latest requests"
+        if self._task.balance:
+            return "the weights of groups change with every example"
+        return "the weights of open labels change with time" if self._task.open_examples == "weight" else ""
 
-        None for a model without `update`, and where a decision by costs or the weights of open labels would have to be
-        learned again from everything.
-        """
+    def unseen(self, data: TrainingData, learned_us: int, examples: int) -> int | str:
+        """The requests whose label became final since; or a text where earlier ones came or went, which a model that
+        reads each request once could not follow."""
+        count = len(data.arrays["at_us"])
+        fresh = len(self.since(data, learned_us - self._task.within_us).arrays["at_us"])
+        if count - fresh == examples:
+            return fresh
+        return f"of the {examples:,} examples known then there are {count - fresh:,} now"
+
+    def continued(self, candidate: Any, learned: Artifact, learned_us: int, data: TrainingData, seed: int) -> Trained:
+        """What the candidate had learned, updated with the requests whose label became final since."""
         task = self._task
-        if not hasattr(candidate, "update") or isinstance(task.decide, Decide) or task.open_examples == "weight":
-            return None
-        within_us = max(target.within_us for target in task.targets.values())
-        fresh = self.since(data, learned_us - within_us + 1)
+        fresh = self.since(data, learned_us - task.within_us)
         before = TabularFit({name: array for name, array in learned.arrays.items() if name != BASELINE}, learned.texts)
         fitted = candidate.update(before, self._table_of(fresh), task.target_kind, seed)
         own = {name: values for name, values in data.texts.items() if name not in ("classes", COST_FIELDS)}
-        arrays = {**fitted.arrays, BASELINE: summary_of(self._table_of(data), task.target_kind)}
+        arrays = {**fitted.arrays, BASELINE: summary_of(self._table_of(data, balanced=False), task.target_kind)}
         return Trained(arrays, {**own, **fitted.texts}, fitted.note)
 
     def share(self, data: TrainingData, share: float, seed: int) -> TrainingData:
@@ -253,22 +277,25 @@ class PredictOffline:
         recent = data.arrays["at_us"] >= from_us
         return msgspec.structs.replace(data, arrays={name: array[recent] for name, array in data.arrays.items()})
 
-    def _table_of(self, data: TrainingData) -> TrainingTable:
-        return table_of(data, tuple(target.within_us for target in self._task.targets.values()))
+    def _table_of(self, data: TrainingData, balanced: bool = True) -> TrainingTable:
+        return table_of(data, tuple(target.within_us for target in self._task.targets.values()), balanced)
 
 
-def table_of(data: TrainingData, label_delays_us: tuple[int, ...]) -> TrainingTable:
-    """The training table of models."""
-    columns = columns_in(data.texts)
+def table_of(data: TrainingData, label_delays_us: tuple[int, ...], balanced: bool = True) -> TrainingTable:
+    """The training table of models; `balanced`: groups count as `balance=` declares."""
+    columns, weight, final_weight = columns_in(data.texts), data.arrays["weight"], data.arrays.get("final_weight")
+    if balanced and BALANCE in data.arrays:
+        factor = data.arrays[BALANCE] if weight.ndim == 1 else data.arrays[BALANCE][:, None]
+        weight, final_weight = weight * factor, None if final_weight is None else final_weight * factor
     return TrainingTable(
         columns=columns,
         numbers=data.arrays["numbers"],
         categories=data.arrays["categories"],
         vocabularies=vocabularies_in(data.texts, columns),
         target=data.arrays["target"],
-        weight=data.arrays["weight"],
+        weight=weight,
         at_us=data.arrays["at_us"],
-        final_weight=data.arrays.get("final_weight"),
+        final_weight=final_weight,
         label_delays_us=label_delays_us,
     )
 

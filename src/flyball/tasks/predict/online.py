@@ -149,6 +149,10 @@ class PredictPipeline:
             for row, reading, request, shift in zip(rows, readings, requests, contexts, strict=True)
         ]
 
+    def decision_words(self, request: Request) -> str:
+        """See `DescribesDecisions`."""
+        return self._decider.words(request)
+
     def explain(self, request: Request, context: Any, response: Response) -> list[list[tuple[str, float]]]:
         """For each value, (column and its value, contribution) for all columns and the base."""
         readings = self._read([request])

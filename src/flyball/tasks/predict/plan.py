@@ -9,16 +9,18 @@ from numpy.typing import NDArray
 
 from flyball.core import BadDeclaration
 from flyball.models import Constant, OneVsRest
-from flyball.policy import Decide, MetricGate, Quote
+from flyball.policy import Decide, MetricGate, Quote, factors_of
 from flyball.tasks import metrics
 from flyball.tasks.answers import Answers
 from flyball.tasks.defaults import family_of
-from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet, Metric, MetricFamily
+from flyball.tasks.evaluation import MISSING_GROUP, EvaluationPlan, EvaluationSet, Metric, MetricFamily
 from flyball.tasks.metrics import Resampled, Undefined
 from flyball.tasks.predict.decision_metrics import DailyPrecision, decision_families, quote_cost
+from flyball.tasks.predict.decisions import group_of
 from flyball.tasks.predict.declaration import DAY, TIMES, Predict
+from flyball.tasks.predict.group_metrics import GROUP_METRICS, group_families
 from flyball.tasks.predict.label_metrics import Measure, label_families
-from flyball.tasks.predict.tables import CHOSEN, report_tables
+from flyball.tasks.predict.tables import CHOSEN, FACTOR, report_tables
 
 
 class TargetMetric(msgspec.Struct, frozen=True):
@@ -143,6 +145,9 @@ COVERAGE_SLACK = 0.05
 _SLICED = ("coverage", "width", "bias", "late_share", "auc", "calibration", "cost", "saved", "quote_late_share")
 """Metrics that are reported by slice, in addition to the first one."""
 
+_GROUPED = ("accuracy", "coverage", "mae", "bias", "auc", "brier", *GROUP_METRICS, "cost", "quote_late_share")
+"""Metrics that groups are compared by, in addition to the first one, where the kind of target has them."""
+
 _DETAILS = ("true_positive", "false_positive", "false_negative", "true_negative", "declined", "reviewed", "flagged_fpr")
 """Metrics that are reported but not shown in tables."""
 
@@ -160,6 +165,8 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
             baselines={"constant": OneVsRest(Constant())},
             sliced=names[:1],
             slices=_slices(task),
+            groups=task.groups,
+            grouped=names[:1],
         )
     by_kind: Mapping[str, Callable[[], dict[str, TargetMetric]]] = {
         "number": _numbers,
@@ -179,6 +186,7 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
     if target.kind == "binary":
         families |= _at_a_bound(task.unit not in ("", DAY))
         names += ("recall_at_fpr@0.01",)
+        families |= group_families() if task.groups else {}
     return EvaluationPlan(
         families=families,
         default=names[0],
@@ -190,18 +198,25 @@ def evaluation_plan(task: Predict) -> EvaluationPlan:
         gates=(_covers(task),) if task.interval is not None else (),
         sliced=tuple(name for name in names if name == names[0] or name in _SLICED),
         slices=_slices(task),
+        groups=task.groups,
+        grouped=tuple(name for name in dict.fromkeys((names[0], *_GROUPED)) if name in families),
     )
 
 
 def _slices(task: Predict) -> dict[str, tuple[str, ...]]:
     """What reports slice by: the time, and the declared fields, whose values the data say."""
     times = {name: tuple(map(str, range(count))) for name, count in zip(TIMES, (24, 7), strict=True)}
-    return {**times, **dict.fromkeys(task.slices, ())}
+    return {**times, **dict.fromkeys((*task.slices, *task.groups), ())}
 
 
 def _thresholds(pipeline: Any, evaluation: EvaluationSet) -> Mapping[str, NDArray[np.float64]]:
     thresholds = pipeline.thresholds
-    return {CHOSEN: np.array([thresholds.odds, thresholds.review_margin])}
+    common = np.array([thresholds.odds, thresholds.review_margin])
+    policy = pipeline.policy
+    if not thresholds.groups or policy.equal is None:
+        return {CHOSEN: common}
+    groups = [group_of(fields.get(policy.equal.by)) or MISSING_GROUP for fields in evaluation.fields]
+    return {CHOSEN: common, FACTOR: factors_of(thresholds.groups, groups)}
 
 
 def _covers(task: Predict) -> MetricGate:

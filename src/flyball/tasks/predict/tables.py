@@ -14,7 +14,7 @@ from flyball.tasks.metrics import Resampled
 from flyball.tasks.predict.declaration import Predict
 from flyball.tasks.predict.thresholds import as_columns, usable_costs
 
-CHOSEN = "chosen_thresholds"
+CHOSEN, FACTOR = "chosen_thresholds", "group_factors"
 """The name in the answers of a candidate for the odds and the review margin of its thresholds."""
 
 
@@ -101,7 +101,7 @@ def _cost_curve(
     marked = None
     if chosen is not None:
         thresholds = Thresholds(*np.asarray(chosen, np.float64).tolist())
-        actions = intended_actions(policy, thresholds, probability, costs)
+        actions = intended_actions(policy, thresholds, probability, costs, answers.further.get(FACTOR))
         paid = costs_of_decisions(actions, truth.target, costs)
         marked = int(sum(point.odds < thresholds.odds for point in curve.points))
         measured["chosen"] = metrics.request_mean(paid, evaluation.unit_of, units, truth.weight)

@@ -18,19 +18,28 @@ from flyball.policy import (
     choose_thresholds,
     compile_costs,
     cost_columns,
+    equal_thresholds,
 )
+from flyball.tasks.evaluation import MISSING_GROUP
+from flyball.tasks.predict.decisions import group_of
 from flyball.tasks.task import TrainingData
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from flyball.tasks.predict.declaration import Predict
 
 THRESHOLDS, COSTS = "decide_thresholds", "decide_costs"
 DECLARED = "declared_weight"
 """The part of the weight of an example that `weight=` declares. The rest is how many requests it stands for."""
+BALANCE = "balance"
+"""How many times as much each example counts in training alone, so that groups count equally."""
 VALIDATION, COST_FIELDS = "decide_validation", "decide_fields"
 """The names of the arrays that thresholds are chosen on: probabilities, outcomes, days, weights, how many requests
 each stands for, and numbers of the requests."""
-KEPT = (THRESHOLDS, VALIDATION, COST_FIELDS)
+GROUPS, GROUP_ODDS = "decide_groups", "decide_group_odds"
+"""The groups of the examples, as codes of texts by attribute, and the factors of the odds of groups."""
+KEPT = (THRESHOLDS, VALIDATION, COST_FIELDS, GROUPS, GROUP_ODDS)
 MOST_KEPT = 20_000
 """The largest number of the newest examples that thresholds are chosen on."""
 
@@ -76,20 +85,33 @@ def thresholds_for(
     model = candidate.fit(table_of(_rows(data, older)), task.target_kind, seed)
     kept = table_of(_rows(data, newest))
     predictor = candidate.open(model.arrays, model.texts, kept.columns, task.target_kind)
+    kept = msgspec.structs.replace(kept, weight=data.arrays["weight"][newest])  # without the balance of groups
     probability = np.asarray(predictor.predict(kept.numbers, kept.categories)[:, 0], np.float64)
     costs = as_columns(data.arrays[COSTS][newest])
     day_of = np.array(local_days(kept.at_us.tolist(), find_zone(task.zone)), np.int64)
     requests = kept.weight / data.arrays[DECLARED][newest] if DECLARED in data.arrays else kept.weight
     chosen = choose_thresholds(policy, probability, kept.target, costs, day_of, kept.weight, requests)
+    thresholds, note = chosen.thresholds, chosen.note
+    if policy.equal is not None:
+        group = _groups_by(policy.equal.by, data.arrays[GROUPS][newest], data.texts)
+        columns = probability, kept.target, costs, day_of, group, kept.weight, requests
+        thresholds, equal_note = equal_thresholds(policy, thresholds, *columns)
+        note = "; ".join(part for part in (note, equal_note) if part)
     newest = newest[-MOST_KEPT:]
     rows = slice(len(probability) - len(newest), None)
     validation = np.stack([probability, kept.target, day_of.astype(np.float64), kept.weight, requests], axis=1)[rows]
     arrays = {
-        THRESHOLDS: _plain(chosen.thresholds),
+        THRESHOLDS: _plain(thresholds),
         VALIDATION: validation,
         COST_FIELDS: data.arrays[COST_FIELDS][newest],
     }
-    return arrays, {COST_FIELDS: data.texts[COST_FIELDS]}, chosen.note
+    texts = {COST_FIELDS: data.texts[COST_FIELDS]}
+    if GROUPS in data.arrays:
+        arrays[GROUPS] = data.arrays[GROUPS][newest]
+    if thresholds.groups:
+        arrays[GROUP_ODDS] = np.array(list(thresholds.groups.values()), np.float64)
+        texts[GROUP_ODDS] = list(thresholds.groups)
+    return arrays, texts, note
 
 
 def thresholds_of(
@@ -105,7 +127,17 @@ def thresholds_of(
     `renamed`: {name that a field had then: its name now}. Raises `Refused` for costs made of fields that were not kept.
     """
     if not isinstance(declared, Decide) or policy.plain() == declared.plain():
-        return Thresholds(*arrays[THRESHOLDS].tolist()) if THRESHOLDS in arrays else Thresholds()
+        if THRESHOLDS not in arrays:
+            return Thresholds()
+        groups = dict(zip(texts[GROUP_ODDS], arrays[GROUP_ODDS].tolist(), strict=True)) if GROUP_ODDS in arrays else {}
+        odds, review_margin = arrays[THRESHOLDS].tolist()
+        return Thresholds(odds, review_margin, groups)
+    kept_by = [renamed.get(name, name) for name in texts.get(GROUPS, ())]
+    if policy.equal is not None and policy.equal.by not in kept_by:
+        raise Refused(
+            f"equal of the arrangement must be by groups that the version kept of its requests "
+            f"({', '.join(kept_by) or 'none'}), got {policy.equal.by}: run flyball learn to learn a version by them"
+        )
     if VALIDATION not in arrays:  # too few examples for thresholds: the costs alone decide
         return Thresholds()
     names = [renamed.get(name, name) for name in texts[COST_FIELDS]]
@@ -126,9 +158,36 @@ def thresholds_of(
     columns = arrays[VALIDATION][rows].T
     probability, actual, day_of, weight = columns[:4]
     requests = columns[-1]  # versions that were learned before it was kept have the weight there
-    return choose_thresholds(
-        policy, probability, actual, cost_columns(costs), day_of.astype(np.int64), weight, requests
-    ).thresholds
+    paid, days = cost_columns(costs), day_of.astype(np.int64)
+    common = choose_thresholds(policy, probability, actual, paid, days, weight, requests).thresholds
+    if policy.equal is None:
+        return common
+    named = {**texts, GROUPS: kept_by}
+    group = _groups_by(policy.equal.by, arrays[GROUPS][rows], named)
+    return equal_thresholds(policy, common, probability, actual, paid, days, group, weight, requests)[0]
+
+
+def group_columns(groups: Sequence[str], frame: "pl.DataFrame") -> tuple[dict[str, NDArray[Any]], dict[str, list[str]]]:
+    """(arrays, texts) with the group of each row by each attribute: codes int32 (rows, attributes), and their texts.
+
+    Both are empty without attributes.
+    """
+    if not groups:
+        return {}, {}
+    codes = np.zeros((frame.height, len(groups)), np.int32)
+    texts = {GROUPS: list(groups)}
+    for column, name in enumerate(groups):
+        values = [group_of(value) or MISSING_GROUP for value in frame[name].to_list()]
+        texts[f"{GROUPS}_{column}"] = known = sorted(set(values))
+        number = {value: code for code, value in enumerate(known)}
+        codes[:, column] = [number[value] for value in values]
+    return {GROUPS: codes}, texts
+
+
+def _groups_by(by: str, codes: NDArray[Any], texts: Mapping[str, Sequence[str]]) -> NDArray[np.object_]:
+    column = list(texts[GROUPS]).index(by)
+    names: NDArray[np.object_] = np.array(texts[f"{GROUPS}_{column}"], object)
+    return np.asarray(names[codes[:, column]])
 
 
 def _plain(thresholds: Thresholds) -> NDArray[np.float64]:

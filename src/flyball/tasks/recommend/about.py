@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 OUTCOMES = ("positive", "weak_positive", "negative")
 """The fields of `Recommend` that are outcomes; the names of their labels are the same."""
 
-ARRANGEMENT = ("max_per", "cold_start_slots")
+ARRANGEMENT = ("max_per", "cold_start_slots", "randomized_share", "popularity_penalty")
 """The fields of `Recommend` that re-rank the scores of a version: they may change without training."""
 
+ABSENT = ("randomized_share", "popularity_penalty")
+"""Those that an arrangement lacks at 0: so it is the same as before there were such fields."""
 
 SOURCES = {
     "general": "ranked by a model that is the same for all users",
@@ -34,6 +36,7 @@ SOURCES = {
     "popular": "popular now",
     "cold_start": "new in the catalog, shown to learn about it",
     "catalog": "from the catalog, nothing better was known",
+    "randomized": "drawn at random among all, to learn what is liked without being picked",
 }
 """{source of an item: the reason for its place in a list}."""
 
@@ -53,12 +56,16 @@ def about_of(task: "Recommend") -> About:
         k=task.k,
         declaration=_declaration(task),
         paths={"GET /recommend/{user}": "lines"},
+        groups=tuple(task.groups),
         unit=task.user.name,
         counted="with positives",
         sources=SOURCES,
         unreleased="the popular list",
         first_needs=f"no {task.item.name} is known yet: ingest events or a catalog",
-        arrangement={field: _listed(getattr(task, field)) for field in ARRANGEMENT},
+        arrangement={
+            field: _listed(getattr(task, field)) for field in ARRANGEMENT if field not in ABSENT or getattr(task, field)
+        },
+        not_evaluated={"randomized_share": 0.0},
     )
 
 
@@ -95,11 +102,13 @@ def restored(
 def arranged(task: "Recommend", arrangement: Mapping[str, Any]) -> "Recommend":
     """`task` that re-ranks by `arrangement`, and by its own settings where `arrangement` has none.
 
-    A renamed attribute is found by its former name. Raises `Refused` for an attribute that is no longer declared.
+    A renamed attribute is found by its former name; what an arrangement of `ABSENT` lacks is 0. Raises `Refused` for an
+    attribute that is no longer declared.
     """
     changed = {field: arrangement[field] for field in ARRANGEMENT if field in arrangement}
     if not changed:
         return task
+    changed = {**dict.fromkeys(ABSENT, 0.0), **changed}
     if changed.get("max_per") is not None:
         attribute, at_most = changed["max_per"]
         changed["max_per"] = _attribute_now(task, attribute), at_most
@@ -216,6 +225,8 @@ def _declaration(task: "Recommend") -> dict[str, Any]:
         "definitions": task.feature_set.definitions,
         "catalog": _catalog(task),
         **{field: _plain(getattr(task, field)) for field in OUTCOMES},
+        "influence_cap": task.influence_cap,
+        "propensity_cap": task.propensity_cap,
         "rating": None if rating is None else {"event": rating.event.__name__, "of": rating.expression.plain()},
         "types": {event.__name__: msgspec.to_builtins(read_type(event).written) for event in _read_types(task)},
     }

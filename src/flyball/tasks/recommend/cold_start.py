@@ -49,6 +49,11 @@ def draw(cold: ItemIndexes, forbidden: set[int], allowed: ItemMask | None, seed:
         yield item
 
 
+def mixed(seed: int) -> int:
+    """A 64-bit number, as good as random, that depends on `seed` alone."""
+    return _next(seed & _MASK)[1]
+
+
 def _next(state: int) -> tuple[int, int]:
     """A random 64-bit number by SplitMix64.
 

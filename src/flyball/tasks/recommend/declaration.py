@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from flyball.tasks.recommend.state.signals import Signals
     from flyball.tasks.task import Lookup, Offline, Online, Stores
 
-MAX_K = 1_000
+MAX_K, MAX_INFLUENCE = 1_000, 1_000_000
+MAX_RANDOMIZED, MAX_PENALTY, MAX_PROPENSITY_WEIGHT = 0.5, 10.0, 1_000.0
 
 _DOORS = {
     "about_of": "flyball.tasks.recommend.about",
@@ -29,6 +30,7 @@ _DOORS = {
     "bind_candidates": "flyball.tasks.recommend.ranked",
     "RecommendOffline": "flyball.tasks.recommend.offline",
     "RecommendOnline": "flyball.tasks.recommend.online",
+    "check_user_groups": "flyball.tasks.recommend.user_groups",
 }
 """Modules that are imported by name when needed, since they import this one."""
 
@@ -41,10 +43,17 @@ class Recommend(msgspec.Struct, frozen=True):
     `deadline`: the time within which a request must be answered. `max_per`: (attribute of the item's profile, the most
     items with the same value in a list), relaxed if the list cannot be filled otherwise. `cold_start_slots`: positions
     of a list for items that no model can know yet (at most one in five, so lists shorter than five have none).
+    `randomized_share`: of requests whose lists are drawn at random among all items that they may be shown, such as
+    0.01, so that demand can be separated from what lists led to; `flyball exposure` says what it costs.
+    `popularity_penalty`: how much items that many users had lose against others in the ranking of a personal model: at
+    1 the most popular one loses what separates the best from the hundredth. `propensity_cap`: in training, positives of
+    items that few users encountered count for more, up to so many times; 0: all alike.
     `features`: features of several keys together, such as user and item, or an `fb.FeatureSet` with these and derived
-    features; the features of the entities are included. `context`: an event class whose fields a request may carry
-    besides, such as the device, the country or a session: models do not read them; releases divide, target and switch
-    by them.
+    features; the features of the entities are included. `influence_cap`: of one user, so many interactions count in
+    training and in the popular lists of a version, the latest. `context`: an event class whose fields a request may
+    carry besides, such as the device, the country or a session: models do not read them; releases divide, target and
+    switch by them. `groups`: attributes of the user's profile that are no real numbers, by which quality must be equal:
+    metrics are reported by them and their groups compared, with a missing value as a group of its own.
 
     Constructing one checks it: `BadDeclaration` names the field.
     """
@@ -59,8 +68,13 @@ class Recommend(msgspec.Struct, frozen=True):
     deadline: str = "300ms"
     max_per: tuple[str, int] | None = None
     cold_start_slots: int = 1
+    randomized_share: float = 0.0
+    popularity_penalty: float = 0.0
+    propensity_cap: float = 0.0
+    influence_cap: int = 1_000
     features: "tuple[Features, ...] | FeatureSet" = ()
     context: type[Event] | None = None
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_entities(self.user, self.item)
@@ -72,11 +86,17 @@ class Recommend(msgspec.Struct, frozen=True):
             _check_rating(self.rating, {self.user.name, self.item.name})
         _check_whole("k", self.k, 1, MAX_K)
         _check_whole("cold_start_slots", self.cold_start_slots, 0, self.k)
+        _check_share("randomized_share", self.randomized_share, MAX_RANDOMIZED)
+        _check_share("popularity_penalty", self.popularity_penalty, MAX_PENALTY)
+        _check_share("propensity_cap", self.propensity_cap, MAX_PROPENSITY_WEIGHT)
+        _check_whole("influence_cap", self.influence_cap, 1, MAX_INFLUENCE)
         declared_duration("deadline of Recommend", self.deadline, least="1ms")
         if self.max_per is not None:
             _check_max_per(self.max_per, self.item)
         _check_features(self.features, (self.user.features, self.item.features))
         _check_context(self.context)
+        if self.groups:
+            _door("check_user_groups")(self.groups, self.user.profile)
 
     @property
     def about(self) -> "About":
@@ -333,6 +353,11 @@ def _is_text(hint: Any) -> bool | None:
 def _check_whole(field: str, got: Any, low: int, high: int) -> None:
     if not isinstance(got, int) or isinstance(got, bool) or not low <= got <= high:
         raise BadDeclaration(f"{field} of Recommend", f"a whole number from {low} to {high}", got)
+
+
+def _check_share(field: str, got: Any, most: float) -> None:
+    if not isinstance(got, int | float) or isinstance(got, bool) or not 0 <= got <= most:
+        raise BadDeclaration(f"{field} of Recommend", f"a number from 0 to {most:g}", got)
 
 
 def _check_max_per(max_per: Any, item: "Entity") -> None:

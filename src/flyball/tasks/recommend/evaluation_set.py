@@ -23,6 +23,7 @@ from flyball.tasks.recommend.plan import HISTORY_LENGTHS
 from flyball.tasks.recommend.request_times import logged_times, sampled, visit_times
 from flyball.tasks.recommend.state.signals import POSITIVE, Signals
 from flyball.tasks.recommend.truth import RatedItems, RecommendTruth, number_items, users_by_item
+from flyball.tasks.recommend.user_groups import UserGroups, user_groups
 
 if TYPE_CHECKING:
     import polars
@@ -101,6 +102,7 @@ def evaluation_set(
         slices={
             "history_length": [history_length(len(context.seen)) for context in contexts],
             "group": [context.group for context in contexts],
+            **builder.groups(requests["user"].to_list(), requests["at_us"].to_list()),
         },
         pool=min(pool, len(able)) if pool <= 2 * max_users else pool,
         notes=_notes(truth),
@@ -232,6 +234,11 @@ class _Builder:
         pairs = interactions_at(past.observed, past.signals, questions)
         groups = groups_at(past.frames, past.task.user, past.schema, questions)
         return histories_from(pairs, questions["question"].to_list(), groups, users)
+
+    def groups(self, users: Sequence[str], at_us: Sequence[int]) -> UserGroups:
+        """The groups of the user of each request that the task declares, as known and applied before its time."""
+        past, before_us = self._past, np.array(at_us, np.int64) - self._delay_us
+        return user_groups(past.frames, past.task.user, past.schema, past.task.groups, users, before_us)
 
     def rated(self, seed: int) -> RatedItems:
         """First ratings in the window by users of the requests."""

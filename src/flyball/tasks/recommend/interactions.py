@@ -28,7 +28,8 @@ def build_interactions(
 
     Events of users or items that were not in a catalog by then are left out; an entity without a catalog is not
     checked. `items` contains every known item, also without interactions; users without interactions are left out. Both
-    are ordered by their text, and rows by (user, item). `attributes`: whether to add those of the items.
+    are ordered by their text, and rows by (user, item). Of a user with more than `task.influence_cap` the latest are
+    kept. `attributes`: whether to add those of the items.
     """
     import polars as pl
 
@@ -39,7 +40,7 @@ def build_interactions(
         pairs = pairs.filter(pl.col("user").is_in(users))
     if items is not None:
         pairs = pairs.filter(pl.col("item").is_in(items))
-    pairs = pairs.sort("user", "item")
+    pairs = latest_of_each(pairs, task.influence_cap).sort("user", "item")
     present = pairs["user"].unique().sort().to_list()
     listed = pairs["item"].unique().sort().to_list() if items is None else items
     group_of = groups_of(known, task.user, schema)
@@ -59,6 +60,16 @@ def build_interactions(
         as_of_us=as_of_us,
         attributes=attributes_of(len(listed), catalog.columns) if catalog is not None and catalog.columns else None,
     )
+
+
+def latest_of_each(pairs: "polars.DataFrame", most: int) -> "polars.DataFrame":
+    """The latest `most` rows of each user, by `at_us`, then item: no user counts for more, however much it does."""
+    import polars as pl
+
+    if pairs.is_empty() or int(pairs.group_by("user").len()["len"].max() or 0) <= most:  # type: ignore[arg-type]
+        return pairs
+    newest_first = pairs.sort("at_us", "item", descending=True)
+    return newest_first.filter(pl.int_range(pl.len()).over("user") < most)
 
 
 def _index(keys: "polars.Series", ordered: list[str]) -> "np.typing.NDArray[np.int32]":

@@ -31,7 +31,7 @@ def known_keys(frames: Frames, entity: "Entity", schema: Schema) -> list[str] | 
     declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)
     columns = []
     for event in declared:
-        frame = frames.get(_name_of(event, schema))
+        frame = frames.get(name_of(event, schema))
         if frame is not None:
             field = next(field for field, kind in references(event).items() if kind == entity.name)
             columns.append(frame[field].cast(pl.String).drop_nulls())
@@ -45,7 +45,7 @@ def latest_profiles(frames: Frames, entity: "Entity", schema: Schema) -> "polars
 
     if entity.profile is None:
         return None
-    frame = frames.get(_name_of(entity.profile, schema))
+    frame = frames.get(name_of(entity.profile, schema))
     if frame is None or frame.is_empty():
         return None
     field = next(iter(references(entity.profile)))
@@ -80,7 +80,7 @@ def groups_at(frames: Frames, entity: "Entity", schema: Schema, questions: "pola
     """
     import polars as pl
 
-    frame = None if entity.profile is None else frames.get(_name_of(entity.profile, schema))
+    frame = None if entity.profile is None else frames.get(name_of(entity.profile, schema))
     if entity.profile is None or entity.group is None or frame is None or frame.is_empty():
         return [None] * questions.height
     field = next(iter(references(entity.profile)))
@@ -140,7 +140,7 @@ def catalogs_at(frames: Frames, entity: "Entity", schema: Schema, times_us: Sequ
     import polars as pl
 
     declared = (*(() if entity.profile is None else (entity.profile,)), *entity.known_by)
-    names = {_name_of(event, schema) for event in declared}
+    names = {name_of(event, schema) for event in declared}
     own = {name: frame for name, frame in frames.items() if name in names}
     known_at = pl.concat([frame["known_at"] for frame in own.values()]).sort() if own else pl.Series([], dtype=pl.Int64)
     catalogs: list[FrameCatalog | None] = []
@@ -156,5 +156,5 @@ def _function(group: Any) -> Callable[[Any], Any]:
     return compile_python(group) if isinstance(group, Expression) else group
 
 
-def _name_of(event: type, schema: Schema) -> str:
+def name_of(event: type, schema: Schema) -> str:
     return next(name for name, declared in schema.types.items() if declared.cls is event)

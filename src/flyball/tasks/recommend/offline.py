@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flyball.core import Ints, format_timestamp
+from flyball.core import BadInput, Ints, format_timestamp
 from flyball.events import Schema, logged_types
 from flyball.models import (
     Artifact,
@@ -24,6 +24,7 @@ from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.past import Past
 from flyball.tasks.recommend.declaration import Recommend
 from flyball.tasks.recommend.fallback import fallback_arrays
+from flyball.tasks.recommend.inverse_propensity import weighted_by_propensity
 from flyball.tasks.recommend.plan import evaluation_plan
 from flyball.tasks.recommend.request import BadScores
 from flyball.tasks.recommend.training_data import interactions_of, training_data
@@ -104,6 +105,14 @@ class RecommendOffline:
         before = training_data(train)
         return Examples(before, before if window_us else training_data(full), evaluation, window, summary)
 
+    def groups_of_requests(
+        self, past: Past, requests: Sequence[Mapping[str, Any]], at_us: Ints
+    ) -> Mapping[str, Sequence[str | None]]:
+        """The groups of the users of requests that were answered, as known and applied at `at_us`."""
+        from flyball.tasks.recommend.user_groups import groups_of_users
+
+        return groups_of_users(past, self._task.user, self._schema, self._task.groups, requests, at_us)
+
     def count_labels(self, past: Past, as_of_us: int) -> int:
         """The positive pairs of user and item that were known at `as_of_us`."""
         from flyball.tasks.recommend.interactions import build_interactions
@@ -117,18 +126,37 @@ class RecommendOffline:
         Raises `BadInput` for arrays that an artifact cannot contain, `BadScores` for scores that are not repeatable.
         """
         interactions = interactions_of(data)
-        learned = self._fit(candidate, interactions, past, seed)
+        learned = self._fit(candidate, self._weighted(interactions, past), past, seed)
         if isinstance(learned, Mapping) and not candidate.feature_hashes:  # these score only within a pipeline
             check_scores(candidate, learned, interactions)
         extended = {**fallback_arrays(interactions), **learned} if isinstance(learned, Mapping) else learned
         return Trained(extended, {"items": interactions.items}, candidate.note(interactions))
 
+    def unable_to_continue(self, candidate: Recommender) -> str:
+        """A model needs `update`; one that reads several past times or features learns from everything."""
+        if not updates(candidate):
+            return f"{type(candidate).__name__} cannot continue from what it learned"
+        reads = candidate.needs_past or candidate.feature_hashes
+        return f"{type(candidate).__name__} learns from several past times" if reads else ""
+
+    def unseen(self, data: TrainingData, learned_us: int, examples: int) -> int | str:
+        """The interactions since then; an `update` reads all of them, so earlier ones may change."""
+        return int((self.example_times(data) > learned_us).sum())
+
+    def _weighted(self, interactions: Interactions, past: Past) -> Interactions:
+        """The interactions as models learn from them: weighted by what was shown until then, if the task says so."""
+        if not self._task.propensity_cap:
+            return interactions
+        shown, _ = past.shown(interactions.users, 0, interactions.as_of_us + 1)
+        return weighted_by_propensity(interactions, shown, self._task.propensity_cap)
+
     def continued(
         self, candidate: Recommender, learned: Artifact, learned_us: int, data: TrainingData, seed: int
-    ) -> Trained | None:
-        """What the candidate had learned, brought up to date; None for a model without `update`."""
-        if not updates(candidate) or candidate.needs_past or candidate.feature_hashes:
-            return None
+    ) -> Trained:
+        """What the candidate had learned, brought up to date; without weights by propensity, since an update does not
+        read what was shown. Raises `BadInput` for a model without `update`."""
+        if not updates(candidate):
+            raise BadInput("a model that continues", "one with update", type(candidate).__name__)
         interactions = interactions_of(data)
         updated = candidate.update(learned.arrays, learned.items, interactions, seed)
         arrays = {**fallback_arrays(interactions), **updated}

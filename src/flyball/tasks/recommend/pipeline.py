@@ -15,13 +15,15 @@ from flyball.tasks.recommend.fallback import fallback_of
 from flyball.tasks.recommend.fallback_lists import EVERYONE, LENGTH
 from flyball.tasks.recommend.fold_in import fold_in_items
 from flyball.tasks.recommend.item_index import ItemCatalog, ItemIndex
+from flyball.tasks.recommend.popularity_penalty import penalized
+from flyball.tasks.recommend.randomized import in_slice, randomized_list
 from flyball.tasks.recommend.ranked import Ranking
 from flyball.tasks.recommend.request import COLD_START, GENERAL, MODEL, BadScores, fields_of, request_type
 from flyball.tasks.recommend.rerank import rerank
 from flyball.tasks.recommend.rows import RequestRow
 from flyball.tasks.recommend.state.user_history import UserHistory
 from flyball.tasks.request import Request
-from flyball.tasks.response import RankedItem, Response
+from flyball.tasks.response import RANDOMIZED, RankedItem, Response
 from flyball.tasks.task import ListLimit
 
 _WARM_HISTORY = 3
@@ -71,11 +73,13 @@ class RecommendPipeline:
         if self.ranking is None:
             source = MODEL if self.model.personal else GENERAL
             lists = self._rerank(self._score(batch), batch, seen, requests, source)
+            self._randomize(lists, seen, requests)
             return [Response(tuple(items)) for items in lists]
         ranked = self.ranking.scores(
             batch, [RequestRow(self.index, *pair) for pair in zip(requests, seen, strict=True)]
         )
         lists = self._rerank(ranked.scores, batch, seen, requests, MODEL)
+        self._randomize(lists, seen, requests)
         return [
             Response(tuple(items), reads=self.ranking.feature_reads(items, ranked, row, requests[row].key))
             for row, items in enumerate(lists)
@@ -105,12 +109,14 @@ class RecommendPipeline:
         return [self._contributions(batch, item) for item in response.items]
 
     def limit_of(self, request: Request, response: Response) -> ListLimit | None:
-        """The rule `max_per`. Cold-start slots are exempt, as in each list; a filter on its attribute removes it."""
+        """The rule `max_per`. What was drawn at random is exempt, as in each list; a filter on its attribute removes
+        it."""
         if self.task.max_per is None or self.task.max_per[0] in fields_of(request).include:
             return None
         attribute, at_most = self.task.max_per
         values, number = self.index.values_of(attribute), self.index.of
-        texts = tuple(() if item.source == COLD_START else values[number[item.item]] for item in response.items)
+        drawn = (COLD_START, RANDOMIZED)
+        texts = tuple(() if item.source in drawn else values[number[item.item]] for item in response.items)
         return ListLimit(attribute, at_most, texts)
 
     def warm(self, at_us: int) -> None:
@@ -156,7 +162,17 @@ class RecommendPipeline:
         requests: Sequence[Request],
         source: str,
     ) -> list[list[RankedItem]]:
+        if scores is not None and source == MODEL:  # one list for all would only be another list for all
+            support = fallback_of(self.artifact.arrays)["support"]
+            scores = penalized(scores, support, self.task.popularity_penalty)
         return rerank(self.task, self.index, self._fallback, scores, batch.group.tolist(), seen, requests, source)
+
+    def _randomize(self, lists: list[list[RankedItem]], seen: Sequence[list[int]], requests: Sequence[Request]) -> None:
+        """Replace the lists of the randomized slice; one that no item may be shown in stays."""
+        share = self.task.randomized_share
+        for row, request in enumerate(requests):
+            if in_slice(request, share):
+                lists[row] = randomized_list(RequestRow(self.index, request, seen[row])) or lists[row]
 
     def _seen(self, rows: Sequence[list[int]], contexts: Sequence[UserHistory]) -> list[list[int]]:
         """The items that each user has seen, by index; a history contains all of them unless it was cut off."""

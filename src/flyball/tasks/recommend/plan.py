@@ -58,6 +58,9 @@ FAMILIES: dict[str, MetricFamily] = {
 HISTORY_LENGTHS = ("0", "1-4", "5-19", "20+")
 """The slices of requests by the number of items in the user's history."""
 
+GROUPED = ("ndcg", "recall", "hit_rate")
+"""The metrics of lists that groups of users are compared by."""
+
 MIN_FULL_LISTS = 0.99
 _NO_SCORES = (
     "it scored no item for any user, so its lists and metrics are those of the fallback: check what its `fit` learned"
@@ -74,7 +77,13 @@ def evaluation_plan(task: "Recommend") -> EvaluationPlan:
         shown=(f"ndcg@{k}", f"recall@{k}", f"hit_rate@{k}", f"coverage@{k}", *(OF_RATINGS[:1] if rated else ())),
         baselines={"random": Random(), "popular": Popular()},
         sliced=(*ACCURACY, *(f"ips_{name}" for name in GAINS)),
-        slices={"history_length": HISTORY_LENGTHS, **({} if task.user.group is None else {"group": ()})},
+        slices={
+            "history_length": HISTORY_LENGTHS,
+            **({} if task.user.group is None else {"group": ()}),
+            **dict.fromkeys(task.groups, ()),
+        },
+        groups=tuple(task.groups),
+        grouped=tuple(f"{name}@{k}" for name in GROUPED),
         corrected={name: f"ips_{name}" for name in GAINS},
         gates=(
             MetricGate("full_lists", f"full_lists@{k}", at_least=MIN_FULL_LISTS, certain=False),

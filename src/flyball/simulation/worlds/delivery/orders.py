@@ -9,6 +9,8 @@ from flyball.simulation.worlds.delivery.city import City
 from flyball.simulation.worlds.delivery.conditions import SLOT_US, Conditions
 
 _OUT_OF_STOCK = 0.01
+_FARTHER, _MORE_ITEMS = 1.0, 1.5
+"""At a shift of 1, routes are longer by this share, and the items beyond the first of an order more."""
 _PATIENCE_MIN, _MORE_PATIENCE_MIN = 35.0, 60.0
 """A customer cancels an order that was not picked up after `_PATIENCE_MIN` plus an exponential time of mean
 `_MORE_PATIENCE_MIN`."""
@@ -34,20 +36,24 @@ class OrderDraw(msgspec.Struct, frozen=True):
 
 
 def draw_orders(
-    rng: np.random.Generator, city: City, conditions: Conditions, slot_us: int, mean: float
+    rng: np.random.Generator, city: City, conditions: Conditions, slot_us: int, mean: float, shifted: float = 0.0
 ) -> Iterator[OrderDraw]:
-    """The orders of the slot that begins at `slot_us`, ordered by time; their number is Poisson with mean `mean`."""
+    """The orders of the slot that begins at `slot_us`, ordered by time; their number is Poisson with mean `mean`.
+
+    `shifted`: to what extent customers order from farther away, and more.
+    """
     n = int(rng.poisson(mean))
     at_us = slot_us + np.sort(rng.integers(SLOT_US, size=n))
     zone = np.searchsorted(city.population, rng.random(n) * city.population[-1])
     shop = _choose_shops(city.choice, zone, rng.random(n))
-    items = 1 + rng.poisson(1.2, size=n)
+    items = 1 + rng.poisson(1.2 * (1 + _MORE_ITEMS * shifted), size=n)
+    farther = 1 + _FARTHER * shifted
     columns = (
         at_us,
         rng.integers(1, 2**53, size=n),
         zone,
         shop,
-        (city.km[city.shop_zone[shop], zone] * rng.gamma(4.0, 0.25, size=n)).round(2),
+        (city.km[city.shop_zone[shop], zone] * farther * rng.gamma(4.0, 0.25, size=n)).round(2),
         items,
         (items * rng.lognormal(2.3, 0.3, size=n)).round(2),
         *rng.standard_normal((3, n)),

@@ -3,7 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -31,6 +31,10 @@ from flyball.tasks import Response
 
 CITY = "riverside"
 QUANTILES = (0.1, 0.5, 0.9)
+_SLOWER = 1.5
+"""At a shift of concept of 1, a ride takes longer by this share."""
+_MORE_DEMAND, _OTHER_MIX = 4.0, 0.3
+"""At a shift of demand of 1: how many times as many orders come in addition, and how far their mix shifts."""
 _FULL_MIN = 60.0
 """A shop rejects an order that it could not begin within so many minutes."""
 _RECENT = 200
@@ -64,8 +68,18 @@ class DeliveryWorld:
     """
 
     DRILL = DrillScale(
-        {"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150}, margin=0.5, of_data={"orders_a_day": 600}
+        {"past_days": 3, "orders_a_day": 3_000, "shops": 12, "couriers": 150},
+        margin=0.5,
+        of_data={"orders_a_day": 600},
+        of_shift={"orders_a_day": 300, "past_days": 21},
+        of_monitors={"orders_a_day": 150, "past_days": 8},
+        fractions=3,
     )
+    SHIFTS: ClassVar[Mapping[str, str]] = {
+        "covariate": "customers order from twice as far, and more at once",
+        "concept": "couriers ride: a kilometer takes two and a half times as long",
+        "demand": "five times as many orders, from farther away and with more items",
+    }
 
     def __init__(
         self, *, seed: int, start_us: int, orders_a_day: int = 2_000, shops: int = 40, couriers: int = 100
@@ -86,6 +100,10 @@ class DeliveryWorld:
         self._orders: dict[int, _Order] = {}
         self._outbox = Outbox()
         self._recent = [deque[float](maxlen=_RECENT) for _ in range(shops)]
+        self._shifted: dict[str, float] = {}
+
+    def shift(self, kind: str, share: float) -> None:
+        self._shifted[kind] = share
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
         self._timeline = timeline
@@ -138,8 +156,10 @@ class DeliveryWorld:
         """Draw the orders of the next slot and place them."""
         self._conditions.step(self.rng)
         written_us = self._timeline.written(self._slot_us)
-        mean = self._rate * demand_at(written_us, self._conditions.rain_mm)
-        self._drawn.extend(draw_orders(self.rng, self._city, self._conditions, self._slot_us, mean))
+        demand = self._shifted.get("demand", 0.0)
+        mean = self._rate * demand_at(written_us, self._conditions.rain_mm) * (1 + _MORE_DEMAND * demand)
+        mix = max(self._shifted.get("covariate", 0.0), _OTHER_MIX * demand)
+        self._drawn.extend(draw_orders(self.rng, self._city, self._conditions, self._slot_us, mean, mix))
         self._slot_us += SLOT_US
 
     def _place_order(self, draw: OrderDraw) -> WorldRequest:
@@ -185,6 +205,7 @@ class DeliveryWorld:
         """The circumstances of an order, and when each courier could be at the shop, int64 (couriers,), us."""
         city = self._city
         shop_zone, slowness = int(city.shop_zone[shop]), slowness_at(self._timeline.written(at_us), rain)
+        slowness *= 1 + _SLOWER * self._shifted.get("concept", 0.0)
         km_min = KM_MIN * slowness * 0.5 * float(city.slow[shop_zone] + city.slow[zone])
         arrivals_us = self._couriers.arrivals_us(shop_zone, at_us, KM_MIN * slowness * MINUTE_US)
         met = Circumstances(

@@ -32,7 +32,8 @@ class Criminals:
     ) -> None:
         self._stolen_a_day = _STOLEN_A_DAY * rate * customers
         self._compromised_a_day = _COMPROMISED_A_DAY * rate * terminals
-        self._large_share = LARGE_SHARE * rate
+        self._large_share, self._large_usual = LARGE_SHARE * rate, LARGE_SHARE * rate
+        self._more, self._disguised = 0.0, 0.0
         self.stolen_until_us = np.zeros(customers, dtype=np.int64)
         self.compromised_until_us = np.zeros(terminals, dtype=np.int64)
         self._multiplier = np.full(customers, _MULTIPLIER)
@@ -45,8 +46,25 @@ class Criminals:
             for ends in (rng.random(rng.poisson(days * a_day)) * days * DAY_US).tolist():
                 begin(rng, start_us + int(ends))
 
+    def shift(self, rng: np.random.Generator, at_us: int, more: float, disguised: float) -> None:
+        """From `at_us` on, have `more` as a share of the usual campaigns in addition, and hide `disguised` of amounts.
+
+        Campaigns that would be under way already if it had always been so begin at once.
+        """
+        added = max(0.0, more - self._more)
+        for days, a_day, begin in (
+            (STOLEN_DAYS, self._stolen_a_day, self._steal),
+            (COMPROMISED_DAYS, self._compromised_a_day, self._compromise),
+        ):
+            count = rng.poisson(days * a_day * added) if added else 0
+            for left in (rng.random(count) * days * DAY_US).tolist():
+                begin(rng, at_us + int(left))
+        self._more, self._disguised = more, disguised
+        self._large_share = self._large_usual * (1 + more)
+
     def begin(self, rng: np.random.Generator, at_us: int, days: float) -> None:
         """Begin, at `at_us`, all campaigns of the `days` days after it."""
+        days *= 1 + self._more
         for _ in range(rng.poisson(days * self._stolen_a_day)):
             self._steal(rng, at_us + STOLEN_DAYS * DAY_US)
         for _ in range(rng.poisson(days * self._compromised_a_day)):
@@ -66,8 +84,10 @@ class Criminals:
         kind[(self.compromised_until_us[terminals] > at_us) & (terminal < TERMINAL_SHARE)] = TERMINAL
         kind[(self.stolen_until_us[customers] > at_us) & (stolen < STOLEN_SHARE)] = STOLEN
         kind[large < self._large_share] = LARGE
+        usual, disguised = amounts, self._disguised
         amounts = np.where(kind == STOLEN, amounts * self._multiplier[customers], amounts)
-        return kind, np.where(kind == LARGE, (LARGE_FROM + more) * self._large, amounts)
+        amounts = np.where(kind == LARGE, (LARGE_FROM + more) * self._large, amounts)
+        return kind, np.where(kind > 0, usual * disguised + amounts * (1 - disguised), amounts)
 
     def declined(
         self, rng: np.random.Generator, kind: int, customer: int, terminal: int, amount: float, now_us: int

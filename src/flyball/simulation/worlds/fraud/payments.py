@@ -39,10 +39,13 @@ class Payment(msgspec.Struct, frozen=True):
 
 
 def draw_payments(
-    rng: np.random.Generator, people: People, criminals: Criminals, slot_us: int, hour: int
+    rng: np.random.Generator, people: People, criminals: Criminals, slot_us: int, hour: int, payments_a_day: np.ndarray
 ) -> Iterator[Payment]:
-    """The payments of the slot that begins at `slot_us`, ordered by time; `hour`: of the day."""
-    rates = np.cumsum(people.payments_a_day)
+    """The payments of the slot that begins at `slot_us`, ordered by time; `hour`: of the day.
+
+    `payments_a_day`: float64 (customers,), how often each pays now.
+    """
+    rates = np.cumsum(payments_a_day)
     n = int(rng.poisson(rates[-1] * SLOT_US / DAY_US * _BY_HOUR[hour]))
     at_us = slot_us + np.sort(rng.integers(SLOT_US, size=n))
     customer = rates.searchsorted(rng.random(n) * rates[-1])

@@ -12,6 +12,7 @@ _CATEGORY_AMOUNT = np.array((1.6, 1.1, 0.8, 0.9, 1.7))
 TERMINALS_A_MERCHANT = 4
 _SIDE, _REACH = 100.0, 5.0
 """The side of the square that contains customers and terminals, and the distance at which a customer pays."""
+_TILT = 1.5
 _PAYMENTS_A_DAY = 4.0
 _MEAN_AMOUNT = (5.0, 100.0)
 
@@ -30,6 +31,17 @@ class People(msgspec.Struct, frozen=True):
     near: np.ndarray
     merchant: np.ndarray
     category: np.ndarray
+
+    def paying(self, richer: float, times: float) -> np.ndarray:
+        """The payments a day of each customer, float64 (customers,), `times` as many as usual in total.
+
+        `richer`: to what extent those who usually pay larger amounts pay more often, and the others less.
+        """
+        if richer <= 0:
+            return self.payments_a_day * times
+        standing = (self.mean_amount - self.mean_amount.mean()) / max(float(self.mean_amount.std()), 1e-9)
+        tilted = self.payments_a_day * np.exp(_TILT * richer * standing)
+        return np.asarray(tilted * (times * self.payments_a_day.sum() / tilted.sum()))
 
     @property
     def amount_factor(self) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
+from typing import ClassVar
 
 import msgspec
 import numpy as np
@@ -19,6 +20,8 @@ APPROVE, REVIEW, DECLINE = "approve", "review", "decline"
 _FRICTION, _FRICTION_SHARE = 1.0, 0.05
 """The cost of declining a genuine payment: a constant plus a share of the amount."""
 _REVIEW_COST = 2.0
+_MORE_FRAUD, _MORE_DEMAND, _OTHER_MIX = 3.0, 4.0, 0.5
+"""At a shift of 1: how many times as many campaigns or payments there are in addition, and how far the mix shifts."""
 _SECOND_US = 1_000_000
 _CERTAIN = 1e-4
 _BASE_RATE = 0.008
@@ -44,7 +47,15 @@ class FraudWorld:
         of_outcomes={"past_days": 110},
         candidates=("rate", "trees"),
         of_data={"past_days": 28, "customers": 300},
+        of_shift={"past_days": 60, "customers": 200, "terminals": 150},
+        of_shift_candidates=("rate", "trees"),
     )
+    SHIFTS: ClassVar[Mapping[str, str]] = {
+        "covariate": "customers who pay large amounts pay more often, the others less",
+        "label": "four times as many cards are stolen and terminals compromised",
+        "concept": "criminals pay the amounts that their victims pay",
+        "demand": "five times as many payments, more of them by customers who pay large amounts",
+    }
 
     def __init__(
         self, *, seed: int, start_us: int, customers: int = 1_000, terminals: int = 2_000, fraud: float = 1.0
@@ -60,6 +71,18 @@ class FraudWorld:
         self._pending: dict[int, Payment] = {}
         self._frauds = bytearray()
         self._outbox = Outbox()
+        self._shifted: dict[str, float] = {}
+        self._paying = self._people.paying(0.0, 1.0)
+
+    def shift(self, kind: str, share: float) -> None:
+        if self._shifted.get(kind, 0.0) == share:
+            return
+        self._shifted[kind] = share
+        demand = self._shifted.get("demand", 0.0)
+        richer = max(self._shifted.get("covariate", 0.0), _OTHER_MIX * demand)
+        self._paying = self._people.paying(richer, 1 + _MORE_DEMAND * demand)
+        more, disguised = _MORE_FRAUD * self._shifted.get("label", 0.0), self._shifted.get("concept", 0.0)
+        self._criminals.shift(self.rng, self._slot_us, more, disguised)
 
     def requests(self, until_us: int, timeline: Timeline) -> list[WorldRequest]:
         while self._slot_us < until_us:
@@ -111,7 +134,7 @@ class FraudWorld:
 
     def _draw_slot(self, hour: int) -> None:
         self._criminals.begin(self.rng, self._slot_us, SLOT_US / DAY_US)
-        for payment in draw_payments(self.rng, self._people, self._criminals, self._slot_us, hour):
+        for payment in draw_payments(self.rng, self._people, self._criminals, self._slot_us, hour, self._paying):
             heappush(self._drawn, (payment.at_us, payment.key, payment))
         self._slot_us += SLOT_US
 

@@ -98,10 +98,23 @@ class MovieLife:
         self._activity = np.cumsum(users.activity, dtype=np.float64)
         self._popularity = np.cumsum(films.weight)
         self._busy_until_us = np.zeros(len(users), dtype=np.int64)
+        self._tastes: np.ndarray | None = None
         self._watched: dict[int, set[int]] = {}
         self._viewings = Viewings.none()
         self._requests: list[tuple[int, int, str]] = []
         self._wire = _Wire()
+
+    def lean(self, share: float, times: float) -> None:
+        """Have the sessions of one tribe be more of all, see `Users.leaning`, and `times` as many in total."""
+        self._activity = np.cumsum(self.users.leaning(share), dtype=np.float64) * times
+
+    def turn_tastes(self, share: float) -> None:
+        """Give the first `share` of the users the tastes that others had at the start."""
+        if self._tastes is None:
+            self._tastes = self.users.tastes
+        turned = np.arange(len(self.users)) < share * len(self.users)
+        others = np.roll(self._tastes, len(self.users) // 2, axis=0)
+        self.users = msgspec.structs.replace(self.users, tastes=np.where(turned[:, None], others, self._tastes))
 
     # --- sessions -------------------------------------------------------------------------------------------------
 

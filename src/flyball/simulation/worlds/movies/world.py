@@ -1,16 +1,21 @@
 """The movie service as a `World`: requests, movielog lines and profiles, true adoption, true quality of lists."""
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import msgspec
 import numpy as np
 
 from flyball.core import BadInput, Doubles
-from flyball.simulation.world import DrillScale, Timeline, TrueOutcome, WorldBatch, WorldRequest
+from flyball.simulation.world import DrillScale, PushAttack, Timeline, TrueOutcome, WorldBatch, WorldRequest
 from flyball.simulation.worlds.movies.adoption import Adoptions
 from flyball.simulation.worlds.movies.life import Habits, ProfileRow, Sessions, make_life
 from flyball.simulation.worlds.movies.lists import Best, best_lists, list_quality, rankings
+from flyball.simulation.worlds.movies.poison import push_films
 from flyball.tasks import RankedItem, Response
+
+_MORE_DEMAND, _OTHER_MIX = 4.0, 0.5
+"""At a shift of demand of 1: how many times as many sessions in addition, and how far their mix shifts."""
 
 
 class MovieWorld:
@@ -30,7 +35,18 @@ class MovieWorld:
         {"past_days": 2, "users": 3_000, "items": 200, "sessions_a_day": 1.0, "search_share": 0.2},
         margin=0.03,
         of_data={"users": 400},
+        # So many lists, worth so much, that a day shows the loss of half of it: docs/how-to/drill-a-shift.md.
+        of_shift={"users": 800, "items": 600, "past_days": 21, "search_share": 0.75},
+        of_shift_candidates=("item_knn", "ease"),
+        shift_step_h=6,
+        of_monitors={"users": 300, "items": 200, "search_share": 0.2},
+        warm_days=2,
     )
+    SHIFTS: ClassVar[Mapping[str, str]] = {
+        "covariate": "a third of the sessions are those of one of twelve groups of taste",
+        "concept": "users get the tastes that others had",
+        "demand": "five times as many sessions, more of them of one group of taste",
+    }
 
     def __init__(
         self,
@@ -55,8 +71,19 @@ class MovieWorld:
         self._adoptions = Adoptions()
         self._outcomes: list[TrueOutcome] = []
         self._numbers = 0
+        self._shifted: dict[str, float] = {}
         self._reference_rng = np.random.default_rng([seed, 11])
         self._best: tuple[Sequence[WorldRequest], Best] | None = None
+
+    def shift(self, kind: str, share: float) -> None:
+        if self._shifted.get(kind, 0.0) == share:
+            return
+        self._shifted[kind] = share
+        if kind == "concept":
+            self._life.turn_tastes(share)
+            return
+        demand = self._shifted.get("demand", 0.0)
+        self._life.lean(max(self._shifted.get("covariate", 0.0), _OTHER_MIX * demand), 1 + _MORE_DEMAND * demand)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -123,6 +150,10 @@ class MovieWorld:
         best, now_us = self._best_of(requests), _time_of(requests)
         lists = rankings(self._life, self._reference_rng, users, seen, self._k, best, now_us)
         return {name: [self._response(row) for row in rows.tolist()] for name, rows in lists.items()}
+
+    def push_attack(self, rng: np.random.Generator, accounts: int, begin_us: int) -> PushAttack:
+        """Lines of accounts that push films, for the drill of poisoning; the world is not changed."""
+        return push_films(self._life, rng, accounts, begin_us)
 
     def _best_of(self, requests: Sequence[WorldRequest]) -> Best:
         """The best lists for these requests, cached until a call with other requests."""

@@ -95,27 +95,69 @@ class Popularity:
 
     def apply(self, deltas: Deltas, store: StateStore) -> dict[bytes, bytes | None]:
         """Add `deltas` to the counts; returns the changed counts and lists."""
-        deltas = {key: days for key, days in deltas.items() if any(days.values())}
-        if not deltas:
+        if not any(any(days.values()) for days in deltas.values()):
             return {}
         groups = self._load(store)
-        keys = {pair: counts_key(*pair) for pair in deltas}
-        values, _ = store.read(list(keys.values()))
-        changes: dict[bytes, bytes | None] = {}
+        counts, changes = self._counts_after(deltas, store)
         touched: dict[str, list[int]] = {}
-        for (pair, days), value in zip(deltas.items(), values, strict=True):
-            group, item = pair
-            units = {} if value is None else _decode_counts(value).units
-            for day, by in days.items():
-                units[day] = units.get(day, 0) + by
-            units = {day: units[day] for day in sorted(units) if units[day]}
-            changes[keys[pair]] = _encode(DayCounts(group, item, units)) if units else None
+        for (group, item), units in counts.items():
             scores = groups.setdefault(group, _Scores())
             touched.setdefault(group, []).append(scores.put(item, *self._score(units)))
         for group, rows in touched.items():
             if groups[group].relist(rows):
                 changes[popular_key(group)] = groups[group].encoded()
         return changes
+
+    def merged(self, deltas: Deltas, store: StateStore) -> dict[bytes, bytes | None]:
+        """`apply` from the store alone, for a writer beside others: what they wrote is not in memory.
+
+        A list holds the best items. While no score in a full list falls, no item enters it but those that `deltas`
+        name; otherwise the counts of all items are read.
+        """
+        counts, changes = self._counts_after(deltas, store)
+        by_group: dict[str, dict[str, dict[int, int]]] = {}
+        for (group, item), units in counts.items():
+            by_group.setdefault(group, {})[item] = units
+        lists, _ = store.read([popular_key(group) for group in by_group])
+        for (group, items), value in zip(by_group.items(), lists, strict=True):
+            scores = _Scores() if value is None else _Scores.of(_decode_listed(value))
+            was_full = len(scores.items) == LISTED
+            before = {item: scores.order_of(item) for item in items}
+            rows = [scores.put(item, *self._score(units)) for item, units in items.items()]
+            if was_full and any(scores.fell(item, order) for item, order in before.items()):
+                scores = self._all_scores(group, items, store)
+                rows = list(range(len(scores.items)))
+            if scores.relist(rows):
+                changes[popular_key(group)] = scores.encoded()
+        return changes
+
+    def _counts_after(
+        self, deltas: Deltas, store: StateStore
+    ) -> tuple[dict[tuple[str, str], dict[int, int]], dict[bytes, bytes | None]]:
+        """({(group, item): units by day}, changes of the stored counts), of the pairs that `deltas` change."""
+        changed = {pair: days for pair, days in deltas.items() if any(days.values())}
+        keys = [counts_key(*pair) for pair in changed]
+        values = store.read(keys)[0] if keys else []
+        counts: dict[tuple[str, str], dict[int, int]] = {}
+        changes: dict[bytes, bytes | None] = {}
+        for (pair, days), key, value in zip(changed.items(), keys, values, strict=True):
+            units = {} if value is None else _decode_counts(value).units
+            for day, by in days.items():
+                units[day] = units.get(day, 0) + by
+            counts[pair] = {day: units[day] for day in sorted(units) if units[day]}
+            changes[key] = _encode(DayCounts(*pair, counts[pair])) if counts[pair] else None
+        return counts, changes
+
+    def _all_scores(self, group: str, changed: Mapping[str, dict[int, int]], store: StateStore) -> "_Scores":
+        """Those of all items of a group, of which these have `changed`."""
+        scores = _Scores()
+        for _, value in store.scan(b"c/"):
+            counts = _decode_counts(value)
+            if counts.group == group and counts.item not in changed:
+                scores.put(counts.item, *self._score(counts.units))
+        for item, units in changed.items():
+            scores.put(item, *self._score(units))
+        return scores
 
     def _score(self, units: Mapping[int, int]) -> tuple[float, int]:
         if not units:
@@ -148,6 +190,24 @@ class _Scores:
         self._mantissas: NDArray[np.float64] = np.zeros(64)
         self._powers: NDArray[np.int64] = np.zeros(64, np.int64)
         self._listed: list[int] = []
+
+    @classmethod
+    def of(cls, listed: _Listed) -> "_Scores":
+        """Those of the items of a list."""
+        scores = cls()
+        scores._listed = [
+            scores.put(*entry) for entry in zip(listed.items, listed.mantissas, listed.powers, strict=True)
+        ]
+        return scores
+
+    def order_of(self, item: str) -> tuple[int, float, str] | None:
+        """What sorts an item among the others, best first; None for one without a score."""
+        row = self._rows.get(item)
+        return None if row is None else self._order(row)
+
+    def fell(self, item: str, before: tuple[int, float, str] | None) -> bool:
+        """Whether an item that had a score is further back now than it was."""
+        return before is not None and self._order(self._rows[item]) > before
 
     def put(self, item: str, mantissa: float, power: int) -> int:
         row = self._rows.get(item)

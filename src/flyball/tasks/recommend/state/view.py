@@ -62,10 +62,33 @@ class UserItemsView:
         self._popularity.forget()
 
     def fold(self, records: Mapping[str, Sequence[Positioned]], store: StateStore) -> dict[bytes, bytes | None]:
+        changes, deltas = self._folded(records, store)
+        return changes | self._popularity.apply(deltas, store)
+
+    def fold_apart(
+        self, records: Mapping[str, Sequence[Positioned]], store: StateStore
+    ) -> tuple[dict[bytes, bytes | None], Callable[[StateStore], dict[bytes, bytes | None]]]:
+        """See `DividedView`: users' keys come first where all events of a user are in one partition."""
+        if self._joiner.names or not self._signals.keyed_by_user:
+            return {}, lambda store: self._folded_beside(records, store)
+        changes, deltas = self._folded(records, store)
+        return changes, lambda store: self._popularity.merged(deltas, store)
+
+    def _folded_beside(
+        self, records: Mapping[str, Sequence[Positioned]], store: StateStore
+    ) -> dict[bytes, bytes | None]:
+        changes, deltas = self._folded(records, store)
+        return changes | self._popularity.merged(deltas, store)
+
+    def _folded(
+        self, records: Mapping[str, Sequence[Positioned]], store: StateStore
+    ) -> tuple[dict[bytes, bytes | None], Deltas]:
+        """The changes of users' keys and of pending events, and those of the counts of items."""
         joined, pending = self._joiner.apply(records, store)
         pairs = self._gather({**records, **joined})
         groups = self._groups(records.get(self._profile or "", ()))
-        return self._changes(pairs, groups, store) | pending
+        changes, deltas = self._changes(pairs, groups, store)
+        return changes | pending, deltas
 
     def _gather(self, records: Mapping[str, Sequence[Positioned]]) -> dict[tuple[str, str], PairEvents]:
         """The events of the records by (user, item)."""
@@ -101,7 +124,7 @@ class UserItemsView:
         pairs: dict[tuple[str, str], PairEvents],
         groups: dict[str, tuple[Order, str | None]],
         store: StateStore,
-    ) -> dict[bytes, bytes | None]:
+    ) -> tuple[dict[bytes, bytes | None], Deltas]:
         signals = self._signals
         pair_keys = {pair: key_of(b"w/", *pair) for pair in pairs}
         users = list(dict.fromkeys([user for user, _ in pairs] + list(groups)))
@@ -130,7 +153,7 @@ class UserItemsView:
                 _count(deltas, edits[user].group, item, now, 1)
         for edit in edits.values():
             changes |= edit.changes()
-        return changes | self._popularity.apply(deltas, store)
+        return changes, deltas
 
     def _move(self, user: str, before: str | None, after: str | None, deltas: Deltas, store: StateStore) -> None:
         """Move the popularity units of the user's pairs from one group to another."""
