@@ -26,6 +26,7 @@ from flyball.core import (
     find_zone,
     format_timestamp,
     holds_secret,
+    is_readable,
     masked,
     parse_duration,
     parse_timestamp,
@@ -381,7 +382,7 @@ def _following(stream: BinaryIO, stop_signals: list[int]) -> Iterator[bytes]:
     while not stop_signals:
         if grows:
             piece = stream.read(_PIECE)
-        elif select.select([stream], [], [], _LOOK_S)[0]:
+        elif is_readable(stream.fileno(), _LOOK_S):
             piece = stream.read1(_PIECE)  # type: ignore[attr-defined]
             if not piece:
                 return

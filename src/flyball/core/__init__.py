@@ -57,6 +57,7 @@ from flyball.core.spreadsheet_cells import spreadsheet_cell
 from flyball.core.trusted_files import check_trusted_file, check_trusted_home
 from flyball.core.unescaped import readings_of
 from flyball.core.urls import Url, load_backend, local_path, parse_url, quoted_path
+from flyball.core.waiting import is_readable
 from flyball.core.zones import find_zone, local_days, with_zone
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ __all__ = [
     "format_second",
     "format_timestamp",
     "holds_secret",
+    "is_readable",
     "is_secret_name",
     "json_fault",
     "lazy_door",

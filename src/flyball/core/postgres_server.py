@@ -3,7 +3,6 @@ and errors of Flyball's tree.
 """
 
 import os
-import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from flyball.core.errors import (
     StoreUnavailable,
 )
 from flyball.core.urls import Url
+from flyball.core.waiting import is_readable
 
 try:
     import psycopg
@@ -302,7 +302,7 @@ class PostgresServer:
 
 def _is_open(connection: "psycopg.Connection[Any]") -> bool:
     """Whether an idle connection is still open: nothing is to be read from it, such as the end of its session."""
-    return not connection.closed and not select.select([connection.fileno()], [], [], 0)[0]
+    return not connection.closed and not is_readable(connection.fileno())
 
 
 def _check_options(url: Url) -> None:

@@ -11,7 +11,15 @@ from types import FrameType
 
 import msgspec
 
-from flyball.core import BadSetting, FileLock, FlyballError, SystemStopwatch, parse_duration, remove_abandoned
+from flyball.core import (
+    BadSetting,
+    FileLock,
+    FlyballError,
+    SystemStopwatch,
+    is_readable,
+    parse_duration,
+    remove_abandoned,
+)
 from flyball.home import BACKTEST_PREFIX, SEARCH_PREFIX, interrupted_removal
 from flyball.operations.child_logs import ChildLogs
 from flyball.operations.console import Display
@@ -175,7 +183,7 @@ class _Instance:
                     self._follow_home()
                     beaten_s = self._watch.read_s()
                     before = self._beat(now_us, before)
-                if select.select([woken], [], [], TICK_S)[0]:
+                if is_readable(woken, TICK_S):
                     os.read(woken, 64)
         finally:
             signal.set_wakeup_fd(former)
