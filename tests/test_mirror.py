@@ -80,6 +80,7 @@ HOLDS = {
     "serving/test_failures.py": "serving/answering/engine serving/versions",
     "serving/test_http.py": "serving/http",
     "serving/test_interface.py": "serving/http/openapi serving/http/documents",
+    "serving/test_event_types.py": "serving/event_intake serving/http/operators access/keys events/checking",
     "serving/test_sent_again.py": "serving/event_intake serving/http/decoding events/client_ids",
     "serving/test_flood.py": "testing/flood",
     "serving/test_hostile_requests.py": "serving/processes/server serving/http/decoding testing/mutated",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.access.quick import SECOND_US, Office
 
-from flyball.access import check_roles, is_in_force, key_state, parse_key, slow_hash
+from flyball.access import check_roles, is_in_force, key_state, parse_key, slow_hash, unbounded_page
 from flyball.access.key_text import new_key_text
 from flyball.core import BadInput, Refused
 from flyball.registry import access_keys, revoke_access_key
@@ -51,6 +51,29 @@ def test_a_key_of_a_web_page_only_serves_and_writes_events(office: Office) -> No
     assert key.origins == ("https://shop.example", "http://localhost:3000")
     with pytest.raises(BadInput, match="roles of a key with an origin must be of serve and write-events alone"):
         office.key("serve", "read", origins=["https://shop.example"])
+
+
+def test_a_key_may_send_the_types_it_names_of_those_declared(office: Office) -> None:
+    declared = ("view", "click", "buy")
+    key, _ = office.key("write-events", "serve", event_types=["buy", "view", "buy"], declared=declared)
+    assert (key.event_types, access_keys(office.registry)) == (("view", "buy"), [key])
+    with pytest.raises(BadInput, match="event types of a key must be of view, click, buy, got 'clik'"):
+        office.key("write-events", event_types=["clik"], declared=declared)
+    for roles in (("serve",), ("write-events", "admin"), ("admin",)):
+        with pytest.raises(BadInput, match="event types must be those of a key with write-events and without admin"):
+            office.key(*roles, event_types=["view"], declared=declared)
+
+
+def test_a_page_whose_key_may_send_everything_is_warned_about(office: Office) -> None:
+    page, declared = ["https://shop.example"], ("view", "buy")
+    key, _ = office.key("write-events", origins=page, name="page")
+    assert "read key page and send events of all types with it (view, buy)" in unbounded_page(key, declared)
+    others = [
+        office.key("write-events", origins=page, event_types=["view"], declared=declared),
+        office.key("serve", origins=page),
+        office.key("write-events"),
+    ]
+    assert [unbounded_page(other, declared) for other, _ in others] == ["", "", ""]
 
 
 @pytest.mark.parametrize(("roles", "got"), [((), "none"), (("owner",), "owner")])

@@ -46,6 +46,29 @@ def test_a_key_as_json_and_what_is_wrong(run: Run) -> None:
     assert Path("shop.py").exists()
 
 
+def test_a_key_of_a_page_says_what_it_may_send(run: Run) -> None:
+    run("new", "shop")
+    run("ingest", "shop.py", "shop-events.jsonl")
+    create = ("keys", "create", "shop.py", "--role", "write-events", "--origin", "https://shop.example", "--name")
+    made = run(*create, "page", "--type", "view", "--type", "buy")
+    assert "(page) with write-events of view, buy alone: keep it now" in made.err
+    assert "warning" not in made.err
+    warned = run(*create, "all")
+    assert "warning: everybody who opens a page of https://shop.example can read key all and send events" in warned.err
+    assert run(*create, "json", "--json").last["warning"].endswith("as --type view")
+    rows = [line.split("  ")[-1] for line in run("keys", "list", "shop.py", "--wide").out.splitlines()]
+    assert [row.strip() for row in rows] == ["may send", "view, buy", "all events", "all events"]
+    assert run("keys", "list", "shop.py", "--json").last["keys"][0]["event_types"] == ["view", "buy"]
+    assert run("audit", "shop.py", "--json").last["actions"][0]["after"]["event_types"] == ["view", "buy"]
+    wrong = run(*create, "other", "--type", "click")
+    assert (wrong.code, "event types of a key must be of view, " in wrong.err, "got 'click'" in wrong.err) == (
+        2,
+        True,
+        True,
+    )
+    assert len(run("keys", "list", "shop.py", "--json").last["keys"]) == 3
+
+
 def test_a_key_has_limits_of_its_own_that_can_be_changed(run: Run) -> None:
     run("new", "shop")
     run("ingest", "shop.py", "shop-events.jsonl")

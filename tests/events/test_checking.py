@@ -1,12 +1,12 @@
 """Parsed lines become records line by line; what makes an entity known is checked before what names it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from tests.events.home import NOW_US, Home
 
-from flyball.events import IMPORTED, BadLine, EventBatch, Parsed, Record, Schema
+from flyball.events import IMPORTED, BadLine, Event, EventBatch, Parsed, Record, Ref, Schema
 from flyball.events.checking import LineChecker
 from flyball.events.lines import MAX_LINE
 from flyball.testing.movie_events import Watch, movie_schema
@@ -85,6 +85,37 @@ def test_a_line_beyond_the_limit_is_never_parsed(length: int, is_long: bool) -> 
     checked = history().check(parser, [b"x", line], NOW_US)
     assert parser.seen == [b"x", b"" if is_long else line]
     assert [(bad.index, bad.reason) for bad in checked.bad] == ([(1, "too_long")] if is_long else [])
+
+
+def test_only_lines_of_the_types_that_a_sender_may_send_are_taken() -> None:
+    bad = [BadLine(1, "decode", "?"), BadLine(4, "bad_time", "!", "watch"), BadLine(5, "bad_time", "!", "joined")]
+    parser = Written(watch([0, 6], [AGO_US] * 2, minutes=[3, "x"]), joined([2, 3], [9, 0]), bad=bad)
+    checked = live(types=("watch",)).check(parser, [b"x"] * 7, NOW_US)
+    assert users(checked.records) == ["watch 7", None, None, None, None, None, None]
+    assert [(wrong.index, wrong.reason, wrong.type) for wrong in checked.bad] == [
+        (1, "not_allowed", ""),
+        (2, "not_allowed", "joined"),
+        (3, "not_allowed", "joined"),
+        (4, "bad_time", "watch"),
+        (5, "not_allowed", "joined"),
+        (6, "wrong_type", "watch"),
+    ]
+    assert checked.bad[0].detail == "event type must be watch, got none that can be read: ?"
+    assert checked.bad[1].detail == "event type must be watch, got joined"
+    everything = live(types=("joined", "watch")).check(parser, [b"x"] * 7, NOW_US)
+    assert [wrong.index for wrong in everything.bad] == [1, 3, 4, 5, 6]
+
+
+def test_a_type_that_a_sender_may_send_keeps_its_former_name() -> None:
+    class Tap(Event):
+        former_names = ("Click",)
+        user: Annotated[int, Ref("user")]
+
+    schema = Schema([Tap])
+    parser = Written(EventBatch("tap", ("user",), [[7]], [AGO_US], [0]))
+    for types, taken in ((("click",), True), (("tap",), True), (("removed",), False)):
+        checked = LineChecker(schema, None, "live", types=types).check(parser, [b"x"], NOW_US)
+        assert (checked.records[0] is not None) == taken, types
 
 
 def test_no_lines_are_nothing() -> None:

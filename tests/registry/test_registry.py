@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -15,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 
 from flyball.core import BadSetting, NotFound, Refused, StoreCorrupt, StoreUnavailable, UnknownBackend
-from flyball.registry import BACKENDS, Registry, add_versions, begin_run
+from flyball.registry import BACKENDS, Registry, access_keys, add_versions, begin_run
 from flyball.registry.migrate import FOLDER, HEAD, upgrade
 from flyball.registry.tables import metadata
 from flyball.testing.registry_contract import CHECKS, version_of
@@ -151,3 +152,18 @@ def test_reading_imports_nothing_heavy(tmp_path: Path, registry: Registry) -> No
     )
     message = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert message.stdout.strip() == "[]"
+
+
+def test_a_key_from_before_event_types_may_send_all(tmp_path: Path) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/registry.db")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        texts = ("id", "name", "roles", "origins", "salt", "digest", "created_by", "revoked_by")
+        values = ", ".join(f"'{name}'" for name in texts)
+        connection.execute(sa.text(f"INSERT INTO access_keys ({', '.join(texts)}, created_us) VALUES ({values}, 5)"))
+    engine.dispose()
+    (key,) = access_keys(Registry(f"sqlite://{tmp_path}/registry.db"))
+    assert (key.id, key.roles, key.event_types) == ("id", ("roles",), ())

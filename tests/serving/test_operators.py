@@ -47,7 +47,10 @@ async def test_what_is_wrong_with_a_key_is_said(home: Runtime, call: Any) -> Non
             ({"roles": ["owner"]}, "roles of a key must be of read, serve"),
             ({"roles": ["admin"], "origins": ["https://shop.example"]}, "of serve and write-events alone"),
             ({"roles": ["serve"], "expires": "soon"}, "field expires"),
-            ({"roles": ["serve"], "key": "x"}, "field must be one of expires, limit_answers, limit_events, name"),
+            (
+                {"roles": ["serve"], "key": "x"},
+                "field must be one of event_types, expires, limit_answers, limit_events",
+            ),
         ):
             answer = await caller.client.post("/v1/keys", json=body, headers=admin)
             assert (answer.status_code, words in answer.json()["detail"]) == (400, True), answer.text

@@ -9,8 +9,8 @@ from flyball.access.audit import AuditedAction, audit_trail
 from flyball.access.authenticator import Authenticator, Pass
 from flyball.access.identity import ANYONE, Identity, anyone
 from flyball.access.key_text import KEY_PREFIX, KeyText, parse_key
-from flyball.access.keys import DEFAULT_LIMIT, create_key, is_in_force, key_state, limit_key
-from flyball.access.roles import BROWSER_ROLES, ROLES, check_roles, holds_role
+from flyball.access.keys import DEFAULT_LIMIT, create_key, is_in_force, key_state, limit_key, unbounded_page
+from flyball.access.roles import BROWSER_ROLES, ROLES, WRITE_EVENTS, check_roles, holds_role
 from flyball.access.slow_hash import slow_hash
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT_LIMIT",
     "KEY_PREFIX",
     "ROLES",
+    "WRITE_EVENTS",
     "AuditedAction",
     "Authenticator",
     "Identity",
@@ -34,4 +35,5 @@ __all__ = [
     "limit_key",
     "parse_key",
     "slow_hash",
+    "unbounded_page",
 ]

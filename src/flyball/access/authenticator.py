@@ -213,7 +213,8 @@ class Authenticator:
             self._attempts.failed(text.id, address, now_us)
             keep_bounded(self._refused, digest, row, MAX_REFUSED)
             raise _refusal()
-        identity = Identity(f"key {row.name} ({row.id})", frozenset(row.roles), row.origins, row.id, own_limits(row))
+        name, limits = f"key {row.name} ({row.id})", own_limits(row)
+        identity = Identity(name, frozenset(row.roles), row.origins, row.id, limits, row.event_types)
         passed = Pass(identity, row, now_us)
         if not self._holds(passed):  # it was revoked meanwhile
             raise _refusal()
@@ -255,6 +256,7 @@ def _rules(key: AccessKey) -> tuple[object, ...]:
         key.name,
         key.limit_answers,
         key.limit_events,
+        key.event_types,
     )
 
 

@@ -13,13 +13,14 @@ _SAYS = ", says "
 class Identity(msgspec.Struct, frozen=True):
     """Who sends a request. `name`: "key front (7k2m9x4q)", "user ann" or "anyone"; `roles`: what it may do; `origins`:
     the web pages that it is bound to; `key_id`: of the key, "" without one; `limits`: {"answers" or "events": rate as
-    text} where it has limits of its own."""
+    text} where it has limits of its own; `event_types`: those it may send, () for all."""
 
     name: str
     roles: frozenset[str]
     origins: tuple[str, ...] = ()
     key_id: str = ""
     limits: Mapping[str, str] = {}
+    event_types: tuple[str, ...] = ()
 
     @property
     def is_known(self) -> bool:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Sequence
 from random import Random
 
 from flyball.access.key_text import KeyText, new_key_text
-from flyball.access.roles import BROWSER_ROLES, check_roles
+from flyball.access.roles import BROWSER_ROLES, WRITE_EVENTS, check_roles
 from flyball.access.slow_hash import slow_hash
-from flyball.core import BadInput, check_origin
+from flyball.core import BadInput, InWords, check_origin
 from flyball.limits import parse_rate
 from flyball.registry import AccessKey, Registry, add_access_key, change_key_limits
 
@@ -30,12 +30,15 @@ def create_key(
     reason: str = "",
     limit_answers: str = "",
     limit_events: str = "",
+    event_types: Collection[str] = (),
+    declared: Collection[str] = (),
 ) -> tuple[AccessKey, KeyText]:
     """A new key with its text, which nothing can show again. `name`: "" for its id.
     `for_us`: how long it is in force, None for ever. `limit_answers`, `limit_events`: its own rates, "" for those of
-    the settings.
+    the settings. `event_types`: those it may send, of the `declared` ones; () for all.
 
-    Raises `BadInput` for roles, a name, origins or limits that a key cannot have, `Refused` for a name that is in use.
+    Raises `BadInput` for roles, a name, origins, limits or event types that a key cannot have, `Refused` for a name
+    that is in use.
     """
     text = new_key_text(rng)
     salt = rng.getrandbits(_SALT).to_bytes(_SALT // 8)
@@ -58,6 +61,7 @@ def create_key(
         expires_us=None if for_us is None else now_us + for_us,
         limit_answers=_checked_rate(limit_answers),
         limit_events=_checked_rate(limit_events),
+        event_types=_checked_types(event_types, checked, declared),
     )
     add_access_key(registry, key, reason)
     return key, text
@@ -92,6 +96,28 @@ def own_limits(key: AccessKey) -> dict[str, str]:
     """{what is limited: rate as text}, of what is not as the settings say."""
     limits = {"answers": key.limit_answers, "events": key.limit_events}
     return {kind: text for kind, text in limits.items() if text}
+
+
+def unbounded_page(key: AccessKey, declared: Collection[str]) -> str:
+    """What to know of a key that everybody who opens a page can read, and that may send events of all types; "" for
+    any other."""
+    if not key.origins or WRITE_EVENTS not in key.roles or key.event_types:
+        return ""
+    return (
+        f"everybody who opens a page of {', '.join(key.origins)} can read key {key.name} and send events of all types "
+        f"with it ({', '.join(declared)}): name those that the page sends, as --type {next(iter(declared), 'TYPE')}"
+    )
+
+
+def _checked_types(types: Collection[str], roles: Collection[str], declared: Collection[str]) -> tuple[str, ...]:
+    """The types in the order of the declaration."""
+    for name in types:
+        if name not in declared:
+            raise BadInput("event types of a key", f"of {', '.join(declared)}", name)
+    if types and (WRITE_EVENTS not in roles or "admin" in roles):
+        must = f"those of a key with {WRITE_EVENTS} and without admin, which may send all"
+        raise BadInput("event types", must, InWords(", ".join(roles)))
+    return tuple(name for name in declared if name in types)
 
 
 def _checked_rate(text: str) -> str:

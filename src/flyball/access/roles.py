@@ -4,16 +4,18 @@ from collections.abc import Collection
 
 from flyball.core import BadInput
 
+WRITE_EVENTS = "write-events"
+
 ROLES = {
     "read": "recorded answers, releases, incidents, quarantine, the audit trail, metrics and documentation",
     "serve": "answers and lookups",
-    "write-events": "sends events",
+    WRITE_EVENTS: "sends events",
     "operate": "changes releases, incidents, silences and quarantine",
     "admin": "everything",
 }
 """{role: what it allows}."""
 
-BROWSER_ROLES = ("serve", "write-events")
+BROWSER_ROLES = ("serve", WRITE_EVENTS)
 """The roles of a key that is bound to web pages, where everybody can read it."""
 
 

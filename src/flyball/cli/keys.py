@@ -40,6 +40,10 @@ def create(
         str, typer.Option("--limit-answers", help=_RATE, show_default="that of the settings")
     ] = "",
     limit_events: Annotated[str, typer.Option("--limit-events", help=_RATE, show_default="that of the settings")] = "",
+    event_type: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="An event type that it may send; repeatable.", show_default="all"),
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", help="For the audit trail.")] = "by hand",
     home: Home = None,
     json: Json = False,
@@ -48,9 +52,10 @@ def create(
 
     What answers accepts it within two seconds. It is sent as "Authorization: Bearer KEY"; only its hash is stored.
     """
-    from flyball.access import create_key
+    from flyball.access import create_key, unbounded_page
 
     runtime = open_home(app, home)
+    declared = tuple(runtime.schema.types)
     key, text = create_key(
         runtime.registry,
         role,
@@ -63,17 +68,25 @@ def create(
         reason=reason,
         limit_answers=limit_answers,
         limit_events=limit_events,
+        event_types=event_type or (),
+        declared=declared,
     )
+    warning = unbounded_page(key, declared)
     if json:
-        show_json({**_plain(key, runtime.clock.now_us()), "key": text.text})
+        more = {"warning": warning} if warning else {}
+        show_json({**_plain(key, runtime.clock.now_us()), **more, "key": text.text})
         return
     say(text.text)
-    warn(f"key {key.id} ({key.name}) with {', '.join(key.roles)}: keep it now, it is not shown again")
+    sends = f" of {', '.join(key.event_types)} alone" if key.event_types else ""
+    warn(f"key {key.id} ({key.name}) with {', '.join(key.roles)}{sends}: keep it now, it is not shown again")
+    if warning:
+        warn(f"warning: {warning}")
 
 
 @commands.command("list")
 def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = False) -> None:
     """List all keys that were ever made, without their secrets."""
+    from flyball.access import WRITE_EVENTS, holds_role
     from flyball.registry import access_keys
 
     runtime = open_home(app, home)
@@ -85,7 +98,7 @@ def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = Fals
     if not keys:
         say("no keys yet: flyball keys create makes one")
         return
-    columns = ["id", "name", "state", "roles", "origins", "created", "by", "expires", "last use", "limits"]
+    columns = ["id", "name", "state", "roles", "origins", "created", "by", "expires", "last use", "limits", "may send"]
     rows = [
         [
             key.id,
@@ -97,10 +110,13 @@ def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = Fals
             key.created_by,
             *(None if at_us is None else format_second(at_us) for at_us in (key.expires_us, key.used_us)),
             _limits_of(key),
+            (", ".join(key.event_types) or "all events") if holds_role(key.roles, WRITE_EVENTS) else None,
         ]
         for key, described in zip(keys, plain, strict=True)
     ]
-    show_table(columns, rows, optional=["limits", "last use", "expires", "by", "created", "origins"], wide=wide)
+    show_table(
+        columns, rows, optional=["limits", "may send", "last use", "expires", "by", "created", "origins"], wide=wide
+    )
 
 
 @commands.command("limit")

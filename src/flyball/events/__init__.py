@@ -18,7 +18,7 @@ from flyball.events.declared_log import DeclaredLog, log_problems, refuse_unread
 from flyball.events.early_stop import Stopped
 from flyball.events.erased import ERASED, ErasedDigests, ErasedPeople
 from flyball.events.evolution import Lineage, rows_of
-from flyball.events.formats import BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
+from flyball.events.formats import KEPT_NOWHERE, NOT_ALLOWED, BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.former_names import FormerNames
 from flyball.events.identity import IdentityChange, identity_changes
 from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
@@ -82,8 +82,10 @@ __all__ = [
     "FIRST_US",
     "FORMATS",
     "IMPORTED",
+    "KEPT_NOWHERE",
     "LAST_US",
     "LATE_US",
+    "NOT_ALLOWED",
     "QUARANTINE_BACKENDS",
     "SOURCE_FLAGS",
     "UNIT_WORDS",

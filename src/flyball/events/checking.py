@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from flyball.events.catalog import EntityCatalog
 from flyball.events.checks import Known
 from flyball.events.client_ids import name_in_request
-from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
+from flyball.events.formats import NOT_ALLOWED, BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import IngestMode
 from flyball.events.lines import MAX_LINE
 from flyball.events.log import IMPORTED, Record
@@ -31,7 +31,8 @@ class LineChecker(msgspec.Struct, frozen=True):
 
     `lag_us`: of history, from `at` to `known_at`. `ages`: whether live events may be rejected as too old. Events in the
     future are always rejected. `source`: where they come from, "" for nowhere in particular.
-    `key`: under which the request with all of the lines may come again. `batch`: with which they are ingested.
+    `key`: under which the request with all of the lines may come again. `batch`: with which they are ingested. `types`:
+    as in `LineSource`.
     """
 
     schema: Schema
@@ -42,6 +43,7 @@ class LineChecker(msgspec.Struct, frozen=True):
     source: str = ""
     key: str = ""
     batch: str = ""
+    types: tuple[str, ...] = ()
 
     def check(self, parser: Parser, lines: Sequence[bytes], now_us: int) -> Checked:
         """The records and bad lines among `lines`, checked at time `now_us`."""
@@ -50,14 +52,32 @@ class LineChecker(msgspec.Struct, frozen=True):
             detail = f"line must be at most {MAX_LINE} bytes"
             bad = [BadLine(index, "too_long", detail) for index, line in enumerate(lines) if len(line) > MAX_LINE]
         parsed = parser.parse([b"" if len(line) > MAX_LINE else line for line in lines] if bad else lines)
-        bad += parsed.bad
-        return self.check_parsed(Parsed(parsed.batches, bad, parsed.ignored), len(lines), now_us)
+        parsed = Parsed(parsed.batches, bad + parsed.bad, parsed.ignored)
+        return self.check_parsed(parsed if not self.types else self._allowed(parsed), len(lines), now_us)
 
     def check_parsed(self, parsed: Parsed, lines: int, now_us: int) -> Checked:
         """As `check`, for `lines` lines that are parsed already."""
         bad = list(parsed.bad)
         records = self._records(parsed.batches, lines, now_us, bad)
         return Checked(records, sorted(bad, key=lambda line: line.index), parsed.ignored)
+
+    def _allowed(self, parsed: Parsed) -> Parsed:
+        """What was parsed, with lines of other types than `types` as bad ones, and those whose type cannot be read:
+        kept in quarantine, they would be events of any type as soon as another declaration can read them."""
+        former = {name: declared.name for declared in self.schema.types.values() for name in declared.former}
+        may = {name if name in self.schema.types else former.get(name, name) for name in self.types}
+        bad = [
+            wrong
+            if wrong.type in may
+            else self._refused(wrong.index, wrong.type, wrong.type or f"none that can be read: {wrong.detail}")
+            for wrong in parsed.bad
+        ]
+        others = [batch for batch in parsed.batches if batch.type not in may]
+        bad += [self._refused(index, batch.type, batch.type) for batch in others for index in batch.index]
+        return Parsed([batch for batch in parsed.batches if batch.type in may], bad, parsed.ignored)
+
+    def _refused(self, index: int, name: str, got: str) -> BadLine:
+        return BadLine(index, NOT_ALLOWED, f"event type must be {' or '.join(self.types)}, got {got}", name)
 
     def _records(
         self, batches: Sequence[EventBatch], lines: int, now_us: int, bad: list[BadLine]

@@ -66,7 +66,7 @@ class _CsvParser:
             try:
                 row, at_us, said = self._row(line)
             except BadInput as error:
-                bad.append(BadLine(index, reason_of(error), str(error)))
+                bad.append(BadLine(index, reason_of(error), str(error), self._type.name))
                 continue
             builder.add(index, row, at_us, own_name(said) if said else b"")
         return Parsed([builder.batch()] if builder is not None else [], bad, self._ignored)

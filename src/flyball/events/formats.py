@@ -5,6 +5,7 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
+from flyball.events.erased import ERASED
 from flyball.events.schema import Schema
 
 
@@ -16,6 +17,13 @@ class BadLine(msgspec.Struct, frozen=True, gc=False):
     reason: str
     detail: str
     type: str = ""
+
+
+NOT_ALLOWED = "not_allowed"
+"""The reason for a line of an event type that its sender may not send."""
+
+KEPT_NOWHERE = (ERASED, NOT_ALLOWED)
+"""The reasons for which a line is counted, and goes neither into the log nor to quarantine."""
 
 
 class EventBatch(msgspec.Struct, frozen=True):

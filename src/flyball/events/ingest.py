@@ -16,7 +16,7 @@ from flyball.events.checking import Checked, LineChecker
 from flyball.events.client_ids import CONFLICT
 from flyball.events.early_stop import ENOUGH_AT_THE_END, MostlyBad, Stopped
 from flyball.events.erased import ERASED
-from flyball.events.formats import BadLine, EventBatch, Parsed, Parser
+from flyball.events.formats import KEPT_NOWHERE, NOT_ALLOWED, BadLine, EventBatch, Parsed, Parser
 from flyball.events.inlet import Inlet, LineSource
 from flyball.events.lines import MAX_LINE, split_lines
 from flyball.events.log import IMPORTED, Appended, Record
@@ -51,8 +51,8 @@ class IngestReport(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The result of one line: "accepted", "duplicate", "quarantined" or "erased"; `unknown` names references to unknown
-    entities."""
+    """The result of one line: "accepted", "duplicate", "quarantined", "erased" or "not_allowed"; `unknown` names
+    references to unknown entities."""
 
     verdict: str
     reason: str = ""
@@ -126,7 +126,7 @@ def ingest_batch(batch: EventBatch, line: Callable[[int], bytes], source: LineSo
             [
                 _quarantined(wrong, line(wrong.index)[:MAX_LINE], wrong.index + 1, source, now_us)
                 for wrong in bad
-                if wrong.reason != ERASED
+                if wrong.reason not in KEPT_NOWHERE
             ]
         )
 
@@ -142,7 +142,14 @@ def _checker(inlet: Inlet, source: LineSource) -> LineChecker:
         inlet.sources.note(source.label or source.name)
     label = source.label or source.name
     return LineChecker(
-        inlet.schema, inlet.catalog, source.mode, source.lag_us, source=label, key=source.key, batch=source.batch
+        inlet.schema,
+        inlet.catalog,
+        source.mode,
+        source.lag_us,
+        source=label,
+        key=source.key,
+        batch=source.batch,
+        types=source.types,
     )
 
 
@@ -172,7 +179,7 @@ class LineTaker:
                 [
                     _quarantined(wrong, lines[wrong.index][:MAX_LINE], positions[wrong.index], source, now_us, header)
                     for wrong in bad
-                    if wrong.reason != ERASED
+                    if wrong.reason not in KEPT_NOWHERE
                 ]
             )
         self.first_lines.add((record.type for record in records), bad)
@@ -243,13 +250,14 @@ def _without_erased(checked: Checked, refused: Sequence[int]) -> Checked:
 
 def _without_named_lines(checked: Checked, line: Callable[[int], bytes], inlet: Inlet) -> Checked:
     """What was checked, with bad lines in which an erased id stands counted as such: nobody keeps their content."""
-    if inlet.erased is None or not checked.bad:
+    kept = [number for number, wrong in enumerate(checked.bad) if wrong.reason not in KEPT_NOWHERE]
+    if inlet.erased is None or not kept:
         return checked
-    named = inlet.erased.among_lines(inlet.schema, [line(wrong.index) for wrong in checked.bad])
+    named = inlet.erased.among_lines(inlet.schema, [line(checked.bad[number].index) for number in kept])
     if not named:
         return checked
     bad = list(checked.bad)
-    for number in named:
+    for number in map(kept.__getitem__, named):
         bad[number] = BadLine(bad[number].index, ERASED, _LINE_WAS_ERASED)
     return msgspec.structs.replace(checked, bad=bad)
 
@@ -265,14 +273,15 @@ class Tally:
         self.accepted: Counter[str] = Counter()
         self.flagged: Counter[str] = Counter()
         self.quarantined: Counter[str] = Counter()
-        self.duplicates, self.erased = 0, 0
+        self.duplicates, self.erased, self.not_allowed = 0, 0, 0
         self.ignored: set[str] = set()
         self.verdicts = verdicts
 
     @property
     def read(self) -> int:
         """Lines that were neither blank nor headers."""
-        return sum(self.accepted.values()) + sum(self.quarantined.values()) + self.duplicates + self.erased
+        kept = sum(self.accepted.values()) + sum(self.quarantined.values()) + self.duplicates
+        return kept + self.erased + self.not_allowed
 
     def add_records(
         self, schema: Schema, indices: Sequence[int], records: Sequence[Record], duplicates: set[int]
@@ -290,12 +299,14 @@ class Tally:
             self.verdicts[index] = Verdict(verdict, type=record.type, id=record.id.hex(), unknown=unknown)
 
     def add_bad(self, bad: Sequence[BadLine]) -> None:
-        self.quarantined.update([line.reason for line in bad if line.reason != ERASED])
+        self.quarantined.update([line.reason for line in bad if line.reason not in KEPT_NOWHERE])
         self.erased += sum(line.reason == ERASED for line in bad)
+        self.not_allowed += sum(line.reason == NOT_ALLOWED for line in bad)
         if self.verdicts is not None:
             for line in bad:
-                verdict = ERASED if line.reason == ERASED else "quarantined"
-                self.verdicts[line.index] = Verdict(verdict, line.reason, line.detail)
+                verdict = line.reason if line.reason in KEPT_NOWHERE else "quarantined"
+                kind = line.type if line.reason == NOT_ALLOWED else ""
+                self.verdicts[line.index] = Verdict(verdict, line.reason, line.detail, kind)
 
     def in_order(self) -> list[Verdict]:
         """The verdicts by line."""

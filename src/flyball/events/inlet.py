@@ -43,7 +43,8 @@ class LineSource(msgspec.Struct, frozen=True):
     `only`: the event type, where the lines do not name it. `mode`: live events become known on arrival, those of
     history `lag_us` after they happened. `label`: what findings call it, by default `name` without folders and dates.
     `key`: under which the request with all these lines may come again, "" for none. `batch`: the name of the batch that
-    they are ingested with, "" for none.
+    they are ingested with, "" for none. `types`: the event types that may come from here, () for all; of a line that is
+    of another one, or of none that can be read, nothing is kept.
     """
 
     name: str
@@ -55,3 +56,4 @@ class LineSource(msgspec.Struct, frozen=True):
     label: str = ""
     key: str = ""
     batch: str = ""
+    types: tuple[str, ...] = ()

@@ -60,14 +60,24 @@ class JsonParser:
         for index, line in enumerate(lines):
             if not line.strip():
                 continue
+            kind = ""
             try:
-                self._add(index, line, builders, ignored)
+                document, recognized = self._document(line)
+                kind = recognized[0].name
+                self._add(index, document, recognized, builders, ignored)
             except BadInput as error:
-                bad.append(BadLine(index, reason_of(error), str(error)))
+                bad.append(BadLine(index, reason_of(error), str(error), kind))
         return Parsed([builder.batch() for builder in builders.values()], bad, frozenset(ignored))
 
-    def _add(self, index: int, line: bytes, builders: dict[Any, BatchBuilder], ignored: set[str]) -> None:
-        document, (declared, ours, extra, id_name) = self._document(line)
+    def _add(
+        self,
+        index: int,
+        document: dict[str, Any],
+        recognized: Recognized,
+        builders: dict[Any, BatchBuilder],
+        ignored: set[str],
+    ) -> None:
+        declared, ours, extra, id_name = recognized
         ignored |= extra
         read = self._read
         fields = tuple(ours[name] for name in document if ours.get(name, "at") != "at")

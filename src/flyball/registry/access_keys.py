@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 CREATED, REVOKED, LIMITED = "keys create", "keys revoke", "keys limit"
 _LIMITS = ("limit_answers", "limit_events")
+_LISTS = ("roles", "origins", "event_types")
 
 
 class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key. `roles`: what it may do; `origins`: the web pages it is bound to, () for none; `salt` and `digest`: the
     hash of its secret, in hexadecimal digits. `expires_us`, `revoked_us`, `used_us`: None for never. `limit_answers`,
-    `limit_events`: rates as text, "" for those of the settings."""
+    `limit_events`: rates as text, "" for those of the settings. `event_types`: those it may send, () for all."""
 
     id: str
     name: str
@@ -35,6 +36,7 @@ class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
     used_us: int | None = None
     limit_answers: str = ""
     limit_events: str = ""
+    event_types: tuple[str, ...] = ()
 
 
 def access_keys(registry: Registry) -> list[AccessKey]:
@@ -48,7 +50,7 @@ def add_access_key(registry: Registry, key: AccessKey, reason: str) -> None:
     from flyball.registry.tables import access_keys as table
 
     after = {"name": key.name, "roles": key.roles, "origins": key.origins, "expires_us": key.expires_us}
-    after |= {name: getattr(key, name) for name in _LIMITS if getattr(key, name)}
+    after |= {name: getattr(key, name) for name in (*_LIMITS, "event_types") if getattr(key, name)}
     entry = AuditEntry(
         at_us=key.created_us, by=key.created_by, action=CREATED, subject=key.id, reason=reason, after=after
     )
@@ -138,9 +140,9 @@ def note_key_uses(registry: Registry, used_us: Mapping[str, int]) -> None:
 
 
 def _columns(key: AccessKey) -> dict[str, Any]:
-    return msgspec.structs.asdict(key) | {"roles": ",".join(key.roles), "origins": ",".join(key.origins)}
+    return msgspec.structs.asdict(key) | {name: ",".join(getattr(key, name)) for name in _LISTS}
 
 
 def _key(row: dict[str, Any]) -> AccessKey:
-    lists = {name: tuple(part for part in row[name].split(",") if part) for name in ("roles", "origins")}
+    lists = {name: tuple(part for part in row[name].split(",") if part) for name in _LISTS}
     return AccessKey(**{**row, **lists})

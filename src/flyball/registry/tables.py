@@ -184,7 +184,7 @@ access_keys = sa.Table(
     *_filled(sa.Text, "name", "roles", "origins", "salt", "digest", "created_by", "revoked_by"),
     *_filled(sa.BigInteger, "created_us"),
     *(sa.Column(name, sa.BigInteger, nullable=True) for name in ("expires_us", "revoked_us", "used_us")),
-    *_filled(sa.Text, "limit_answers", "limit_events"),
+    *_filled(sa.Text, "limit_answers", "limit_events", "event_types"),
 )
 
 shared_buckets = sa.Table(

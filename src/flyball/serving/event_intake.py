@@ -13,6 +13,8 @@ import msgspec
 from flyball.core import BadInput, Clock, NotFound, StoreUnavailable, format_timestamp
 from flyball.events import (
     ERASED,
+    KEPT_NOWHERE,
+    NOT_ALLOWED,
     Appender,
     Appends,
     BatchBuilder,
@@ -45,7 +47,7 @@ GIVE_WAY_S, LOOK_AGAIN_S = 2.0, 0.005
 """How long more events wait while answers are late, and how often they look."""
 
 
-_REFUSED = ("quarantined", ERASED)
+_REFUSED = ("quarantined", *KEPT_NOWHERE)
 
 
 class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,7 +63,7 @@ class EventVerdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Summary(msgspec.Struct, frozen=True):
     """The result of a request's events. `ignored`: fields that were sent and that no declared field takes; `erased`:
-    events about people who were erased, which are kept nowhere."""
+    events about people who were erased, `not_allowed`: events of a type that the key may not send; neither are kept."""
 
     accepted: int
     duplicate: int
@@ -69,11 +71,12 @@ class Summary(msgspec.Struct, frozen=True):
     events: list[EventVerdict]
     ignored: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     erased: int | msgspec.UnsetType = msgspec.UNSET
+    not_allowed: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def refused(self) -> int:
         """How many were not taken."""
-        return self.quarantined + (self.erased or 0)
+        return self.quarantined + (self.erased or 0) + (self.not_allowed or 0)
 
     def first_reason(self) -> str:
         """The reason for the first event that was not taken."""
@@ -109,9 +112,9 @@ class EventIntake:
         if self._appender is not None:
             self._appender.close()
 
-    async def take(self, format_name: str, lines: list[bytes], key: str = "") -> Summary:
+    async def take(self, format_name: str, lines: list[bytes], key: str = "", types: tuple[str, ...] = ()) -> Summary:
         """Check and append the events in `lines`; when this returns they are durable. `key`: the same when the request
-        is sent again, "" for none.
+        is sent again, "" for none. `types`: those that the sender may send, () for all.
 
         Raises `BadInput` for an unknown format; `StoreUnavailable` when the log cannot be written (some events may then
         be in it; sending the same events again adds none twice).
@@ -122,7 +125,7 @@ class EventIntake:
         try:
             if len(lines) > FEW:
                 await self._give_way()
-            work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines, key)
+            work = self._loop.run_in_executor(self._pool, self._ingest_sent, format_name, lines, key, types)
             line_verdicts = await asyncio.wait_for(work, WITHIN_S)
         except TimeoutError:
             raise self._unwritten(f"no answer from the log within {WITHIN_S:g} s") from None
@@ -170,8 +173,9 @@ class EventIntake:
         except Exception as error:  # until it can be read, references count as known or not as it says
             self._metrics.note("poll", "catalog", error)
 
-    def _ingest_sent(self, format_name: str, lines: list[bytes], key: str) -> LineVerdicts:
-        source = LineSource(SOURCE, _format(self._runtime, format_name), format_name, "live", key=key)
+    def _ingest_sent(self, format_name: str, lines: list[bytes], key: str, types: tuple[str, ...]) -> LineVerdicts:
+        format = _format(self._runtime, format_name)
+        source = LineSource(SOURCE, format, format_name, "live", key=key, types=types)
         return ingest_lines(lines, source, self._inlet())
 
     def _inlet(self) -> Inlet:
@@ -188,7 +192,7 @@ class EventIntake:
         return StoreUnavailable(f"events could not be made durable: {reason}; send them again, none is added twice")
 
     def _summary(self, line_verdicts: LineVerdicts) -> Summary:
-        counts = {"accepted": 0, "duplicate": 0, "quarantined": 0, ERASED: 0}
+        counts = {"accepted": 0, "duplicate": 0, "quarantined": 0, ERASED: 0, NOT_ALLOWED: 0}
         events = []
         for index, verdict in enumerate(line_verdicts.verdicts, start=1):
             counts[verdict.verdict] += 1
@@ -205,6 +209,7 @@ class EventIntake:
             events,
             line_verdicts.ignored or msgspec.UNSET,
             counts[ERASED] or msgspec.UNSET,
+            counts[NOT_ALLOWED] or msgspec.UNSET,
         )
 
 

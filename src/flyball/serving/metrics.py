@@ -45,7 +45,7 @@ LIMITED = ("answers", "events", "connections", "late")
 long to be answered in time."""
 REFUSED = ("no-key", "not-allowed", "too-many")
 """Why requests are not let in: no key in force (401), not allowed to the key or page (403), too many attempts (429)."""
-VERDICTS = ("accepted", "duplicate", "quarantined", "erased")
+VERDICTS = ("accepted", "duplicate", "quarantined", "erased", "not_allowed")
 _STATUSES = ("2xx", "3xx", "4xx", "5xx")
 _QUIET_S = 1.0
 

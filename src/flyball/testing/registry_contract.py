@@ -100,6 +100,7 @@ def key_of(key_id: str, name: str = "front", **fields: object) -> AccessKey:
         "digest": "ab" * 32,
         "created_us": 100,
         "created_by": TEXT,
+        "event_types": ("click", "view"),
     }
     return AccessKey(**(known | fields))  # type: ignore[arg-type]  # fields by name
 
@@ -129,6 +130,7 @@ def check_keys_are_revoked_once_and_every_change_is_in_the_audit_trail(open_regi
     entries = [(entry.action, entry.subject, entry.by, entry.at_us) for entry in registry.audit()]
     assert entries[0] == ("keys create", "k1", TEXT, 100)
     assert entries[-1] == ("keys revoke", "k2", "ben", 300)
+    assert [entry.after.get("event_types") for entry in registry.audit()[:2]] == [["click", "view"]] * 2
     assert not any("ab" * 32 in repr(entry) for entry in registry.audit())
 
 

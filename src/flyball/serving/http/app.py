@@ -302,10 +302,13 @@ class _Routes:
         named = required_parameter(request, "format") if "format" in request.query_params else None
         format_name, lines = events_of(named, content_type_of(request), await read_body(request))
         self._count(request, "events", len(lines) - 1)
-        summary = await self._service.intake.take(format_name, lines, idempotency_key(request))
+        identity = caller_of(request).identity
+        summary = await self._service.intake.take(format_name, lines, idempotency_key(request), identity.event_types)
         bad, good = summary.refused, summary.accepted + summary.duplicate
         if bad and not good:
             more: dict[str, Any] = msgspec.to_builtins(summary)
+            if summary.not_allowed == bad:
+                raise Problem(403, f"{identity.name} may not send this: {summary.first_reason()}", **more)
             raise Problem(422, f"{bad} of {bad} events set aside: {summary.first_reason()}", **more)
         return _json(summary, status=207 if bad else 200)
 

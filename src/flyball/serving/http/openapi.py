@@ -75,7 +75,7 @@ def _paths(service: "Service", events: list[str]) -> Document:
         **_recorded(),
         **release_paths(),
         **incident_paths(),
-        **operator_paths(),
+        **operator_paths(tuple(service.runtime.schema.types)),
         **_state(),
     }
 

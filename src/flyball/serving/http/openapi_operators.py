@@ -37,8 +37,8 @@ KEY_SCHEME: Document = {
 }
 
 
-def operator_paths() -> Document:
-    """The audit trail, quarantine, keys."""
+def operator_paths(event_types: Collection[str]) -> Document:
+    """The audit trail, quarantine, keys. `event_types`: those that are declared."""
     since = query_parameter("since", DURATION, "how far back, such as 7d")
     chosen = [
         query_parameter("reason", TEXT, "of this reason"),
@@ -52,6 +52,7 @@ def operator_paths() -> Document:
         "reason": {"type": ["string", "null"]},
     }
     key = {"roles": _ROLES, "name": _NAME, "origins": _ORIGINS, "expires": _EXPIRES, "reason": TEXT} | _LIMITS
+    key["event_types"] = {"type": "array", "items": {"type": "string", "enum": list(event_types)}}
     return {
         "/v1/audit": {"get": operation("audit", "Who did what", "operators", [since], {"200": json_reply()}, 400)},
         "/v1/quarantine": {
@@ -75,7 +76,7 @@ def secured(paths: Document, role_of: Callable[[str, str], str | None], open_rol
     needs a key for, so that a key is optional."""
     refused = {
         "401": "no key in force",
-        "403": "another role, or a page that may not",
+        "403": "another role or event type than the key has, or a page that may not",
         "429": "more than the key or address may have now: see Retry-After",
     }
     for path, operations in paths.items():

@@ -10,7 +10,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from flyball.access import audit_trail, create_key, key_state, limit_key
+from flyball.access import audit_trail, create_key, key_state, limit_key, unbounded_page
 from flyball.core import BadInput, parse_duration
 from flyball.events import Quarantined, retry
 from flyball.registry import AccessKey, AuditEntry, access_keys, add_entry, revoke_access_key
@@ -37,7 +37,7 @@ class RetryRequest(msgspec.Struct, frozen=True):
 
 class KeyRequest(msgspec.Struct, frozen=True):
     """A key to make, as `flyball keys create` does; `expires`: "90d", "" for never; limits: rates, "" for those of the
-    settings."""
+    settings; `event_types`: those it may send, () for all."""
 
     roles: tuple[str, ...]
     name: str = ""
@@ -45,6 +45,7 @@ class KeyRequest(msgspec.Struct, frozen=True):
     expires: str = ""
     limit_answers: str = ""
     limit_events: str = ""
+    event_types: tuple[str, ...] = ()
     reason: str = "over HTTP"
 
 
@@ -130,6 +131,7 @@ class _Operators:
             return await self._read(lambda: {"keys": [self._key(key) for key in access_keys(registry)]})
         made, by = await struct_of_body(request, KeyRequest), caller_of(request).actor()
         for_us = parse_duration(made.expires, "field expires") if made.expires else None
+        declared = tuple(self._runtime.schema.types)
 
         def create() -> object:
             key, text = create_key(
@@ -144,8 +146,11 @@ class _Operators:
                 reason=made.reason,
                 limit_answers=made.limit_answers,
                 limit_events=made.limit_events,
+                event_types=made.event_types,
+                declared=declared,
             )
-            return self._key(key) | {"key": text.text}
+            warning = unbounded_page(key, declared)
+            return self._key(key) | ({"warning": warning} if warning else {}) | {"key": text.text}
 
         return await self._read(create, 201)
 
