@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flyball.compute import ComputeTask, Lost, Needs, Started, run_tasks
+from flyball.compute import ComputeTask, Lost, Needs, Started, TaskLost, run_tasks
 from flyball.core import ManualStopwatch, Refused
 
 
@@ -61,12 +61,23 @@ def test_a_limit_counts_from_the_start_and_ends_the_task() -> None:
     assert compute.log == ["start a", "wait 7.0", "cancel a", "start b"]
 
 
+def test_calls_that_are_added_meanwhile_are_run_too() -> None:
+    compute, calls, outcomes = Scripted(["A", "B", Lost("gone")]), [("a",)], list[Any]()
+    for index, outcome in run_tasks(compute, len, calls):
+        outcomes.append((index, outcome))
+        if len(calls) < 3:
+            calls.append((f"{len(calls)}",))
+    assert outcomes[:2] == [(0, "A"), (1, "B")]
+    assert isinstance(outcomes[2][1], TaskLost)
+    assert compute.log == ["start a", "start 1", "start 2"]
+
+
 def test_what_cannot_be_sent_fails_alone_and_closing_cancels_the_others() -> None:
     compute = Scripted(["A"])
     outcomes = run_tasks(compute, len, [("unsendable",), ("a",), ("b",)])
     assert isinstance(next(outcomes)[1], TypeError)
     assert next(outcomes) == (1, "A")
-    outcomes.close()  # type: ignore[attr-defined]
+    outcomes.close()
     assert compute.log == ["start a", "start b", "cancel b"]
 
 

@@ -1,14 +1,20 @@
 """Policies of retraining on planted pasts: what each learns when, what that is worth and what it takes."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.learning.changing import START_US, changing, filled, late
 from tests.learning.conftest import Shop
 
 import flyball as fb
+from flyball.compute import InProcess, Lost, Started, TaskLost
 from flyball.core import BadInput, NotFound, Refused
 from flyball.learning import BacktestReport, PolicyResult, backtest, parse_policy
+from flyball.learning.backtest_tasks import MeasureOrder
+from flyball.learning.fit import FitOrder
 from flyball.simulation import DAY_US
 
 TEXTS = ("manual", "every:2d", "performance:5%", "volume:150", "every:1d")
@@ -105,16 +111,83 @@ def test_a_candidate_that_cannot_continue_learns_from_everything(tmp_path: Path)
     assert "update:1d" not in [result.policy for result in backtest(runtime, windows=1).policies]
 
 
-def test_fits_side_by_side_are_those_of_one_process(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def timeless(report: BacktestReport) -> BacktestReport:
+    """The report without what was measured by a stopwatch."""
+    policies = [replace(result, seconds=0.0, ratio=None) for result in report.policies]
+    return replace(report, policies=policies, seconds=0.0)
+
+
+ALL_KINDS = ("manual", "every:2d", "every:2d@4d", "update:1d", "performance:5%", "update:performance:5%")
+
+
+def test_side_by_side_gives_the_bits_of_one_after_another(shop: Shop) -> None:
+    runtime, steps = shop.open(ranked=True), list[str]()
+    shop.likes(runtime)
+    policies = [parse_policy(text, "ndcg@5") for text in ALL_KINDS]
+    alone = backtest(runtime, policies, windows=3, candidate="ranked")
+    together = backtest(runtime, policies, windows=3, candidate="ranked", workers=2, progress=steps.append)
+    assert timeless(together) == timeless(alone)
+    assert all(len(result.models) == 3 and all(result.models) for result in together.policies)
+    assert of(together, "every:2d").models[0] != of(together, "every:2d").models[2]
+    assert steps[-1].startswith("3 of 3 test windows measured, ")
+    assert not list(runtime.home.glob("backtest-*"))
+
+
+class Losing(InProcess):
+    """Runs tasks here, but loses those whose order is `lost`."""
+
+    def __init__(self, lost: Callable[[Any], bool]) -> None:
+        self._lost = lost
+
+    def wait(self, started: Sequence[Started], timeout_s: float | None) -> list[tuple[Started, Any]]:
+        if self._lost(started[0].handle.arguments[0]):
+            return [(started[0], Lost("killed by SIGKILL"))]
+        return super().wait(started, timeout_s)
+
+
+def losing(monkeypatch: pytest.MonkeyPatch, lost: Callable[[Any], bool]) -> None:
+    monkeypatch.setattr("flyball.learning.backtest_tasks.open_compute", lambda url, workers: Losing(lost))
+
+
+def test_a_task_that_is_lost_for_good_costs_the_windows_that_need_it(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runtime = shop.open()
     shop.likes(runtime)
-    policies = [parse_policy(text, "ndcg@5") for text in ("manual", "every:2d")]
-    alone = backtest(runtime, policies, windows=3, candidate="together")
-    monkeypatch.setattr("flyball.learning.replayed_policies.fitted_here", None)  # nothing is left to fit here
-    together = backtest(runtime, policies, windows=3, candidate="together", workers=2)
-    assert [result.values for result in together.policies] == [result.values for result in alone.policies]
-    assert of(together, "every:2d").runs == of(alone, "every:2d").runs == 1
-    assert not list(runtime.home.glob("backtest-*"))
+    policies = [parse_policy(text, "ndcg@5") for text in ("manual", "every:1d")]
+    whole = backtest(runtime, policies, windows=3, candidate="together")
+    losing(monkeypatch, lambda order: isinstance(order, FitOrder) and order.folder.endswith("model-2"))
+    report = backtest(runtime, policies, windows=3, candidate="together")
+    values = of(whole, "every:1d").values
+    assert of(report, "every:1d").values == [values[0], None, values[2]]
+    assert (report.tested, whole.tested) == (2, 3)
+    assert report.notes == [
+        "test windows 2 are left out, which need a task that was lost: process must end with a result, got killed by "
+        "SIGKILL"
+    ]
+    losing(monkeypatch, lambda order: isinstance(order, MeasureOrder))
+    with pytest.raises(TaskLost, match="SIGKILL"):
+        backtest(runtime, policies, windows=3, candidate="together")
+
+
+def test_what_is_waited_for_and_lost_ends_its_policy_and_not_the_backtest(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = shop.open()
+    shop.likes(runtime)
+    policies = [parse_policy(text, "ndcg@5") for text in ("manual", "performance:5%")]
+    losing(monkeypatch, lambda order: isinstance(order, MeasureOrder) and list(order.models) == ["champion"])
+    report = backtest(runtime, policies, windows=3, candidate="together")
+    assert [value is None for value in of(report, "manual").values] == [False, True, True]
+    assert report.notes[0].startswith("test windows 2, 3 are left out")
+
+
+def test_an_error_of_a_fit_is_that_of_the_backtest(shop: Shop) -> None:
+    runtime = shop.open(broken="raise")
+    shop.likes(runtime)
+    for workers in (1, 2):
+        with pytest.raises(ValueError, match="no convergence"):
+            backtest(runtime, windows=2, candidate="broken-raise", workers=workers)
 
 
 def test_what_cannot_be_replayed_is_refused(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import polars as pl
 import pytest
 from msgspec.structs import replace
 from tests.learning.conftest import Shop
+from tests.learning.test_replayed_policies import timeless
 from tests.processes import until
 from tests.provenance.conftest import Cinema
 
@@ -26,7 +27,7 @@ from flyball.compute import Compute, open_compute, run_tasks
 from flyball.core import StoreUnavailable
 from flyball.events import Event, Ref
 from flyball.features import Entity, backfill, count, point_in_time
-from flyball.learning import learn, search_parameters
+from flyball.learning import backtest, learn, parse_policy, search_parameters
 from flyball.provenance import replay_many
 from flyball.registry import searches_of
 from flyball.runtime import Runtime, load_settings
@@ -88,6 +89,18 @@ def test_a_search_makes_the_same_trials_as_in_this_process(tmp_path: Path) -> No
         trials.append([replace(trial, seconds=0.0) for trial in searches_of(runtime.registry)[0].trials])
     assert trials[0] == trials[1]
     assert len(trials[0]) >= 2
+
+
+def test_a_backtest_makes_the_models_and_metrics_of_this_process(tmp_path: Path) -> None:
+    shop, reports = Shop(tmp_path), []
+    for compute in ("processes://", f"{URL}?retries=2"):
+        settings = load_settings(tmp_path / f"home-{len(reports)}", options={"compute": compute})
+        runtime = Runtime(load_app(str(shop.file)), settings, shop.clock)
+        shop.likes(runtime)
+        policies = [parse_policy(text, "ndcg@5") for text in ("manual", "every:1d", "performance:5%")]
+        reports.append(timeless(backtest(runtime, policies, windows=3, candidate="together")))
+    assert reports[0] == reports[1]
+    assert all(all(result.models) for result in reports[0].policies)
 
 
 def test_a_backfill_by_ranges_is_what_one_computation_gives(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, limit_threads, load, settings_for
+from flyball.cli.common import AppName, Home, Json, Set, load, settings_for
 from flyball.cli.show import progress_line, say, show_json, show_table, warn
 from flyball.core import BadInput, NotFound, SystemClock, counted_units, format_second, parse_duration
 
@@ -82,7 +82,6 @@ def plan(
     """
     from flyball.capacity import Prices, plan_capacity, read_profile, write_profile
 
-    limit_threads()
     settings = settings_for(app, home, chosen)
     declared = load(app, settings.app)
     path = profile or cache_folder() / f"{declared.name}.json"

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Json, Set, limit_threads, load, pairs, settings_for
+from flyball.cli.common import AppName, Json, Set, load, pairs, settings_for
 from flyball.cli.show import progress_line, say, show_json
 from flyball.core import BadInput
 
@@ -74,7 +74,6 @@ def drill(
     compared with those of a clean log. The drill monitors plants a dozen faults, each in a run of its own, and shows
     for each monitor how many it finds, how soon, how often it is wrong, and what triage calls the causes.
     """
-    limit_threads()
     from flyball.simulation import (
         DATA_DRILLS,
         DRILLS,

@@ -42,7 +42,7 @@ from flyball.cli import (
     suspects,
 )
 from flyball.cli import search as searching
-from flyball.cli.common import in_own_code, user_name
+from flyball.cli.common import in_own_code, limit_threads, user_name
 from flyball.cli.sections import SectionedGroup
 from flyball.cli.show import say, warn
 from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound
@@ -114,6 +114,7 @@ def root(
 
 def main() -> None:
     """Run the command line; ends the process with 0, 1 (did not work out), 2 (wrong input) or 130 (Ctrl-C)."""
+    limit_threads()
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, limit_threads, open_home
+from flyball.cli.common import AppName, Home, Json, open_home
 from flyball.cli.show import progress_line, say, show_json
 from flyball.core import BadInput
 
@@ -54,7 +54,6 @@ def _replay_single(app: str, prediction: str, home: Home, json: bool) -> None:
 
 
 def _replay_many(app: str, answers: int, workers: int, home: Home, json: bool) -> None:
-    limit_threads()
     from flyball.compute import InProcess, open_compute
     from flyball.provenance import replay_many
 

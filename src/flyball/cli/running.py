@@ -12,7 +12,6 @@ from flyball.cli.common import (
     Home,
     Json,
     Set,
-    limit_threads,
     load,
     open_app,
     open_home,
@@ -364,7 +363,6 @@ def simulate(
     The same seed gives the same digest of all answers. The world knows the truth, so the true quality of each version
     stands beside the measured one.
     """
-    limit_threads()
     from flyball.simulation import simulate as run
 
     options = settings_for(app, home, chosen).app

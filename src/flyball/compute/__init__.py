@@ -4,6 +4,7 @@ Promises: the same tasks give the same results everywhere; a task that raises, o
 itself alone; whoever stops waiting ends what still runs.
 """
 
+from flyball.compute.errors import TaskLost
 from flyball.compute.here import InProcess
 from flyball.compute.opening import COMPUTE_BACKENDS, open_compute
 from flyball.compute.running import run_tasks
@@ -17,6 +18,7 @@ __all__ = [
     "Lost",
     "Needs",
     "Started",
+    "TaskLost",
     "open_compute",
     "run_tasks",
 ]

@@ -1,7 +1,11 @@
-"""Exceptions that can be sent from one process to another."""
+"""Exceptions of tasks, and how they are sent from one process to another."""
 
 import traceback
 from multiprocessing.reduction import ForkingPickler
+
+
+class TaskLost(RuntimeError):
+    """The process or machine of a task died as often as it may; other tasks are not concerned."""
 
 
 def portable(error: Exception) -> Exception:

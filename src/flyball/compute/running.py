@@ -4,9 +4,10 @@ import logging
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
+from flyball.compute.errors import TaskLost
 from flyball.compute.types import Compute, ComputeTask, Lost, Needs, Started
 from flyball.core import Refused, Stopwatch, SystemStopwatch, counted_units
 
@@ -27,21 +28,21 @@ def run_tasks(
     is_needed: Callable[[int], bool] = lambda index: True,
     stopwatch: Stopwatch | None = None,
     pause: Callable[[float], object] | None = None,
-) -> Iterator[tuple[int, Result | Exception]]:
+) -> Generator[tuple[int, Result | Exception]]:
     """Run `work(*call)` for each call; yield (index, result) as each ends.
 
     A call that raises yields its exception instead, a `FlyballError` as it was raised; the others continue. A call
-    whose process or machine dies is started again, as often as the compute says, then yields a `RuntimeError`. `work`
-    must be importable, and it and its arguments picklable, since they are sent to another process. Closing the
-    iterator, as an interrupt does, cancels what still runs. A call that runs longer than `needs.limit_s` is cancelled
-    and yields a `TimeoutError`. A call that is not `is_needed` when its turn comes is skipped. Raises `Refused` for
-    needs that no machine can meet; where one could before, after it was waited for during `AWAY_S`. `pause`: waits so
-    many seconds between two looks.
+    whose process or machine dies is started again, as often as the compute says, then yields a `TaskLost`. `calls` may
+    be appended to while results are read. `work` must be importable, and it and its arguments picklable, since they are
+    sent to another process. Closing the iterator, as an interrupt does, cancels what still runs. A call that runs
+    longer than `needs.limit_s` is cancelled and yields a `TimeoutError`. A call that is not `is_needed` when its turn
+    comes is skipped. Raises `Refused` for needs that no machine can meet; where one could before, after it was waited
+    for during `AWAY_S`. `pause`: waits so many seconds between two looks.
     """
     loop = _Loop(compute, work, calls, needs or Needs(), tuple(imports), stopwatch or SystemStopwatch())
     wait = pause or threading.Event().wait
     try:
-        while loop.waiting or loop.running:
+        while loop.has_more():
             yield from loop.fill(is_needed)
             if loop.waiting and not loop.running:
                 wait(_LOOK_S)
@@ -64,11 +65,18 @@ class _Loop:
         stopwatch: Stopwatch,
     ) -> None:
         self._compute, self._needs, self._stopwatch = compute, needs, stopwatch
-        self._tasks = [ComputeTask(work, call, needs, imports) for call in calls]
-        self.waiting = deque((index, 0) for index in range(len(calls)))
+        self._work, self._calls, self._imports = work, calls, imports
+        self._seen = 0
+        self.waiting = deque[tuple[int, int]]()
         self.running: dict[Started, tuple[int, int]] = {}
         self._had_room = False
         self._away_since_s: float | None = None
+
+    def has_more(self) -> bool:
+        """Whether a call waits or runs."""
+        self.waiting.extend((index, 0) for index in range(self._seen, len(self._calls)))
+        self._seen = len(self._calls)
+        return bool(self.waiting or self.running)
 
     def fill(self, is_needed: Callable[[int], bool]) -> Iterator[tuple[int, Any]]:
         """Start tasks while there is room; yield those that cannot be sent."""
@@ -77,7 +85,7 @@ class _Loop:
             if not is_needed(index):
                 continue
             try:
-                started = self._compute.start(self._tasks[index])
+                started = self._compute.start(ComputeTask(self._work, self._calls[index], self._needs, self._imports))
             except Exception as error:  # arguments that cannot be pickled are a failure of this call
                 yield index, error
             else:
@@ -111,7 +119,7 @@ class _Loop:
                 self.waiting.appendleft((index, lost + 1))
             else:
                 times = f", {lost + 1} times" if lost else ""
-                yield index, RuntimeError(f"process must end with a result, got {outcome.reason}{times}")
+                yield index, TaskLost(f"process must end with a result, got {outcome.reason}{times}")
         for started in [started for started in self.running if self._ends_s(started) <= self._stopwatch.read_s()]:
             index, _ = self.running.pop(started)
             self._compute.cancel(started)

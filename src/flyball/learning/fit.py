@@ -13,21 +13,17 @@ from flyball.app import App, AppSource
 from flyball.core import BadInput, Stopwatch
 from flyball.evaluation import Answered, Challenger, Evaluator
 from flyball.learning.challengers import challengers_of, plain_name
-from flyball.learning.past import SnapshotPast, event_names, read_past
+from flyball.learning.past import SnapshotPast, read_features, read_past
 from flyball.learning.shared_data import read_data
 from flyball.models import Artifact, code_of, kind_of, load_artifact, model_of, params_of, save_artifact
 from flyball.tasks import (
     ContinuesCandidates,
     EvaluationSet,
-    OfflineFeatures,
     ServingLag,
     Trained,
     TrainingData,
     TrainsCandidates,
 )
-
-_EVER_US = 2**62
-
 
 FitStage = Literal["fit", "refit"]
 
@@ -159,17 +155,12 @@ def artifact_of(trained: Trained) -> Artifact:
 
 
 def _challenger(app: App, candidate: Any, data: TrainingData, order: FitOrder, files: dict[str, str]) -> Challenger:
-    groups, features = app.task.about.feature_groups, None
-    if groups and order.events:
-        everything = read_past(Path(order.events), _EVER_US, order.lag)  # each request sees what was known at its time
-        frames = everything.frames(event_names(app.task.about))
-        features = OfflineFeatures(groups, frames, apply_delay_us=order.lag.features_us)
     return Challenger(
         order.name,
         model=candidate,
         artifact=load_artifact(Path(order.folder), files),
         as_of_us=data.as_of_us,
-        features=features,
+        features=read_features(app.task.about, order.events, order.lag),
     )
 
 

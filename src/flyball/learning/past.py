@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flyball.events import logged_types
-from flyball.tasks import DECISIONS, About, ServingLag
+from flyball.tasks import DECISIONS, About, OfflineFeatures, ServingLag
 
 if TYPE_CHECKING:
     import polars
 
 ReadEvents = Callable[[str], "polars.DataFrame"]
 ReadShown = Callable[[Collection[str], int, int], Any]
+
+_EVER_US = 2**62
 
 
 class SnapshotPast:
@@ -78,3 +80,14 @@ def read_past(folder: Path, as_of_us: int, lag: ServingLag) -> SnapshotPast:
         return pl.read_ipc(folder / f"{name}.arrow").filter(pl.col("known_at") <= as_of_us)
 
     return SnapshotPast(read, as_of_us, lag)
+
+
+def read_features(about: About, folder: str, lag: ServingLag) -> OfflineFeatures | None:
+    """The declared features over what `write_past` wrote into `folder`; None without any, or without a folder.
+
+    They read all of it: each request sees what was known at its time.
+    """
+    if not about.feature_groups or not folder:
+        return None
+    frames = read_past(Path(folder), _EVER_US, lag).frames(event_names(about))
+    return OfflineFeatures(about.feature_groups, frames, apply_delay_us=lag.features_us)

@@ -16,13 +16,11 @@ from flyball.home import SEARCH_PREFIX
 from flyball.learning.challengers import needs_past
 from flyball.learning.fit import fitted_here, pack
 from flyball.learning.job import Job
-from flyball.learning.past import SnapshotPast, event_names, read_past, write_past
+from flyball.learning.past import SnapshotPast, event_names, read_features, read_past, write_past
 from flyball.learning.scheduler import PRELOADED
 from flyball.learning.shared_data import read_data, write_data
 from flyball.models import Artifact
-from flyball.tasks import EvaluationSet, OfflineFeatures, ServingLag, TakesShares, TrainingData
-
-_EVER_US = 2**62
+from flyball.tasks import EvaluationSet, ServingLag, TakesShares, TrainingData
 
 
 class TrialOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,11 +91,8 @@ def score_elsewhere(
     # safe as in `fit_elsewhere`: both are arguments that the parent process sends
     unpacked, candidate = pickle.loads(evaluation), pickle.loads(model)  # of our own parent process # noqa: S301 # nosec B301
     data = read_data(Path(order.data))
-    past, features = read_past(Path(order.events), unpacked.window_us[0] - 1, order.lag), None
-    groups = app.task.about.feature_groups
-    if groups:
-        frames = read_past(Path(order.events), _EVER_US, order.lag).frames(event_names(app.task.about))
-        features = OfflineFeatures(groups, frames, apply_delay_us=order.lag.features_us)
+    past = read_past(Path(order.events), unpacked.window_us[0] - 1, order.lag)
+    features = read_features(app.task.about, order.events, order.lag)
     trainer = trainer_of(app, data, past, order.seed)
     start = stopwatch.read_s()
     score = Objective(app.task, unpacked, order.metric, trainer, stopwatch, features).score()(candidate, share)

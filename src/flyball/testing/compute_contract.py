@@ -123,7 +123,7 @@ def an_interrupt_cancels_everything(open_compute: OpenCompute, folder: Path) -> 
         assert next(outcomes) == (0, "A")
         _until(lambda: bool(_pids(folder, "wait")))
         with suppress(KeyboardInterrupt):
-            outcomes.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+            outcomes.throw(KeyboardInterrupt)
         _until(lambda: all(map(_has_ended, _pids(folder, "wait"))))
         assert not (folder / "b").exists()
         assert dict(run_tasks(compute, act, [("c",)])) == {0: "C"}
