@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 
 from flyball.core import ArtifactCorrupt, BadInput, NotFound, StoreUnavailable
 from flyball.events import Event, Record, Ref, Schema, Slice
-from flyball.files import FileInfo, LocalFiles
-from flyball.history import History, HistoryConsumer, take_snapshot
+from flyball.files import FileInfo, LocalFiles, StoredFile
+from flyball.history import History, HistoryConsumer, remove_rows, take_snapshot
 from flyball.history.manifest import Manifest, read_manifest
 from flyball.testing.state_contract import divided
 from flyball.testing.state_logs import APPLICATION, PARTITIONS, START, cuts, records
 
 SCHEMA = APPLICATION.schema
+_TEN_DAYS_US = 10 * 86_400_000_000
 
 
 class Crash(BaseException):
@@ -437,3 +438,84 @@ def test_consumers_of_different_partitions_write_one_history(tmp_path: Path) -> 
         writers[0].flush()
     assert places(tmp_path) == expected(log)
     assert read_manifest(tmp_path).offsets == tuple(ends)
+
+
+def test_a_writer_that_was_paused_in_the_middle_doubles_and_overwrites_nothing(tmp_path: Path) -> None:
+    """Another worker took its partitions over, wrote what it had read, and went on."""
+    log, files = many(300), Overtaken(tmp_path)
+    ends = [len(part) for part in log]
+    half = [end // 2 for end in ends]
+    paused, other = (HistoryConsumer(SCHEMA, files, partitions=PARTITIONS, fan_in=2) for _ in range(2))
+    paused.apply(between(log, [0] * PARTITIONS, half))
+
+    def take_over() -> None:
+        for start, end in pairwise([[0] * PARTITIONS, [end // 3 for end in ends], half, ends]):
+            other.apply(between(log, start, end))
+            other.flush()
+
+    files.meanwhile = take_over
+    paused.flush()
+    assert places(tmp_path) == expected(log)
+    assert read_manifest(tmp_path).offsets == tuple(ends)
+
+
+def test_a_writer_that_was_paused_removes_nothing_that_others_wrote_meanwhile(tmp_path: Path) -> None:
+    """It was paused for days between two of the calls with which it looks for what others left."""
+
+    class Paused(Overtaken):
+        is_shared = True
+        calls = 0
+
+        def _after_a_call(self) -> None:
+            self.calls += 1
+            if self.calls == pause:
+                write_all()
+
+        def read(self, name: str) -> StoredFile | None:
+            stored = super().read(name)
+            self._after_a_call()
+            return stored
+
+        def names(self, prefix: str = "") -> list[FileInfo]:
+            infos = super().names(prefix)
+            self._after_a_call()
+            return [
+                msgspec.structs.replace(info, written_us=number * _TEN_DAYS_US) for number, info in enumerate(infos)
+            ]
+
+    log = many(60)
+    ends = [len(part) for part in log]
+    for pause in (1, 2, 3):
+        folder = tmp_path / str(pause)
+
+        def write_all(folder: Path = folder) -> None:
+            other = HistoryConsumer(SCHEMA, Overtaken(folder), partitions=PARTITIONS)
+            for start, end in pairwise([[0] * PARTITIONS, [end // 2 for end in ends], ends]):
+                other.apply(between(log, start, end))
+                other.flush()
+
+        paused = HistoryConsumer(SCHEMA, Paused(folder), partitions=PARTITIONS)
+        paused.apply(between(log, [0] * PARTITIONS, [end // 3 for end in ends]))
+        paused.flush()
+        assert places(folder) == expected(log)
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_what_was_read_before_a_removal_is_not_written_after_it(tmp_path: Path, before: int) -> None:
+    """A worker was paused with records of a person in its memory, who was erased meanwhile: from the log, too."""
+    log = many(60)
+    ends, start = [len(part) for part in log], [min(before, len(part)) for part in log]
+    paused = consumer(tmp_path)
+    paused.apply(between(log, [0] * PARTITIONS, start))
+    paused.flush()
+    paused.apply(between(log, start, ends))
+    remove_rows(tmp_path, {1: [before]})
+    with pytest.raises(StoreUnavailable, match="must have had no removal since the records were read"):
+        paused.flush()
+    assert paused.offsets() == tuple(start)
+    paused.apply(
+        [*between(log, start, [*ends[:1], before, *ends[2:]]), Slice(1, before + 1, log[1][before + 1 :], skipped=1)]
+    )
+    paused.flush()
+    kept = [place for place in expected(log) if place[1:3] != (1, before)]
+    assert places(tmp_path) == kept

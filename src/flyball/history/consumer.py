@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flyball.core import StoreUnavailable
 from flyball.events import Offsets, Schema, Slice, WrittenSchemas, WrittenType, fresh
-from flyball.files import FileStore, files_in, unfinished
+from flyball.files import FileInfo, FileStore, files_in, unfinished
 from flyball.history.columns import Row, frame_of, raw_frame
 from flyball.history.manifest import Manifest, Part, read_manifest, tagged_manifest, write_manifest
 from flyball.history.parts import PARTS, write_part
@@ -38,9 +38,10 @@ class HistoryConsumer:
     `frame_of_stored`: makes the rows of records that `schema` does not declare; by default they are stored as they are.
     Records are buffered until there are `flush_rows`, or `flush_bytes` in their bodies, or `flush` is called; `offsets`
     says what is durable, and after a crash the log is read again from there. Records that were delivered twice, or
-    written by another process meanwhile, are skipped; so several consumers may write at once, each its partitions.
-    Raises `BadInput` for a slice that would leave a gap, and `StoreUnavailable` when parts have been deleted: then
-    reading also starts again from `offsets`.
+    written by another process meanwhile, are skipped; so several consumers may write at once, each its partitions, and
+    one that was paused and writes what another has written since. Raises `BadInput` for a slice that would leave a gap,
+    and `StoreUnavailable` when parts have been deleted, or rows were removed since records were read: then reading also
+    starts again from `offsets`.
     """
 
     def __init__(
@@ -64,12 +65,12 @@ class HistoryConsumer:
         self._bytes = 0  # in the bodies of these
         self._reached: Offsets | None = None
         self._base: Offsets = ()
+        self._removals = 0  # of the manifest from which it reads on
         self._clean = False  # whether what others left was removed: a listing of an object store takes a second
 
     def offsets(self) -> Offsets:
         """The durable offsets: the records before them are in the parts."""
-        stored = read_manifest(self._files).offsets
-        return stored + (0,) * (self._partitions - len(stored))
+        return self._padded(read_manifest(self._files).offsets)
 
     def apply(self, slices: Sequence[Slice]) -> int:
         """Buffer `slices` and write when there is enough; returns the number of new records."""
@@ -100,9 +101,11 @@ class HistoryConsumer:
     def _written_now(self, reached: Offsets, tries_left: int) -> bool:
         """Write, and say whether that was done; False where another worker was first, which wrote other partitions."""
         with self._files.writing():
+            # listed first: a worker that is paused in between finds what others wrote meanwhile in the manifest
+            left = [] if self._clean else self._files.names(PARTS)
             manifest, tag = tagged_manifest(self._files)
             try:
-                self._write(reached, manifest, tag)
+                self._write(reached, manifest, tag, left)
             except StoreUnavailable:
                 if not tries_left or tagged_manifest(self._files)[1] == tag:
                     raise
@@ -111,27 +114,36 @@ class HistoryConsumer:
 
     def _take(self, slices: Sequence[Slice]) -> None:
         if self._reached is None:
-            self._reached = self._base = self.offsets()
+            manifest = read_manifest(self._files)
+            self._reached = self._base = self._padded(manifest.offsets)
+            self._removals = manifest.removals
         new, self._reached = fresh(slices, self._reached)
         for piece in new:
             kept = piece.stored or piece.records
             self._rows.extend((record, piece.partition, offset) for offset, record in enumerate(kept, piece.first))
             self._bytes += sum(len(record.body) for record in kept)
 
+    def _padded(self, offsets: Offsets) -> Offsets:
+        return offsets + (0,) * (self._partitions - len(offsets))
+
     def _forget(self) -> None:
         """After a failure: discard the buffer and start again from the durable offsets."""
         self._rows, self._bytes, self._reached, self._clean = [], 0, None, False
 
-    def _write(self, reached: Offsets, manifest: Manifest, tag: str) -> None:
+    def _write(self, reached: Offsets, manifest: Manifest, tag: str, left: Sequence[FileInfo]) -> None:
         named = {part.path for part in manifest.parts} | set(manifest.retired)
-        if not self._clean:
-            self._remove(unfinished(self._files, self._files.names(PARTS), named))
-            self._clean = True
+        self._remove(unfinished(self._files, left, named))
+        self._clean = True
         done = manifest.offsets + (0,) * (len(reached) - len(manifest.offsets))
         if any(end < start for end, start in zip(done, self._base, strict=False)):
             raise StoreUnavailable(
                 f"history in {self._files.where} must hold the records before {self._base}, got those before {done}: "
                 "it was deleted or replaced, and is written again from there"
+            )
+        if manifest.removals != self._removals:
+            raise StoreUnavailable(
+                f"history in {self._files.where} must have had no removal since the records were read that are to be "
+                "written, got one: they are read again from the log"
             )
         rows = [row for row in self._rows if row[2] >= done[row[1]]]
         offsets = tuple(max(pair) for pair in zip(done, reached, strict=False)) + done[len(reached) :]
@@ -141,7 +153,8 @@ class HistoryConsumer:
         self._on_step("parts written")
         retired_before = tuple(retired) or manifest.retired
         written = self._written(manifest, parts)
-        write_manifest(self._files, Manifest(offsets, serial, tuple(parts), retired_before, written), tag)
+        new = Manifest(offsets, serial, tuple(parts), retired_before, written, removals=manifest.removals)
+        write_manifest(self._files, new, tag)
         self._on_step("manifest written")
         if retired:
             self._remove(manifest.retired)

@@ -35,7 +35,8 @@ class Part(msgspec.Struct, frozen=True):
 class Manifest(msgspec.Struct, frozen=True):
     """`parts` hold exactly the records before `offsets`. `retired`: merged parts, kept for readers that still use them.
 
-    `written`: the declarations that the records were written with, oldest first.
+    `written`: the declarations that the records were written with, oldest first. `removals`: how often rows were
+    removed, a token by which a writer knows that what it read before is out of date.
     """
 
     offsets: Offsets = ()
@@ -44,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True):
     retired: tuple[str, ...] = ()
     written: tuple[WrittenType, ...] = ()
     format: int = FORMAT
+    removals: int = 0
 
 
 def read_manifest(location: Path | FileStore) -> Manifest:

@@ -22,8 +22,8 @@ def remove_rows(location: Path | FileStore, offsets: LogOffsets) -> int:
     """Remove the rows of the records at these offsets, and every part that is not in the manifest; returns their
     number.
 
-    The writer of the history must not run meanwhile. Readers that have a part open read it to its end. May be repeated
-    after a process was killed.
+    The writer of the history must not run meanwhile; one that was paused and wakes up is refused. Readers that have a
+    part open read it to its end. May be repeated after a process was killed.
     """
     files = files_in(location)
     with files.writing():
@@ -36,7 +36,9 @@ def remove_rows(location: Path | FileStore, offsets: LogOffsets) -> int:
             removed += part.rows - (0 if kept is None else kept.rows)
         if removed:
             manifest = msgspec.structs.replace(manifest, serial=manifest.serial + 1, parts=tuple(parts), retired=())
-            write_manifest(files, manifest, tag)
+        # without rows, too: a writer that was paused may hold some that it has not written
+        manifest = msgspec.structs.replace(manifest, removals=manifest.removals + 1)
+        write_manifest(files, manifest, tag)
         _discard(files, manifest)
     return removed
 
