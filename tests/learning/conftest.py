@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from flyball.app import load_app
 from flyball.core import ManualClock
+from flyball.learning import BacktestReport
 from flyball.runtime import Runtime, load_settings
 
 DAY_US = 86_400_000_000
@@ -181,3 +183,9 @@ def filled(shop: Shop) -> Callable[..., Runtime]:
         return runtime
 
     return make
+
+
+def timeless(report: BacktestReport) -> BacktestReport:
+    """The report of a backtest without what was measured by a stopwatch."""
+    policies = [replace(result, seconds=0.0, ratio=None) for result in report.policies]
+    return replace(report, policies=policies, seconds=0.0)

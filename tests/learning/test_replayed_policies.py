@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from tests.learning.changing import START_US, changing, filled, late
-from tests.learning.conftest import Shop
+from tests.learning.conftest import Shop, timeless
 
 import flyball as fb
 from flyball.compute import InProcess, Lost, Started, TaskLost
@@ -109,12 +108,6 @@ def test_a_candidate_that_cannot_continue_learns_from_everything(tmp_path: Path)
     assert of(report, "update:1d").values == of(report, "every:1d").values
     assert (of(report, "update:1d").runs, of(report, "update:1d").continued) == (1, 0)
     assert "update:1d" not in [result.policy for result in backtest(runtime, windows=1).policies]
-
-
-def timeless(report: BacktestReport) -> BacktestReport:
-    """The report without what was measured by a stopwatch."""
-    policies = [replace(result, seconds=0.0, ratio=None) for result in report.policies]
-    return replace(report, policies=policies, seconds=0.0)
 
 
 ALL_KINDS = ("manual", "every:2d", "every:2d@4d", "update:1d", "performance:5%", "update:performance:5%")

@@ -17,8 +17,7 @@ from typing import Annotated
 import polars as pl
 import pytest
 from msgspec.structs import replace
-from tests.learning.conftest import Shop
-from tests.learning.test_replayed_policies import timeless
+from tests.learning.conftest import Shop, timeless
 from tests.processes import until
 from tests.provenance.conftest import Cinema
 
