@@ -1,6 +1,6 @@
 """The stores of a home behind its gate."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -10,16 +10,14 @@ from flyball.cutover.gate import Moved, WriteGate
 from flyball.events import (
     Appended,
     EventLog,
-    Offsets,
+    ForwardingLog,
     Quarantine,
     Quarantined,
     Record,
-    Slice,
     WrittenSchemas,
     WrittenType,
     open_log,
     open_quarantine,
-    read_where,
 )
 from flyball.home import HomeLayout
 from flyball.registry import Database
@@ -57,43 +55,25 @@ class _Behind(Generic[Store]):
         return self._next[1]
 
 
-class FencedLog:
+class FencedLog(ForwardingLog):
     """A log behind the gate of its home: appends of a process that had it open follow it to where it was moved.
 
     Reads stay where they are, since their offsets are those of this log. `store`: the setting of the log, "events" or
-    "predictions". A `SearchableLog`.
+    "predictions".
     """
 
     def __init__(self, log: EventLog, gate: WriteGate, store: str, follows: bool = False) -> None:
-        self._log, self.groups = log, log.groups
-        self.schemas = _Schemas(log.schemas)
+        super().__init__(log)
+        self._schemas = _Schemas(log.schemas)
         self._behind = _Behind(gate, log, lambda home: self._reopened(home, store), follows)
+
+    @property
+    def schemas(self) -> "_Schemas":
+        return self._schemas
 
     def append(self, records: Sequence[Record]) -> Appended:
         with self._behind.writing() as log:
             return log.append(records)
-
-    def read(self, after: Offsets, limit: int) -> list[Slice]:
-        return self._log.read(after, limit)
-
-    def ends(self) -> Offsets:
-        return self._log.ends()
-
-    def read_where(
-        self,
-        partition: int,
-        after: int,
-        until: int,
-        types: Mapping[str, int] | None = None,
-        at_us: tuple[int, int] | None = None,
-    ) -> Iterator[Slice]:
-        return read_where(self._log, partition, after, until, types, at_us)
-
-    def close(self) -> None:
-        """Close the log's connections of this process."""
-        close = getattr(self._log, "close", None)
-        if close is not None:
-            close()
 
     def _reopened(self, home: Path, store: str) -> EventLog:
         gate = WriteGate(HomeLayout(home))

@@ -20,6 +20,7 @@ from flyball.events.erased import ERASED, ErasedDigests, ErasedPeople
 from flyball.events.evolution import Lineage, rows_of
 from flyball.events.formats import KEPT_NOWHERE, NOT_ALLOWED, BadLine, BatchBuilder, EventBatch, Format, Parsed, Parser
 from flyball.events.former_names import FormerNames
+from flyball.events.forwarding_log import ForwardingLog
 from flyball.events.identity import IdentityChange, identity_changes
 from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
 from flyball.events.ingest_streams import ingest_stream
@@ -111,6 +112,7 @@ __all__ = [
     "FieldKind",
     "Format",
     "FormerNames",
+    "ForwardingLog",
     "IdentityChange",
     "IngestMode",
     "IngestReport",
