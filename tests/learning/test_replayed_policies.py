@@ -126,20 +126,17 @@ def test_side_by_side_gives_the_bits_of_one_after_another(shop: Shop) -> None:
     assert not list(runtime.home.glob("backtest-*"))
 
 
-class Losing(InProcess):
-    """Runs tasks here, but loses those whose order is `lost`."""
-
-    def __init__(self, lost: Callable[[Any], bool]) -> None:
-        self._lost = lost
-
-    def wait(self, started: Sequence[Started], timeout_s: float | None) -> list[tuple[Started, Any]]:
-        if self._lost(started[0].handle.arguments[0]):
-            return [(started[0], Lost("killed by SIGKILL"))]
-        return super().wait(started, timeout_s)
-
-
 def losing(monkeypatch: pytest.MonkeyPatch, lost: Callable[[Any], bool]) -> None:
-    monkeypatch.setattr("flyball.learning.backtest_tasks.open_compute", lambda url, workers: Losing(lost))
+    """Let tasks run here, but lose those whose order is `lost`."""
+
+    class Losing(InProcess):
+        def wait(self, started: Sequence[Started], timeout_s: float | None) -> list[tuple[Started, Any]]:
+            if lost(started[0].handle.arguments[0]):
+                return [(started[0], Lost("killed by SIGKILL"))]
+            return super().wait(started, timeout_s)
+
+    monkeypatch.setattr("flyball.learning.backtest_tasks.open_compute", lambda url, workers: Losing())
+    monkeypatch.setattr("flyball.learning.backtest_tasks.InProcess", Losing)
 
 
 def test_a_task_that_is_lost_for_good_costs_the_windows_that_need_it(
@@ -173,6 +170,15 @@ def test_what_is_waited_for_and_lost_ends_its_policy_and_not_the_backtest(
     report = backtest(runtime, policies, windows=3, candidate="together")
     assert [value is None for value in of(report, "manual").values] == [False, True, True]
     assert report.notes[0].startswith("test windows 2, 3 are left out")
+
+
+def test_what_continues_from_a_lost_model_is_lost_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = filled(tmp_path, late({"ftrl": fb.FTRL(bits=12)}), 9)
+    policies = [parse_policy(text, "logloss") for text in ("update:1d", "manual")]
+    losing(monkeypatch, lambda order: isinstance(order, FitOrder) and order.start is not None)
+    report = backtest(runtime, policies, windows=4)
+    assert [value is None for value in of(report, "manual").values] == [False, True, True, True]
+    assert report.notes[0].startswith("test windows 2, 3, 4 are left out")
 
 
 def test_an_error_of_a_fit_is_that_of_the_backtest(shop: Shop) -> None:

@@ -152,9 +152,9 @@ class BacktestTasks:
         """Leave out what needs a task that was lost; yield the names."""
         self.lost[name] = error
         for needing in [other for other, planned in self._planned.items() if name in planned.needs]:
-            del self._planned[needing]
-            yield from self._lose(needing, error)
-            yield needing
+            if self._planned.pop(needing, None) is not None:  # unless it needs another one that was lost with this
+                yield from self._lose(needing, error)
+                yield needing
 
     def _artifact(self, name: str) -> FitStart:
         return FitStart(str(self._folder / name), self.fitted[name].files, self._known_us[name])
