@@ -1,20 +1,25 @@
 """Machines that share the partitions of a log on Kafka, with leases on PostgreSQL and state on Redis: one is killed
 with -9, one is paused for longer than its lease and wakes up; state and history are as if one worker had read the log.
+So they are where a worker of a former release, which knows nothing of such leases, goes on in a rolling update.
 """
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.cinema import CINEMA
 from tests.live.instance import Instance, until
 
-from flyball.app import load_app
+from flyball.app import AppSource, load_app
 from flyball.core import SystemClock
 from flyball.events import Slice
+from flyball.operations.process import ChildProcess, start_child
+from flyball.operations.process_specs import ProcessSpec
 from flyball.registry import Registry, lease_standings
 from flyball.runtime import Runtime, load_settings
 from flyball.state import StateConsumer
@@ -63,6 +68,7 @@ class Cluster:
         self.registry = Registry(urls["registry"])
         self.runtime = Runtime(load_app(str(folder / "cinema.py")), load_settings(self.home("writer")), SystemClock())
         self.machines: list[Instance] = []
+        self.former: list[ChildProcess] = []
 
     def home(self, name: str) -> Path:
         home = self.folder / name
@@ -74,6 +80,15 @@ class Cluster:
         self.home(name)
         self.machines.append(Instance(self.folder, home=name))
         return self.machines[-1]
+
+    def start_former(self, name: str) -> tuple[ChildProcess, Path]:
+        """The log worker of a former release, and its log."""
+        settings, log = load_settings(self.home(name)), self.folder / f"{name}.log"
+        source = AppSource(str(self.folder / "cinema.py"))
+        spec = msgspec.json.encode(ProcessSpec(source, settings, "worker"))
+        program = Path(__file__).with_name("former_worker.py")
+        self.former.append(start_child([sys.executable, str(program), "worker"], spec, log))
+        return self.former[-1], log
 
     def write(self, count: int = 400) -> None:
         now_us, runtime = SystemClock().now_us(), self.runtime
@@ -99,6 +114,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     yield cluster
     for machine in cluster.machines:
         machine.end()
+    for worker in cluster.former:
+        worker.kill()
 
 
 def test_machines_share_the_log_and_nothing_is_lost_or_doubled_by_a_kill_and_a_pause(cluster: Cluster) -> None:
@@ -126,14 +143,48 @@ def test_machines_share_the_log_and_nothing_is_lost_or_doubled_by_a_kill_and_a_p
     cluster.write()
     until(cluster.applied)
 
+    check_as_if_one_had_read(cluster)
+
+
+def check_as_if_one_had_read(cluster: Cluster) -> None:
+    """State and history are those of a single worker."""
     log, runtime = cluster.runtime.log, cluster.runtime
     alone = MemoryStore()
     consumer = StateConsumer(runtime.views, alone, partitions=PARTITIONS)
-    pieces: list[Slice] = log.read((0,) * PARTITIONS, 1_000_000)
-    consumer.apply(pieces)
+    pieces: list[Slice] = []
+    while read := log.read(consumer.offsets(), 1_000_000):
+        consumer.apply(read)
+        pieces += read
     assert alone.offsets() == runtime.state.offsets() == log.ends()
     assert list(runtime.state.scan(b"")) == list(alone.scan(b""))
     rows = runtime.history.events("watch").select("partition", "offset").rows()
     places = {(piece.partition, piece.first + index) for piece in pieces for index in range(len(piece.records))}
     assert len(rows) == len(set(rows)) == cluster.numbers == len(places)
     assert set(rows) == places
+
+
+def test_a_worker_of_a_former_release_writes_nothing_once_one_of_this_one_does(cluster: Cluster) -> None:
+    """It goes on in a rolling update, and is refused by the store: while the new one runs, and after it has died."""
+    former, log = cluster.start_former("former")
+    cluster.write()
+    until(cluster.applied)
+    new = cluster.start("new")
+    until(lambda: cluster.shares() == {"new": PARTITIONS})
+    for _ in range(5):
+        cluster.write()
+    until(cluster.applied)
+    check_as_if_one_had_read(cluster)
+    new.process.kill()
+    until(lambda: not cluster.shares())
+    cluster.write()
+    refused = log.read_text().count("must be held with token")
+    assert refused
+    until(lambda: log.read_text().count("must be held with token") > refused + 1)
+    assert former.poll() is None
+    assert sum(cluster.runtime.state.offsets()) == cluster.numbers - 400
+    cluster.start("newer")
+    until(lambda: cluster.shares() == {"newer": PARTITIONS})
+    former.kill()
+    cluster.write()
+    until(cluster.applied)
+    check_as_if_one_had_read(cluster)

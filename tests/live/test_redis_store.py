@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.features.online import play_through
+from tests.live.former_worker import FormerStore
 from tests.processes import free_port
 
-from flyball.core import BadSetting, LeaseLost, StoreUnavailable
+from flyball.core import BadSetting, LeaseLost, StoreUnavailable, parse_url
 from flyball.stores import StateStore, StoreChange, claim, open_state, update_store
 from flyball.testing.state_contract import CHECKS
 
@@ -155,6 +156,25 @@ def test_a_writer_whose_lease_another_took_is_refused(url: str) -> None:
     with pytest.raises(LeaseLost, match="got 9"):
         late.write({b"a": b"4"}, (4,))
     assert reader.read([b"a"]) == ([b"3"], (3,))
+
+
+@pytest.mark.parametrize("partition", [None, 2])
+def test_a_writer_of_a_former_release_is_refused_once_one_of_this_one_has_claimed(
+    url: str, partition: int | None
+) -> None:
+    """Whatever its token is; one without a lease may still not write where one of either has claimed the store."""
+    former, new = FormerStore(parse_url(url)), open_state(url)
+    former.claim(5)
+    former.write({b"a": b"1"}, (1,))
+    with pytest.raises(LeaseLost, match="got none, after a writer with token 5"):
+        open_state(url).write({b"a": b"0"}, (0,))
+    claim(new, 3, partition)
+    with pytest.raises(LeaseLost):
+        former.write({b"a": b"2"}, (2,))
+    with pytest.raises(LeaseLost):
+        former.claim(1_900_000_000_000_000)
+    update_store(new, lambda: ({b"a": b"3"}, (3,)), None if partition is None else [partition])
+    assert open_state(url).read([b"a"]) == ([b"3"], (3,))
 
 
 def test_writers_of_different_partitions_change_a_store_as_if_by_turns(url: str) -> None:

@@ -22,7 +22,10 @@ Result = TypeVar("Result")
 
 _OFFSETS = b"o"
 _VALUE = b"v"
-_TOKEN = b"t"
+_TOKEN, _TOKEN_OF_WHOLE = b"t", b"tw"
+_FORMER_TOKEN, _NONE_SO_HIGH = b"t", 1 << 62
+"""Releases in which one worker applied the whole log compare their token with this field: once a worker of this one has
+claimed the store, no token of theirs is high enough, whoever holds their lease."""
 _TRIES, _SHARED_TRIES = 5, 50
 _TIMEOUT_MS = 5_000
 _OPTIONS = ("name", "timeout_ms", "password_file")
@@ -120,7 +123,8 @@ class RedisStore:
                 else:
                     self._watch(commands, [partition])
                     commands.multi()
-                commands.hset(self._values, _token_field(partition), token)
+                tokens = {_token_field(partition): token, _FORMER_TOKEN: _NONE_SO_HIGH}
+                commands.hset(self._values, mapping=tokens)
                 commands.execute()
 
         self._run(work)
@@ -136,8 +140,10 @@ class RedisStore:
         highest."""
         commands.watch(self._values)
         own = [(None, self._token)] if partitions is None else [(p, self._of_partitions.get(p, 0)) for p in partitions]
-        stored = commands.hmget(self._values, [_token_field(partition) for partition, _ in own])
+        former, *stored = commands.hmget(self._values, [_FORMER_TOKEN, *(_token_field(part) for part, _ in own)])
+        former = 0 if int(former or 0) == _NONE_SO_HIGH else former
         for (partition, token), latest in zip(own, stored, strict=True):
+            latest = latest or (former if not token else 0)
             if int(latest or 0) > token:
                 what = "" if partition is None else f"partition {partition} in "
                 raise LeaseLost(f"of {what}state store redis://{self._host}", token, str(int(latest)))
@@ -184,7 +190,7 @@ class RedisStore:
 
 def _token_field(partition: int | None) -> bytes:
     """The field of the token of the whole store, or of one partition of the log."""
-    return _TOKEN if partition is None else _TOKEN + b"%d" % partition
+    return _TOKEN_OF_WHOLE if partition is None else _TOKEN + b"%d" % partition
 
 
 def _pieces(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
