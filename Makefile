@@ -33,7 +33,7 @@ check: ## style, types, tests, and the command line from a clean install: what C
 engines: setup-dev ## on several machines and real servers, which are broken; on a real Kubernetes API server, built once; minutes
 	@BUILD=1 scripts/with-balancer scripts/with-kubernetes scripts/with-containers $(BIN)/python -m pytest -v \
 		tests/live/test_containers.py tests/live/test_compose.py tests/live/test_kubernetes.py tests/live/test_load_balancer.py
-	@$(BIN)/python scripts/several_machines.py faults rolling scale release
+	@$(BIN)/python scripts/several_machines.py faults rolling scale release workers
 
 bench: $(VENV)/.bench ## print the speed of this machine beside that of its peers
 	@export PEERS_PYTHON=$(PEERS)/bin/python SERVING_PEERS_PYTHON=$(CURDIR)/$(SERVING_PEERS)/bin/python \
