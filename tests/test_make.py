@@ -1,9 +1,13 @@
 """The commands of the Makefile and of CI say and do what they are for."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,6 +33,40 @@ def test_ci_runs_the_same_script_as_make_check() -> None:
     assert "scripts/check" in make("-n", "check")
     commands = [line for line in (ROOT / ".ci" / "run").read_text().splitlines() if line and not line.startswith("#")]
     assert commands == ['CI=true exec "$(dirname "$0")/../scripts/check" "$@"']
+
+
+@pytest.mark.parametrize("failing", ["", "setup-dev", "mypy", "ruff check", "test TESTS", "smoke"])
+def test_what_a_check_runs_beside_something_else_fails_it_too(tmp_path: Path, failing: str) -> None:
+    """With programs in place of its own that print their name and what is asked of them."""
+    script = "\n".join(
+        (
+            "#!/usr/bin/env bash",
+            'asked="${0##*/} $*"',
+            'echo "$asked"',
+            f'case "$asked" in *"{failing or "nothing fails"}"*) exit 7 ;; esac',
+        )
+    )
+    programs = {"make", ".venv/bin/mypy", ".venv/bin/ruff", ".venv/bin/python", "scripts/smoke"}
+    for name in programs:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(script)
+        path.chmod(0o755)
+    check = tmp_path / "scripts" / "check"
+    shutil.copy2(ROOT / "scripts" / "check", check)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CI": "", "TMPDIR": str(tmp_path)}
+    done = subprocess.run([check, "tests/core"], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == (7 if failing else 0), done
+    if failing:
+        assert failing in done.stdout
+    else:
+        asked = ["make --no-print-directory setup-dev", "ruff format --check .", "ruff check .", "mypy "]
+        assert [line for line in done.stdout.splitlines() if not line.startswith("python")] == [
+            *asked,
+            "make --no-print-directory test TESTS=tests/core",
+            "smoke ",
+        ]
+    assert not list(tmp_path.glob("tmp.*")), "what it wrote for itself is removed"
 
 
 def test_locks_hold_hashes_and_no_addresses() -> None:

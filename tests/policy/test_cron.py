@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -30,6 +30,7 @@ def matches(expression: str, local: datetime) -> bool:
     return hits[0] and hits[1] and days and hits[3]
 
 
+@cache
 def _hit(field: str, value: int, number: int) -> bool:
     names = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
     weekdays = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]

@@ -56,13 +56,13 @@ class World:
 
     def live(self, hours: int) -> None:
         for _ in range(hours):
-            router = Router(current(self.home.registry))
+            router, arms = Router(current(self.home.registry)), self.release.arms
             for _ in range(self.per_hour):
                 country = "NL" if self.draw.random() < 0.5 else "BE"
                 route = router.route(str(self.draw.integers(10**9)), SimpleNamespace(country=country, at=0))
                 (exposure,) = route.exposures
                 chances = {name: self.truth(country, name, self.hour) for name in ("v1", "v2", "v3")}
-                able = [chances[arm.version or "v1"] for arm in self.release.arms]
+                able = [chances[arm.version or "v1"] for arm in arms]
                 reward = float(self.draw.random() < chances[route.version])
                 lost = max(able) - chances[route.version]
                 self.rows.append((country, exposure.arm, exposure.propensity, reward, lost))

@@ -6,7 +6,7 @@ where both are restricted); PEP 495 (times that clocks skip or show twice).
 
 import calendar
 import re
-from collections.abc import Iterator
+from bisect import bisect_right
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -83,17 +83,14 @@ def next_cron_us(times: CronTimes, zone: tzinfo, after_us: int) -> int | None:
     first = datetime.fromtimestamp(after_us // 1_000_000, zone).date() - timedelta(days=2)
     for number in range(_HORIZON_DAYS):
         day = first + timedelta(days=number)
-        if times.has_day(day):
-            for at_us in _times_of(times, day, zone):
-                if at_us > after_us:
-                    return at_us
+        if not times.has_day(day):
+            continue
+        shown = [time(hour, minute) for hour in times.hours for minute in times.minutes]
+        # a later local time is never shown before an earlier one
+        later = bisect_right(shown, after_us, key=lambda local: _existing_us(datetime.combine(day, local), zone))
+        if later < len(shown):
+            return _existing_us(datetime.combine(day, shown[later]), zone)
     return None
-
-
-def _times_of(times: CronTimes, day: date, zone: tzinfo) -> Iterator[int]:
-    for hour in times.hours:
-        for minute in times.minutes:
-            yield _existing_us(datetime.combine(day, time(hour, minute)), zone)
 
 
 def _existing_us(local: datetime, zone: tzinfo) -> int:
