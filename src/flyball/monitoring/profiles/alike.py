@@ -40,4 +40,4 @@ def _positions(values: pl.Series) -> Doubles:
     else:
         ranked = (values.cast(pl.String) if not values.dtype.is_nested() else values.struct.json_encode()).hash(1)
         ranked = ranked.cast(pl.Float64) / 2.0**64
-    return np.nan_to_num(ranked.to_numpy().astype(np.float64), nan=0.5)
+    return np.asarray(np.nan_to_num(ranked.to_numpy().astype(np.float64), nan=0.5))
