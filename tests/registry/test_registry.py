@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -63,16 +64,50 @@ def test_migrations_lead_to_the_tables_of_the_code(tmp_path: Path, registry: Reg
     engine.dispose()
 
 
-def test_a_migration_that_is_stopped_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def tables_of(path: Path) -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+
+
+def test_a_new_registry_is_what_all_migrations_make_of_an_empty_file(tmp_path: Path, registry: Registry) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/migrated.db")
+    with engine.begin() as connection:
+        upgrade(connection)
+    engine.dispose()
+    assert tables_of(tmp_path / "registry.db") == tables_of(tmp_path / "migrated.db") != set()
+    with (
+        closing(sqlite3.connect(tmp_path / "registry.db")) as one,
+        closing(sqlite3.connect(tmp_path / "migrated.db")) as other,
+    ):
+        assert list(one.iterdump()) == list(other.iterdump())
+
+
+def test_a_migration_that_is_stopped_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(connection: sa.Connection) -> None:
         upgrade(connection)
         raise KeyboardInterrupt
 
+    path = tmp_path / "registry.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    before = tables_of(path)
     monkeypatch.setattr("flyball.registry.migrate.upgrade", stopped)
     with pytest.raises(KeyboardInterrupt):
         Registry(url(tmp_path))
-    with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    assert tables_of(path) == before
+    monkeypatch.undo()
+    assert Registry(url(tmp_path)).versions() == []
+
+
+def test_a_new_registry_that_is_stopped_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped() -> Iterator[str]:
+        yield "CREATE TABLE runs (run INTEGER)"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flyball.registry.sqlite._statements_of_new", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        Registry(url(tmp_path))
+    assert tables_of(tmp_path / "registry.db") == set()
     monkeypatch.undo()
     assert Registry(url(tmp_path)).versions() == []
 

@@ -10,6 +10,7 @@ safe, so each needs alpha itself.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import log
 from typing import Any
 
@@ -268,12 +269,16 @@ def _log_e(strata: list[_Stratum], margin: float, constants: Mapping[str, float]
     total = 0.0
     for bad_control, all_control, bad, answers, share in strata:
         if all_control and answers and 0 < share < 1:
-            total += float(
-                rate_difference_log_e(
-                    bad_control, all_control, bad, answers, margin, constants["n_best"], constants["alpha"], share
-                )
+            total += _log_e_of(
+                bad_control, all_control, bad, answers, margin, constants["n_best"], constants["alpha"], share
             )
     return total
+
+
+@lru_cache(4_096)
+def _log_e_of(*arguments: float) -> float:
+    """`rate_difference_log_e`, kept: one look asks for it several times, and strata of steps before never change."""
+    return float(rate_difference_log_e(*arguments))
 
 
 def _harm(release: Release, evidence: Evidence) -> str | None:
