@@ -41,6 +41,24 @@ def test_an_unknown_id_and_an_uncleaned_file_are_said(home: Runtime) -> None:
     assert "must name nobody" in str(run(home, "erase", "user", "8", "--yes", "--reason", "user 8 asked").exception)
 
 
+def test_a_dry_run_says_what_would_be_done_in_each_store_and_changes_nothing(home: Runtime) -> None:
+    before = {path: path.read_bytes() for path in home.home.rglob("*.db")}
+    shown = run(home, "erase", "user", "7", "--dry-run")
+    assert "would remove of 1 user: 1 events" in shown.output
+    for line in (
+        "  late events: of these people are refused, on all machines",
+        "  events: 1 record removed, and the log written again without them",
+        "  predictions: there is none",
+        "  quarantine: stays as it is",
+        "  state, outcomes, intervals, exposures, known entities: built again from the logs",
+        "  files of the home: rows whose cell is an id removed",
+    ):
+        assert line in shown.output
+    assert {path: path.read_bytes() for path in home.home.rglob("*.db")} == before
+    steps = json.loads(run(home, "erase", "user", "7", "--dry-run", "--json").output.splitlines()[-1])["steps"]
+    assert [name for name in steps if name not in shown.output] == []
+
+
 def test_nothing_is_begun_while_a_backup_runs(home: Runtime) -> None:
     with FileLock(home.layout.run / "backup.lock", "flyball backup"):
         refused = run(home, "erase", "user", "7", "--yes")

@@ -16,11 +16,13 @@ class Loop:
     def __init__(self) -> None:
         self.soon: deque[Callable[[], object]] = deque()
         self.tasks = 0
+        self.later: list[float] = []
 
     def call_soon(self, call: Callable[[], object]) -> None:
         self.soon.append(call)
 
     def call_later(self, after_s: float, call: Callable[[], object]) -> "Loop":
+        self.later.append(after_s)
         return self
 
     def cancel(self) -> None:

@@ -153,6 +153,8 @@ def _show(app: str, report: "RemovalReport", json: bool) -> None:
         return
     removed = {name: count for name, count in report.removed.items() if count or name not in ("registry", "files")}
     say(f"{'would remove' if report.dry_run else 'removed'} of {report.subject}: {counted(removed)}")
+    for store, words in report.steps.items():
+        say(f"  {store}: {words}")
     if report.nothing_names:
         warn(f"flyball: no event, answer or line in quarantine names {report.subject}: look whether the id is right")
     for name, count in report.rows.items():

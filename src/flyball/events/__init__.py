@@ -47,6 +47,7 @@ from flyball.events.log import (
     open_log,
     partition,
 )
+from flyball.events.named_rows import EntityColumns, NamedColumns, cell_texts, cells_of, entity_columns, read_json
 from flyball.events.original_names import field_names_now, original_type_name
 from flyball.events.pieces import read_pieces
 from flyball.events.preview import Preview, PreviewRow, preview
@@ -100,6 +101,7 @@ __all__ = [
     "ConsumerLag",
     "DeclaredLog",
     "EntityCatalog",
+    "EntityColumns",
     "ErasableLog",
     "ErasableQuarantine",
     "ErasedDigests",
@@ -125,6 +127,7 @@ __all__ = [
     "LineStream",
     "LineVerdicts",
     "Lineage",
+    "NamedColumns",
     "Offsets",
     "Parsed",
     "Parser",
@@ -164,6 +167,8 @@ __all__ = [
     "after_slices",
     "batch_records",
     "batches_in",
+    "cell_texts",
+    "cells_of",
     "check_batch_name",
     "check_client_id",
     "choices_of",
@@ -173,6 +178,7 @@ __all__ = [
     "count_undeclared",
     "defaults_in",
     "drop",
+    "entity_columns",
     "entries_between",
     "entry_of",
     "field_names_now",
@@ -201,6 +207,7 @@ __all__ = [
     "original_type_name",
     "partition",
     "preview",
+    "read_json",
     "read_pieces",
     "read_type",
     "read_until",

@@ -14,11 +14,9 @@ from flyball.events.client_ids import check_client_id, own_name
 from flyball.events.columns import SourceColumns, TypeFinder, apply_reader, reason_of
 from flyball.events.declared import EventType, Field
 from flyball.events.formats import BadLine, BatchBuilder, Parsed, Parser
+from flyball.events.named_rows import DELIMITERS
 from flyball.events.pieces import read_pieces
 from flyball.events.schema import Schema
-
-DELIMITERS = ",;\t|"
-"""The recognized delimiters, in the order in which they are tried."""
 
 _COMMA_NUMBER = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*\Z")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9][0-9]{0,2},[0-9]{3}\s*\Z")

@@ -19,6 +19,7 @@ import msgspec
 
 from flyball.core import StoreUnavailable, readings_of, write_atomic
 from flyball.events.log import Record
+from flyball.events.named_rows import NamedColumns, cell_texts, cells_of, entity_columns
 from flyball.events.schema import Schema
 
 _FileState = tuple[int, int] | None
@@ -28,15 +29,17 @@ ERASED = "erased"
 """The reason for which such an event is refused; it is counted, and kept nowhere."""
 
 LONG_ID = 6
-"""An id of this many characters or more is searched for in text that cannot be read; a shorter one stands anywhere."""
+"""An id of this many characters or more is searched for in text that is no row; a shorter one stands anywhere."""
 _SEARCHED = 1 << 16
+_LETTER = r"[\w\u0300-\u036f]"
+_ESCAPE = r"\\(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|%[0-9a-fA-F]{2}"
 _TRIES, _PAUSE_S = 3_000, 0.02
 _WORDS = tuple(
     map(
         re.compile,
         (
-            r"[\w\u0300-\u036f]+",
-            r"[^\s\"',;:={}\[\]()<>|]+",
+            rf"(?<!{_LETTER})(?<!{_LETTER}[-.@+])(?>{_LETTER}+(?:[-.@+]{_LETTER}+)*)(?![-.@/:+]{_LETTER}|{_ESCAPE})",
+            rf"(?>[^\s\"',;:={{}}\[\]()<>|]+)(?!:{_LETTER})",
             r'"((?:[^"\\]|\\.)*)"?',
             r'"((?:[^"]|"")*)"?',
             r"[^,;\t|\r\n]+",
@@ -45,8 +48,8 @@ _WORDS = tuple(
     )
 )
 _FIELDS = _WORDS[2:]
-"""Words; what stands between the signs that separate fields, such as an address; strings of JSON, cells of CSV and
-values of URLs."""
+"""Words with what may belong to a longer id beside them, such as a hyphen and a letter; what stands between the signs
+that separate fields, such as an address; strings of JSON, cells of CSV and values of URLs."""
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -152,20 +155,31 @@ class ErasedPeople:
             if record is not None and record.at <= self._latest_us and self._names_erased(schema, record)
         ]
 
-    def among_lines(self, schema: Schema, lines: Sequence[bytes]) -> list[int]:
-        """The indices of the lines, which could not be read, in which a long id of somebody who was erased stands.
+    def among_lines(self, schema: Schema, lines: Sequence[bytes], header: bytes = b"") -> list[int]:
+        """The indices of the lines, which are no valid events, that name somebody who was erased: as the whole cell of
+        a column of their entity, or, of a line that does not read as a row with such a column, as a whole word of
+        `LONG_ID` characters or more; shorter ones stand in lines of others. `header`: the one of CSV.
 
-        A line that cannot be read has no time, so one from after the erasure counts, too. Shorter ids are not searched:
-        they stand in lines of others.
+        Such a line has no time that is sure, so one from after the erasure counts, too.
         """
         if self.is_empty:
             return []
-        entities = sorted({entity for declared in schema.types.values() for _, entity in declared.flagged})
-        return [index for index, line in enumerate(lines) if self._stands_in(entities, line)]
+        columns = NamedColumns(entity_columns(schema))
+        return [index for index, line in enumerate(lines) if self._line_names_erased(columns, line, header)]
 
-    def _stands_in(self, entities: Sequence[str], line: bytes) -> bool:
-        words = {word for word in _words_in(line[:_SEARCHED]) if len(word) >= LONG_ID}
-        return any(self._erased_us(entity, word) >= 0 for word in words for entity in entities)
+    def _line_names_erased(self, columns: NamedColumns, line: bytes, header: bytes) -> bool:
+        missing = set(columns.entities)
+        for name, cell in cells_of(columns.row_of(line, header)):
+            entities = columns.entities_of(name)
+            if entities and any(self._was_erased(entities, text) for text in cell_texts(cell)):
+                return True
+            missing -= entities
+        return bool(missing) and any(
+            self._was_erased(missing, word) for word in set(_words_in(line[:_SEARCHED])) if len(word) >= LONG_ID
+        )
+
+    def _was_erased(self, entities: Iterable[str], id: str) -> bool:
+        return any(self._erased_us(entity, id) >= 0 for entity in entities)
 
     def _names_erased(self, schema: Schema, record: Record) -> bool:
         event = schema.decode(record)

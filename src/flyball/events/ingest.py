@@ -172,9 +172,9 @@ class LineTaker:
         source, now_us = self._source, self._inlet.clock.now_us()
         source = msgspec.structs.replace(source, name=name) if name else source
         checked, inlet = self._checker.check(self._parser, lines, now_us), self._inlet
+        header = self._parser.header()
         with _none_erased_meanwhile(inlet):
-            records, bad = _append(_without_named_lines(checked, lines.__getitem__, inlet), inlet, self.tally)
-            header = self._parser.header()
+            records, bad = _append(_without_named_lines(checked, lines.__getitem__, inlet, header), inlet, self.tally)
             inlet.quarantine.put(
                 [
                     _quarantined(wrong, lines[wrong.index][:MAX_LINE], positions[wrong.index], source, now_us, header)
@@ -248,12 +248,13 @@ def _without_erased(checked: Checked, refused: Sequence[int]) -> Checked:
     return msgspec.structs.replace(checked, records=records, bad=wrong)
 
 
-def _without_named_lines(checked: Checked, line: Callable[[int], bytes], inlet: Inlet) -> Checked:
-    """What was checked, with bad lines in which an erased id stands counted as such: nobody keeps their content."""
+def _without_named_lines(checked: Checked, line: Callable[[int], bytes], inlet: Inlet, header: bytes = b"") -> Checked:
+    """What was checked, with bad lines that name somebody who was erased counted as such: nobody keeps their content.
+    `header`: the one of the lines, where they have one."""
     kept = [number for number, wrong in enumerate(checked.bad) if wrong.reason not in KEPT_NOWHERE]
     if inlet.erased is None or not kept:
         return checked
-    named = inlet.erased.among_lines(inlet.schema, [line(checked.bad[number].index) for number in kept])
+    named = inlet.erased.among_lines(inlet.schema, [line(checked.bad[number].index) for number in kept], header)
     if not named:
         return checked
     bad = list(checked.bad)
@@ -262,7 +263,7 @@ def _without_named_lines(checked: Checked, line: Callable[[int], bytes], inlet: 
     return msgspec.structs.replace(checked, bad=bad)
 
 
-_LINE_WAS_ERASED = "cannot be read, and holds the id of somebody who was erased; it is counted and kept nowhere"
+_LINE_WAS_ERASED = "is no valid event, and names somebody who was erased; it is counted and kept nowhere"
 _WAS_ERASED = "names somebody who was erased after it had happened; it is counted and kept nowhere"
 
 

@@ -3,8 +3,8 @@
 import csv
 from collections.abc import Iterable
 
-from flyball.events import Quarantine, Quarantined
-from flyball.removal.rows import RowReader, read_json
+from flyball.events import Quarantine, Quarantined, read_json
+from flyball.removal.rows import RowReader
 from flyball.removal.tables import rows_without
 from flyball.removal.words import id_pattern, longer_ids, stands_in, whole_pattern
 

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from flyball.events import (
     ErasableQuarantine,
     Offsets,
     Record,
+    entity_columns,
     log_exists,
     open_log,
     open_quarantine,
@@ -31,6 +32,7 @@ from flyball.removal.tables import clean_tables
 from flyball.removal.texts import Redaction, clean_home_files
 from flyball.removal.versions import SeenBy, remove_artifacts, versions_seen
 from flyball.removal.views import ViewsBeside
+from flyball.removal.words import longer_ids
 from flyball.runtime import Runtime
 
 _LOOKED_AT_S = 0.05
@@ -43,7 +45,7 @@ _LINES = ("predictions", "quarantine")
 class RemovalReport(msgspec.Struct, frozen=True):
     """What was removed, or would be, by a dry run. `removed`: {store: count}. `snapshots`: those that lack rows now.
     `unread`: files of the home that hold an id and could not be cleaned. `rows`: {file of the home: rows removed}.
-    `versions`: those that had seen it."""
+    `versions`: those that had seen it. `steps`: of a dry run, {store: what would be done there}, in this order."""
 
     action: str
     subject: str
@@ -53,6 +55,7 @@ class RemovalReport(msgspec.Struct, frozen=True):
     dry_run: bool = False
     unread: list[str] = []
     rows: dict[str, int] = {}
+    steps: dict[str, str] = {}
 
     @property
     def nothing_names(self) -> bool:
@@ -67,7 +70,9 @@ class Removal:
         self, runtime: Runtime, stopwatch: Stopwatch, on_step: Callable[[str], object] = lambda words: None
     ) -> None:
         self._runtime, self._stopwatch, self._on_step = runtime, stopwatch, on_step
-        self._known = set[str]()  # ids of others in records that hold the bytes of an id
+        self._known = set[
+            str
+        ]()  # ids of others in records that hold the bytes of an id, and longer ones that are known
         self._logs = {name: _erasable(name, getattr(runtime.settings, name)) for name in LOGS}
 
     def look(self, plan: RemovalPlan) -> RemovalReport:
@@ -77,7 +82,34 @@ class Removal:
         plan = plan.with_found(matching)
         snapshots = snapshots_with(self._runtime.history_files, plan.events)
         seen = versions_seen(self._runtime, plan.people, snapshots)
-        return RemovalReport(plan.action, plan.subject, plan.counts, snapshots, seen, dry_run=True)
+        steps = self._steps(plan, snapshots, seen)
+        return RemovalReport(plan.action, plan.subject, plan.counts, snapshots, seen, dry_run=True, steps=steps)
+
+    def _steps(self, plan: RemovalPlan, snapshots: Sequence[str], seen: SeenBy) -> dict[str, str]:
+        """What `begin` would do, by the store that it does it in."""
+        counts, about = plan.counts, self._runtime.app.task.about
+        steps = {"log workers": "stand aside until it is done; answers go on"}
+        if plan.people:
+            steps["late events"] = "of these people are refused, on all machines"
+        for name, log in self._logs.items():
+            words = f"{counted_units(counts[name], 'record')} removed, and the log written again without them"
+            steps[name] = "there is none" if log is None else words
+        lines = counted_units(counts["quarantine"], "line")
+        steps["quarantine"] = f"{lines} removed, and the rest written again" if plan.quarantined else "stays as it is"
+        steps["copy for backups"] = "deleted; the next backup makes another"
+        rows = sum(counts[name] for name in LOGS)
+        steps["history"] = (
+            f"parts with some of these {counted_units(rows, 'record')} written again; "
+            f"{counted_units(len(snapshots), 'snapshot')} marked as changed"
+        )
+        views = ["state", *(["features"] if about.feature_groups else []), "outcomes", "intervals", "exposures"]
+        steps[", ".join((*views, "known entities"))] = "built again from the logs, and put in place of what serves"
+        if plan.people:
+            steps["registry"] = "the ids replaced in reasons, notes, messages and other words of people"
+            steps["files of the home"] = "rows whose cell is an id removed, ids in logs and other texts masked"
+            steps["artifacts"] = f"{counted_units(len(seen.removed), 'version')} out of service deleted that hold an id"
+        steps["audit trail"] = "the removal noted, without a name"
+        return steps
 
     def run(self) -> RemovalReport:
         """Remove what the plan says, build what is derived again, and note it in the audit trail without a name.
@@ -237,11 +269,7 @@ class Removal:
     @property
     def _columns(self) -> dict[str, frozenset[str]]:
         """{column of an export: the entities that it names}."""
-        columns: dict[str, frozenset[str]] = {}
-        for declared in self._runtime.app.schema.types.values():
-            for field, entity in declared.flagged:
-                columns[field] = columns.get(field, frozenset()) | {entity}
-                columns[entity] = columns.get(entity, frozenset()) | {entity}
+        columns = entity_columns(self._runtime.app.schema)
         about = self._runtime.app.task.about
         request = read_type(about.request)
         fields = [*request.refs, *request.list_refs]
@@ -270,6 +298,8 @@ class Removal:
         ends = dict(after)
         if not plan.people:
             return matching, ends
+        known = self._runtime.catalog.known()
+        self._known |= longer_ids({id for person in plan.people for id in known.get(person.entity, ())}, plan.people)
         for name, log in self._logs.items():
             if log is not None:
                 named = _until(self._names(name, log, plan), plan.at_us)

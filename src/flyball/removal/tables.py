@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from flyball.core import write_atomic
+from flyball.events import read_json
 from flyball.home import HomeLayout
 from flyball.removal.contents import encoding_of, kind_of
-from flyball.removal.rows import RowReader, read_json
+from flyball.removal.rows import RowReader
 from flyball.removal.texts import STORE_FOLDERS, Redaction, is_own, is_table
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}

@@ -9,8 +9,10 @@ from tests.serving.connection_floor import Floor
 from tests.serving.over_tcp import GET, exchange, listening, read_reply
 
 from flyball.runtime import Runtime
-from flyball.serving.processes.chunked import MAX_DROPPED, MAX_FRAMING, Chunked
+from flyball.serving.http.decoding import MAX_BODY
+from flyball.serving.processes.chunked import LINGER_S, MAX_DROPPED, MAX_FRAMING, Chunked
 from flyball.serving.processes.pipelined import CHUNK_PART
+from flyball.serving.processes.server import MAX_HEAD
 
 pytestmark = pytest.mark.anyio
 
@@ -81,6 +83,70 @@ async def test_a_client_that_still_sends_reads_why_it_is_refused(port: int) -> N
             assert (reply[0], b"connection: close" in reply[1]) == (status, True)
             assert await reader.read() == b""
         writer.close()
+
+
+def test_a_refusal_of_any_request_that_still_comes_in_is_lingered_for() -> None:
+    length = b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-length: 900000\r\n\r\n"
+    for begin, refuse in (
+        (length, lambda floor: floor.connection._give_up("too slow")),
+        (b"POST /v1/events HTTP/1.1\r\nhost: local", lambda floor: floor.connection._give_up("too slow")),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * MAX_HEAD, lambda floor: None),
+        (b"GET / FTP/7\r\n\r\n", lambda floor: None),
+    ):
+        floor = Floor()
+        floor.connection.data_received(begin)
+        for _ in range(40):
+            floor.loop.turn()
+        refuse(floor)
+        assert (floor.transport.ended, floor.transport.paused, floor.transport.closed) == (True, False, False), begin
+        assert len(floor.transport.written) == 1
+        assert floor.loop.later[-1] == LINGER_S
+        for _ in range(MAX_DROPPED // 65_536):
+            floor.connection.data_received(b"x" * 65_536)
+        assert not floor.transport.closed
+        floor.connection.data_received(b"x")
+        assert floor.transport.closed
+
+
+def test_a_connection_on_which_nothing_came_is_closed_at_once() -> None:
+    floor = Floor()
+    floor.connection._give_up("too slow")
+    assert (floor.transport.ended, floor.transport.closed) == (False, True)
+
+
+LARGE = b" " * (MAX_BODY + 100_000)
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True}), "asyncio"], ids=["uvloop", "asyncio"])
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n", 413),
+        (b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n", 413),
+        (b"POST /v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/html\r\n", 415),
+        (b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/plain\r\n", 415),
+        (b"POST /v1/recommend HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: gzip\r\n", 415),
+    ],
+)
+@pytest.mark.parametrize("is_chunked", [True, False], ids=["chunked", "length"])
+async def test_a_client_that_writes_first_reads_why_its_body_is_not_taken(
+    port: int, head: bytes, status: int, is_chunked: bool
+) -> None:
+    body = LARGE[:200_000] if (status, head[:15]) == (415, b"POST /v1/events") else LARGE
+    kind = b"transfer-encoding: chunked" if is_chunked else b"content-length: %d" % len(body)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head + kind + b"\r\n\r\n")
+    async with asyncio.timeout(30):
+        for start in range(0, len(body), 100_000):
+            part = body[start : start + 100_000]
+            writer.write(b"%x\r\n%b\r\n" % (len(part), part) if is_chunked else part)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n" if is_chunked else b"")
+        reply = await read_reply(reader)
+    writer.close()
+    assert reply is not None
+    assert reply[0] == status, reply[1]
+    assert b"application/problem+json" in reply[1]
 
 
 @pytest.mark.parametrize("size", [1, 2, 100, 5_000])

@@ -1,8 +1,8 @@
 """Bounds the work for a body in chunks, whose length nobody knows and whose chunks may be one byte each.
 
-A request that is answered before its body is in, since it was refused by its head, is the last of its connection: what
-else comes is not parsed, only dropped, so that the client can read the answer. A body has little more framing than
-content.
+A request with such a body that is answered before it is in, since it was refused by its head, is the last of its
+connection. Behind the last answer of any connection, what else comes of a request is not parsed, only dropped for a
+while, so that the client can read the answer. A body has little more framing than content.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ connection that is closed with bytes unread is reset, and the client may lose th
 
 
 class _LastAnswer:
-    """What the answer to a request with chunks is written to: the transport, but closing waits for the client."""
+    """What the answer to a request with a body is written to: the transport, but closing waits for the client."""
 
     __slots__ = ("_connection", "_transport")
 
@@ -91,9 +91,11 @@ class Chunked(OneAtATime):
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
         self._excess = 0
-        if self._is_chunked and self.cycle is not None:
+        if self.cycle is None or not (self._is_chunked or self._left > 0):
+            return
+        self.cycle.transport = _LastAnswer(self.transport, self)  # type: ignore[assignment]
+        if self._is_chunked:
             self._kept_alive, self.cycle.keep_alive = self.cycle.keep_alive, False  # until the body is in
-            self.cycle.transport = _LastAnswer(self.transport, self)  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
         self._excess -= 2 * len(body)
@@ -113,14 +115,16 @@ class Chunked(OneAtATime):
             self._lingering.cancel()
         super().connection_lost(exc)
 
-    def end_answers(self) -> None:
-        """Close the connection: at once, or once the client, which still sends chunks, had time for the answer."""
+    def end_answers(self, in_request: bool = False) -> None:
+        """Close the connection: at once, or once the client, which still sends of a request, had time for the answer.
+        `in_request`: whether it does, also where no body is coming in."""
         self._time.end()
-        if not self._is_in_chunks() or self._is_ended:
+        in_body = self._begun and not self._in_head and (self._is_chunked or self._left > 0)
+        if self._is_ended or not (in_request or in_body):
             self.transport.close()
         elif not self._is_over and not self.transport.is_closing():
             self._is_over, self._unread, self.flow.has_unread = True, b"", False
-            if not self.cycle.response_complete:
+            if self.cycle is not None and not self.cycle.response_complete:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
             self.flow.resume_reading()

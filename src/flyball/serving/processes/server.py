@@ -315,7 +315,7 @@ class _Connection(Chunked):
                     f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
                 )
                 self.transport.write(head.encode() + body)
-            self.end_answers()
+            self.end_answers(in_request=self._begun or problem.status != HTTPStatus.REQUEST_TIMEOUT)
 
 
 def _connections(paths: ShortPaths) -> type[_Connection]:
