@@ -42,7 +42,7 @@ def test_an_unknown_id_and_an_uncleaned_file_are_said(home: Runtime) -> None:
 
 
 def test_a_dry_run_says_what_would_be_done_in_each_store_and_changes_nothing(home: Runtime) -> None:
-    before = {path: path.read_bytes() for path in home.home.rglob("*.db")}
+    before = home.log.ends()
     shown = run(home, "erase", "user", "7", "--dry-run")
     assert "would remove of 1 user: 1 events" in shown.output
     for line in (
@@ -50,11 +50,11 @@ def test_a_dry_run_says_what_would_be_done_in_each_store_and_changes_nothing(hom
         "  events: 1 record removed, and the log written again without them",
         "  predictions: there is none",
         "  quarantine: stays as it is",
-        "  state, outcomes, intervals, exposures, known entities: built again from the logs",
+        "  state, features, outcomes, intervals, exposures, known entities: built again from the logs",
         "  files of the home: rows whose cell is an id removed",
     ):
         assert line in shown.output
-    assert {path: path.read_bytes() for path in home.home.rglob("*.db")} == before
+    assert (home.log.ends(), home.erased.is_empty, plan_under_way(home.layout)) == (before, True, None)
     steps = json.loads(run(home, "erase", "user", "7", "--dry-run", "--json").output.splitlines()[-1])["steps"]
     assert [name for name in steps if name not in shown.output] == []
 

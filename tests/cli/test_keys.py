@@ -69,6 +69,36 @@ def test_a_key_of_a_page_says_what_it_may_send(run: Run) -> None:
     assert len(run("keys", "list", "shop.py", "--json").last["keys"]) == 3
 
 
+def test_a_key_goes_to_a_file_of_its_own_or_none_is_made(run: Run) -> None:
+    run("new", "shop")
+    create = ("keys", "create", "shop.py", "--role", "read", "--to")
+    early = run(*create, "ops.key")
+    assert (early.code, early.out, Path("ops.key").exists()) == (2, "", False)
+    assert "flyball ingest makes some; then make the key. None was made" in early.err
+    run("ingest", "shop.py", "shop-events.jsonl")
+    made = run(*create, "ops.key", "--name", "ops")
+    assert (made.code, made.out) == (0, "")
+    assert "(ops) with read: it is in ops.key, which you alone can read" in made.err
+    key = parse_key(Path("ops.key").read_text().removesuffix("\n"))
+    assert key is not None
+    assert Path("ops.key").stat().st_mode & 0o777 == 0o600
+    assert key.secret not in run("keys", "list", "shop.py", "--json").out
+    Path("link.key").symlink_to("elsewhere")
+    for path, words in (
+        ("ops.key", "must name a file that is not there yet, got ops.key"),
+        ("link.key", "must name a file that is not there yet"),
+        ("nowhere/x.key", "must name a file that can be written, got nowhere/x.key: No such file"),
+    ):
+        refused = run(*create, path, "--name", "other")
+        assert (refused.code, words in refused.err) == (2, True), refused.err
+    assert run(*create, "owner.key", "--role", "owner").code == 2
+    assert sorted(path.name for path in Path().glob("*.key*")) == ["link.key", "ops.key"]
+    assert list(Path().glob(".*.tmp")) == []
+    assert [listed["name"] for listed in run("keys", "list", "shop.py", "--json").last["keys"]] == ["ops"]
+    as_json = run(*create, "json.key", "--json")
+    assert (as_json.last["file"], "key" in as_json.last) == ("json.key", False)
+
+
 def test_a_key_has_limits_of_its_own_that_can_be_changed(run: Run) -> None:
     run("new", "shop")
     run("ingest", "shop.py", "shop-events.jsonl")

@@ -1,6 +1,10 @@
 """`flyball keys create|list|limit|revoke` and `flyball audit`: who may do what over HTTP, and who did what."""
 
+import os
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +12,7 @@ import typer
 from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home, user_name
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table, warn
-from flyball.core import format_second, parse_duration
+from flyball.core import BadSetting, NotFound, format_second, parse_duration
 
 if TYPE_CHECKING:
     from flyball.access import AuditedAction
@@ -44,6 +48,10 @@ def create(
         list[str] | None,
         typer.Option("--type", help="An event type that it may send; repeatable.", show_default="all"),
     ] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="A new file for the key, which its owner alone can read, written once it is made."),
+    ] = None,
     reason: Annotated[str, typer.Option("--reason", help="For the audit trail.")] = "by hand",
     home: Home = None,
     json: Json = False,
@@ -54,33 +62,77 @@ def create(
     """
     from flyball.access import create_key, unbounded_page
 
-    runtime = open_home(app, home)
+    try:
+        runtime = open_home(app, home)
+    except NotFound as error:
+        no_key = f"{error.next_step}; then make the key. None was made: a file that it was redirected to is empty"
+        raise NotFound(error.kind, error.name, error.known, no_key.removeprefix("; ")) from None
     declared = tuple(runtime.schema.types)
-    key, text = create_key(
-        runtime.registry,
-        role,
-        random.SystemRandom(),
-        name=name or "",
-        by=user_name(),
-        now_us=runtime.clock.now_us(),
-        origins=origin or (),
-        for_us=None if expires is None else parse_duration(expires, "--expires"),
-        reason=reason,
-        limit_answers=limit_answers,
-        limit_events=limit_events,
-        event_types=event_type or (),
-        declared=declared,
-    )
+    with _new_file(to) as write:
+        key, text = create_key(
+            runtime.registry,
+            role,
+            random.SystemRandom(),
+            name=name or "",
+            by=user_name(),
+            now_us=runtime.clock.now_us(),
+            origins=origin or (),
+            for_us=None if expires is None else parse_duration(expires, "--expires"),
+            reason=reason,
+            limit_answers=limit_answers,
+            limit_events=limit_events,
+            event_types=event_type or (),
+            declared=declared,
+        )
+        write(f"{text.text}\n")
     warning = unbounded_page(key, declared)
+    if to is not None:
+        _say_file(key, warning, to, runtime.clock.now_us(), json)
+        return
     if json:
         more = {"warning": warning} if warning else {}
         show_json({**_plain(key, runtime.clock.now_us()), **more, "key": text.text})
         return
     say(text.text)
+    _say_made(key, warning, "keep it now, it is not shown again")
+
+
+def _say_made(key: "AccessKey", warning: str, what_next: str) -> None:
     sends = f" of {', '.join(key.event_types)} alone" if key.event_types else ""
-    warn(f"key {key.id} ({key.name}) with {', '.join(key.roles)}{sends}: keep it now, it is not shown again")
+    warn(f"key {key.id} ({key.name}) with {', '.join(key.roles)}{sends}: {what_next}")
     if warning:
         warn(f"warning: {warning}")
+
+
+def _say_file(key: "AccessKey", warning: str, path: Path, now_us: int, json: bool) -> None:
+    if json:
+        show_json({**_plain(key, now_us), **({"warning": warning} if warning else {}), "file": str(path)})
+    else:
+        _say_made(key, warning, f"it is in {path}, which you alone can read")
+
+
+@contextmanager
+def _new_file(path: Path | None) -> Iterator[Callable[[str], object]]:
+    """What writes the text of a new file, which is there, for its owner alone, once the block has ended; without a
+    path nothing. Raises `BadSetting` before the block where it cannot be."""
+    if path is None:
+        yield lambda text: None
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.exists() or path.is_symlink():
+            raise BadSetting(f"--to must name a file that is not there yet, got {path}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise BadSetting(f"--to must name a file that can be written, got {path}: {error.strerror}") from None
+    try:
+        with open(descriptor, "w") as file:
+            yield file.write
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(temporary, path)  # where another file took the name meanwhile, that one stays
+    finally:
+        temporary.unlink()
 
 
 @commands.command("list")

@@ -39,6 +39,7 @@ class Value(msgspec.Struct, frozen=True):
 def outcome(event: type, where: Callable[[Any], Any] | None = None, at_least: int = 1, within: str = "1d") -> Outcome:
     """Declare an outcome per (user, item).
 
+    `at_least`: how many such events there must be: a number of events, not of minutes or of anything that they hold.
     `within`: the longest time between the first and the last of the `at_least` events, and also the longest time after
     a response at which an event counts as its outcome; both are inclusive. Raises `BadDeclaration` if `event` is not an
     event type, for a count below 1, for a span below a millisecond and for a filter that cannot be traced.
