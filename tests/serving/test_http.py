@@ -115,6 +115,13 @@ async def test_an_unknown_path_is_a_404(caller: Any, path: str) -> None:
     problem(await caller.get(path), 404)
 
 
+@pytest.mark.parametrize("digits", ["1" * 5_000, "%D9%A3", "%C2%B2", "0", "101", "+1"])
+async def test_a_number_that_cannot_be_read_is_a_400(caller: Any, digits: str) -> None:
+    document = problem(await caller.get(f"/v1/recommend?user=7&reasons={digits}"), 400)
+    assert "reasons must be a whole number from 1 to 100" in document["detail"]
+    problem(await caller.get("/v1/audit?since=%D9%A3d"), 400)
+
+
 async def test_json_lists_carry_scores_sources_and_the_id(caller: Any) -> None:
     answer = await caller.client.post("/v1/recommend", json={"user": 7, "k": 3})
     document = answer.json()

@@ -108,6 +108,10 @@ def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
     say(f"run {report.run}: snapshot {report.snapshot[:12]} as of {format_second(report.as_of_us)} ({rows_of})")
     if report.status != "done":
         say(f"{report.status.replace('_', ' ')}: {report.reason}")
+        answers = report.champion or unreleased
+        say(
+            f"flyball up answers with {answers} meanwhile" if answers else "flyball up answers nothing before a release"
+        )
         return
     if report.window is not None:
         start, end = format_second(report.window.start_us), format_second(report.last_request_us)

@@ -15,7 +15,7 @@ _UNIT_US = {
     "us": 1,
 }
 _LONGEST_US = 365_000 * _UNIT_US["d"]
-_PART = re.compile(r"(\d+)(ms|us|w|d|h|m|s)")
+_PART = re.compile(r"([0-9]+)(ms|us|w|d|h|m|s)")
 
 
 def parse_duration(text: str, what: str = "duration", *, is_limited: bool = True) -> int:

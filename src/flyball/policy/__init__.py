@@ -36,7 +36,18 @@ from flyball.policy.gates import Gates, gates
 from flyball.policy.metric import LOSSES, RANKED, EventTotal, ExperimentMetric
 from flyball.policy.metrics import MetricGate, MetricName, parse_metric
 from flyball.policy.monitors import LEARNABLE, MONITORS, OWN_FAULTS, monitor_fault
-from flyball.policy.outcomes import AnyOf, Outcome, Value, any_of, first_hold, outcome, outcomes_of, together, value
+from flyball.policy.outcomes import (
+    AnyOf,
+    Outcome,
+    Value,
+    any_of,
+    first_hold,
+    outcome,
+    outcome_words,
+    outcomes_of,
+    together,
+    value,
+)
 from flyball.policy.quote import Quote, quote
 from flyball.policy.release import (
     BANDIT_POLICIES,
@@ -192,6 +203,7 @@ __all__ = [
     "on_performance",
     "on_volume",
     "outcome",
+    "outcome_words",
     "outcomes_of",
     "parse_metric",
     "quote",

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from flyball.core import BadDeclaration, declared_duration
+from flyball.core import BadDeclaration, declared_duration, format_duration
 from flyball.policy.expressions import Expression, trace
 
 
@@ -68,6 +68,23 @@ def outcomes_of(declared: Outcome | AnyOf | None) -> tuple[Outcome, ...]:
     if declared is None:
         return ()
     return declared.outcomes if isinstance(declared, AnyOf) else (declared,)
+
+
+def outcome_words(declared: Outcome | AnyOf) -> str:
+    """What must happen, for messages.
+
+    >>> outcome_words(Outcome(type("Watch", (), {}), None, 30, 86_400_000_000))
+    '30 watch events within 1d'
+    """
+    return " or ".join(_outcome_in_words(outcome) for outcome in outcomes_of(declared))
+
+
+def _outcome_in_words(outcome: Outcome) -> str:
+    chosen = "" if outcome.where is None else " that its condition accepts"
+    name = outcome.event.__name__.lower()
+    if outcome.at_least == 1:
+        return f"1 {name} event{chosen}"
+    return f"{outcome.at_least} {name} events{chosen} within {format_duration(outcome.within_us)}"
 
 
 def together(first_at: Any, last_at: Any, within_us: int) -> Any:

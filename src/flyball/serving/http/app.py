@@ -30,6 +30,7 @@ from flyball.serving.http.decoding import (
     only,
     read_body,
     required_parameter,
+    whole_number,
 )
 from flyball.serving.http.docs import docs_page
 from flyball.serving.http.documents import AnswerDocument, rendering_of
@@ -110,10 +111,7 @@ def _reasons_asked(request: HttpRequest, fields: Collection[str]) -> int:
     request's own type has."""
     if REASONS in fields or REASONS not in request.query_params:
         return 0
-    text = required_parameter(request, REASONS)
-    if not (text.isdecimal() and 1 <= int(text) <= MAX_REASONS):
-        raise BadInput(REASONS, f"a whole number from 1 to {MAX_REASONS}", text)
-    return int(text)
+    return whole_number(required_parameter(request, REASONS), REASONS, 1, MAX_REASONS)
 
 
 def _one_at_a_time(request: HttpRequest, several: str) -> None:

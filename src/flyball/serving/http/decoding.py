@@ -139,6 +139,14 @@ def required_parameter(request: HttpRequest, name: str) -> str:
     return values[0]
 
 
+def whole_number(text: str, name: str, least: int, most: int) -> int:
+    """The number that a parameter of the query is; raises `BadInput` also for digits of other scripts, and for more of
+    them than Python reads."""
+    if text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most:
+        return int(text)
+    raise BadInput(name, f"a whole number from {least} to {most}", text)
+
+
 def content_type_of(request: HttpRequest) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 

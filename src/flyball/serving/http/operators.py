@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from flyball.access import audit_trail, create_key, key_state, limit_key, unbounded_page
-from flyball.core import BadInput, parse_duration
+from flyball.core import parse_duration
 from flyball.events import Quarantined, retry
 from flyball.registry import AccessKey, AuditEntry, access_keys, add_entry, revoke_access_key
-from flyball.serving.http.decoding import only, required_parameter, struct_of_body
+from flyball.serving.http.decoding import only, required_parameter, struct_of_body, whole_number
 from flyball.serving.http.front import caller_of
 from flyball.serving.service import Service
 
@@ -183,10 +183,7 @@ class _Operators:
 
 
 def _number(sent: dict[str, str], name: str, default: int, most: int) -> int:
-    text = sent.get(name, str(default))
-    if not (text.isdecimal() and text.isascii() and len(text) < 20 and int(text) <= most):
-        raise BadInput(f"parameter {name}", f"a whole number from 0 to {most}", text)
-    return int(text)
+    return whole_number(sent.get(name, str(default)), f"parameter {name}", 0, most)
 
 
 def _plain(entry: Quarantined) -> dict[str, Any]:

@@ -11,7 +11,17 @@ import msgspec
 from flyball.core import BadDeclaration, Refused
 from flyball.events import Event, FormerNames, WrittenType, read_type
 from flyball.features import content_of, source_of
-from flyball.policy import AnyOf, Expression, Outcome, Value, differences, expression_of, in_words, outcomes_of
+from flyball.policy import (
+    AnyOf,
+    Expression,
+    Outcome,
+    Value,
+    differences,
+    expression_of,
+    in_words,
+    outcome_words,
+    outcomes_of,
+)
 from flyball.tasks.about import About
 from flyball.tasks.recommend.declaration import attributes_of, former_attributes
 from flyball.tasks.recommend.labels import recommend_labels
@@ -61,7 +71,8 @@ def about_of(task: "Recommend") -> About:
         counted="with positives",
         sources=SOURCES,
         unreleased="the popular list",
-        first_needs=f"no {task.item.name} is known yet: ingest events or a catalog",
+        first_needs=f"lists are empty: no {task.item.name} has a positive yet ({outcome_words(task.positive)} of one "
+        f"{task.user.name}), and no catalog names any: ingest such events, or a catalog",
         arrangement={
             field: _listed(getattr(task, field)) for field in ARRANGEMENT if field not in ABSENT or getattr(task, field)
         },

@@ -18,7 +18,7 @@ from flyball.models import (
     take,
     updates,
 )
-from flyball.policy import parse_metric
+from flyball.policy import outcome_words, parse_metric
 from flyball.tasks.evaluation import EvaluationPlan, EvaluationSet
 from flyball.tasks.feature_hashes import check_hashes
 from flyball.tasks.past import Past
@@ -71,7 +71,11 @@ class RecommendOffline:
         windows, pool = holdouts(full) if window_us is None else [holdout_in(full, window_us)], 0
         if not windows:
             positives = int((full.weights >= 1).sum())
-            return f"too little to learn from: positives must lie at two times or more, got {positives} positives"
+            pair = f"one {self._task.user.name} and {self._task.item.name}"
+            return (
+                f"too little to learn from: positives must lie at two times or more, got {positives} positives; a "
+                f"positive is {outcome_words(self._task.positive)} of {pair}"
+            )
         for window in windows:
             train = build_interactions(frames, self._task, self._schema, window.start_us - 1)
             evaluation = evaluation_set(
