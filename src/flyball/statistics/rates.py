@@ -25,6 +25,7 @@ _ON_DIFFERENCE = 0.8
 _GRID = np.linspace(0.0, 1.0, 17)
 _ZOOMS = 5
 _BISECTIONS = 45
+_FEW = 10_000
 
 
 def concentration(n_best: float, alpha: float) -> float:
@@ -160,10 +161,15 @@ def _pair_log_e(
     scale = np.sqrt((log_level + np.log1p(log_level)) / (n_best * share * (1 - share) * variance))
     scale = np.minimum(scale, _WIDEST_LOG_ODDS)
     total: Doubles | None = None
-    for node, log_weight in zip(_NODES, _LOG_WEIGHTS, strict=True):
-        log_e = log_weight + _log_ratio(s_a, n_a, p_a, -share * node * scale)
-        log_e = log_e + _log_ratio(s_b, n_b, p_b, (1 - share) * node * scale)
-        total = log_e if total is None else np.logaddexp(total, log_e)
+    together = len(_NODES) if scale.size <= _FEW else 1  # the same bits, and no array of twenty times as many rows
+    for start in range(0, len(_NODES), together):
+        nodes, log_weights = (
+            array[start : start + together].reshape(-1, *(1,) * scale.ndim) for array in (_NODES, _LOG_WEIGHTS)
+        )
+        log_e = log_weights + _log_ratio(s_a, n_a, p_a, -share * nodes * scale)
+        log_e = log_e + _log_ratio(s_b, n_b, p_b, (1 - share) * nodes * scale)
+        summed = np.logaddexp.reduce(log_e, axis=0)
+        total = summed if total is None else np.logaddexp(total, summed)
     k = concentration(n_best / 2, alpha)
     apart = rate_log_e(s_a, n_a, p_a, k) + rate_log_e(s_b, n_b, p_b, k)
     return np.asarray(np.logaddexp(np.log(_ON_DIFFERENCE) + np.asarray(total), np.log1p(-_ON_DIFFERENCE) + apart))
