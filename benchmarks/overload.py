@@ -120,37 +120,45 @@ async def well_behaved(port: int, key: str, seconds: float, stop: threading.Even
 
 
 class Memory(threading.Thread):
-    """The resident memory of the processes of a home, once a second."""
+    """The resident memory of the processes of a home, once a second: all of it, and what of it is `anonymous`, that is
+    no page of a file (of LMDB, SQLite, libraries), which the system can drop and read again."""
 
     def __init__(self, home: Path, supervisor: int) -> None:
         super().__init__(daemon=True)
         self._home, self._supervisor, self._ended = home, supervisor, threading.Event()
         self.mb: list[dict[str, int]] = []
+        self.anonymous_mb: list[dict[str, int]] = []
         self.start()
 
     def run(self) -> None:
         while not self._ended.wait(1.0):
             children = json.loads((self._home / "run" / "up.json").read_bytes())["children"]
             pids = {"up": self._supervisor, **{child["name"]: child["pid"] for child in children if child["pid"]}}
-            self.mb.append({name: rss for name, pid in pids.items() if (rss := rss_mb(pid))})
+            sizes = {name: rss for name, pid in pids.items() if (rss := rss_mb(pid))}
+            self.mb.append({name: rss for name, (rss, _) in sizes.items()})
+            self.anonymous_mb.append({name: anonymous for name, (_, anonymous) in sizes.items()})
 
-    def end(self) -> dict[str, list[int]]:
-        """{process: [first, greatest, last]} in MB"""
+    def end(self) -> dict[str, dict[str, list[int]]]:
+        """{"all" or "anonymous": {process: [first, greatest, last]}} in MB"""
         self._ended.set()
         self.join()
-        names = self.mb[-1] if self.mb else {}
-        series = {name: [seen[name] for seen in self.mb if name in seen] for name in names}
-        return {name: [values[0], max(values), values[-1]] for name, values in series.items()}
+        return {"all": first_most_last(self.mb), "anonymous": first_most_last(self.anonymous_mb)}
 
 
-def rss_mb(pid: int) -> int:
-    """0 for a process that has ended."""
+def first_most_last(looks: list[dict[str, int]]) -> dict[str, list[int]]:
+    names = looks[-1] if looks else {}
+    series = {name: [seen[name] for seen in looks if name in seen] for name in names}
+    return {name: [values[0], max(values), values[-1]] for name, values in series.items()}
+
+
+def rss_mb(pid: int) -> tuple[int, int] | None:
+    """(resident, anonymous of it); None for a process that has ended."""
     try:
         text = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
-        return 0
-    found = re.findall(r"VmRSS:\s+(\d+) kB", text)
-    return int(found[0]) // 1_024 if found else 0
+        return None
+    found = dict(re.findall(r"(VmRSS|RssAnon):\s+(\d+) kB", text))
+    return (int(found["VmRSS"]) // 1_024, int(found["RssAnon"]) // 1_024) if len(found) == 2 else None
 
 
 @contextmanager
@@ -371,7 +379,7 @@ def grown(home: Path, keys: dict[str, str], users: int) -> dict[str, Any]:
             file.unlink()
             user = user_of(users - 1)
             results[name] = {"events": users, "seconds": done, **asyncio.run(seen(port, keys["reader"], user))}
-            results[name]["rss_mb"] = dict(memory.mb[-1])
+            results[name] |= {"rss_mb": dict(memory.mb[-1]), "anonymous_mb": dict(memory.anonymous_mb[-1])}
         results["rss_mb_first_most_last"] = memory.end()
     return results
 
@@ -402,7 +410,8 @@ def measure(folder: Path, seconds: float, idle: int, count: int, users: int) -> 
     }
     runtime.state.close()
     loads = [os.getloadavg()[0]]
-    results = {"overload": overloaded(folder / "home", keys, seconds, idle), "bulk": {}, "memory": {}}
+    results: dict[str, Any] = {"overload": {}, "bulk": {}, "memory": {}}
+    results["overload"] = overloaded(folder / "home", keys, seconds, idle) if seconds else {}
     results["bulk"] = bulk(folder / "home", keys, count) if count else {}
     results["memory"] = grown(folder / "home", keys, users) if users else {}
     loads.append(os.getloadavg()[0])
@@ -411,7 +420,7 @@ def measure(folder: Path, seconds: float, idle: int, count: int, users: int) -> 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the flood; 0: leave that out")
     parser.add_argument("--idle", type=int, default=500)
     parser.add_argument("--events", type=int, default=400_000, help="in bulk; 0: leave that out")
     parser.add_argument("--users", type=int, default=1_000_000, help="new ones, and events of one; 0: leave that out")

@@ -1,5 +1,6 @@
 """`flyball backup` and `flyball restore`: made, listed, verified, restored and deleted."""
 
+import re
 from pathlib import Path
 
 from tests.cli.conftest import Run
@@ -19,6 +20,8 @@ def test_a_backup_is_made_listed_verified_restored_and_deleted(shop: Run) -> Non
 
     assert shop("restore", "copies", "--home", "again", "--id", made["id"], "--json").last["restored"] == "again"
     assert shop("export", "shop.py", "buy", "--home", "again", "--json").last["rows"] == 1
+    said = shop("restore", "copies", "--home", "said", "--id", made["id"]).err
+    assert re.search(r"as of 20\d\d-.+Z: people who were erased after that are in it again", said)
     refused = shop("restore", "copies", "--home", "again")
     assert (refused.code, "must be empty to be restored" in refused.err) == (1, True)
 

@@ -145,6 +145,10 @@ def restore(
     else:
         say(f"{manifest.id} is in {home}: {counted(manifest.records)}")
         say(f"use it: flyball up APP --home {home}")
+        warn(
+            f"flyball: it is as of {format_second(manifest.at_us)}: people who were erased after that are in it again. "
+            f"Erase them again before it answers: flyball erase APP ENTITY ID --home {home}"
+        )
 
 
 def _repository(location: str) -> "BackupRepository":
