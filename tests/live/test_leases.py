@@ -3,15 +3,19 @@ that wakes up writes nothing."""
 
 import os
 import signal
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import pytest
 from tests.cinema import CINEMA
-from tests.live.instance import Instance, until
+from tests.live.instance import REFUSED, Instance, until
 from tests.live.postgres import GIVEN, HERE, MISSING
 
-from flyball.registry import LeaseStanding, Registry, lease_standings
+from flyball.core import StoreUnavailable, SystemStopwatch
+from flyball.registry import LeaseStanding, Registry, lease_standings, partition_leases, share_partitions
 
 pytestmark = [pytest.mark.live, pytest.mark.skipif(not GIVEN and not HERE, reason=MISSING)]
 
@@ -65,3 +69,32 @@ def test_a_leader_that_is_paused_or_killed_is_replaced_and_writes_nothing_after(
     finally:
         for instance in instances.values():
             instance.end()
+
+
+def test_one_that_is_paused_while_it_takes_leases_keeps_others_waiting_for_as_long_as_a_lease_lasts(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused, awake, second_us = Event(), Event(), 1_000_000
+    quota = partition_leases.quota_of
+
+    def pausing(member: str, assigned: Mapping[str, int], partitions: int) -> int:
+        if member == "paused":
+            paused.set()
+            awake.wait()
+        return quota(member, assigned, partitions)
+
+    monkeypatch.setattr(partition_leases, "quota_of", pausing)
+    with ThreadPoolExecutor(1) as pool:
+        sharing = pool.submit(share_partitions, Registry(url), "paused", 4, 2 * second_us, {})
+        assert paused.wait(30)
+        watch = SystemStopwatch()
+        began_s = watch.read_s()
+        shares = until(
+            lambda: share_partitions(Registry(url), "b", 4, 2 * second_us, {}), passing=(StoreUnavailable, *REFUSED)
+        )
+        took_s = watch.read_s() - began_s
+        awake.set()
+        assert list(shares) == [0, 1, 2, 3]
+        with pytest.raises(StoreUnavailable):
+            sharing.result()
+    assert took_s < 45, "the limit of other transactions is 60 s"

@@ -130,7 +130,7 @@ class FencedDatabase:
 
     def __init__(self, database: Database, gate: WriteGate) -> None:
         self._database, self._gate = database, gate
-        self.now_us_sql = database.now_us_sql
+        self.now_us_sql, self.pause_limit_sql = database.now_us_sql, database.pause_limit_sql
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         return self._database.rows(sql, **values)

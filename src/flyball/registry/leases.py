@@ -18,6 +18,8 @@ from flyball.registry.store import Database, Registry
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+_PAUSED_US = 10_000_000
+
 
 class Lease(msgspec.Struct, frozen=True):
     """A lease as its holder knows it; times by the database's clock."""
@@ -50,7 +52,7 @@ def take_lease(registry: Registry, name: str, holder: str, for_us: int) -> Lease
 
     from flyball.registry.tables import leases
 
-    with registry.database.writing() as connection:
+    with changing_leases(registry, for_us) as connection:
         now_us = _now_us(registry, connection)
         row = connection.execute(sa.select(leases).where(leases.c.name == name)).mappings().one_or_none()
         if row is not None and row["expires_us"] > now_us:
@@ -67,7 +69,7 @@ def keep_lease(registry: Registry, lease: Lease, for_us: int) -> Lease:
     """The lease for another `for_us` from now on; raises `LeaseLost` for one that expired or that another took."""
     from flyball.registry.tables import leases
 
-    with registry.database.writing() as connection:
+    with changing_leases(registry, for_us) as connection:
         now_us = _checked(registry.database, connection, lease)
         connection.execute(leases.update().where(leases.c.name == lease.name).values(expires_us=now_us + for_us))
     return msgspec.structs.replace(lease, expires_us=now_us + for_us)
@@ -77,9 +79,19 @@ def give_back(registry: Registry, lease: Lease) -> None:
     """Let others take the lease at once; does nothing where it is lost."""
     from flyball.registry.tables import leases
 
-    with registry.database.writing() as connection:
+    with changing_leases(registry) as connection:
         own = (leases.c.name == lease.name) & (leases.c.token == lease.token)
         connection.execute(leases.update().where(own).values(expires_us=0))
+
+
+@contextmanager
+def changing_leases(registry: Registry, for_us: int = _PAUSED_US) -> Iterator["Connection"]:
+    """A transaction of leases. A process that is paused in it keeps others from theirs for as long as a lease lasts."""
+    with registry.database.writing() as connection:
+        if registry.database.pause_limit_sql:
+            limit_ms = min(for_us, _PAUSED_US) // 1_000
+            connection.exec_driver_sql(registry.database.pause_limit_sql.format(ms=max(limit_ms, 1_000)))
+        yield connection
 
 
 def lease_standings(registry: Registry) -> list[LeaseStanding]:
@@ -104,7 +116,8 @@ class LeasedDatabase:
 
     def __init__(self, database: Database, lease: Lease) -> None:
         self.unleased: Database = database.unleased if isinstance(database, LeasedDatabase) else database
-        self.now_us_sql, self._lease = database.now_us_sql, lease
+        self.now_us_sql, self.pause_limit_sql = database.now_us_sql, database.pause_limit_sql
+        self._lease = lease
 
     def rows(self, sql: str, **values: object) -> list[dict[str, Any]]:
         return self.unleased.rows(sql, **values)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from flyball.registry.leases import Lease
+from flyball.registry.leases import Lease, changing_leases
 from flyball.registry.store import Registry
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def share_partitions(
 ) -> dict[int, Lease]:
     """Renew a member and its leases {partition: lease} for `for_us`; returns those it has by now: it gives up what is
     over its quota, and takes what is free below it. While another process has the lease `WHOLE_LOG`, its quota is 0."""
-    with registry.database.writing() as connection:
+    with changing_leases(registry, for_us) as connection:
         rows = _Rows(registry, connection)
         rows.put(MEMBER + member, member, 1, for_us)
         own = rows.kept(assigned, for_us)
@@ -72,7 +72,7 @@ def hold_all_partitions(
     registry: Registry, holder: str, partitions: int, for_us: int, assigned: Mapping[int, Lease]
 ) -> dict[int, Lease]:
     """Take or keep the leases of all partitions, for a command that needs the whole log; {} where one is not free."""
-    with registry.database.writing() as connection:
+    with changing_leases(registry, for_us) as connection:
         rows = _Rows(registry, connection)
         own = rows.kept(assigned, for_us)
         vacant = rows.vacant(partitions)
@@ -85,7 +85,7 @@ def hold_all_partitions(
 
 def leave_partitions(registry: Registry, member: str, assigned: Mapping[int, Lease]) -> None:
     """Let others take these partitions at once; `member` is none any more."""
-    with registry.database.writing() as connection:
+    with changing_leases(registry) as connection:
         rows = _Rows(registry, connection)
         for partition in rows.kept(assigned, 0):
             rows.free(partition_lease(partition))

@@ -23,6 +23,7 @@ class PostgresDatabase:
     """`postgresql://user@host:port/database?schema=shop`; see `PostgresServer`."""
 
     now_us_sql = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
+    pause_limit_sql = "SET LOCAL idle_in_transaction_session_timeout = {ms}"
 
     def __init__(self, url: Url) -> None:
         self._server = PostgresServer(url, "registry")

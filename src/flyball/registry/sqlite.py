@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class SqliteDatabase:
     """`sqlite:///path/registry.db?busy_ms=5000`. `busy_ms`: how long to wait for a lock before `StoreUnavailable`."""
 
+    pause_limit_sql = ""
     now_us_sql = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) * 1000 AS INTEGER)"
 
     def __init__(self, url: Url) -> None:
