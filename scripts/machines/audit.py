@@ -33,6 +33,9 @@ def audit(cluster: Cluster, tally: Tally) -> int:
     )
     parts = {part["part"]: part["compared"] for part in compared["parts"]}
     say(f"state in Redis and one rebuilt from the log are equal: {compared['identical']} {parts}")
+    for part in compared["parts"]:
+        for difference in part["differences"]:
+            say(f"{part['part']}: {difference}")
     return len(lost) + doubled + twice + (not compared["identical"])
 
 

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
+from tests.cinema import CINEMA
 
+from flyball.app import load_app
+from flyball.core import ManualClock
 from flyball.events import IMPORTED, Record, source_flags
+from flyball.features import FeatureConsumer
 from flyball.provenance import HomeComparison, compare
-from flyball.provenance.comparison import _same
+from flyball.provenance.comparison import _features, _same
 from flyball.runtime import Runtime, load_settings
 
 from .conftest import DAY_US, START_US, Cinema
@@ -124,3 +129,45 @@ def test_homes_without_events_are_not_called_identical(learned: Cinema, tmp_path
     comparison = compare(*empty, as_of_us=NOW_US)
     assert not comparison.identical
     assert "no version has answered" in comparison.text()
+
+
+FEATURES = """
+app = fb.App(
+    "cinema",
+    events=[Watch],
+    task=fb.Recommend(
+        fb.Entity("user"),
+        fb.Entity("film", views=fb.count(Watch, "2d"), viewers=fb.distinct(Watch, lambda w: w.user, "1d")),
+        positive=fb.outcome(Watch, within="1d"),
+    ),
+    candidates={"popular": fb.Popular()},
+)
+"""
+
+
+def test_values_of_features_are_compared_and_not_how_the_batches_left_them(tmp_path: Path) -> None:
+    """In one batch keys expire and events become tiles otherwise than in many."""
+    (tmp_path / "cinema.py").write_text(CINEMA + FEATURES)
+    app, clock = load_app(str(tmp_path / "cinema.py")), ManualClock(START_US + 20 * DAY_US)
+    homes = [Runtime(app, load_settings(tmp_path / name), clock) for name in ("one", "many", "fewer")]
+    for home in homes:
+        at = [START_US + number * DAY_US // 100 for number in range(1_500)]
+        watched = [
+            {"user": number % 30, "film": f"f{number % 11}-{number // 500}", "minute": 1} for number in range(1_500)
+        ]
+        home.log.append([home.schema.check("watch", fields, us, us) for fields, us in zip(watched, at, strict=True)])
+    for home, limit in zip(homes, (10_000, 7, 7), strict=True):
+        groups, store = app.task.about.feature_groups, home.feature_state
+        consumer = FeatureConsumer(
+            home.schema, groups, store, partitions=len(home.log.ends()), clock=clock, log=home.log
+        )
+        while read := home.log.read(consumer.offsets(), limit):
+            if limit == 7 and home is homes[2] and consumer.offsets()[0] > 50:
+                read = [replace(piece, records=[], first=piece.end, skipped=piece.end - piece.start) for piece in read]
+            consumer.apply(read)
+    parts = [_features(homes[0], other, 50_000) for other in homes[1:]]
+    assert dict(homes[0].feature_state.scan(b"f/")) != dict(homes[1].feature_state.scan(b"f/"))
+    assert (parts[0].different, parts[0].compared) == (0, 33)
+    assert parts[1].different > 0
+    assert "film.views of f" in parts[1].differences[0]
+    assert _features(homes[0], homes[1], 3).note == "of the first 3 keys"

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from flyball.core import FlyballError
 from flyball.events import SOURCE_FLAGS, Record, read_where
+from flyball.features import FeatureReader
 from flyball.history import take_snapshot
 from flyball.models import artifact_folder
 from flyball.outcomes import Prediction
@@ -26,7 +27,7 @@ from flyball.stores import StateStore
 ENTRIES, ANSWERS = 50_000, 100
 """How many entries of an online store, and how many answers, are compared by default."""
 
-_SHOWN = 5
+_SHOWN, _AT_ONCE = 5, 1_000
 _MANIFEST = "manifest.json"
 _RECIPE = ("candidate", "kind", "params", "seed", "snapshot", "state", "features", "declaration")
 
@@ -64,12 +65,13 @@ def compare(
 ) -> HomeComparison:
     """Compare two homes of one application whose consumers have applied their logs.
 
-    `as_of_us`: the time of the snapshots. `entries`: how many entries of each online store are compared, from its
-    beginning. `answers`: how many of the answers in the first home's log are computed again in both, evenly chosen.
+    `as_of_us`: the time of the snapshots. `entries`: how many entries of each online store, or keys of features, are
+    compared, from its beginning. `answers`: how many of the answers in the first home's log are computed again in both,
+    evenly chosen.
     """
     parts = [_events(first, second), _entries("state", first.state, second.state, entries)]
     if first.app.task.about.feature_groups:
-        parts.append(_entries("features", first.feature_state, second.feature_state, entries))
+        parts.append(_features(first, second, entries))
     parts += [_snapshots(first, second, as_of_us), _artifacts(first, second), _answers(first, second, answers)]
     identical = bool(parts[0].compared) and not any(part.different for part in parts)
     return HomeComparison(str(first.home), str(second.home), identical, parts)
@@ -143,6 +145,35 @@ def _entries(part: str, store: StateStore, other: StateStore, entries: int) -> P
         value, other_value = pairs.get(key), others.get(key)
         tally.add([] if value == other_value else [f"{key!r}: {_bytes(value)}, {_bytes(other_value)}"])
     return tally.result(f"the first {entries:,} entries" if len(keys) >= entries else "")
+
+
+def _features(first: Runtime, second: Runtime, keys: int) -> PartComparison:
+    """The values of both stores' first keys, as of the latest event: their bytes depend on how the log was divided into
+    batches, which decide when events become tiles and keys go."""
+    tally, groups = _Tally("features"), first.app.task.about.feature_groups
+    offsets = first.feature_state.offsets(), second.feature_state.offsets()
+    if offsets[0] != offsets[1]:
+        tally.add([f"offsets applied: {offsets[0]}, {offsets[1]}"])
+    readers = [FeatureReader(groups, runtime.feature_state) for runtime in (first, second)]
+    at_us = max(reader.known_us() for reader in readers) + 1
+    for group in groups:
+        named = sorted({key for reader in readers for key in reader.keys(group.name, keys)})
+        for start in range(0, len(named), _AT_ONCE):
+            some = named[start : start + _AT_ONCE]
+            try:
+                values, others = (reader.read({group.name: some}, at_us).groups[group.name] for reader in readers)
+            except FlyballError as error:
+                return _failed(tally, error)
+            for row, key in enumerate(some):
+                differ = (values.bits[row] != others.bits[row]) | (values.tags[row] != others.tags[row])
+                words = [f"{values.names[column]} of {', '.join(key)}" for column in differ.nonzero()[0]]
+                tally.add([f"{'; '.join(words)}: {values.row(row)}, {others.row(row)}"] if words else [])
+    return tally.result(f"of the first {keys:,} keys" if tally.compared >= keys else "")
+
+
+def _failed(tally: _Tally, error: FlyballError) -> PartComparison:
+    tally.add([str(error)])
+    return tally.result()
 
 
 def _bytes(value: bytes | None) -> str:

@@ -9,7 +9,17 @@ from flyball.core import BadInput, NotFound, Refused
 from flyball.features.declaration.aggregates import ATTRIBUTE, DISTINCT, LAST_N, Aggregate
 from flyball.features.declaration.formulas import shown as shown_value
 from flyball.features.declaration.values import TEXT as IS_TEXT
-from flyball.features.online.codec import READY, Extras, Ready, extras_of, keys_bytes, ready_of
+from flyball.features.online.codec import (
+    COUNTS,
+    READY,
+    Extras,
+    Ready,
+    counts_of,
+    extras_of,
+    keys_bytes,
+    keys_of_bytes,
+    ready_of,
+)
 from flyball.features.online.layout import GroupLayout, OutputColumn, compile_group, groups_of
 from flyball.features.vectors import Reading, Vectors, bits_of
 from flyball.stores import StateStore
@@ -61,6 +71,17 @@ class FeatureReader:
             groups[name], over = self._vectors(plan, keys, values[start : start + len(keys)], at_us)
             start, beyond = start + len(keys), beyond + over
         return Reading(at_us, offsets, groups, beyond)
+
+    def keys(self, group: str, most: int) -> list[tuple[str, ...]]:
+        """The first `most` keys of a group that have a state; without those that are too long to be stored as they
+        are."""
+        prefix = self._plans[group].prefix
+        stored = (keys_of_bytes(entry[len(prefix) :]) for entry, _ in self._store.scan(prefix, most))
+        return [key for key in stored if key is not None]
+
+    def known_us(self) -> int:
+        """The latest `known_at` that is applied: features may be read from then on."""
+        return counts_of(self._store.read([COUNTS])[0][0]).known_us
 
     def _note(self, value: bytes | None) -> None:
         if value != self._ready_bytes:
