@@ -50,9 +50,10 @@ def shop(
     change: Change = lambda hour, event: event,
     seed: int = 1,
     source_of: Callable[[dict[str, object]], str] = lambda event: "purchases",
+    first_hour: int = 0,
 ) -> Runtime:
     """A shop with some 250 purchases a day, more on weekends; `change(hour, event)` gives what really comes, and
-    `source_of` says where from."""
+    `source_of` says where from. What comes before `first_hour` lies in the home already."""
     (folder / "shop.py").write_text(APP)
     rng, lines = np.random.default_rng(seed), dict[str, list[bytes]]()
     for hour in range(days * 24):
@@ -69,7 +70,7 @@ def shop(
             if rng.random() < (0.5 if weekend else 0.2):
                 event["coupon"] = "spring"
             changed = change(hour, event)
-            if changed is not None:
+            if changed is not None and hour >= first_hour:
                 lines.setdefault(source_of(event), []).append(json.dumps(changed).encode())
     clock = ManualClock(START_US + days * DAY_US + 300_000_000)
     runtime = Runtime(load_app(str(folder / "shop.py"), {}), load_settings(folder / "home"), clock)

@@ -1,6 +1,7 @@
 """Watching: quiet weeks are quiet, planted faults are found soon; nothing is lost or doubled by a crash."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,35 @@ from flyball.monitoring.findings.observation import Observation
 from flyball.monitoring.watch.table_look import EarlierProfiles, TableLook
 from flyball.operations import catch_up
 from flyball.registry import AuditEntry, add_entry
+from flyball.runtime import Runtime
 from flyball.simulation.past import ingest_pieces, pieces_of
 
-
-def watched(folder: Path, change: Change = lambda hour, event: event, seed: int = 1) -> list[WatchRound]:
-    runtime = shop(folder, DAYS, change, seed)
-    return Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us(), START_US + 22 * DAY_US)
+Before = tuple[Path, list[WatchRound]]
 
 
-def test_quiet_days_with_weekends_have_no_findings(tmp_path: Path) -> None:
-    rounds = watched(tmp_path)
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Before:
+    """A shop that was watched for a week until the hour of a fault, and its rounds."""
+    folder = tmp_path_factory.mktemp("before")
+    runtime = shop(folder, FAULT_HOUR // 24)
+    rounds = Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us(), START_US + 22 * DAY_US)
+    runtime.close()
+    return folder, rounds
+
+
+def two_days_later(before: Before, folder: Path, change: Change) -> Runtime:
+    shutil.copytree(before[0], folder, dirs_exist_ok=True)
+    return shop(folder, DAYS, change, first_hour=FAULT_HOUR)
+
+
+def watched(before: Before, folder: Path, change: Change = lambda hour, event: event) -> list[WatchRound]:
+    """The rounds of a shop that is watched for two days more."""
+    runtime = two_days_later(before, folder, change)
+    return before[1] + Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us())
+
+
+def test_quiet_days_with_weekends_have_no_findings(before: Before, tmp_path: Path) -> None:
+    rounds = watched(before, tmp_path)
     assert len(rounds) == 4 * (DAYS - 22)
     assert min(one_round.looked for one_round in rounds) >= 4
     assert found(rounds) == {}
@@ -52,15 +72,16 @@ def no_coupons(hour: int, event: dict[str, object]) -> dict[str, object]:
     ],
 )
 def test_planted_faults_are_found_and_nothing_else(
-    tmp_path: Path, change: Change, finding: tuple[str, str], within_hours: int
+    before: Before, tmp_path: Path, change: Change, finding: tuple[str, str], within_hours: int
 ) -> None:
-    hours = found(watched(tmp_path, change))
+    hours = found(watched(before, tmp_path, change))
     assert 0 <= hours[finding] <= within_hours
     assert {(monitor.removesuffix("-daily"), subject) for monitor, subject in hours} == {finding}
 
 
-def test_a_crash_before_the_state_is_written_repeats_the_round(tmp_path: Path) -> None:
-    runtime = shop(tmp_path, DAYS, cents)
+def test_a_crash_before_the_state_is_written_repeats_the_round(before: Before, tmp_path: Path) -> None:
+    runtime = two_days_later(before, tmp_path, cents)
+    (watch_folder(runtime) / "state").unlink()
     now_us, rounds = runtime.clock.now_us(), list[WatchRound]()
 
     def crash_once(one_round: WatchRound) -> None:
@@ -103,8 +124,9 @@ def test_windows_before_a_new_service_do_not_show_what_is_usual(tmp_path: Path) 
     assert {"shift", "volume"} <= set(both[0][-1].monitors)
 
 
-def test_what_is_ignored_is_not_looked_at(tmp_path: Path) -> None:
-    runtime = shop(tmp_path, DAYS, cents)
+def test_what_is_ignored_is_not_looked_at(before: Before, tmp_path: Path) -> None:
+    runtime = two_days_later(before, tmp_path, cents)
+    (watch_folder(runtime) / "state").unlink()
     plan = runtime.app.watch
     runtime.app.watch = type(plan)(plan.every_us, plan.days, plan.false_findings, plan.least, ("events.buy.price",))
     rounds = Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us(), START_US + 28 * DAY_US)
