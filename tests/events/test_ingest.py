@@ -25,6 +25,7 @@ from flyball.events import (
     ingest_lines,
     retry,
 )
+from flyball.events.ingest import MAX_IGNORED
 from flyball.events.lines import MAX_LINE, split_lines
 from flyball.testing.log_contract import PlainLog
 from flyball.testing.movie_events import Joined, movie_schema
@@ -183,6 +184,16 @@ def test_another_process_sees_what_became_known(home: Home, tmp_path: Path) -> N
     home.ingest("film\nheat\n", "csv")
     assert other.known() == {"film": {"heat"}}
     other.close()
+
+
+def test_few_of_ever_new_fields_are_named(home: Home) -> None:
+    lines = [
+        json.dumps({"type": "watch", "at": NOON_US + n, "user": 7, "film": "up", "minute": 3, f"x{n:04}": 1})
+        for n in range(3 * MAX_IGNORED)
+    ]
+    report = home.ingest("\n".join(lines), "jsonl")
+    assert (report.accepted, len(report.ignored)) == ({"watch": len(lines)}, MAX_IGNORED)
+    assert report.ignored[0] == "x0000"
 
 
 def test_verdicts_come_one_by_one(home: Home) -> None:

@@ -24,6 +24,9 @@ from flyball.events.quarantine import Quarantined
 from flyball.events.schema import Schema
 from flyball.events.source_names import SOURCE_FLAGS
 
+MAX_IGNORED = 100
+"""Columns that no field uses, of which a report names no more."""
+
 
 class IngestReport(msgspec.Struct, frozen=True):
     """The counts of an ingested stream: `read` = the sums of `accepted` and `quarantined` plus `duplicates` and
@@ -31,7 +34,7 @@ class IngestReport(msgspec.Struct, frozen=True):
 
     `accepted`: {event type: written}; `flagged`: {event type: written with a reference to an unknown entity};
     `quarantined`: {reason: lines}; `erased`: lines about people who were erased, kept nowhere; `ignored`: columns that
-    no declared field uses; `likely`: the likely cause when most of the first lines were bad.
+    no declared field uses, at most `MAX_IGNORED`; `likely`: the likely cause when most of the first lines were bad.
     """
 
     read: int
@@ -231,7 +234,7 @@ def _append(checked: Checked, inlet: Inlet, tally: "Tally") -> tuple[list[Record
     inlet.catalog.learn(records)
     tally.add_records(inlet.schema, indices, records, duplicates)
     tally.add_bad(bad)
-    tally.ignored |= checked.ignored
+    tally.add_ignored(checked.ignored)
     return records, bad
 
 
@@ -308,6 +311,13 @@ class Tally:
                 verdict = line.reason if line.reason in KEPT_NOWHERE else "quarantined"
                 kind = line.type if line.reason == NOT_ALLOWED else ""
                 self.verdicts[line.index] = Verdict(verdict, line.reason, line.detail, kind)
+
+    def add_ignored(self, names: Iterable[str]) -> None:
+        """Note columns that no field uses, up to `MAX_IGNORED`: each line may have other ones."""
+        for name in sorted(names):
+            if len(self.ignored) >= MAX_IGNORED:
+                return
+            self.ignored.add(name)
 
     def in_order(self) -> list[Verdict]:
         """The verdicts by line."""
