@@ -152,8 +152,7 @@ def test_a_task_that_is_lost_for_good_costs_the_windows_that_need_it(
     assert of(report, "every:1d").values == [values[0], None, values[2]]
     assert (report.tested, whole.tested) == (2, 3)
     assert report.notes == [
-        "test windows 2 are left out, which need a task that was lost: process must end with a result, got killed by "
-        "SIGKILL"
+        "left out of the test windows, for a task that was lost: 2; process must end with a result, got killed by SIGKILL"
     ]
     losing(monkeypatch, lambda order: isinstance(order, MeasureOrder))
     with pytest.raises(TaskLost, match="SIGKILL"):
@@ -169,7 +168,7 @@ def test_what_is_waited_for_and_lost_ends_its_policy_and_not_the_backtest(
     losing(monkeypatch, lambda order: isinstance(order, MeasureOrder) and list(order.models) == ["champion"])
     report = backtest(runtime, policies, windows=3, candidate="together")
     assert [value is None for value in of(report, "manual").values] == [False, True, True]
-    assert report.notes[0].startswith("test windows 2, 3 are left out")
+    assert report.notes[0].startswith("left out of the test windows, for a task that was lost: 2, 3; ")
 
 
 def test_what_continues_from_a_lost_model_is_lost_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +177,7 @@ def test_what_continues_from_a_lost_model_is_lost_with_it(tmp_path: Path, monkey
     losing(monkeypatch, lambda order: isinstance(order, FitOrder) and order.start is not None)
     report = backtest(runtime, policies, windows=4)
     assert [value is None for value in of(report, "manual").values] == [False, True, True, True]
-    assert report.notes[0].startswith("test windows 2, 3, 4 are left out")
+    assert report.notes[0].startswith("left out of the test windows, for a task that was lost: 2, 3, 4; ")
 
 
 def test_an_error_of_a_fit_is_that_of_the_backtest(shop: Shop) -> None:

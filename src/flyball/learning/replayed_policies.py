@@ -303,7 +303,7 @@ def _left_out(reports: Sequence[Report | None], tasks: BacktestTasks) -> list[st
     if not any(reports):
         raise error
     numbers = [str(number) for number, report in enumerate(reports, 1) if report is None]
-    return [f"test windows {', '.join(numbers)} are left out, which need a task that was lost: {error}"]
+    return [f"left out of the test windows, for a task that was lost: {', '.join(numbers)}; {error}"]
 
 
 def _report(
