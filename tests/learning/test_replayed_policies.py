@@ -152,7 +152,8 @@ def test_a_task_that_is_lost_for_good_costs_the_windows_that_need_it(
     assert of(report, "every:1d").values == [values[0], None, values[2]]
     assert (report.tested, whole.tested) == (2, 3)
     assert report.notes == [
-        "left out of the test windows, for a task that was lost: 2; process must end with a result, got killed by SIGKILL"
+        "left out of the test windows, for a task that was lost: 2; process must end with a result, got killed by "
+        "SIGKILL"
     ]
     losing(monkeypatch, lambda order: isinstance(order, MeasureOrder))
     with pytest.raises(TaskLost, match="SIGKILL"):
