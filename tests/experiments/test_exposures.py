@@ -56,8 +56,8 @@ def test_steps_of_a_ramp_are_strata_with_their_shares() -> None:
     assert list(found.shares) == ["1 %", "25 %"]
     assert found.shares["1 %"] == pytest.approx({"control": 0.99, "candidate": 0.01})
     assert found.shares["25 %"] == pytest.approx({"control": 0.75, "candidate": 0.25})
-    assert found.counts("1 %") == {"control": 1, "candidate": 1}
-    assert found.counts("25 %") == {"control": 1, "candidate": 0}
+    assert found.counts()["1 %"] == {"control": 1, "candidate": 1}
+    assert found.counts()["25 %"] == {"control": 1, "candidate": 0}
     assert found.switched == 1
 
 

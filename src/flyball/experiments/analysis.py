@@ -53,7 +53,8 @@ def analyze(
     """
     if plan.method == "group_sequential" and any(metric.is_ranked for metric in metrics.values()):
         raise BadInput("method of an analysis of AUC", '"anytime" or "fixed"', plan.method)
-    ratio = _sample_ratio(exposed)
+    units = exposed.counts()
+    ratio = _sample_ratio(exposed, units)
     withheld = ratio is not None and ratio.alarm
     results = [
         _compared(name, metric, values[name], exposed, arm, plan, None)
@@ -72,9 +73,9 @@ def analyze(
         experiment=experiment,
         as_of_us=as_of_us,
         arms=exposed.arms,
-        units={arm: sum(exposed.counts(stratum)[arm] for stratum in exposed.shares) for arm in exposed.arms},
+        units={arm: sum(counts[arm] for counts in units.values()) for arm in exposed.arms},
         switched=exposed.switched,
-        steps=tuple(Ramp(name, shares, exposed.counts(name)) for name, shares in exposed.shares.items()),
+        steps=tuple(Ramp(name, shares, units[name]) for name, shares in exposed.shares.items()),
         sample_ratio=ratio,
         metrics=_corrected(results, metrics, plan, withheld),
         slices=_corrected_slices(sliced, plan, withheld),
@@ -84,13 +85,13 @@ def analyze(
     )
 
 
-def _sample_ratio(exposed: ExposedUnits) -> SampleRatio | None:
+def _sample_ratio(exposed: ExposedUnits, units: Mapping[str, Mapping[str, int]]) -> SampleRatio | None:
     """The test of the declared split over all strata, whose independent e-values are multiplied."""
     arms = exposed.arms
     split = {name: shares for name, shares in exposed.shares.items() if sum(share > 0 for share in shares.values()) > 1}
     if not split:
         return None
-    counts = {name: [exposed.counts(name)[arm] for arm in arms] for name in split}
+    counts = {name: [units[name][arm] for arm in arms] for name in split}
     if len(split) == 1:
         ((name, shares),) = split.items()
         return sample_ratio(counts[name], [shares[arm] for arm in arms])

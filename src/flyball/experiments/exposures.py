@@ -44,11 +44,10 @@ class ExposedUnits(msgspec.Struct, frozen=True):
     shares: dict[str, dict[str, float]]
     switched: int = 0
 
-    def counts(self, stratum: str) -> dict[str, int]:
-        """{arm: units} of a stratum."""
-        own = self.frame.filter(pl.col("stratum") == stratum)
-        by_arm = dict(own.group_by("arm").len().iter_rows())
-        return {arm: int(by_arm.get(arm, 0)) for arm in self.arms}
+    def counts(self) -> dict[str, dict[str, int]]:
+        """{stratum: {arm: units}}."""
+        rows = {row[:2]: row[2] for row in self.frame.group_by("stratum", "arm").len().iter_rows()}
+        return {stratum: {arm: rows.get((stratum, arm), 0) for arm in self.arms} for stratum in self.shares}
 
 
 def first_exposures(
