@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from flyball.simulation.data_faults import FAULTS, HOUR_US, FaultyWire, faults_of
+from flyball.simulation.data_faults import FAULTS, HOUR_US, SOURCES, FaultyWire, by_source, faults_of
 
 LINES = [
     json.dumps({"type": "order", "at": 5, "shop": f"s{number}", "km": 2.5, "items": 3}).encode() for number in range(40)
@@ -29,6 +29,16 @@ def test_half_of_the_lines_are_lost() -> None:
     passed = losing.passed("jsonl", LINES, 11 * HOUR_US)
     assert 10 <= len(passed) <= 30
     assert losing.struck == 40
+
+
+def test_one_of_two_sources_falls_silent() -> None:
+    lines = [f"{number}".encode() for number in range(400)]
+    north, south = by_source(lines).values()
+    assert sorted(north + south) == sorted(lines)
+    assert 150 <= len(south) <= 250
+    assert wire("silent-source").passed("jsonl", lines, 11 * HOUR_US) == north
+    assert [name for name, fault in FAULTS.items() if fault.divided] == ["silent-source"]
+    assert len(SOURCES) == 2
 
 
 def test_an_outage_ends() -> None:

@@ -21,9 +21,9 @@ def drill(
         typer.Argument(
             metavar="DRILL",
             help="Of releases: bad-release, slow-release, crashing-release, silent-degradation, no-effect or "
-            "good-release. Of data: quiet, data-loss, outage, slow-source, unit-change, missing-values, "
-            "moved-times, sent-twice or exchanged-columns. Of shift: covariate-shift, label-shift, concept-shift, "
-            "black-friday, dependency-down or pipeline-bug. Of attacks: "
+            "good-release. Of data: quiet, data-loss, outage, silent-source, slow-source, unit-change, "
+            "missing-values, moved-times, sent-twice or exchanged-columns. Of shift: covariate-shift, label-shift, "
+            "concept-shift, black-friday, dependency-down or pipeline-bug. Of attacks: "
             "poison. Of lists: feedback-loop. Of decisions: fairness. Of all monitors: monitors.",
         ),
     ],

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from msgspec import Struct
@@ -26,7 +27,8 @@ class DataFault(Struct, frozen=True):
 
     `strike(lines, rng)`: what becomes of each line, None for one that is lost. `late_us`: how much later they come.
     `within_us`: how soon it must be found. `lasts_us`: how long it lasts, None for to the end. `fractions`: how many
-    numbers with a fraction a line must have. `live`: whether only the times when lines arrive show it.
+    numbers with a fraction a line must have. `live`: whether only the times when lines arrive show it. `divided`:
+    whether lines come from two sources, in the past too.
     """
 
     words: str
@@ -36,6 +38,25 @@ class DataFault(Struct, frozen=True):
     lasts_us: int | None = None
     fractions: int = 0
     live: bool = False
+    divided: bool = False
+
+
+SOURCES = ("north", "south")
+"""The two sources of a drill of sources; each line is of one of them by its hash."""
+
+
+def by_source(lines: WireLines) -> dict[str, list[bytes]]:
+    """The lines of each of `SOURCES`, in their order.
+
+    >>> lines = [b"a", b"b", b"c", b"d"]
+    >>> sorted(line for part in by_source(lines).values() for line in part) == lines
+    True
+    """
+    return {source: [line for line in lines if _is_of(line, source)] for source in SOURCES}
+
+
+def _is_of(line: bytes, source: str) -> bool:
+    return SOURCES[crc32(line) % len(SOURCES)] == source
 
 
 def _kept(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
@@ -48,6 +69,11 @@ def _lost(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
 
 def _all_lost(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
     return [None] * len(lines)
+
+
+def _silent(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
+    """The lines of the second source are lost."""
+    return [None if _is_of(line, SOURCES[1]) else line for line in lines]
 
 
 def _cents(lines: WireLines, rng: np.random.Generator) -> list[bytes | None]:
@@ -121,6 +147,7 @@ def _with_fractions_exchanged(line: bytes) -> bytes:
 FAULTS = {
     "data-loss": DataFault("half of the lines are lost", _lost, 24 * HOUR_US),
     "outage": DataFault("no line comes for twelve hours", _all_lost, 6 * HOUR_US, lasts_us=12 * HOUR_US),
+    "silent-source": DataFault("one of two sources sends nothing", _silent, 24 * HOUR_US, divided=True),
     "slow-source": DataFault("lines come twelve hours late", _kept, 6 * HOUR_US, late_us=LATE_US),
     "unit-change": DataFault("numbers are a hundred times as large, ratings all 1", _cents, 24 * HOUR_US),
     "missing-values": DataFault("in half of the lines numbers are missing, ratings all 1", _empty, 24 * HOUR_US),

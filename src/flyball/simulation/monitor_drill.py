@@ -109,9 +109,11 @@ def _faults_of(world: World, names: Sequence[str] | None, fractions: int) -> dic
 
 
 class _MonitorSimulation(WatchedSimulation):
-    def _ingest(self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live") -> None:
+    def _ingest(
+        self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live", name: str = ""
+    ) -> None:
         # An event is known when it happens, not at the end of a step: windows hold the events that happened in them.
-        super()._ingest(format, pieces, "history")
+        super()._ingest(format, pieces, "history", name)
 
     def branch(self, home: Path, fault: MonitorFault, begin_us: int, name: str) -> "_MonitorSimulation":
         """The same service, started again on a copy of its home, with a fault from `begin_us` on."""

@@ -37,7 +37,11 @@ class MonitorFault(Struct, frozen=True):
 
 
 MONITOR_FAULTS: Mapping[str, MonitorFault] = {
-    **{name: MonitorFault("own", fault.words, data=name) for name, fault in FAULTS.items() if not fault.live},
+    **{
+        name: MonitorFault("own", fault.words, data=name)
+        for name, fault in FAULTS.items()
+        if not fault.live and not fault.divided
+    },
     "dependency-down": MonitorFault("own", "the state store cannot be read", serving="away"),
     "stalled-consumer": MonitorFault("own", "the consumer of features stands still", stalled=True),
     "pipeline-bug": MonitorFault("own", "a release reads fractions ten times as large", 3, serving="misread"),
@@ -47,7 +51,8 @@ MONITOR_FAULTS: Mapping[str, MonitorFault] = {
     "concept-shift": MonitorFault("concept", moves="concept", days=3, by_labels=True),
 }
 """The faults by name; those of the world are planted where it has the kind of change, and no fault of data that only
-times of arrival show, since a line is known when it happens in this drill."""
+times of arrival show, since a line is known when it happens in this drill, nor one of a source, since all lines come
+from one before it."""
 
 
 def window_us(label_us: int) -> int:

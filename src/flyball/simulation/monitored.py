@@ -5,10 +5,10 @@ All monitors of a live service look; what they find becomes incidents.
 
 import math
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ from flyball.operations import Consumer, StepReport, watch_monitors
 from flyball.policy import Trigger, gates
 from flyball.registry import add_versions
 from flyball.releases import current, promote
-from flyball.simulation.data_faults import DataFault, FaultyWire
+from flyball.simulation.data_faults import DataFault, FaultyWire, by_source
 from flyball.simulation.serving_fault import OF_RELEASE, ServingFault
 from flyball.simulation.virtual import START_US, Simulation
 from flyball.simulation.world import DAY_US, World
@@ -183,6 +183,17 @@ class WatchedSimulation(Simulation):
 
     def arriving(self, format: str, lines: Sequence[bytes]) -> Sequence[bytes]:
         return self._wire.passed(format, lines, self._clock.now_us())
+
+    def _ingest(
+        self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live", name: str = ""
+    ) -> None:
+        fault = self._planted.data
+        if fault is None or not fault.divided:
+            super()._ingest(format, pieces, mode, name)
+            return
+        for number, piece in enumerate(pieces):  # of each piece both sources, so that events stay near their order
+            for source, lines in by_source(piece.splitlines()).items():
+                super()._ingest(format, [b"\n".join(lines)], mode, f"{source}-{number}-")
 
     def prepare(self) -> None:
         """Plant the fault of serving while it lasts."""

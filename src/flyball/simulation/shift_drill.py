@@ -146,9 +146,11 @@ class _ShiftSimulation(WatchedSimulation):
     def stepped(self) -> None:
         self._mitigate()
 
-    def _ingest(self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live") -> None:
+    def _ingest(
+        self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live", name: str = ""
+    ) -> None:
         # An event is known when it happens, not at the end of a step: windows hold the events that happened in them.
-        super()._ingest(format, pieces, "history")
+        super()._ingest(format, pieces, "history", name)
 
     @property
     def _found_us(self) -> int | None:

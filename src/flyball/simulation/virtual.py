@@ -281,9 +281,11 @@ class Simulation:
         champion = self._service.engine.serving.release.champion
         self._tally.arrived(until_us, batch.planted, batch.outcomes, champion)
 
-    def _ingest(self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live") -> None:
+    def _ingest(
+        self, format: str, pieces: Iterable[bytes], mode: Literal["live", "history"] = "live", name: str = ""
+    ) -> None:
         # Lines of a source are identified by their position, which starts at 1 in each step.
-        source = f"world/{format}/{self._clock.now_us()}"
+        source = f"world/{format}/{name}{self._clock.now_us()}"
         self._took.append(ingest_pieces(self._runtime, format, pieces, source, mode))
 
     def _follow(self) -> None:

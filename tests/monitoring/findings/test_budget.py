@@ -168,6 +168,77 @@ def test_a_sharp_fault_is_found_at_its_first_look_and_a_weak_one_on_later_days()
     assert 102 <= hour < 112
 
 
+def _of_hours(observations: list[Observation], hour: int, states: dict[str, MonitorState]) -> dict[str, MonitorState]:
+    since_us = hour * HOUR_US
+    return decide_findings(
+        states, observations, since_us=since_us, at_us=since_us + HOUR_US, run_length=1e9, unit_us=DAY_US
+    ).states
+
+
+def _looks(e_values: dict[int, float], pooled: dict[int, tuple[int, float]], until: int) -> MonitorState:
+    """The state after hours `e_values`, and, at the end of an hour, looks at so many hours together."""
+    states: dict[str, MonitorState] = {}
+    for hour in range(until):
+        seen = [Observation("shift", "x", e_values[hour], True, "", spell_us=6 * HOUR_US)] if hour in e_values else []
+        if hour in pooled:
+            hours, e_value = pooled[hour]
+            more = Observation("shift", "x", e_value, True, "", spell_us=6 * HOUR_US, pooled_us=hours * HOUR_US)
+            seen = [more, *seen]
+        states = _of_hours(seen, hour, states)
+    return states[fingerprint_of("shift", "x")]
+
+
+def test_a_look_at_a_spell_stands_for_its_hours_that_were_not_looked_at() -> None:
+    two_hours = _looks({1: 3.0, 5: 6.0}, {5: (6, 24.0)}, 6)
+    assert np.exp(two_hours.log_wealth) == pytest.approx((3 + 6 + 4 * 24) / 6 * 6 / 24)
+    assert np.exp(_looks({}, {5: (6, 24.0)}, 6).log_wealth) == pytest.approx(24 * 6 / 24)
+    all_hours = dict.fromkeys(range(6), 2.0)
+    assert _looks(all_hours, {5: (6, 1e6)}, 6) == _looks(all_hours, {}, 6), "its rows were all counted"
+
+
+def test_a_look_at_two_spells_counts_only_where_none_of_their_rows_was_looked_at() -> None:
+    assert np.exp(_looks({}, {11: (12, 24.0)}, 12).log_wealth) == pytest.approx(24 * 12 / 24)
+    for hour in (2, 8, 11):
+        assert _looks({hour: 2.0}, {11: (12, 1e6)}, 12) == _looks({hour: 2.0}, {}, 12)
+    assert _looks({}, {5: (6, 2.0), 11: (12, 1e6)}, 12) == _looks({}, {5: (6, 2.0)}, 12)
+    twice = _looks({}, {11: (12, 24.0), 23: (12, 24.0)}, 24)
+    assert np.exp(twice.log_wealth) == pytest.approx((24 / 2 + 1 / 2) * 24)
+
+
+def test_a_pooled_look_begins_with_its_rows_and_says_so() -> None:
+    state = _looks({}, {11: (12, 24.0)}, 12)
+    assert state.since_us == 0
+    seen = Observation("shift", "x", 1e9, True, "", spell_us=6 * HOUR_US, pooled_us=12 * HOUR_US)
+    decision = decide_findings({}, [seen], since_us=23 * HOUR_US, at_us=DAY_US, run_length=30, unit_us=DAY_US)
+    assert [(found.since_us, found.evidence) for found in decision.findings] == [
+        (12 * HOUR_US, {"pooled_us": 12 * HOUR_US})
+    ]
+
+
+def test_rare_rows_looked_at_together_give_no_more_findings_than_allowed() -> None:
+    """Hours of a spell agree, a third of them has rows enough, and all six hours agree with them."""
+    rng, spells = np.random.default_rng(5), 4 * 60
+    shared = rng.standard_normal((spells, 20))
+    findings, states = 0, dict[str, MonitorState]()
+    for hour in range(6 * spells):
+        spell, since_us = hour // 6, hour * HOUR_US
+        own = np.sqrt(0.9) * shared[spell] + np.sqrt(0.1) * rng.standard_normal(20)
+        enough = rng.random(20) < 1 / 3
+        deviations = {0: np.where(enough, own, np.nan)} | ({6 * HOUR_US: shared[spell]} if hour % 6 == 5 else {})
+        observations = [
+            Observation("shift", f"{number}", float(e), True, "", spell_us=6 * HOUR_US, pooled_us=pooled_us)
+            for pooled_us, values in deviations.items()
+            for number, value in enumerate(values)
+            if np.isfinite(value)
+            for e in [e_of_p(2 * stats.norm.sf(abs(value)))]
+        ]
+        decision = decide_findings(
+            states, observations, since_us=since_us, at_us=since_us + HOUR_US, run_length=30, unit_us=DAY_US
+        )
+        states, findings = decision.states, findings + len(decision.new)
+    assert findings <= 2  # one in 30 days
+
+
 def test_a_look_that_is_the_only_one_of_its_day_counts_in_full() -> None:
     for seen, wealth in (
         (Observation("performance", "sales", 20.0, True, "", daily=True), 20.0),

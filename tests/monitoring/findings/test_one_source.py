@@ -10,6 +10,7 @@ from flyball.monitoring.findings.one_source import (
     SourceRows,
     changed_source,
     rows_words,
+    source_change,
     source_of_mix,
     with_mix,
     with_source,
@@ -79,8 +80,23 @@ def test_the_finding_becomes_ours_with_the_source_in_words_and_evidence() -> Non
         "changed; likely our own: only what till-*.csv sends changed, 2 other sources are as before"
     )
     assert (named.evidence["source"], named.evidence["other_sources"]) == ("till-*.csv", 2)
+    numbers = with_source(finding(), "till-*.csv", 2, "median 20 → 30; 68.2% of its rows differ")
+    assert "only what till-*.csv sends changed (median 20 → 30; 68.2% of its rows differ), 2 other" in numbers.message
+    assert numbers.evidence["source_change"] == "median 20 → 30; 68.2% of its rows differ"
     again = with_source(named, "till-*.csv", 1)
     assert again.message.count("likely our own") == 1
+
+
+def test_a_source_is_shown_with_its_own_numbers() -> None:
+    """Prices of normal deviates around 20 and 40, four deviations apart: nearly all rows differ."""
+    words = source_change(finding(), rows(2, now=40.0, count=2_000), 0.05)
+    medians, distance = words.removeprefix("median ").split("; ")
+    before, now = (float(value) for value in medians.split(" → "))
+    assert (abs(before - 20) < 0.5, abs(now - 40) < 0.5) == (True, True)
+    assert 93 <= float(distance.removesuffix("% of its rows differ")) <= 97.5  # 2 Phi(2) - 1 = 95.4 %
+    assert source_change(finding("missing"), rows(3, missing=0.5, count=1_000), 0.05).startswith("0.0% → ")
+    assert source_change(finding("volume", "events.buy"), counts(7), 0.05) == "7 rows, usually 100"
+    assert source_change(finding("volume", "events.buy"), counts(0, 0, 1), 0.05) == "", "too few rows to say"
 
 
 def mixed(now: dict[str, int], before: dict[str, int], moved: str = "") -> dict[str, SourceRows]:

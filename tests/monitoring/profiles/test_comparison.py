@@ -1,5 +1,7 @@
 """Comparisons: planted shifts are found by name and size, quiet tables stay quiet, seasons are no shift."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -42,6 +44,23 @@ def test_planted_shifts_are_found_with_their_size() -> None:
     assert found["text1", "values"].change.startswith("new 0.0% → 25.0%")
     assert found["number2", "missing"].distance == pytest.approx(0.2, abs=1e-9)
     assert found["number2", "missing"].change == "0.0% → 20.0%"
+
+
+def test_new_values_are_named_before_those_that_they_replace() -> None:
+    """All of the rows of one country have codes of their own now: the country lost most, and the codes are new."""
+    rng = np.random.default_rng(9)
+    before = pl.DataFrame({"country": rng.choice(["de", "fr", "it"], 6_000, p=[0.5, 0.3, 0.2])})
+    codes = rng.choice(["de-1", "de-2", "de-3"], 3_000, p=[0.5, 0.3, 0.2])
+    now = before.head(3_000)
+    split = pl.when(pl.col("country") == "de").then(pl.Series(codes)).otherwise(pl.col("country"))
+    change = shifted(before, now.with_columns(country=split))["country", "values"].change
+    assert re.fullmatch(r"de-1 0\.0% → 2[345]\.\d%, with 2 more new values (49|50)\.\d%", change)
+    fell = pl.when((pl.col("country") == "de") & (pl.int_range(3_000) % 2 == 0)).then(pl.lit("fr"))
+    change = shifted(before, now.with_columns(country=fell.otherwise(pl.col("country"))))["country", "values"].change
+    assert change.startswith(("de 5", "de 4", "fr 3", "fr 2")), "no value is new"
+    one_in_fifty = pl.when(pl.int_range(3_000) % 50 == 0).then(pl.lit("new")).otherwise(pl.lit("it"))
+    change = shifted(before, now.with_columns(country=one_in_fifty))["country", "values"].change
+    assert re.fullmatch(r"it (19|20)\.\d% → 98\.0%", change), "few new values are not what changed"
 
 
 def test_quiet_tables_differ_no_more_often_than_alpha() -> None:

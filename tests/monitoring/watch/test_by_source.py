@@ -39,7 +39,9 @@ def test_the_source_of_a_fault_is_named_as_soon_as_its_rows_show_it(
     assert len(findings) > 1 + unnamed
     assert not any("source" in finding.evidence for finding in findings[:unnamed])
     for finding in findings[unnamed:]:
-        assert "only what till-*.jsonl sends changed, 2 other sources are as before" in finding.message
+        assert "only what till-*.jsonl sends changed (" in finding.message
+        assert "), 2 other sources are as before" in finding.message
+        assert ("median " if what == "price" else "0 rows, usually ") in str(finding.evidence["source_change"])
         assert (finding.origin, finding.evidence["source"], group_of(finding)) == (
             "own",
             "till-*.jsonl",

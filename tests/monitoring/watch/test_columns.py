@@ -113,7 +113,11 @@ def test_times_of_another_zone_are_our_own_fault_whatever_was_imported_before() 
     half = marked(usual.with_columns(at=pl.col("at") - moved))
     found = half["times", "events.buy.at"]
     assert (found.matters, found.origin, found.e_value > 100) == (True, "own", True)
-    assert " hours later after their time than usual: their times are off by 3 hours" in found.message
+    assert " of the rows became known 3." in found.message
+    assert found.message.endswith(
+        "hours later than usual, counted from their times: "
+        "they come late, or their times are 3 hours too early, as in another time zone"
+    )
     sooner = marked(usual.with_columns(known_at=pl.col("at")))["times", "events.buy.at"]
     assert not sooner.matters  # some minutes are no move
     assert ("times", "events.buy.at") not in marked(sent(np.random.default_rng(8), live=False))

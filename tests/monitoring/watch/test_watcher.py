@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
+from scipy import stats
 from tests.monitoring.performance.bank import START_US as BANK_US
 from tests.monitoring.performance.bank import bank
 from tests.monitoring.watch.shops import DAY_US, DAYS, FAULT_HOUR, HOUR_US, START_US, Change, found, shop
@@ -77,6 +79,52 @@ def test_planted_faults_are_found_and_nothing_else(
     hours = found(watched(before, tmp_path, change))
     assert 0 <= hours[finding] <= within_hours
     assert {(monitor.removesuffix("-daily"), subject) for monitor, subject in hours} == {finding}
+
+
+def rare(
+    folder: Path, part: int, since_day: int, change: Change = lambda hour, event: event, seed: int = 1
+) -> list[WatchRound]:
+    """A look each hour at a shop with one visitor in `part`, so that all hours have too few rows."""
+    runtime = shop(folder, DAYS, lambda hour, event: change(hour, event) if rarely(event, part) else None, seed)
+    runtime.app.watch = replace(runtime.app.watch, every_us=HOUR_US)
+    return Watcher(runtime, lambda one_round: None).step(runtime.clock.now_us(), START_US + since_day * DAY_US)
+
+
+def rarely(event: dict[str, object], part: int) -> bool:
+    return int(str(event["visitor"])) % part == 0
+
+
+def test_rows_too_few_for_an_hour_are_looked_at_together(tmp_path: Path) -> None:
+    """Prices in cents since midnight are found after six hours, or twelve, and not at the end of the day."""
+    rounds = rare(tmp_path, 2, 28, cents)
+    assert 6 <= found(rounds)["shift", "events.buy.price"] <= 12
+    assert pooled_hours(rounds) == {6}
+    news = [finding for one_round in rounds for finding in one_round.decision.findings]
+    assert any(finding.evidence.get("pooled_us") for finding in news)
+
+
+def pooled_hours(rounds: list[WatchRound]) -> set[int]:
+    return {seen.pooled_us // HOUR_US for latest in rounds for seen in latest.observations if seen.pooled_us}
+
+
+def test_where_six_hours_have_too_few_rows_twelve_are_looked_at(tmp_path: Path) -> None:
+    """A fifth of the visitors: some 15 rows in six hours of a working day, and 30 in the twelve from noon on."""
+    rounds = rare(tmp_path, 5, 29, cents)
+    assert 12 in pooled_hours(rounds)
+
+
+def test_rare_rows_that_are_as_usual_have_p_values_like_chance_and_no_finding(tmp_path: Path) -> None:
+    rounds = rare(tmp_path, 2, 22, seed=2)
+    assert found(rounds) == {}
+    p_values = [
+        float(seen.evidence["p"])
+        for one_round in rounds
+        for seen in one_round.observations
+        if seen.pooled_us and seen.monitor == "shift"
+    ]
+    assert len(p_values) >= 40
+    small = sum(p <= 0.05 for p in p_values)
+    assert small <= stats.binom.ppf(0.999, len(p_values), 0.05)
 
 
 def test_a_crash_before_the_state_is_written_repeats_the_round(before: Before, tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 Each monitor collects evidence over spells: within a spell the mean of the e-values counts, over spells their product.
 The looks of a few hours share their weather, their rush and their backlog; the mean of their e-values is one however
-they depend on each other, while their product is none. A monitor has a finding once the evidence of all monitors
-together leaves an expected time to the first false finding of any of them of at least the budget's. A finding holds
-until what it saw was too small to matter for two looks in a row; then the monitor starts again. The monitors of windows
-and of days of one column have one finding together.
+they depend on each other, while their product is none. Where windows have too few rows to be looked at, a look at all
+rows of their spell stands for them in that mean, with the weight of as many looks. A monitor has a finding once the
+evidence of all monitors together leaves an expected time to the first false finding of any of them of at least the
+budget's. A finding holds until what it saw was too small to matter for two looks in a row; then the monitor starts
+again. The monitors of windows and of days of one column have one finding together.
 
 The few monitors of how good all answers are share a quarter of the budget, all others what is left. A worse model is
 what watching is for, and the evidence of it comes slowly, from labels; a hundred columns, most of which never move,
@@ -106,15 +107,20 @@ def decide_findings(
     not look in this round stay as they are; those that did not for weeks, and have no finding, are forgotten, and take
     no part of the budget from others.
     """
-    looked = {fingerprint_of(seen.monitor, seen.subject): seen for seen in observations}
+    looked = dict[str, Observation]()
     after, length_us = _remembered(states, at_us), at_us - since_us
-    for key, seen in looked.items():
+    for seen in sorted(observations, key=lambda seen: seen.pooled_us):  # what windows say of their spell goes first
+        key = fingerprint_of(seen.monitor, seen.subject)
         looks = 1 if seen.daily else max(1, seen.spell_us // length_us)
-        weight = 1.0 if seen.daily or unit_us is None else min(1.0, looks * length_us / unit_us)
-        spell = at_us if seen.daily else since_us // (looks * length_us)
-        begun_us = at_us - (unit_us or length_us) if seen.daily else since_us
-        after[key] = _look(after.get(key, MonitorState()), seen, (begun_us, at_us), _Spell(spell, looks, weight))
-        after[key] = replace(after[key], of_quality=seen.of_quality)
+        spell_us = looks * length_us
+        weight = 1.0 if seen.daily or unit_us is None else min(1.0, max(spell_us, seen.pooled_us) / unit_us)
+        spell = at_us if seen.daily else since_us // spell_us
+        begun_us = at_us - (unit_us or length_us) if seen.daily else min(since_us, at_us - seen.pooled_us)
+        state, of_spell = after.get(key, MonitorState()), _Spell(spell, looks, spell_us, weight)
+        if seen.pooled_us and _is_counted(state, seen, of_spell, at_us):
+            continue
+        after[key] = replace(_look(state, seen, (begun_us, at_us), of_spell), of_quality=seen.of_quality)
+        looked[key] = max(looked.get(key, seen), seen, key=lambda look: (look.matters, look.e_value))
     ready = {key: state.log_wealth for key, state in after.items() if not state.firing}
     enough = alarms_among(ready, run_length, _shares({key: after[key].of_quality for key in ready}))
     alarms = [key for key in enough if key in looked and looked[key].matters]
@@ -184,10 +190,12 @@ def _other(seen: Observation) -> str:
 
 
 class _Spell(Struct, frozen=True):
-    """The number of a spell, how many looks it has, and the part of a unit of the run length that it is."""
+    """The number of a spell, how many looks it has, how long it is, and the part of a unit of the run length that its
+    evidence is of."""
 
     number: int
     looks: int
+    length_us: int
     weight: float
 
 
@@ -198,7 +206,8 @@ def _look(state: MonitorState, seen: Observation, window_us: tuple[int, int], sp
     if state.spell != spell.number:
         before = _closed(state)
         state = replace(state, log_before=before, spell=spell.number, spell_sum=0.0, spell_looks=0, weight=spell.weight)
-    total, count = state.spell_sum + seen.e_value, state.spell_looks + 1
+    counts = _lacking(state, spell) if seen.pooled_us else 1
+    total, count = state.spell_sum + counts * seen.e_value, state.spell_looks + counts
     log_e = min(log(seen.e_value), _LARGEST) if seen.e_value > 0 else -_LARGEST
     goes_on = state.since_us is not None and state.log_since > 0
     return replace(
@@ -211,6 +220,20 @@ def _look(state: MonitorState, seen: Observation, window_us: tuple[int, int], sp
         looks=looks,
         looked_us=at_us,
     )
+
+
+def _is_counted(state: MonitorState, seen: Observation, spell: _Spell, at_us: int) -> bool:
+    """Whether earlier looks counted all windows that a look pools, or some of those of another spell: the product of
+    what two spells say is evidence only where they share no rows."""
+    looked_us = -1 if state.looked_us is None else state.looked_us
+    if state.firing or not _lacking(state, spell):
+        return looked_us >= at_us
+    return seen.pooled_us > spell.length_us and looked_us > at_us - seen.pooled_us
+
+
+def _lacking(state: MonitorState, spell: _Spell) -> int:
+    """How many looks of a spell were not taken."""
+    return spell.looks - (state.spell_looks if state.spell == spell.number else 0)
 
 
 def _closed(state: MonitorState) -> float:

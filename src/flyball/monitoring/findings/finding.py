@@ -17,6 +17,13 @@ FOLLOWS = "follows"
 """The evidence of a finding that follows from another one has this name, with the fingerprint of that."""
 MIX = "mix"
 """The evidence of a change that one source makes by how many rows it sends has this name, with words for it."""
+STUCK = "stuck"
+"""The evidence of a column that repeats one value has this name, with words for the run."""
+SOURCE_CHANGE = "source_change"
+"""The evidence of a change of one source has this name, with words for how its rows changed."""
+POOLED_US = "pooled_us"
+"""The evidence of a look at the rows of several windows together has this name, with the time from the first to the
+last of them, microseconds."""
 EXCHANGED = "exchanged"
 """The evidence of a column that stands in the place of another one has this name, with words for both."""
 

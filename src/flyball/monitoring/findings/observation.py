@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from flyball.monitoring.findings.finding import FaultOrigin, Finding, Severity
+from flyball.monitoring.findings.finding import POOLED_US, FaultOrigin, Finding, Severity
 
 DAILY = "-daily"
 """The end of the names of monitors that look at days what others look at in shorter windows."""
@@ -19,6 +19,8 @@ class Observation(Struct, frozen=True):
     `daily`: whether the look is the only one of its day. `spell_us`: looks within so many microseconds share what was
     odd, such as weather, and count as one; 0 for a monitor whose looks depend on nothing that lasts. `of_quality`:
     whether it looks at how good all answers are; such monitors are few and have a part of the budget for themselves.
+    `pooled_us`: of a look at all rows of a spell, how long that is; it stands for those looks of the spell that could
+    not be taken of windows with too few rows. 0 for a look at a window.
     """
 
     monitor: str
@@ -32,12 +34,12 @@ class Observation(Struct, frozen=True):
     daily: bool = False
     spell_us: int = 0
     of_quality: bool = False
+    pooled_us: int = 0
 
     def finding(self, at_us: int, since_us: int) -> Finding:
         """The finding that this observation becomes; times in microseconds since 1970."""
-        return Finding(
-            self.monitor, self.subject, at_us, since_us, self.severity, self.message, self.origin, self.evidence
-        )
+        evidence = {**self.evidence, POOLED_US: self.pooled_us} if self.pooled_us else self.evidence
+        return Finding(self.monitor, self.subject, at_us, since_us, self.severity, self.message, self.origin, evidence)
 
 
 def other_monitor(monitor: str) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
-from flyball.monitoring.findings.finding import MIX, Finding
+from flyball.core import counted_units
+from flyball.monitoring.findings.finding import MIX, SOURCE_CHANGE, Finding
 from flyball.monitoring.profiles.comparison import column_tests
-from flyball.monitoring.profiles.delays import DELAY, delay_test
+from flyball.monitoring.profiles.delays import DELAY, DelayTest, delay_test
 from flyball.monitoring.profiles.repeated import REPEATED, repeated_test
 from flyball.monitoring.profiles.table import TableProfile
 
@@ -47,10 +48,11 @@ class SourceRows(Struct, frozen=True):
 
 
 class _Change(Struct, frozen=True):
-    """How far rows are from those before, and whether that is beyond chance and matters."""
+    """How far rows are from those before, whether that is beyond chance and matters, and in `words` what it is."""
 
     distance: float
     changed: bool
+    words: str = ""
 
 
 def changed_source(finding: Finding, sources: Mapping[str, SourceRows], least: float) -> str:
@@ -64,6 +66,12 @@ def changed_source(finding: Finding, sources: Mapping[str, SourceRows], least: f
     pooled = _change(finding, reduce(_pooled, others), least) if others else None
     own = changes[changed[0]]
     return changed[0] if pooled and own and pooled.distance < _AS_BEFORE * own.distance else ""
+
+
+def source_change(finding: Finding, rows: SourceRows, least: float) -> str:
+    """How the rows of a source changed, with its own numbers, such as "median 20 → 30; 68.2% of its rows differ"."""
+    change = _change(finding, rows, least)
+    return "" if change is None else change.words
 
 
 def column_of(finding: Finding) -> str:
@@ -113,14 +121,16 @@ def with_mix(finding: Finding, source: str, others: int, words: str) -> Finding:
     return replace(finding, origin="own", message=f"{finding.message}; likely our own: {why}", evidence=evidence)
 
 
-def with_source(finding: Finding, source: str, others: int) -> Finding:
-    """The finding as a fault of our own, of this source."""
+def with_source(finding: Finding, source: str, others: int, change: str = "") -> Finding:
+    """The finding as a fault of our own, of this source; `change`: as `source_change` has it."""
     unchanged = "the other source is" if others == 1 else f"{others} other sources are"
-    why = f"only what {source} sends changed, {unchanged} as before"
+    numbers = f" ({change})" if change else ""
+    why = f"only what {source} sends changed{numbers}, {unchanged} as before"
     known = finding.evidence.get("likely")
     message = f"{finding.message}; {why}" if known else f"{finding.message}; likely our own: {why}"
     likely = f"{known}; {why}" if known else why
     evidence = {**finding.evidence, "likely": likely, "source": source, "other_sources": others}
+    evidence |= {SOURCE_CHANGE: change} if change else {}
     return replace(finding, origin="own", message=message, evidence=evidence)
 
 
@@ -141,13 +151,18 @@ def _change(finding: Finding, rows: SourceRows, least: float) -> _Change | None:
     now, usual = rows.now.column(column), rows.usual.column(column)
     if column in _MARKS:
         test = delay_test([usual], now) if column == DELAY else repeated_test([usual], now)
-        return None if test is None else _Change(test.distance, test.p <= ALPHA and test.distance >= least)
+        if test is None:
+            return None
+        words = test.words if isinstance(test, DelayTest) else f"{test.now:.1%} of its rows are repeated"
+        return _Change(test.distance, test.p <= ALPHA and test.distance >= least, words)
     if kind == "kind":
-        return _Change(float(now.kind != usual.kind), now.kind != usual.kind)
+        words = f"values of kind {now.kind} instead of {usual.kind}"
+        return _Change(float(now.kind != usual.kind), now.kind != usual.kind, words)
     tests = [test for test in column_tests(column, [usual], now) if test.aspect == ASPECTS.get(kind)]
     if not tests:
         return _Change(0.0, False)
-    return _Change(tests[0].distance, tests[0].p <= ALPHA and tests[0].distance >= least)
+    words = f"{tests[0].change}; {tests[0].distance:.1%} of its rows differ"
+    return _Change(tests[0].distance, tests[0].p <= ALPHA and tests[0].distance >= least, words)
 
 
 def _of_volume(rows: int, before: Sequence[int]) -> _Change | None:
@@ -160,4 +175,4 @@ def _of_volume(rows: int, before: Sequence[int]) -> _Change | None:
     away = abs(rows - usual)
     stopped = usual >= _FEWEST_USUAL and rows <= _STOPPED * float(counts.min())
     changed = stopped or away >= max(_VOLUME_CHANGED_BY * usual, _SPREADS * spread)
-    return _Change(away / max(usual, 1.0), changed)
+    return _Change(away / max(usual, 1.0), changed, f"{counted_units(rows, 'row')}, usually {usual:,.0f}")

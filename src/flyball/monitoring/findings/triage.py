@@ -3,7 +3,8 @@
 Rules, the first that holds: what a release of ours changed; more rows, where rows are sent twice; two columns in each
 other's place; several columns of a table in most rows at once, which have one source; a change of unit; predictions
 that changed while neither inputs nor outcomes did; answers, features and losses where all that changed in what is asked
-is our own fault. What no rule explains stays as it was said.
+is our own fault. Where rows are at hand, the watch adds what they say: one source, or values that are stuck
+(`name_sources`, `name_stuck`). What no rule explains stays as it was said.
 """
 
 from collections.abc import Mapping, Sequence
@@ -120,7 +121,7 @@ def with_consequences(findings: Sequence[Finding], context: TriageContext) -> tu
         return tuple(findings)
     why = f"it follows from {requests[0].subject}, and what changed there is our own fault"
     follows = {FOLLOWS: requests[0].fingerprint}
-    return tuple(_as_own(finding, why, follows) if _follows_inputs(finding) else finding for finding in findings)
+    return tuple(as_own(finding, why, follows) if _follows_inputs(finding) else finding for finding in findings)
 
 
 def _follows_inputs(finding: Finding) -> bool:
@@ -138,13 +139,14 @@ def _explained(finding: Finding, seen: _Seen, context: TriageContext) -> Finding
     likely = _likely(finding, seen, context)
     if not likely:
         return finding
-    own = _as_own(finding, likely)
+    own = as_own(finding, likely)
     if likely == _of_release(finding, context):
         return replace(own, evidence={**own.evidence, RELEASE: likely})
     return own
 
 
-def _as_own(finding: Finding, likely: str, more: Mapping[str, str] = MappingProxyType({})) -> Finding:
+def as_own(finding: Finding, likely: str, more: Mapping[str, str] = MappingProxyType({})) -> Finding:
+    """The finding as a fault of our own, with the reason in its message and evidence; `more`: of the evidence."""
     message = f"{finding.message}; likely our own: {likely}"
     return replace(finding, origin="own", message=message, evidence={**finding.evidence, "likely": likely, **more})
 

@@ -34,6 +34,9 @@ ALPHA = 0.05
 _POINTS = np.linspace(0.1, 0.9, 9)
 _FEWEST_WINDOWS = 3
 _LOOKED_AT = 20
+_MOST, _OFTEN = 0.5, 10
+"""New values are named where they make half of a difference; a value is new whose share is ten times as large as it may
+have been unseen."""
 _FEWEST_INDEPENDENT = 10
 """With fewer independent rows the limits that p-values come from do not hold."""
 
@@ -244,11 +247,11 @@ def _categories(
     )
     distance = total_variation(before.buckets, now.buckets)
     p = spread.p(homogeneity_p(before.buckets, now.buckets, spread.effect), sum(now.buckets))
-    return ColumnTest(name, "values", distance, p, spread.effect, _moved_item(before, now))
+    return ColumnTest(name, "values", distance, p, spread.effect, _moved_items(before, now, distance))
 
 
-def _moved_item(before: ColumnProfile, now: ColumnProfile) -> str:
-    """The frequent value whose share changed most, with both shares."""
+def _moved_items(before: ColumnProfile, now: ColumnProfile, distance: float) -> str:
+    """The values that make most of the difference: new ones, or the frequent one whose share changed most."""
 
     def share(column: ColumnProfile, item: FrequentValue) -> float:
         return column.frequent.counts.get(item, 0) / column.frequent.count
@@ -257,7 +260,15 @@ def _moved_item(before: ColumnProfile, now: ColumnProfile) -> str:
     if not items:
         return ""
     item = max(items, key=lambda item: abs(share(now, item) - share(before, item)))
-    return f"{item} {share(before, item):.1%} → {share(now, item):.1%}"
+    unseen = before.frequent.too_low / before.frequent.count  # a value without a counter may have had such a share
+    new = {item: share(now, item) for item in now.frequent.counts if item not in before.frequent.counts}
+    new = {item: now_share for item, now_share in new.items() if now_share > _OFTEN * unseen}
+    together = sum(new.values())
+    if not new or together < _MOST * distance:
+        return f"{item} {share(before, item):.1%} → {share(now, item):.1%}"
+    item = max(new, key=lambda item: (new[item], str(item)))
+    others = f", with {len(new) - 1} more new values {together:.1%}" if len(new) > 1 else ""
+    return f"{item} {share(before, item):.1%} → {share(now, item):.1%}{others}"
 
 
 def _numbers(

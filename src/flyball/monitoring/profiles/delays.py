@@ -40,6 +40,12 @@ class DelayTest(Struct, frozen=True):
     effect: float
 
     @property
+    def words(self) -> str:
+        """What happened, such as "60.0% of the rows became known 3.1 hours later than usual"."""
+        when = "later" if self.hours > 0 else "sooner"
+        return f"{self.distance:.1%} of the rows became known {abs(self.hours):.1f} hours {when} than usual"
+
+    @property
     def zone(self) -> str:
         """The move as that of a time zone, such as "3 hours"; "" for one that is none."""
         halves = round(2 * abs(self.hours))

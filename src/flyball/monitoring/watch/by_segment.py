@@ -56,9 +56,9 @@ def divided_rows(runtime: Runtime, finding: Finding, window: tuple[int, int]) ->
     if not of_column or name not in runtime.schema.types or column not in runtime.schema.types[name].fields:
         return {}
     since_us, until_us = max(min(finding.since_us, window[0]), window[1] - _DAY_US), window[1]
-    now = _known(runtime, name, since_us, until_us)
+    now = known_rows(runtime, name, since_us, until_us)
     before = [
-        _known(runtime, name, since_us - back * _DAY_US, until_us - back * _DAY_US) for back in range(1, _WEEK + 1)
+        known_rows(runtime, name, since_us - back * _DAY_US, until_us - back * _DAY_US) for back in range(1, _WEEK + 1)
     ]
     usual = pl.concat(before)
     fields = [field for field in runtime.schema.types[name].fields if field != column]
@@ -68,7 +68,8 @@ def divided_rows(runtime: Runtime, finding: Finding, window: tuple[int, int]) ->
     }
 
 
-def _known(runtime: Runtime, name: str, since_us: int, until_us: int) -> pl.DataFrame:
+def known_rows(runtime: Runtime, name: str, since_us: int, until_us: int) -> pl.DataFrame:
+    """The events of a type that became known in `[since_us, until_us)`; of many every second, third, ..."""
     rows = runtime.history.events(name, as_of_us=until_us - 1, known_since_us=since_us)
     return rows.gather_every(1 + rows.height // _MOST_ROWS)
 

@@ -6,7 +6,7 @@ import polars as pl
 from msgspec import Struct
 
 from flyball.events import SOURCE_FLAGS
-from flyball.monitoring.findings.finding import MIX, Finding
+from flyball.monitoring.findings.finding import MIX, POOLED_US, SOURCE_CHANGE, Finding
 from flyball.monitoring.findings.one_source import (
     ASPECTS,
     SENT_TWICE,
@@ -17,6 +17,7 @@ from flyball.monitoring.findings.one_source import (
     column_of,
     name_of_source,
     rows_words,
+    source_change,
     source_of_mix,
     with_mix,
     with_source,
@@ -69,21 +70,26 @@ def _named(runtime: Runtime, finding: Finding, before: Finding | None, looked: _
     table, window = table_of(finding), looked.window
     if not table.startswith("events.") or finding.monitor.removesuffix("-daily") not in _KINDS:
         return finding
-    source, others, mix = (
-        (before.evidence.get(key) for key in ("source", "other_sources", MIX)) if before else [None] * 3
-    )
+    keys = ("source", "other_sources", MIX, SOURCE_CHANGE)
+    source, others, mix, change = (before.evidence.get(key) if before else None for key in keys)
     if source and others:
         number = int(str(others))
-        return with_mix(finding, str(source), number, str(mix)) if mix else with_source(finding, str(source), number)
+        if mix:
+            return with_mix(finding, str(source), number, str(mix))
+        return with_source(finding, str(source), number, str(change or ""))
     if before is not None and window[1] - finding.since_us > _DAY_US and not looked.silent:
         return finding
-    since_us = window[1] - _DAY_US if finding.monitor.endswith("-daily") else window[0]
+    length_us = _DAY_US if finding.monitor.endswith("-daily") else int(finding.evidence.get(POOLED_US, 0))
+    since_us = min(window[0], window[1] - length_us)
     first_us = min(looked.silent.values(), default=since_us)
     name = table.removeprefix("events.")
     sources = rows_by_source(runtime, name, finding, (since_us, window[1]), first_us)
     changed = changed_source(finding, sources, looked.least) if len(sources) > 1 else ""
     if changed or len(sources) < 2 or finding.monitor.removesuffix("-daily") not in ASPECTS:
-        return with_source(finding, changed, len(sources) - 1) if changed else finding
+        if not changed:
+            return finding
+        words = source_change(finding, sources[changed], looked.least)
+        return with_source(finding, changed, len(sources) - 1, words)
     since_us = max(min(finding.since_us, since_us), window[1] - _DAY_US)  # more rows say what others send
     sources = rows_by_source(runtime, name, finding, (since_us, window[1]), min(first_us, since_us))
     mixed = source_of_mix(finding, sources, looked.least, looked.silent)

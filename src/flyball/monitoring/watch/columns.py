@@ -13,7 +13,7 @@ from flyball.monitoring.findings.one_source import SENT_TWICE, TIMES
 from flyball.monitoring.profiles.column import ColumnProfile
 from flyball.monitoring.profiles.comparison import ColumnTest, column_tests
 from flyball.monitoring.profiles.delays import DELAY, DelayTest, delay_test
-from flyball.monitoring.profiles.dependence import dependence
+from flyball.monitoring.profiles.dependence import FEWEST_KEYS, dependence
 from flyball.monitoring.profiles.exchanged import exchanges
 from flyball.monitoring.profiles.feature_profiles import FEATURES
 from flyball.monitoring.profiles.repeated import REPEATED, RepeatedTest, repeated_test
@@ -25,6 +25,8 @@ from flyball.statistics import DistinctCount, e_of_p
 FEWEST_ROWS = 20
 SPELL_US = 6 * 3_600_000_000
 """For how long rows share what is odd about them, such as rain, a rush or a backlog."""
+POOLED_LENGTHS_US = (SPELL_US, 2 * SPELL_US)
+"""For how long rows are looked at together where shorter windows have too few."""
 KIND = "kind"
 MARKS = (DELAY, REPEATED)
 """Columns of profiles that are none of the rows'."""
@@ -52,6 +54,20 @@ def subject_of(table: str, column: str) -> str:
     ('events.order.km', 'events.order')
     """
     return table if column == REPEATED else f"{table}.{'at' if column == DELAY else column}"
+
+
+def says_little(window: TableProfile) -> bool:
+    """Whether a window has too few rows, or rows of too few keys, for all of its columns to be looked at."""
+    return window.rows < FEWEST_ROWS or 0 < window.keys.estimate() < FEWEST_KEYS
+
+
+def pooled_lengths(every_us: int) -> list[int]:
+    """The lengths of windows that are looked at where those of `every_us` have too few rows.
+
+    >>> [hours_us // 3_600_000_000 for hours_us in pooled_lengths(3_600_000_000)]
+    [6, 12]
+    """
+    return [length_us for length_us in POOLED_LENGTHS_US if length_us > every_us and length_us % every_us == 0]
 
 
 def suspected_us(subject: str, suspects: Suspicions) -> int | None:
@@ -168,15 +184,13 @@ def _of_mark(
 
 
 def _observed_delay(subject: str, test: DelayTest, least: float, suffix: str) -> Observation:
-    later, hours = test.hours > 0, abs(test.hours)
-    message = (
-        f"{subject}: {test.distance:.1%} of the rows arrived {hours:.1f} hours {'later' if later else 'sooner'} "
-        "after their time than usual"
-    )
+    later = test.hours > 0
     if test.zone:
-        message += f": their times are off by {test.zone}, as by another time zone{', or they come late' * later}"
+        why = f"their times are {test.zone} too {'early' if later else 'late'}, as in another time zone"
+        why = f"they come late, or {why}" if later else why
     else:
-        message += ": they come late" if later else ": their times are wrong, or a delay is over"
+        why = "they come late" if later else "their times are wrong, or a delay is over"
+    message = f"{subject}: {test.words}, counted from their times: {why}"
     evidence: dict[str, object] = {
         "p": test.p,
         "distance": test.distance,

@@ -4,7 +4,7 @@ A window is looked at once the history holds all events known before its end. It
 were recorded, so that after a crash between the two the window is looked at again and gives the same findings.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import log
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from flyball.monitoring.watch.answering import (
 from flyball.monitoring.watch.askers import asker_table
 from flyball.monitoring.watch.by_segment import name_segments
 from flyball.monitoring.watch.by_source import name_sources
+from flyball.monitoring.watch.columns import SPELL_US, pooled_lengths, says_little
 from flyball.monitoring.watch.counted import CountedLook, observe_lost_events, observe_volumes
 from flyball.monitoring.watch.daily import ExtraMonitor
 from flyball.monitoring.watch.followed import DECISIONS
@@ -47,6 +48,7 @@ from flyball.monitoring.watch.refused import QUARANTINE
 from flyball.monitoring.watch.season import earlier_windows, ends_day, like_window, weekday_of
 from flyball.monitoring.watch.source_rows import SOURCE, lacks_sources, with_sources
 from flyball.monitoring.watch.source_volume import observe_sources
+from flyball.monitoring.watch.stuck_values import name_stuck
 from flyball.monitoring.watch.table_look import EarlierProfiles, TableLook, observe_table
 from flyball.monitoring.watch.window_store import (
     Volumes,
@@ -140,6 +142,7 @@ class Watcher:
         self._folder = folder or watch_folder(runtime)
         self._windows = WindowStore(runtime, self._folder, self._plan.every_us)
         self._days = WindowStore(runtime, self._folder, _DAY_US)
+        self._longer = [WindowStore(runtime, self._folder, us) for us in pooled_lengths(self._plan.every_us)]
         self._ignore = frozenset(self._plan.ignore)
         about = runtime.app.task.about
         self._inputs = (f"events.{about.request.__name__.lower()}", asker_table(about))
@@ -197,6 +200,7 @@ class Watcher:
             *observe_lost_events(counted, volumes),
             *observe_sources(counted, volumes, self._runtime.sources.names()),
             *self._of_columns(self._windows, known, start_us, volumes),
+            *self._of_rare_rows(known, until_us, volumes),
             *(seen for monitor in self._extra for seen in monitor(start_us, until_us, known.suspects)),
         ]
         if every < _DAY_US and ends_day(until_us, every, self._zone):
@@ -216,6 +220,7 @@ class Watcher:
         context = self._context(state, decision, moved, known.changes)
         triaged = triage(decision.findings, context)
         triaged = name_sources(self._runtime, triaged, state.findings, (start_us, until_us), self._plan.least)
+        triaged = name_stuck(self._runtime, triaged, state.findings, (start_us, until_us))
         triaged = with_consequences(triaged, context)
         triaged = name_segments(self._runtime, triaged, state.findings, (start_us, until_us), self._plan.least)
         decision = replace(decision, findings=triaged)
@@ -272,9 +277,39 @@ class Watcher:
             self._late,
         )
 
+    def _of_rare_rows(self, known: _Known, until_us: int, volumes: Volumes) -> list[Observation]:
+        """The looks at longer windows that end now, of tables whose shorter windows have too few rows for a look.
+
+        Windows of one spell are one piece of evidence, so a look at the spell stands for those that have too few. Of
+        two spells none may have been looked at before both are: their rows would count twice.
+        """
+        seen, shorter = list[Observation](), self._windows
+        for store in self._longer:
+            length_us = store.length_us
+            if until_us % length_us == 0:
+                start_us = until_us - length_us
+                parts = [shorter.profiles(at_us) for at_us in range(start_us, until_us, shorter.length_us)]
+                chosen = any if length_us <= SPELL_US else all
+                tables = {
+                    table
+                    for table in dict.fromkeys(table for part in parts for table in part)
+                    if chosen(says_little(part.get(table, _EMPTY)) for part in parts)
+                }
+                looks = self._of_columns(store, known, start_us, volumes, tables=tables)
+                seen += [replace(look, pooled_us=length_us) for look in looks]
+            shorter = store
+        return seen
+
     def _of_columns(
-        self, store: WindowStore, known: _Known, start_us: int, volumes: Volumes, suffix: str = ""
+        self,
+        store: WindowStore,
+        known: _Known,
+        start_us: int,
+        volumes: Volumes,
+        suffix: str = "",
+        tables: Collection[str] | None = None,
     ) -> list[Observation]:
+        """The looks at the columns of `tables`, by default of all."""
         windows = earlier_windows(start_us, self._plan.every_us, self._plan.days, self._zone)
         earlier = [window for window in windows if window.start_us >= self._usual_since_us]
         profiles = {window.start_us: store.profiles(window.start_us) for window in earlier}
@@ -282,6 +317,8 @@ class Watcher:
         look = TableLook(weekday, store.length_us, known.starts, known.suspects, self._plan.least, self._ignore, suffix)
         seen = []
         for table, profile in store.profiles(start_us).items():
+            if tables is not None and table not in tables:
+                continue
             if table not in self._ignore and table != QUARANTINE:  # why lines are refused is a matter of chance
                 before = [(window, profiles[window.start_us].get(table, _EMPTY)) for window in earlier]
                 answers_us = list(volumes.get(PREDICTIONS, {}))
@@ -318,7 +355,8 @@ class Watcher:
         counted = events_only(count_volumes(self._runtime, since_us, until_us, every))
         for start in changed_windows(kept, counted):
             self._windows.forget_over(start)
-            self._days.forget_over(start)
+            for store in (*self._longer, self._days):
+                store.forget_over(start)
         write_atomic(path, msgspec.msgpack.encode({**kept, **counted}))
 
     def _season_of(self, start_us: int) -> list[int]:
@@ -348,7 +386,8 @@ class Watcher:
         """Once a day: delete the profiles of windows that nothing is compared with any more."""
         oldest_us = until_us - (self._plan.days + 2) * _DAY_US
         self._windows.forget_before(oldest_us)
-        self._days.forget_before(oldest_us)
+        for store in (*self._longer, self._days):
+            store.forget_before(oldest_us)
 
     def _write(self, state: WatchState) -> None:
         write_state(self._folder, state)
