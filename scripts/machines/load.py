@@ -64,6 +64,8 @@ class Load:
                 self.tally.answers.append((due_s, took_s, status, level))
                 if status == 200:
                     self.tally.ids.append(headers["x-flyball-prediction"])
+                elif status:
+                    self.tally.problems[f"status {status}"] += 1
 
     def _tell(self, number: int) -> None:
         due_s, count = time.monotonic(), 0
