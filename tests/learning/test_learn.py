@@ -351,11 +351,13 @@ def test_killed_anywhere_the_registry_is_whole_and_the_next_run_cleans_up(
     assert message.returncode == -signal.SIGKILL
     versions = runtime.registry.versions()
     assert [whole(runtime, each) for each in versions] == [True] * (2 if stage == "register" else 0)
-    assert runtime.registry.runs()[0].status == "running"
+    left = runtime.registry.runs()[0]
+    assert (left.status, left.ended_us) == ("interrupted", None), "whoever looks knows at once"
     assert current(runtime.registry).champion is None
     report = run(runtime)
     assert report.run == "r2"
-    assert runtime.registry.runs()[0].status == "interrupted"
+    closed = runtime.registry.runs()[0]
+    assert (closed.status, closed.ended_us is None) == ("interrupted", False)
     assert report.released
     named = {each.artifact for each in runtime.registry.versions()}
     assert {path.name for path in runtime.artifacts.iterdir()} == named

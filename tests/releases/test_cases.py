@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from flyball.registry import Case, Registry, Run, open_case, refuse_case
+from flyball.registry import INTERRUPTED, Case, Registry, Run, open_case, refuse_case
 from flyball.releases import CaseReport, Release, case_table, payoff_text, waiting_cases
 from flyball.releases.cases import _report
 
@@ -63,7 +63,9 @@ def test_a_champion_without_a_release_was_promoted_by_hand() -> None:
         (None, {"status": "closed"}, "failed"),
         (msgspec.structs.replace(RUN, status="running"), {}, "running"),
         (msgspec.structs.replace(RUN, status="failed"), {}, "failed"),
-        (msgspec.structs.replace(RUN, status="interrupted"), {}, "failed"),
+        (None, {"status": "interrupted"}, "interrupted"),
+        (None, {"status": "closed", "outcome": INTERRUPTED}, "interrupted"),
+        (msgspec.structs.replace(RUN, status="interrupted"), {}, "interrupted"),
         (msgspec.structs.replace(RUN, status="too_little_data"), {}, "too little data"),
         (done(""), {}, "rejected"),
     ],

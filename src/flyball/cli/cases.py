@@ -78,9 +78,12 @@ def _measured(runtime: "Runtime", reports: list["CaseReport"]) -> list["CaseRepo
 
 
 def _lines(report: "CaseReport") -> list[str]:
+    from flyball.registry import INTERRUPTED
     from flyball.releases import payoff_text
 
     case = report.case
+    left = f"{INTERRUPTED}; the next run of learning closes this case and has one of its own"
+    outcome = left if case.status == "interrupted" else case.outcome
     expected = case.expected
     gain = "unknown" if expected.get("gain") is None else f"{expected['gain']:+z.3g}"
     cost = "unknown" if expected.get("cost_s") is None else f"{expected['cost_s']:.1f} s"
@@ -92,9 +95,9 @@ def _lines(report: "CaseReport") -> list[str]:
     ]
     if case.run:
         seconds = f", {report.seconds:.1f} s" if report.seconds else ""
-        lines.append(f"run {case.run}{seconds}: {case.outcome or 'running'}")
-    elif case.outcome:
-        lines.append(f"ended: {case.outcome}")
+        lines.append(f"run {case.run}{seconds}: {outcome or report.verdict}")
+    elif outcome:
+        lines.append(f"ended: {outcome}")
     lines += [f"  {name}: {reason or 'passed its gates'}" for name, reason in report.gates.items()]
     if report.release:
         lines.append(f"release {report.release} of {report.version}: {report.release_state.replace('_', ' ')}")

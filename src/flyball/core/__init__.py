@@ -50,6 +50,7 @@ from flyball.core.lazy import lazy_door, parse_source
 from flyball.core.near_names import meant_name
 from flyball.core.origins import check_origin
 from flyball.core.printable import printable, printable_line
+from flyball.core.process_identity import ProcessIdentity, is_alive, this_process
 from flyball.core.progress import ReportProgress
 from flyball.core.secrets import holds_secret, is_secret_name, masked, masked_sink
 from flyball.core.sizes import counted_units, parse_size
@@ -93,6 +94,7 @@ __all__ = [
     "NotFound",
     "PostgresServer",
     "PostgresTables",
+    "ProcessIdentity",
     "Refused",
     "ReportProgress",
     "SignedInts",
@@ -117,6 +119,7 @@ __all__ = [
     "format_second",
     "format_timestamp",
     "holds_secret",
+    "is_alive",
     "is_readable",
     "is_secret_name",
     "json_fault",
@@ -146,6 +149,7 @@ __all__ = [
     "sha256_file",
     "spreadsheet_cell",
     "take_content",
+    "this_process",
     "timestamp_of_id",
     "with_zone",
     "work_folder",

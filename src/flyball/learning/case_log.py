@@ -7,10 +7,19 @@ import msgspec
 from flyball.core import FlyballError
 from flyball.learning.causes import LearningCause
 from flyball.learning.expectation import expectation_of
-from flyball.registry import Case, Registry, cases_of, close_case, open_case, refuse_case, start_case
+from flyball.registry import (
+    INTERRUPTED,
+    Case,
+    Registry,
+    cases_of,
+    close_case,
+    elsewhere,
+    open_case,
+    refuse_case,
+    start_case,
+)
 from flyball.runtime import Runtime
 
-_ENDED = "the process ended before the run did"
 _WITHDRAWN = "the cause no longer holds"
 
 
@@ -26,10 +35,21 @@ class CaseLog:
             case.fingerprint: case.refusals[-1]["reason"] if case.refusals else "" for case in self._open("waiting")
         }
 
-    def recover(self, now_us: int) -> None:
-        """Close the cases whose run ended with its process."""
-        for case in self._open("running"):
-            close_case(self._registry, case.id, now_us, _ENDED)
+    def recover(self, now_us: int, under_way: Sequence[str] = ()) -> list[str]:
+        """Close the cases that killed processes left; returns their ids.
+
+        Call it where this process runs none but `under_way`: what it began before is over.
+        """
+        ended = [case for case in cases_of(self._registry) if case.status in ("running", "interrupted")]
+        others = elsewhere(self._registry.database) if ended else set()
+        left = [
+            case.id
+            for case in ended
+            if case.id not in under_way and (f"run {case.run}" if case.run else f"case {case.id}") not in others
+        ]
+        for case_id in left:
+            close_case(self._registry, case_id, now_us, INTERRUPTED)
+        return left
 
     def refuse(self, cause: LearningCause, reason: str, now_us: int) -> None:
         """Note that a cause must wait."""

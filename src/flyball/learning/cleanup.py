@@ -8,7 +8,7 @@ from pathlib import Path
 from flyball.core import format_duration
 from flyball.files import FileStore
 from flyball.models import has_artifact, remove_artifact, unregistered_artifacts
-from flyball.registry import REMOVED, AuditEntry, Registry, add_entry, end_run
+from flyball.registry import INTERRUPTED, REMOVED, AuditEntry, Registry, add_entry, elsewhere, end_run
 from flyball.releases import current, versions_in_service
 
 WORK = "learning"
@@ -17,7 +17,7 @@ WORK = "learning"
 REACH = 3
 """The number of earlier champions whose artifacts are always kept for a rollback."""
 
-_ARTIFACT = re.compile(r"\A\.?r\d+-")
+_ARTIFACT = re.compile(r"\A\.?(?P<run>r\d+)-")
 
 
 def artifact_name(run_id: str, candidate: str) -> str:
@@ -28,12 +28,15 @@ def artifact_name(run_id: str, candidate: str) -> str:
 def clean_leftovers(registry: Registry, home: Path, artifacts: Path | FileStore, now_us: int) -> list[str]:
     """Close interrupted runs, remove unregistered artifacts and the work folder; returns notes on what was done.
 
-    Call it only while holding the lock of learning. Files with names that no run makes are kept.
+    Call it only while holding the lock of learning, so that no run of this process is under way; those of other
+    processes, such as on another machine, go on. Files with names that no run makes are kept.
     """
     notes = []
-    for run in registry.runs():
-        if run.status == "running":
-            end_run(registry, run, "interrupted", now_us, report={"reason": "the process ended before the run did"})
+    unended = [run for run in registry.runs() if run.ended_us is None]
+    others = elsewhere(registry.database) if unended else set()
+    for run in unended:
+        if f"run {run.id}" not in others:
+            end_run(registry, run, "interrupted", now_us, report={"reason": INTERRUPTED})
             notes.append(f"run {run.id} was interrupted; it left no half version")
     notes += [f"removed unfinished artifact {name}" for name in remove_unregistered(registry, artifacts)]
     shutil.rmtree(home / WORK, ignore_errors=True)
@@ -41,9 +44,15 @@ def clean_leftovers(registry: Registry, home: Path, artifacts: Path | FileStore,
 
 
 def remove_unregistered(registry: Registry, artifacts: Path | FileStore) -> list[str]:
-    """Remove the artifacts, complete or not, that belong to no version; returns their names."""
+    """Remove the artifacts, complete or not, that belong to no version and to no run under way in another process;
+    returns their names."""
+    others = elsewhere(registry.database)
     named = {version.artifact for version in registry.versions()}
-    unnamed = [name for name in unregistered_artifacts(artifacts, named) if _ARTIFACT.match(name)]
+    unnamed = [
+        name
+        for name in unregistered_artifacts(artifacts, named)
+        if (made := _ARTIFACT.match(name)) and f"run {made['run']}" not in others
+    ]
     for name in unnamed:
         remove_artifact(artifacts, name)
     return unnamed

@@ -8,7 +8,7 @@ import msgspec
 
 from flyball.core import BadInput, FileLock, FlyballError, Stopwatch, SystemStopwatch, format_timestamp, parse_duration
 from flyball.evaluation import Report
-from flyball.learning.case_log import close_cases, open_manual
+from flyball.learning.case_log import CaseLog, close_cases, open_manual
 from flyball.learning.champion import champion_of, seen_note
 from flyball.learning.cleanup import clean_leftovers, remove_outdated, remove_unregistered
 from flyball.learning.continuation import (
@@ -26,6 +26,7 @@ from flyball.learning.register import candidate_reports, origin_of, passed_all, 
 from flyball.learning.release import release
 from flyball.learning.report import LearnReport, Progress, ShowProgress, failure_text
 from flyball.learning.scheduler import FitScheduler
+from flyball.learning.signs_of_life import giving_signs
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
 from flyball.learning.training_windows import choose_windows, renamed, variants_of, window_words, windowed_examples
@@ -67,6 +68,7 @@ def learn(
     windows = None if train_window is None else runtime.app.windows_of(train_window)
     with FileLock(runtime.home / LEARNING_LOCK, "learning"):
         notes = clean_leftovers(runtime.registry, runtime.home, runtime.artifact_files, now_us)
+        CaseLog(runtime.registry, runtime.app.name).recover(now_us, cases)
         case_ids = tuple(cases) or (open_manual(runtime, by, now_us).id,)
         run = begin_run(runtime.registry, runtime.app.name, now_us if as_of_us is None else as_of_us, now_us)
         link_run(runtime.registry, case_ids, run)
@@ -75,7 +77,8 @@ def learn(
         job.without = dict(without or {})
         job.windows = job.windows if windows is None else windows
         try:
-            report = _learn(job)
+            with giving_signs(runtime.settings.registry, f"run {run.id}"):
+                report = _learn(job)
             settings = runtime.settings
             if removed := remove_outdated(
                 runtime.registry,

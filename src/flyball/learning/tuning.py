@@ -5,6 +5,7 @@ then to the test window. So the best parameters can still be evaluated by `learn
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from flyball.learning.evaluate import features_of
 from flyball.learning.job import Job
 from flyball.learning.report import Progress, failure_text
 from flyball.learning.run import LEARNING_LOCK
+from flyball.learning.signs_of_life import giving_signs
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
 from flyball.learning.training_windows import usual_data
@@ -101,7 +103,7 @@ def search_parameters(
     spaces = _spaces(runtime, candidates)
     trial = _begin(runtime, how, float(budget), seed, stopwatch or SystemStopwatch(), progress, workers)
     try:
-        with trial.shared.opened() as score_all:
+        with trial.giving_signs(), trial.shared.opened() as score_all:
             result = search(
                 spaces,
                 trial.objective.score(),
@@ -158,14 +160,15 @@ def learning_curves(
     failed: dict[str, str] = {}
     try:
         score = trial.objective.score()
-        for space in spaces:
-            progress(f"learning curve of {space.family}")
-            try:
-                points = learning_curve(space.base, _recorded(trial, space, score), sorted(shares))
-            except Exception as error:  # a model may raise anything; the others continue
-                failed[space.family] = failure_text(error)
-                continue
-            curves[space.family] = [(share, trial.objective.plain(value) or 0.0) for share, value in points]
+        with trial.giving_signs():
+            for space in spaces:
+                progress(f"learning curve of {space.family}")
+                try:
+                    points = learning_curve(space.base, _recorded(trial, space, score), sorted(shares))
+                except Exception as error:  # a model may raise anything; the others continue
+                    failed[space.family] = failure_text(error)
+                    continue
+                curves[space.family] = [(share, trial.objective.plain(value) or 0.0) for share, value in points]
         report = CurveReport(
             search=trial.search.id,
             app=runtime.app.name,
@@ -228,6 +231,9 @@ class _Trial:
             seconds=trial.seconds,
         )
         add_trial(self.job.runtime.registry, self.search, search_trial)
+
+    def giving_signs(self) -> AbstractContextManager[None]:
+        return giving_signs(self.job.runtime.settings.registry, f"search {self.search.id}")
 
     def give_up(self, error: BaseException) -> None:
         stopped = not isinstance(error, Exception)

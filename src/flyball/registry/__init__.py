@@ -13,6 +13,7 @@ from flyball.registry.access_keys import (
     note_key_uses,
     revoke_access_key,
 )
+from flyball.registry.at_work import INTERRUPTED, SIGN_OF_LIFE_US, AtWork, at_work, elsewhere, give_sign
 from flyball.registry.cases import cases_of, close_case, link_run, open_case, refuse_case, start_case
 from flyball.registry.copying import OF_PROCESSES, copy_registry, mirror_registry, registry_digest, registry_rows
 from flyball.registry.erased_people import erased_digests, erased_state, share_erased
@@ -78,11 +79,14 @@ from flyball.registry.types import (
 __all__ = [
     "BACKENDS",
     "HELD_ACTIONS",
+    "INTERRUPTED",
     "OF_PROCESSES",
     "REMOVED",
+    "SIGN_OF_LIFE_US",
     "WHOLE_LOG",
     "AccessKey",
     "Arrangement",
+    "AtWork",
     "AuditEntry",
     "Case",
     "CaseKind",
@@ -111,6 +115,7 @@ __all__ = [
     "add_to_buckets",
     "add_trial",
     "add_versions",
+    "at_work",
     "begin_run",
     "begin_search",
     "cases_of",
@@ -118,11 +123,13 @@ __all__ = [
     "changing_incidents",
     "close_case",
     "copy_registry",
+    "elsewhere",
     "end_run",
     "end_search",
     "erased_digests",
     "erased_state",
     "give_back",
+    "give_sign",
     "hold_accounts",
     "hold_all_partitions",
     "holds_at",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
 
 _AT_ONCE = 1_000
-OF_PROCESSES = ("leases", "shared_buckets")
+OF_PROCESSES = ("leases", "shared_buckets", "at_work")
 """Tables of what processes do now, which no copy needs."""
 
 TableRows = dict[str, list[dict[str, Any]]]

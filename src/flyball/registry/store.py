@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from flyball.core import NotFound, Refused, load_backend, parse_url
+from flyball.registry.at_work import at_work, note_begun, note_ended
 from flyball.registry.types import (
     Arrangement,
     AuditEntry,
@@ -82,8 +83,17 @@ class Registry:
         return [_version(row) for row in self.database.rows("SELECT * FROM versions ORDER BY number")]
 
     def runs(self) -> list[Run]:
-        """All runs, oldest first."""
-        return [_run(row) for row in self.database.rows("SELECT * FROM runs ORDER BY number")]
+        """All runs, oldest first; "interrupted" are also those whose process was killed, which have no end yet."""
+        runs = [_run(row) for row in self.database.rows("SELECT * FROM runs ORDER BY number")]
+        if all(run.status != "running" for run in runs):
+            return runs
+        alive = at_work(self.database)
+        return [
+            msgspec.structs.replace(run, status="interrupted")
+            if run.status == "running" and f"run {run.id}" not in alive
+            else run
+            for run in runs
+        ]
 
     def audit(self) -> list[AuditEntry]:
         """All entries of the audit trail, oldest first."""
@@ -143,6 +153,7 @@ def begin_run(registry: Registry, app: str, as_of_us: int, now_us: int) -> Run:
                 report="{}",
             )
         )
+        note_begun(registry.database, connection, f"run r{number}")
     return Run(id=f"r{number}", app=app, as_of_us=as_of_us, started_us=now_us, status="running")
 
 
@@ -195,6 +206,7 @@ def end_run(
             .where(table.c.number == _number(run.id))
             .values(status=status, ended_us=now_us, report=_text(report), snapshot=snapshot)
         )
+        note_ended(connection, [f"run {run.id}"])
 
 
 def replace_release(

@@ -177,6 +177,14 @@ leases = sa.Table(
     *_filled(sa.BigInteger, "token", "taken_us", "expires_us"),
 )
 
+at_work = sa.Table(
+    "at_work",
+    metadata,
+    sa.Column("subject", sa.Text, primary_key=True),
+    *_filled(sa.Text, "process"),
+    *_filled(sa.BigInteger, "expires_us"),
+)
+
 access_keys = sa.Table(
     "access_keys",
     metadata,

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import NotFound
+from flyball.registry.at_work import at_work, note_begun, note_ended
 from flyball.registry.store import Registry, _next, _number, _text
 from flyball.registry.types import JsonObject, RunStatus, Search, SearchTrial
 
@@ -20,6 +21,7 @@ def begin_search(registry: Registry, search: Search) -> Search:
     with registry.database.writing() as connection:
         number = _next(connection, table.c.number)
         connection.execute(table.insert().values(number=number, **columns))
+        note_begun(registry.database, connection, f"search s{number}")
     return msgspec.structs.replace(search, id=f"s{number}")
 
 
@@ -49,11 +51,23 @@ def end_search(registry: Registry, search: Search, status: RunStatus, now_us: in
             .where(table.c.number == _number(search.id))
             .values(status=status, ended_us=now_us, about=_text(about))
         )
+        note_ended(connection, [f"search {search.id}"])
 
 
 def searches_of(registry: Registry, search_id: str | None = None) -> list[Search]:
-    """All searches with their trials, oldest first, or the one with `search_id`; raises `NotFound`."""
+    """All searches with their trials, oldest first, or the one with `search_id`; raises `NotFound`.
+
+    One whose process was killed has the status "interrupted".
+    """
     searches = [_search(row) for row in registry.database.rows("SELECT * FROM searches ORDER BY number")]
+    if any(search.status == "running" for search in searches):
+        alive = at_work(registry.database)
+        searches = [
+            msgspec.structs.replace(search, status="interrupted")
+            if search.status == "running" and f"search {search.id}" not in alive
+            else search
+            for search in searches
+        ]
     if search_id is not None:
         known = [search.id for search in searches]
         searches = [search for search in searches if search.id == search_id]

@@ -7,7 +7,7 @@ import msgspec
 VersionState = Literal["candidate", "rejected", "champion", "retired"]
 RunStatus = Literal["running", "done", "too_little_data", "failed", "interrupted"]
 CaseKind = Literal["manual", "first", "schedule", "volume", "performance", "drift", "erasure"]
-CaseStatus = Literal["waiting", "running", "closed"]
+CaseStatus = Literal["waiting", "running", "interrupted", "closed"]
 JsonObject = dict[str, Any]
 
 REMOVED = "remove artifact"
@@ -89,9 +89,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One cause to learn again.
 
     `trigger`: as declared, or "by hand"; `cause`: in a sentence; `evidence`: the numbers behind it. `fingerprint`: the
-    same for a cause that is seen again. `status`: "waiting" while it may not start a run, "running", "closed".
-    `refusals`: [{"at_us", "reason"}], why it had to wait. `expected`: {"gain", "cost_s", "note"}, before the run.
-    `run`: the id of the run, "" for none; `outcome`: how the case ended. `id`: assigned by the registry.
+    same for a cause that is seen again. `status`: "waiting" while it may not start a run, "running", "closed";
+    "interrupted" is one that nobody closed yet and whose process was killed. `refusals`: [{"at_us", "reason"}], why it
+    had to wait. `expected`: {"gain", "cost_s", "note"}, before the run. `run`: the id of the run, "" for none;
+    `outcome`: how the case ended. `id`: assigned by the registry.
     """
 
     id: str = ""

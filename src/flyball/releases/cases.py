@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flyball.core import format_second
-from flyball.registry import Case, JsonObject, Registry, Run, cases_of
+from flyball.registry import INTERRUPTED, Case, JsonObject, Registry, Run, cases_of
 from flyball.releases.commands import all_releases
 from flyball.releases.release import Release
 from flyball.releases.state import current
@@ -15,11 +15,11 @@ from flyball.releases.state import current
 class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     """A case with what followed.
 
-    `verdict`: "waiting", "running", "withdrawn", "failed", "too little data", "rejected" (no candidate passed its
-    gates), "not released", "in release", "promoted", "undone" (rolled back, or its release aborted), or "ended".
-    `gates`: {candidate: why it was rejected, "" for passed}. `version`: the one that was chosen; `release`: its release
-    and the state of that. `seconds`: of the run. `payoff`: the row of the impact ledger, None where nothing was
-    measured.
+    `verdict`: "waiting", "running", "interrupted" (its process was killed or stopped), "withdrawn", "failed", "too
+    little data", "rejected" (no candidate passed its gates), "not released", "in release", "promoted", "undone" (rolled
+    back, or its release aborted), or "ended". `gates`: {candidate: why it was rejected, "" for passed}. `version`: the
+    one that was chosen; `release`: its release and the state of that. `seconds`: of the run. `payoff`: the row of the
+    impact ledger, None where nothing was measured.
     """
 
     case: Case
@@ -43,6 +43,7 @@ def case_reports(registry: Registry, case_id: str | None = None) -> list[CaseRep
 def _report(case: Case, run: Run | None, releases: Mapping[str, Release], champions: set[str | None]) -> CaseReport:
     if run is None:
         closed = "failed" if case.status == "closed" and case.refusals == [] else "withdrawn"
+        closed = "interrupted" if case.outcome == INTERRUPTED else closed
         return CaseReport(case=case, verdict=closed if case.status == "closed" else case.status)
     gates = {
         candidate["name"]: candidate["reason"]
@@ -75,7 +76,7 @@ def _verdict(run: Run, version: str, release: Release | None, served: bool) -> s
     of_status: dict[str, str] = {
         "running": "running",
         "failed": "failed",
-        "interrupted": "failed",
+        "interrupted": "interrupted",
         "too_little_data": "too little data",
     }
     if run.status in of_status:
