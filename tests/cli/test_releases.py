@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import Run
+from typer.core import TyperGroup
+from typer.main import get_command
 
+from flyball.cli import app
 from flyball.cli.common import open_home, user_name
 from flyball.releases import change_release
 
@@ -41,18 +44,31 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
     assert "rel1  " in run("releases", "list", shop).out
 
     assert "now paused in canary at 10 %" in run("releases", "pause", shop, "rel2", "--reason", "lunch").out
-    assert "now canary at 10 %" in run("releases", "resume", shop, "rel2").out
+    assert "now canary at 10 %" in run("releases", "resume", shop, "rel2", "--by", "eve").out
     refused = run("releases", "start", shop, second)
     assert (refused.code, "must be in one release at a time, got rel2" in refused.err) == (1, True)
     assert f"{second} (" in run("releases", "promote", shop, "rel2").out
     assert "now" not in run("releases", "rollback", shop, "rel1").out
-    assert f"{first} (" in run("releases", "rollback", shop, "rel2", "--reason", "worse").out
+    assert f"{first} (" in run("releases", "rollback", shop, "rel2", "--reason", "worse", "--by", "ann").out
     undone = run("releases", "list", shop, "--json").last["releases"][1]
-    assert (undone["ended_by"], undone["ended_reason"]) == (user_name(), "worse")
-    assert f"{user_name()}  worse" in run("releases", "list", shop, "--wide").out
+    assert (undone["ended_by"], undone["ended_reason"]) == ("ann", "worse")
+    assert "ann   worse" in run("releases", "list", shop, "--wide").out
     commands = [step["command"] for step in run("releases", "show", shop, "rel2", "--json").last["steps"]]
     assert commands == ["draft", "start", "pause", "resume", "promote", "rollback"]
-    assert "rel3 started" in run("releases", "start", shop, second).out
+    case = run("cases", "show", shop, "c2").out
+    assert "resume of rel2 by eve, now canary: by hand\n" in case
+    assert f"promote of rel2 by {user_name()}, now champion: by hand\n" in case
+    assert "rollback of rel2 by ann, now rolled back: worse\nverdict: undone" in case
+    assert "rollback of rel2 by ann, now rolled back: worse" in run("versions", "show", shop, second).out
+    assert [change["by"] for change in run("cases", "show", shop, "c2", "--json").last["changes"]] == [
+        user_name(),
+        user_name(),
+        "eve",
+        user_name(),
+        "ann",
+    ]
+    assert "restore of rel1 by ann, now champion" in run("cases", "show", shop, "c1").out
+    assert "rel3 started" in run("releases", "start", shop, second, "--by", "ben").out
     assert "now aborted" in run("releases", "abort", shop, "rel3").out
     assert run("releases", "show", shop, "rel9").code != 0
 
@@ -66,6 +82,34 @@ def test_a_release_that_ended_by_itself_shows_what_it_was_decided_on(shop: str, 
     shown = run("releases", "show", shop, "rel2").out
     assert f"of {second} against" in shown
     assert f"what its end was decided on:\n  {sentence}" in shown
+
+
+def test_every_command_that_changes_what_is_served_or_learned_takes_a_name() -> None:
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    groups = [group.commands[name] for name in ("releases", "versions", "arrangements", "suspects")]
+    changing = [
+        command
+        for part in groups
+        for command in part.commands.values()  # type: ignore[attr-defined]
+        if any("--reason" in option.opts for option in command.params)
+    ]
+    changing += [group.commands["learn"], groups[0].commands["start"]]  # type: ignore[attr-defined]
+    assert len(changing) >= 14
+    for command in changing:
+        assert any("--by" in option.opts for option in command.params), command.name
+
+
+def test_nobody_is_no_name(shop: str, run: Run) -> None:
+    refused = run("versions", "release", shop, "v1", "--by", " ")
+    assert refused.err.startswith("flyball: --by must be the name of a person or a program, got ' '")
+    run("versions", "release", shop, "v1", "--by", "ann", "--reason", "try it")
+    entries = open_home(shop, None).registry.audit()
+    assert [(entry.by, entry.reason) for entry in entries if entry.subject == "v1"][-1:] == [("ann", "try it")]
+    run("versions", "rollback", shop, "--by", "ben", "--reason", "worse")
+    assert (entry := open_home(shop, None).registry.audit()[-1]).by == "ben", entry
+    run("learn", shop, "--as-of", "2026-03-06", "--by", "eve")
+    assert "cause: started by eve" in run("cases", "show", shop, "c2").out
 
 
 def test_a_label_for_credit_without_drafted_lists_is_refused(run: Run) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, open_home, user_name
+from flyball.cli.common import AppName, By, Home, Json, open_home
 from flyball.cli.learning import changed
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
@@ -60,6 +60,7 @@ def list_arrangements(app: AppName, home: Home = None, json: Json = False) -> No
 def release_one(
     app: AppName,
     arrangement: Annotated[str, typer.Argument(metavar="ARRANGEMENT", help="The revision to serve by, such as a2.")],
+    by: By,
     reason: Reason = "by hand",
     home: Home = None,
     json: Json = False,
@@ -69,17 +70,17 @@ def release_one(
 
     runtime = open_home(app, home)
     now_us = runtime.clock.now_us()
-    changed(release_arrangement(runtime.registry, arrangement, reason, user_name(), now_us, runtime.task_of), json)
+    changed(release_arrangement(runtime.registry, arrangement, reason, by, now_us, runtime.task_of), json)
 
 
 @commands.command("rollback")
-def roll_back(app: AppName, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+def roll_back(app: AppName, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
     """Serve by the revision before this one; the version that serves stays."""
     from flyball.releases import rollback_arrangement
 
     runtime = open_home(app, home)
     now_us = runtime.clock.now_us()
-    changed(rollback_arrangement(runtime.registry, reason, user_name(), now_us, runtime.task_of), json)
+    changed(rollback_arrangement(runtime.registry, reason, by, now_us, runtime.task_of), json)
 
 
 def _plain(value: object) -> str:

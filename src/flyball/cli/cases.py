@@ -10,7 +10,7 @@ from flyball.cli.show import say, show_json, show_table
 from flyball.core import format_second
 
 if TYPE_CHECKING:
-    from flyball.releases import CaseReport
+    from flyball.releases import CaseReport, VersionChange
     from flyball.runtime import Runtime
 
 commands = group("Cases: why learning began, or did not, and what came of it: list, show.")
@@ -77,6 +77,13 @@ def _measured(runtime: "Runtime", reports: list["CaseReport"]) -> list["CaseRepo
     return with_payoffs(runtime, reports, now_in(runtime))
 
 
+def change_line(change: "VersionChange") -> str:
+    """One change of a release of a version, in a line."""
+    after = change.after.replace("_", " ")
+    why = f": {change.reason}" if change.reason else ""
+    return f"  {format_second(change.at_us)} {change.command} of {change.release} by {change.by}, now {after}{why}"
+
+
 def _lines(report: "CaseReport") -> list[str]:
     from flyball.registry import INTERRUPTED
     from flyball.releases import payoff_text
@@ -101,6 +108,7 @@ def _lines(report: "CaseReport") -> list[str]:
     lines += [f"  {name}: {reason or 'passed its gates'}" for name, reason in report.gates.items()]
     if report.release:
         lines.append(f"release {report.release} of {report.version}: {report.release_state.replace('_', ' ')}")
+    lines += [change_line(change) for change in report.changes]
     lines.append(f"verdict: {report.verdict}")
     if (payoff := payoff_text(report)) is not None:
         lines.append(f"payoff: {payoff}")

@@ -19,7 +19,7 @@ import typer
 from flyball.cli.argument_faults import argument_fault
 from flyball.cli.setting_options import given_settings
 from flyball.cli.show import warn
-from flyball.core import BadDeclaration, BadSetting, FlyballError, NotFound, SystemClock
+from flyball.core import BadDeclaration, BadInput, BadSetting, FlyballError, NotFound, SystemClock
 
 if TYPE_CHECKING:
     from flyball.app import App
@@ -35,6 +35,17 @@ AppName = Annotated[
 Home = Annotated[Path | None, typer.Option("--home", help="Where the state lives.", show_default=".flyball/APP")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of standard output.")]
 Wide = Annotated[bool, typer.Option("--wide", help="Show every column, however narrow the terminal is.")]
+By = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        metavar="NAME",
+        default_factory=lambda: user_name(),
+        callback=lambda name: _checked_name(name),
+        help="Who does it, for the audit trail.",
+        show_default="you",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="A setting of the application, such as stars=10; repeatable."),
@@ -246,6 +257,12 @@ def mode_in(runtime: "Runtime") -> Literal["live", "history"]:
     """The mode of ingesting a present event: "history" in a home made by `flyball simulate`, so that its present time
     does not jump to the system clock's."""
     return "history" if runtime.layout.simulated.exists() else "live"
+
+
+def _checked_name(name: str) -> str:
+    if not name.strip():
+        raise BadInput("--by", "the name of a person or a program", name)
+    return name
 
 
 def user_name() -> str:

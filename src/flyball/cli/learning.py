@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Set, Wide, open_home, user_name, warn_of_losses
+from flyball.cli.cases import change_line
+from flyball.cli.common import AppName, By, Home, Json, Set, Wide, open_home, warn_of_losses
 from flyball.cli.sections import group
 from flyball.cli.show import counted, progress_line, say, show_json, show_table
 from flyball.core import Refused, counted_units, format_second, parse_timestamp, write_atomic
@@ -27,6 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def learn(
     app: AppName,
+    by: By,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Learn from what was known at this time.", show_default="now")
     ] = None,
@@ -78,7 +80,7 @@ def learn(
             lambda step: progress(str(step)),
             workers=workers,
             seed=seed,
-            by=user_name(),
+            by=by,
             without=without,
             train_window=train_window or None,
         )
@@ -234,15 +236,16 @@ def show(
 ) -> None:
     """Show one version: what it learned from and why, its gates and metrics."""
     from flyball.learning import erased_since, record_of
-    from flyball.releases import all_releases, case_reports
+    from flyball.releases import all_releases, case_reports, version_changes
 
     runtime = open_home(app, home)
     chosen = runtime.registry.version(version)
     cases = [report for report in case_reports(runtime.registry) if report.case.run == chosen.run]
     releases = [release for release in all_releases(runtime.registry) if version in release.versions]
+    changes = version_changes(runtime.registry, version)
     erased = erased_since(runtime.registry).get(chosen.snapshot)
     if json:
-        show_json({"version": chosen, "cases": cases, "releases": releases, "erased": erased})
+        show_json({"version": chosen, "cases": cases, "releases": releases, "changes": changes, "erased": erased})
         return
     reason = f", {chosen.reason}" if chosen.reason else ""
     say(f"{chosen.id} ({chosen.candidate}, {chosen.kind}): {chosen.state}{reason}")
@@ -261,12 +264,15 @@ def show(
         say(f"{name}: {_estimate(estimate)}")
     for release in releases:
         say(f"release {release.id}: {release.kind}, {release.state.replace('_', ' ')}: {release.reason}")
+    for change in changes:
+        say(change_line(change))
 
 
 @commands.command()
 def release(
     app: AppName,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version that shall serve, such as v3.")],
+    by: By,
     reason: Annotated[str, typer.Option("--reason", help="For the audit trail.")] = "by hand",
     home: Home = None,
     json: Json = False,
@@ -276,13 +282,13 @@ def release(
 
     runtime = open_home(app, home)
     about, now_us = runtime.app.task.about, runtime.clock.now_us()
-    arrangement = declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, user_name(), now_us)
+    arrangement = declared_arrangement(runtime.registry, runtime.app.name, about.arrangement, by, now_us)
     changed(
         promote(
             runtime.registry,
             version,
             reason,
-            user_name(),
+            by,
             now_us,
             artifacts=runtime.artifact_files,
             about=about,
@@ -296,6 +302,7 @@ def release(
 @commands.command("rollback")
 def roll_back(
     app: AppName,
+    by: By,
     reason: Annotated[str, typer.Option("--reason", help="For the audit trail.")] = "by hand",
     home: Home = None,
     json: Json = False,
@@ -308,7 +315,7 @@ def roll_back(
         rollback(
             runtime.registry,
             reason,
-            user_name(),
+            by,
             runtime.clock.now_us(),
             artifacts=runtime.artifact_files,
             about=runtime.app.task.about,

@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from flyball.cli.arrangements import Reason
-from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home, user_name
+from flyball.cli.common import AppName, By, Home, Json, Wide, now_in, open_home
 from flyball.cli.learning import changed
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
@@ -217,6 +217,7 @@ def start(
             help="What to put into service: one for each arm, such as v3, v3@a2 or @a2 by an arrangement.",
         ),
     ],
+    by: By,
     shadow: Annotated[
         bool, typer.Option("--shadow", help="As a shadow first: it answers beside the champion, unseen.")
     ] = False,
@@ -251,7 +252,7 @@ def start(
     if interleave:
         plan = interleaved_plan(plan, versions, credit, about, runtime.app.metrics)
     now_us = runtime.clock.now_us()
-    actor = runtime.actor(user_name(), reason, now_us)
+    actor = runtime.actor(by, reason, now_us)
     runtime.exposures_now()
     change = start_release(
         runtime.registry,
@@ -264,43 +265,50 @@ def start(
     changed(change, json)
 
 
-def _change(app: str, release: str, command: Any, reason: str, home: Any, json: bool, **options: Any) -> None:
+def _change(app: str, release: str, command: Any, by: str, reason: str, home: Any, json: bool, **options: Any) -> None:
     from flyball.releases import change_release
 
     runtime = open_home(app, home)
-    changed(change_release(runtime.registry, release, command, runtime.actor(user_name(), reason), **options), json)
+    changed(change_release(runtime.registry, release, command, runtime.actor(by, reason), **options), json)
 
 
 @commands.command()
-def pause(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+def pause(
+    app: AppName, release: ReleaseId, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False
+) -> None:
     """Pause a release: units keep their arms, and nothing advances until it is resumed."""
-    _change(app, release, "pause", reason, home, json)
+    _change(app, release, "pause", by, reason, home, json)
 
 
 @commands.command()
-def resume(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+def resume(
+    app: AppName, release: ReleaseId, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False
+) -> None:
     """Resume a release that is held or paused, where it was."""
-    _change(app, release, "resume", reason, home, json)
+    _change(app, release, "resume", by, reason, home, json)
 
 
 @commands.command()
-def abort(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+def abort(
+    app: AppName, release: ReleaseId, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False
+) -> None:
     """End a release: within a second the champion answers all units again."""
-    _change(app, release, "abort", reason, home, json)
+    _change(app, release, "abort", by, reason, home, json)
 
 
 @commands.command()
 def advance(
-    app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False
+    app: AppName, release: ReleaseId, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False
 ) -> None:
     """Let a shadow become a canary, or a canary take its next step, whatever is still to be shown."""
-    _change(app, release, "advance", reason, home, json)
+    _change(app, release, "advance", by, reason, home, json)
 
 
 @commands.command()
 def promote(
     app: AppName,
     release: ReleaseId,
+    by: By,
     version: Annotated[
         str, typer.Option("--version", help="Which of its versions, where it has several.", show_default="the last")
     ] = "",
@@ -309,18 +317,20 @@ def promote(
     json: Json = False,
 ) -> None:
     """Let the version of a release serve all units from now on, whatever evidence is missing."""
-    _change(app, release, "promote", reason, home, json, version=version)
+    _change(app, release, "promote", by, reason, home, json, version=version)
 
 
 @commands.command()
-def finish(app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False) -> None:
+def finish(
+    app: AppName, release: ReleaseId, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False
+) -> None:
     """End a finished experiment; the champion stays."""
-    _change(app, release, "finish", reason, home, json)
+    _change(app, release, "finish", by, reason, home, json)
 
 
 @commands.command("rollback")
 def roll_back(
-    app: AppName, release: ReleaseId, reason: Reason = "by hand", home: Home = None, json: Json = False
+    app: AppName, release: ReleaseId, by: By, reason: Reason = "by hand", home: Home = None, json: Json = False
 ) -> None:
     """Undo the release that made the champion: the one before it serves again."""
-    _change(app, release, "rollback", reason, home, json)
+    _change(app, release, "rollback", by, reason, home, json)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flyball.cli.common import AppName, Home, Json, now_in, open_home, user_name
+from flyball.cli.common import AppName, By, Home, Json, now_in, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
 from flyball.core import BadInput, counted_units, format_second, parse_timestamp
@@ -78,6 +78,7 @@ def list_(
 def hold_(
     app: AppName,
     accounts: Accounts,
+    by: By,
     share: Annotated[
         float, typer.Option("--share", help="Of their events that counts in training: 0 for none, below 1.")
     ] = 0.0,
@@ -95,7 +96,7 @@ def hold_(
     runtime = open_home(app, home)
     entity = _entity(runtime)
     shares = dict.fromkeys(accounts, share)
-    hold_accounts(runtime.registry, entity, shares, by=user_name(), reason=reason, at_us=runtime.clock.now_us())
+    hold_accounts(runtime.registry, entity, shares, by=by, reason=reason, at_us=runtime.clock.now_us())
     if json:
         show_json({"entity": entity, "held": shares})
     else:
@@ -106,7 +107,7 @@ def hold_(
 
 @commands.command("release")
 def release_(
-    app: AppName, accounts: Accounts, reason: HoldReason = "by hand", home: Home = None, json: Json = False
+    app: AppName, accounts: Accounts, by: By, reason: HoldReason = "by hand", home: Home = None, json: Json = False
 ) -> None:
     """Let held accounts count in full again, from the next flyball learn on."""
     from flyball.registry import release_accounts
@@ -114,7 +115,7 @@ def release_(
     runtime = open_home(app, home)
     entity = _entity(runtime)
     names = list(dict.fromkeys(accounts))
-    release_accounts(runtime.registry, entity, names, by=user_name(), reason=reason, at_us=runtime.clock.now_us())
+    release_accounts(runtime.registry, entity, names, by=by, reason=reason, at_us=runtime.clock.now_us())
     if json:
         show_json({"entity": entity, "released": names})
     else:

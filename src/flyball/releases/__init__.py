@@ -18,7 +18,15 @@ from flyball.releases.arrangements import (
     release_arrangement,
     rollback_arrangement,
 )
-from flyball.releases.cases import CaseReport, case_reports, case_table, payoff_text, waiting_cases
+from flyball.releases.cases import (
+    CaseReport,
+    VersionChange,
+    case_reports,
+    case_table,
+    payoff_text,
+    version_changes,
+    waiting_cases,
+)
 from flyball.releases.change import Change, check_servable, check_version_features, promote, rollback
 from flyball.releases.commands import Actor, all_releases, change_release, find_release, last_step, start_release
 from flyball.releases.error_budget import abort_alpha, abort_margins, harm_alpha
@@ -119,6 +127,7 @@ __all__ = [
     "ShadowResult",
     "ShadowSums",
     "Transition",
+    "VersionChange",
     "abort_alpha",
     "abort_margins",
     "advance",
@@ -166,6 +175,7 @@ __all__ = [
     "start_release",
     "unit_of",
     "verdicts",
+    "version_changes",
     "versions_in_service",
     "versions_in_shadow",
     "versions_to_serve",

@@ -7,9 +7,22 @@ import msgspec
 
 from flyball.core import format_second
 from flyball.registry import INTERRUPTED, Case, JsonObject, Registry, Run, cases_of
+from flyball.releases.change import number_of
 from flyball.releases.commands import all_releases
 from flyball.releases.release import Release
 from flyball.releases.state import current
+
+
+class VersionChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One change of a release of a version: who made it, when and why. `command`: such as "start", "promote" or
+    "rollback"; `after`: the state of the release after it."""
+
+    at_us: int
+    release: str
+    command: str
+    after: str
+    by: str
+    reason: str
 
 
 class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +32,8 @@ class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     little data", "rejected" (no candidate passed its gates), "not released", "in release", "promoted", "undone" (rolled
     back, or its release aborted), or "ended". `gates`: {candidate: why it was rejected, "" for passed}. `version`: the
     one that was chosen; `release`: its release and the state of that. `seconds`: of the run. `payoff`: the row of the
-    impact ledger, None where nothing was measured.
+    impact ledger, None where nothing was measured. `changes`: of the releases of its version, only where one case was
+    asked for.
     """
 
     case: Case
@@ -30,14 +44,40 @@ class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     release_state: str = ""
     seconds: float | None = None
     payoff: JsonObject | None = None
+    changes: list[VersionChange] = []
 
 
 def case_reports(registry: Registry, case_id: str | None = None) -> list[CaseReport]:
-    """All cases, oldest first, or the one with `case_id`, without payoffs; raises `NotFound`."""
+    """All cases, oldest first, or the one with `case_id` and its `changes`, without payoffs; raises `NotFound`."""
     cases, runs = cases_of(registry, case_id), {run.id: run for run in registry.runs()}
     releases = {version: release for release in all_releases(registry) for version in release.versions}
     champions = {current(registry).champion, *current(registry).trail}
-    return [_report(case, runs.get(case.run), releases, champions) for case in cases]
+    reports = [_report(case, runs.get(case.run), releases, champions) for case in cases]
+    if case_id is None:
+        return reports
+    return [
+        msgspec.structs.replace(report, changes=version_changes(registry, report.version)) if report.version else report
+        for report in reports
+    ]
+
+
+def version_changes(registry: Registry, version: str) -> list[VersionChange]:
+    """All changes of all releases of a version, by people or not, oldest first."""
+    changes = [
+        VersionChange(
+            at_us=step.at_us,
+            release=release.id,
+            command=step.command,
+            after=step.after,
+            by=step.by,
+            reason=step.reason,
+        )
+        for release in all_releases(registry)
+        if version in release.versions
+        for step in registry.release_steps(number_of(release))
+        if step.command != "draft"
+    ]
+    return sorted(changes, key=lambda change: change.at_us)
 
 
 def _report(case: Case, run: Run | None, releases: Mapping[str, Release], champions: set[str | None]) -> CaseReport:
