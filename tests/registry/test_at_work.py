@@ -99,9 +99,9 @@ def test_what_came_from_another_database_is_interrupted(working: Registry) -> No
 
 def test_signs_of_life_keep_it_under_way(working: Registry) -> None:
     given_to(working, FAR, -1)
-    give_sign(working, "run r1")
+    give_sign(working.database, "run r1")
     assert statuses(working) == ("running", "running", "interrupted", "interrupted")
-    give_sign(working, "run r9")
+    give_sign(working.database, "run r9")
     assert "run r9" not in at_work(working.database), "what nobody began is not under way"
 
 

@@ -31,7 +31,7 @@ def _give(registry_url: str, subject: str, for_us: int, stop: threading.Event) -
     while not stop.wait(for_us / 1e6 / SIGNS_PER_PROMISE):
         try:
             registry = Registry(registry_url) if registry is None else registry
-            give_sign(registry, subject, for_us)
+            give_sign(registry.database, subject, for_us)
         except FlyballError:  # the registry is away: the next sign comes in time, or others take it for interrupted
             continue
     if registry is not None:

@@ -16,6 +16,7 @@ from flyball.registry.access_keys import (
 from flyball.registry.at_work import INTERRUPTED, SIGN_OF_LIFE_US, AtWork, at_work, elsewhere, give_sign
 from flyball.registry.cases import cases_of, close_case, link_run, open_case, refuse_case, start_case
 from flyball.registry.copying import OF_PROCESSES, copy_registry, mirror_registry, registry_digest, registry_rows
+from flyball.registry.database import Database
 from flyball.registry.erased_people import erased_digests, erased_state, share_erased
 from flyball.registry.holds import HELD_ACTIONS, Hold, hold_accounts, holds_at, release_accounts
 from flyball.registry.incident_rows import (
@@ -45,7 +46,6 @@ from flyball.registry.partition_leases import (
 from flyball.registry.shared_buckets import add_to_buckets
 from flyball.registry.store import (
     BACKENDS,
-    Database,
     Registry,
     add_arrangement,
     add_entry,

@@ -14,7 +14,7 @@ from flyball.core import ProcessIdentity, is_alive, this_process
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flyball.registry.store import Database, Registry
+    from flyball.registry.database import Database
 
 INTERRUPTED = "the process ended before the run did"
 """The outcome of what a killed process left."""
@@ -57,12 +57,12 @@ def elsewhere(database: "Database") -> set[str]:
     return {subject for subject, found in at_work(database).items() if found.process != own}
 
 
-def give_sign(registry: "Registry", subject: str, for_us: int = SIGN_OF_LIFE_US) -> None:
+def give_sign(database: "Database", subject: str, for_us: int = SIGN_OF_LIFE_US) -> None:
     """Note that this process is still at work on `subject`; nothing where another noted its end."""
     from flyball.registry.tables import at_work as table
 
-    with registry.database.writing() as connection:
-        expires_us = _now_us(registry.database, connection) + for_us
+    with database.writing() as connection:
+        expires_us = _now_us(database, connection) + for_us
         connection.execute(table.update().where(table.c.subject == subject).values(expires_us=expires_us))
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flyball.core import LeaseLost
-from flyball.registry.store import Database, Registry
+from flyball.registry.database import Database
+from flyball.registry.store import Registry
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

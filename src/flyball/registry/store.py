@@ -1,14 +1,14 @@
 """The registry, opened by URL, over a database with rows and transactions."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flyball.core import NotFound, Refused, load_backend, parse_url
 from flyball.registry.at_work import at_work, note_begun, note_ended
+from flyball.registry.database import Database
 from flyball.registry.types import (
     Arrangement,
     AuditEntry,
@@ -30,26 +30,6 @@ BACKENDS = {
 }
 
 _DOCUMENTS = ("params", "metrics", "gates", "artifact_files", "declaration", "features", "code", "training")
-
-
-class Database(Protocol):
-    """A database at this Flyball's revision.
-
-    `rows` runs a portable SELECT with `:name` parameters; `writing` is a transaction. Both raise `StoreUnavailable`
-    when the database is locked for longer than its busy timeout, full or missing, and `StoreCorrupt` when it is
-    damaged. `now_us_sql`: an expression of the database's time, in microseconds. `pause_limit_sql`: ends a transaction
-    whose process says nothing for `{ms}` milliseconds, so that one which was paused keeps nobody waiting; "" where a
-    server has no such limit. `close` closes connections that are not in use; the next use opens new ones.
-    """
-
-    now_us_sql: str
-    pause_limit_sql: str
-
-    def rows(self, sql: str, **values: object) -> list[dict[str, Any]]: ...
-
-    def writing(self) -> AbstractContextManager["Connection"]: ...
-
-    def close(self) -> None: ...
 
 
 _VERSIONS = "flyball versions list shows all, flyball learn makes one"
