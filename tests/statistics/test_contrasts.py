@@ -18,6 +18,7 @@ from flyball.statistics import (
     stratified_contrast,
     welch,
 )
+from flyball.statistics.contrasts import standardized
 
 SIDES = {"greater": "greater", "lesser": "less"}
 
@@ -142,3 +143,19 @@ def test_what_has_no_contrast_is_refused() -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             call()
+
+
+def test_steps_without_any_error_weigh_as_those_of_equal_ones() -> None:
+    steps = [Contrast(1.0, 0.0, 7.0, 5, 5, 1.0), Contrast(3.0, 0.0, 9.0, 10, 20, 1.0)]
+    near = [Contrast(step.effect, 1e-60, step.dof, step.count_a, step.count_b, step.base) for step in steps]
+    at, limit = stratified_contrast(steps), stratified_contrast(near)
+    assert (at.effect, at.se, at.dof) == pytest.approx((limit.effect, 0.0, limit.dof))
+    assert at.effect == 2.5
+
+
+def test_an_effect_without_error_is_infinitely_many_errors_away() -> None:
+    assert standardized([-1.0, 0.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.5]).tolist() == [-np.inf, 0.0, np.inf, 2.0]
+    assert standardized(1e300, 1e-300) == np.inf
+    for se in (-1.0, np.nan, np.inf):
+        with pytest.raises(BadInput, match="se must be"):
+            standardized(1.0, se)

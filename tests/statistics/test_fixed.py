@@ -1,12 +1,15 @@
 """Fixed-horizon tests against scipy and Spotify's published values."""
 
+import math
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
 from tests.statistics.vectors import vectors
 
 from flyball.core import BadInput
-from flyball.statistics import Sums, mean_contrast, two_proportions, welch
+from flyball.statistics import Contrast, Inference, Sums, mean_contrast, two_proportions, welch
 
 
 def test_welch_is_scipys() -> None:
@@ -65,3 +68,31 @@ def test_two_proportions_are_the_chi_square_of_their_table() -> None:
     table = [[42, 62], [500, 509]]
     expected = stats.chi2_contingency(table, correction=False).pvalue
     assert two_proportions(42, 104, 500, 1009).p == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("side", ["two", "greater", "less"])
+@pytest.mark.parametrize("effect", [-1.0, 0.0, 2.0])
+@pytest.mark.parametrize("margin", [0.0, 1.0])
+def test_a_standard_error_of_0_is_the_limit_of_smaller_and_smaller_ones(
+    side: str, effect: float, margin: float
+) -> None:
+    def tested(se: float) -> Inference:
+        return welch(Contrast(effect, se, 7.0, 5, 5, 1.0), side=side, margin=margin)
+
+    at, near = tested(0.0), tested(1e-60)
+    assert at.p == pytest.approx(near.p, abs=1e-12)
+    assert (at.low, at.high) == pytest.approx((near.low, near.high), abs=1e-12)
+    assert at.verdict == near.verdict or effect == -margin, "at the margin itself an interval without width is a point"
+
+
+def test_a_standard_error_of_0_is_as_in_scipy() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        peer = stats.ttest_ind([2.0, 2.0, 2.0], [1.0, 1.0, 1.0], equal_var=False)
+    assert (welch(Contrast(1.0, 0.0, 4.0, 3, 3, 1.0)).p, 0.0) == (peer.pvalue, 0.0)
+
+
+def test_standard_errors_that_cannot_be_are_refused() -> None:
+    for se in (-1.0, math.nan, math.inf):
+        with pytest.raises(BadInput, match="se must be"):
+            welch(Contrast(1.0, se, 7.0, 5, 5, 1.0))

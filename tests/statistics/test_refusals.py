@@ -1,5 +1,6 @@
 """What is no number gives no result: nan, infinity, text and None are refused by name, or have a stated meaning."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,16 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.statistics.valid_calls import valid_calls
+from tests.statistics.valid_calls import NO_NUMBERS, valid_calls
 
+import flyball.statistics as room
 from flyball.core import BadInput
 
 _NUMBERS: dict[str, Any] = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "text": "text", "None": None}
 _MEANING = {
+    ("adjusted_ratio_contrast", "theta", "None"): "the least-squares coefficient",
     ("alarms_among", "log_wealth", "inf"): "an infinite e-value was seen",
     ("alarms_among", "log_wealth", "-inf"): "the start",
     ("benjamini_hochberg", "weights", "None"): "all are equal",
     ("best_shares", "costs", "None"): "all are equal",
+    ("covariate_weights", "reference", "nan"): "missing",
+    ("covariate_weights", "reference", "None in it"): "missing",
+    ("covariate_weights", "current", "nan"): "missing",
+    ("covariate_weights", "current", "None in it"): "missing",
     ("crossing_probabilities", "bounds", "inf"): "no bound at this look",
     ("crossing_probabilities", "bounds", "-inf"): "crossed at this look",
     ("domain_classifier_test", "a", "nan"): "missing",
@@ -24,28 +31,36 @@ _MEANING = {
     ("domain_classifier_test", "a", "None in it"): "missing",
     ("domain_classifier_test", "b", "None in it"): "missing",
     ("e_benjamini_hochberg", "e_values", "inf"): "certain",
+    ("hash_numbers", "values", "nan"): "a value like others",
+    ("hash_numbers", "values", "None in it"): "nan, as NumPy reads it",
+    ("hash_numbers", "values", "inf"): "a value like others",
+    ("hash_numbers", "values", "-inf"): "a value like others",
+    ("label_shift", "counts", "None"): "each row stands for itself",
     ("mean_discrepancy", "bandwidth", "None"): "the median of distances",
+    ("mixture_bound", "largest", "inf"): "no limit",
     ("next_log_wealth", "log_wealth", "-inf"): "the start",
     ("next_log_wealth", "log_wealth", "inf"): "an infinite e-value was seen",
     ("next_log_wealth", "e_value", "inf"): "certain",
     ("p_of_e", "log_e", "inf"): "certain",
     ("p_of_e", "log_e", "-inf"): "an e-value of 0",
+    ("share_slope", "offered", "None"): "each row once",
     ("winsorize", "low", "-inf"): "no bound",
     ("winsorize", "high", "inf"): "no bound",
 }
-_LABELS = {("sum_by_unit", "units")}
+_LABELS = {("randomized_effect", "stratum"), ("share_slope", "group"), ("sum_by_unit", "units")}
+"""Arguments that name things, by numbers or not."""
 
 
 def _wrong(value: Any) -> Iterator[tuple[str, Any]]:
     """(what is wrong, `value` with that in it)."""
     if isinstance(value, int | float):
         yield from _NUMBERS.items()
-    elif isinstance(value, dict):
-        (first, *_) = value
-        yield from ((kind, value | {first: wrong}) for kind, wrong in _NUMBERS.items())
+    elif isinstance(value, dict) and isinstance(first := next(iter(value)), int | str):
+        if isinstance(value[first], int | float):
+            yield from ((kind, value | {first: wrong}) for kind, wrong in _NUMBERS.items())
     elif isinstance(value, tuple) and isinstance(value[0], list):
         yield from ((kind, (wrong, value[1])) for kind, wrong in _wrong(value[0]))
-    elif isinstance(value, list | tuple | np.ndarray):
+    elif isinstance(value, list | tuple | np.ndarray) and np.asarray(value).dtype.kind in "biuf":
         for kind, wrong in _NUMBERS.items():
             changed = np.array(value, dtype=object)
             changed.flat[0] = wrong
@@ -79,6 +94,16 @@ def test_an_empty_sample_has_an_answer_or_is_refused(name: str) -> None:
         if isinstance(value, list | np.ndarray):
             with suppress(BadInput):
                 function(**(arguments | {argument: []}))
+
+
+def test_every_public_function_has_a_call_and_it_is_valid() -> None:
+    public = {name for name in room.__all__ if inspect.isfunction(getattr(room, name))}
+    assert public - NO_NUMBERS.keys() <= CALLS.keys()
+    for name, (function, arguments) in CALLS.items():
+        try:
+            function(**arguments)
+        except BadInput as refused:
+            pytest.fail(f"{name}: {refused}")
 
 
 def test_the_subject_of_a_refusal_is_the_argument() -> None:

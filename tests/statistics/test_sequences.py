@@ -1,5 +1,7 @@
 """Asymptotic sequences: the published formula, nesting, and false positives under daily looks."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from flyball.core import BadInput
 from flyball.statistics import (
     Contrast,
+    Inference,
     anytime,
     mean_sequence,
     sequence_log_e,
@@ -86,3 +89,20 @@ def test_one_side_is_tuned_as_one() -> None:
     r2 = (-2 * np.log(0.1) + np.log1p(-2 * np.log(0.1))) / 5_000
     reach = float(sequence_reach(0.1, 5_000, 0.05, r2, "greater"))
     assert anytime(contrast, 5_000, side="greater").low == pytest.approx(1.0 - reach)
+
+
+@pytest.mark.parametrize("side", ["two", "greater", "less"])
+@pytest.mark.parametrize("effect", [-1.0, 0.0, 2.0])
+def test_a_standard_error_of_0_is_the_limit_of_smaller_and_smaller_ones(side: str, effect: float) -> None:
+    def looked_at(se: float) -> Inference:
+        return anytime(Contrast(effect, se, 7.0, 600, 600, 1.0), n_best=1_000, side=side)
+
+    at, near = looked_at(0.0), looked_at(1e-100)
+    assert (at.p, at.low, at.high) == pytest.approx((near.p, near.low, near.high), abs=1e-12)
+    assert at.verdict == near.verdict
+    for se in (-1.0, math.nan):
+        with pytest.raises(BadInput, match="se must be"):
+            looked_at(se)
+    assert float(sequence_log_e(effect, 0.0, 1_200, 0.01)) == pytest.approx(
+        math.inf if effect else float(sequence_log_e(0.0, 1.0, 1_200, 0.01))
+    )

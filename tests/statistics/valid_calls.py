@@ -135,7 +135,118 @@ _CALLS: dict[str, dict[str, Any]] = {
     "winsorize": {"values": [1.0, 2.0], "low": 0.0, "high": 1.5},
     "with_floor": {"shares": [0.5, 0.5], "floor": 0.1},
 }
-RANDOM = ("domain_classifier_test", "learn_calibration", "mean_discrepancy_test")
+_BANDIT = room.Bandit()
+_WEALTH = room.bet(_BETS, [0.1, 0.9])
+_LABELS = np.repeat([0, 1], 40)
+_PREDICTED = np.eye(2)[np.where(np.arange(80) % 5 == 0, 1 - _LABELS, _LABELS)]
+_FOUR = room.Sums.of([[1.0, 2.0, 1.0, 3.0], [2.0, 3.0, 2.0, 2.0], [4.0, 5.0, 1.0, 4.0], [3.0, 3.5, 2.0, 5.0]])
+_RANKINGS = [["a", "b", "c"], ["b", "c", "a"]]
+_SWITCH = room.plan_switchback(12, 1, 0, 3)
+_OVERLAP = room.overlap([1.0, 2.0, 0.5])
+
+_CALLS |= {
+    "adjusted_ratio_contrast": {"a": _FOUR, "b": _FOUR, "theta": 0.5},
+    "adjustment": {"a": _PAIR, "b": _PAIR},
+    "arm_probabilities": {"bandit": _BANDIT, "arms": (room.Sums.of([0.0, 1.0]), None)},
+    "betting_interval": {"plan": _BETS, "wealth": _WEALTH},
+    "betting_log_e": {"plan": _BETS, "wealth": _WEALTH},
+    "covariate_weights": {"reference": _WIDE, "current": _WIDE + 0.5, "limit": 20.0, "most_rows": 1000},
+    "group_probabilities": {"bandit": _BANDIT, "groups": {"x": (room.Sums.of([0.0, 1.0]), None)}},
+    "harvest_position_bias": {"positions": [0, 1], "others": [1, 0], "clicks": [1.0, 0.0]},
+    "hash_numbers": {"values": np.array([1.0, 2.0])},
+    "infer_interleaving": {"plan": room.plan_interleaving(100), "wealth": room.bet(room.plan_interleaving(100), [0.5])},
+    "infer_switchback": {"plan": _SWITCH, "totals": np.arange(12.0), "counts": np.full(12, 10.0)},
+    "interleaving_wealth": {"plan": room.plan_interleaving(100), "preferences": [0.5, -1.0]},
+    "jaccard_matrix": {"members": np.array([[1.0, 0.0], [1.0, 1.0]])},
+    "label_shift": {
+        "labels": _LABELS,
+        "reference": _PREDICTED,
+        "current": _PREDICTED,
+        "draws": 20,
+        "alpha": 0.05,
+        "counts": np.ones(80),
+    },
+    "list_value": {"policy": [[0.5, 0.5]] * 3, "logged": [[0.5, 0.5]] * 3, "rewards": [[1.0, 0.0]] * 3, "alpha": 0.05},
+    "longest_run": {"values": ["a", "a", "b"], "reference": ["a", "b"] * 20},
+    "mean_contrast": {"a": _A, "b": _A},
+    "median_bandwidth": {"squared_distances": [[0.0, 1.0], [1.0, 0.0]]},
+    "minhash_signatures": {"sets": np.array([0, 0, 1]), "elements": np.array([1, 2, 3]), "count": 2},
+    "mixture_bound": {
+        "log_mixture": lambda s: room.normal_log_mixture(s, 5.0, 3.0),
+        "v": 5.0,
+        "alpha": 0.05,
+        "largest": 1000.0,
+    },
+    "most_similar_sets": {"signatures": room.minhash_signatures(np.array([0, 1]), np.array([1, 1]), 2)},
+    "plan_switchback": {"periods": 12, "block": 1, "carry_over": 0, "seed": 3, "alpha": 0.05, "draws": 100},
+    "position_probabilities": {"rankings": _RANKINGS, "size": 2},
+    "quantile_difference_log_e": {
+        "a": _WIDE[:, 0],
+        "b": _WIDE[:, 1],
+        "quantile": 0.5,
+        "n_best": 100,
+        "alpha": 0.05,
+    },
+    "randomized_effect": {
+        "drawn": [0.0, 1.0, 0.0, 1.0],
+        "before": [3.0, 4.0, 2.0, 3.0],
+        "after": [3.0, 6.0, 2.0, 5.0],
+        "stratum": [0, 0, 1, 1],
+        "permutations": 9,
+        "seed": 1,
+    },
+    "ratio_contrast": {"a": _PAIR, "b": _PAIR},
+    "ruled_draft": {"rankings": _RANKINGS, "size": 2, "order": [1, 0], "rule": room.DraftRule(1, {})},
+    "run_lengths": {"values": ["a", "a", "b"]},
+    "share_slope": {
+        "counts": [3.0, 4.0, 5.0],
+        "past": [1.0, 2.0, 3.0],
+        "group": [0, 0, 0],
+        "unit": [0, 1, 2],
+        "offered": [1.0, 1.0, 1.0],
+    },
+    "stratified_contrast": {"steps": (_CONTRAST, _CONTRAST)},
+    "switchback_arms": {"plan": _SWITCH},
+    "team_credit": {"teams": [0, 1, 1], "clicks": {1: 1.0, 2: 0.5}, "rankers": 2},
+    "team_draft": {"rankings": _RANKINGS, "size": 2},
+    "value_of_weights": {
+        "weights": np.array([1.0, 2.0, 0.5]),
+        "rewards": np.array([1.0, 0.0, 1.0]),
+        "support": _OVERLAP,
+        "how": room.Estimation(),
+    },
+}
+_METHODS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "Bandit of epsilon_greedy": (
+        lambda epsilon, floor: room.arm_probabilities(room.Bandit("epsilon_greedy", epsilon, floor), [_A, None]),
+        {"epsilon": 0.1, "floor": 0.01},
+    ),
+    "Bandit of thompson_beta": (
+        lambda prior: room.arm_probabilities(room.Bandit(prior=prior), [None, None]),
+        {"prior": [1.0, 1.0]},
+    ),
+    "Bandit of thompson_gaussian": (
+        lambda prior: room.arm_probabilities(room.Bandit("thompson_gaussian", prior=prior), [_A, None]),
+        {"prior": [0.0, 1.0]},
+    ),
+    "Bandit of ucb": (lambda width: room.arm_probabilities(room.Bandit("ucb", width=width), [_A, _A]), {"width": 1.4}),
+    "FrequentItems.add": (room.FrequentItems().add, {"counts": {"a": 5, "b": 4}}),
+    "QuantileSketch.add": (room.QuantileSketch().add, {"values": [1.0, 2.0]}),
+    "QuantileSketch.cdf": (room.QuantileSketch().add([1.0, 2.0]).cdf, {"points": [1.0, 2.0]}),
+    "QuantileSketch.quantiles": (room.QuantileSketch().add([1.0, 2.0]).quantiles, {"shares": [0.5, 0.9]}),
+    "Sums.of_totals": (room.Sums.of_totals, {"count": 2, "totals": [3.0], "products": [5.0], "scale": 1e-6}),
+    "Sums.of": (room.Sums.of, {"columns": [1.0, 2.0], "scale": 1e-6}),
+}
+NO_NUMBERS = {"inference_of": "it reads what `Inference.document` wrote"}
+"""{public function: why it has no call here}."""
+RANDOM = (
+    "covariate_weights",
+    "domain_classifier_test",
+    "label_shift",
+    "learn_calibration",
+    "mean_discrepancy_test",
+    "team_draft",
+)
 """The functions that take a generator."""
 
 
@@ -145,4 +256,4 @@ def valid_calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     for name, arguments in _CALLS.items():
         rng = {"rng": np.random.default_rng(1)} if name in RANDOM else {}
         calls[name] = (getattr(room, name), arguments | rng)
-    return calls
+    return calls | _METHODS

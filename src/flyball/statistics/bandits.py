@@ -42,7 +42,7 @@ def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
 
     `arms`: the rewards of each arm; None or no units for an arm that was not chosen yet. For Thompson sampling the
     probability that an arm has the best draw is integrated numerically instead of sampled. Raises `BadInput` for an
-    unknown rule, no arms, or for `thompson_beta` mean rewards outside [0, 1].
+    unknown rule or constants that it cannot have, no arms, or for `thompson_beta` mean rewards outside [0, 1].
 
     >>> arm_probabilities(Bandit(), [None, None]).round(9).tolist()
     [0.5, 0.5]
@@ -51,6 +51,7 @@ def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
         raise BadInput("bandit", f"one of {', '.join(BANDITS)}", bandit.rule)
     if not arms:
         raise BadInput("arms", "one or more", 0)
+    _check(bandit)
     counts = np.array([0 if arm is None else arm.count for arm in arms])
     means = np.array([0.0 if arm is None or not arm.count else arm.mean() for arm in arms])
     if bandit.rule == "epsilon_greedy":
@@ -65,6 +66,16 @@ def arm_probabilities(bandit: Bandit, arms: Sequence[Sums | None]) -> Doubles:
     else:
         shares = _best_of_normal(*_posterior(bandit, arms, counts, means))
     return with_floor(shares, bandit.floor)
+
+
+def _check(bandit: Bandit) -> None:
+    """Raise `BadInput` for constants that the rule cannot have."""
+    doubles("epsilon", bandit.epsilon, 0.0, 1.0)
+    doubles("width", bandit.width, 0.0)
+    prior = doubles("prior", bandit.prior)
+    if prior.shape != (2,) or not prior[1] > 0 or (bandit.rule == "thompson_beta" and not prior[0] > 0):
+        needed = "two numbers above 0" if bandit.rule == "thompson_beta" else "a mean, and a deviation above 0"
+        raise BadInput("prior", needed, bandit.prior)
 
 
 @finite("floor")

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from flyball.core import BadInput, Doubles
+from flyball.core import BadInput, Doubles, SignedInts
 
 SIDES = ("two", "greater", "less")
 _Arguments = ParamSpec("_Arguments")
@@ -36,6 +36,27 @@ def number_array(what: str, values: object) -> Doubles:
     if values is None or isinstance(values, str | bytes):
         raise BadInput(what, "numbers", values)
     return array
+
+
+def whole(what: str, value: object, least: int = 0) -> int:
+    """`value` as an integer. Raises `BadInput` for what is no whole number, and for one below `least`."""
+    known = number(what, value)
+    if not np.isfinite(known) or known != int(known) or known < least:
+        raise BadInput(what, f"a whole number, {least} or more", value)
+    return int(known)
+
+
+def whole_numbers(what: str, values: object, least: int = 0) -> SignedInts:
+    """`values` as integers. Raises `BadInput` for what are no whole numbers, and for one below `least`."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu":
+        numbers = doubles(what, values)  # type: ignore[arg-type]
+        if (numbers != np.rint(numbers)).any():
+            raise BadInput(what, "whole numbers", float(numbers[numbers != np.rint(numbers)][0]))
+        array = numbers
+    if array.size and array.min() < least:
+        raise BadInput(what, f"whole numbers, {least} or more", array.min().item())
+    return array.astype(np.int64, copy=False)
 
 
 def finite(*names: str) -> Callable[[Callable[_Arguments, _Result]], Callable[_Arguments, _Result]]:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import ArrayLike
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_counts
+from flyball.statistics.checks import check_counts, doubles, finite
 from flyball.statistics.sums import Sums
 
 
@@ -33,6 +34,17 @@ class Contrast(msgspec.Struct, frozen=True):
     def count(self) -> int:
         """Units of both arms."""
         return self.count_a + self.count_b
+
+
+def standardized(effect: ArrayLike, se: ArrayLike) -> Doubles:
+    """effect / se, with its limit where `se` is 0: infinite for an effect, and 0 for none. Shapes broadcast.
+
+    Raises `BadInput` for a number that is not finite, and for a standard error below 0.
+    """
+    effects, errors = np.broadcast_arrays(doubles("effect", effect), doubles("se", se, 0.0))
+    certain = np.where(effects == 0, 0.0, np.copysign(np.inf, effects))
+    with np.errstate(over="ignore"):  # the quotient of a tiny standard error is infinite, too
+        return np.asarray(np.divide(effects, errors, out=certain, where=errors > 0))
 
 
 def _contrast(
@@ -143,6 +155,7 @@ def ratio_contrast(a: Sums, b: Sums, relative: bool = False) -> Contrast:
     return _contrast(ratios, variances, (a.count, b.count), relative)
 
 
+@finite("theta")
 def adjusted_ratio_contrast(a: Sums, b: Sums, relative: bool = False, theta: float | None = None) -> Contrast:
     """The difference of ratios (column 0 per column 1), adjusted by the ratio before the start (column 2 per column 3).
 
@@ -204,9 +217,11 @@ def stratified_contrast(steps: Sequence[Contrast]) -> Contrast:
         raise BadInput("steps", "one or more, all relative or all absolute", [step.relative for step in steps])
     units = np.array([float(step.count) for step in steps])
     weights = units / units.sum()
-    parts = (weights * np.array([step.se for step in steps])) ** 2
+    errors = doubles("standard errors of the steps", [step.se for step in steps], 0.0)
+    parts = (weights * errors) ** 2
     total = float(parts.sum())
-    dof = total**2 / float((parts**2 / np.array([step.dof for step in steps])).sum())
+    sized = parts if total > 0 else weights**2  # without any error, as with equal ones, however small
+    dof = float(sized.sum()) ** 2 / float((sized**2 / np.array([step.dof for step in steps])).sum())
     return Contrast(
         float(weights @ np.array([step.effect for step in steps])),
         float(np.sqrt(total)),

@@ -14,7 +14,7 @@ from msgspec import Struct
 from numpy.typing import ArrayLike
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_vector, doubles
+from flyball.statistics.checks import check_vector, doubles, finite
 from flyball.statistics.domain_classifier import RankRows, boosted_trees, domain_classifier_test
 
 FOLDS = 4
@@ -51,6 +51,7 @@ def effective_size(weights: ArrayLike) -> float:
     return float(shares.sum() ** 2 / np.square(shares).sum())
 
 
+@finite("limit", "most_rows")
 def covariate_weights(
     reference: ArrayLike,
     current: ArrayLike,

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput
+from flyball.statistics.checks import whole, whole_numbers
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -40,12 +41,16 @@ def ruled_draft(
     """A list of at most `size` items by `rule`: in each round the rankers, in `order`, add their best allowed item.
 
     If the rule allows fewer than `size` items, those that it excluded complete the list, in the order in which the
-    rankers came across them. `rankings`: each names an item once.
+    rankers came across them. `rankings`: each names an item once. Raises `BadInput` for an order that is none of the
+    rankers, and a size below 1.
 
     >>> rule = DraftRule(1, {"a": ["horror"], "b": ["horror"], "c": ["comedy"]})
     >>> ruled_draft([["a", "c"], ["b", "c"]], 2, [1, 0], rule)
     Draft(items=('b', 'c'), teams=(1, 0))
     """
+    whole("size", size, 1)
+    if sorted(whole_numbers("order", order).tolist()) != list(range(len(rankings))):
+        raise BadInput("order", f"each number of a ranker from 0 to {len(rankings) - 1}, once", list(order))
     placed: dict[Item, int] = {}
     excluded: dict[Item, int] = {}
     counts: Counter[Hashable] = Counter()
@@ -142,8 +147,7 @@ def _probabilities(rankings: Sequence[Sequence[Item]], size: int) -> list[dict[I
 def _check(rankings: Sequence[Sequence[Item]], size: int) -> None:
     if len(rankings) < 2 or any(len(set(ranking)) < len(ranking) for ranking in rankings):
         raise BadInput("rankings", "two or more, each naming an item once", [list(ranking)[:5] for ranking in rankings])
-    if size < 1:
-        raise BadInput("size", "1 or more", size)
+    whole("size", size, 1)
 
 
 def _round(

@@ -9,7 +9,7 @@ from scipy import stats
 
 from flyball.core import BadInput
 from flyball.statistics.checks import check_alpha, check_counts, check_side, finite
-from flyball.statistics.contrasts import Contrast
+from flyball.statistics.contrasts import Contrast, standardized
 from flyball.statistics.inference import Inference
 
 
@@ -24,8 +24,10 @@ def welch(
     """Welch's t test of a contrast, valid for one look.
 
     `side`: `two`, or `greater` or `less` for one-sided intervals. `margin`: the acceptable loss, in the units of the
-    effect; above 0 the test is one of non-inferiority, and p is the p-value of a loss of the margin or more. Raises
-    `BadInput` for a negative margin, an unknown side, or an alpha outside (0, 1).
+    effect; above 0 the test is one of non-inferiority, and p is the p-value of a loss of the margin or more. With a
+    standard error of 0 the result is the limit of smaller and smaller ones: the interval is the effect itself, and p is
+    0 or 1, or of an effect that is exactly the tested one 1, of one side 0.5. Raises `BadInput` for a negative margin,
+    an unknown side, an alpha outside (0, 1), or a standard error that is below 0 or not finite.
 
     >>> welch(Contrast(1.0, 0.5, 1e9, 100, 100, 2.0)).p < 0.05
     True
@@ -35,8 +37,9 @@ def welch(
     null = _null(margin, higher_is_better)
     if margin > 0:
         side = "greater" if higher_is_better else "less"
-    t = (contrast.effect - null) / contrast.se
-    reach = float(stats.t.ppf(1 - alpha / (2 if side == "two" else 1), contrast.dof)) * contrast.se
+    t = float(standardized(contrast.effect - null, contrast.se))
+    level = 1 - alpha / (2 if side == "two" else 1)
+    reach = float(stats.t.ppf(level, contrast.dof)) * contrast.se if contrast.se > 0 else 0.0
     p = {
         "two": 2 * float(stats.t.sf(abs(t), contrast.dof)),
         "greater": float(stats.t.sf(t, contrast.dof)),

@@ -53,13 +53,18 @@ def entropy_bits(counts: ArrayLike) -> Doubles:
 def jaccard_matrix(members: "sparse.csr_matrix | NDArray[np.bool_]") -> Doubles:
     """The Jaccard index of each pair of sets: elements in both, divided by elements in either; (sets, sets).
 
-    `members`: (sets, elements), which elements each set has. Two empty sets have the index 0. Source: Jaccard, "The
+    `members`: (sets, elements), which elements each set has. Two empty sets have the index 0. Raises `BadInput` for
+    another shape, and for other than true or false, 1 or 0. Source: Jaccard, "The
     Distribution of the Flora in the Alpine Zone", New Phytologist 1912.
 
     >>> jaccard_matrix(np.array([[True, True, False], [False, True, True]]))[0].tolist()
     [1.0, 0.3333333333333333]
     """
-    rows = sparse.csr_matrix(members, dtype=np.float64)
+    cells = members.data if sparse.issparse(members) else members
+    known = doubles("members", cells, 0.0, 1.0)
+    if ((known != 0) & (known != 1)).any() or (not sparse.issparse(members) and known.ndim != 2):
+        raise BadInput("members", "of shape (sets, elements), true or false", known.shape)
+    rows = sparse.csr_matrix(members if sparse.issparse(members) else known, dtype=np.float64)
     both = np.asarray((rows @ rows.T).todense())
     sizes = np.asarray(rows.sum(axis=1)).ravel()
     either = sizes[:, None] + sizes[None, :] - both

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from flyball.core import BadInput
 from flyball.statistics.bounded import BettingPlan, Wealth, bet, betting_interval, betting_log_e, plan_betting
-from flyball.statistics.checks import doubles
+from flyball.statistics.checks import doubles, whole, whole_numbers
 from flyball.statistics.inference import Inference
 
 
@@ -18,17 +18,20 @@ def team_credit(teams: Sequence[int], clicks: Mapping[int, float] | Sequence[int
     """The credit of each ranker, shape (rankers,): the clicks on its items.
 
     `teams`: the ranker of each position. `clicks`: the clicked positions from 0, or {position: value of the click}.
-    Raises `BadInput` for a click at a position that the list does not have.
+    Raises `BadInput` for a click at a position that the list does not have, a team that is none of the rankers, and a
+    value of a click that is not finite.
 
     >>> team_credit([0, 1, 1], [1, 2])
     [0.0, 2.0]
     """
-    credit = [0.0] * rankers
+    credit = [0.0] * whole("rankers", rankers, 1)
+    if ((credited := whole_numbers("teams", teams)) >= len(credit)).any():
+        raise BadInput("teams", f"numbers from 0 to {len(credit) - 1}", int(credited.max()))
     values = clicks if isinstance(clicks, Mapping) else dict.fromkeys(clicks, 1.0)
     for position, value in values.items():
         if not 0 <= position < len(teams):
             raise BadInput("click", f"at a position from 0 to {len(teams) - 1}", position)
-        credit[teams[position]] += value
+        credit[int(credited[position])] += float(doubles("value of a click", value))
     return credit
 
 
@@ -83,10 +86,13 @@ def harvest_position_bias(
     Of each shown item, shape (items,): `positions`, where it was shown; `others`, where the other order of rankers
     would have shown it; `clicks`, whether it was clicked. Returns {(k, k'): (click rate at k divided by that at k',
     items shown at k, items shown at k')} over the items that could have been at k or k'. No assumption on relevance is
-    needed. Source: Agarwal et al., "Estimating position bias without intrusive interventions", WSDM 2019.
+    needed. Raises `BadInput` for positions that are no whole numbers from 0. Source: Agarwal et al., "Estimating
+    position bias without intrusive interventions", WSDM 2019.
     """
-    at, other = np.asarray(positions, dtype=np.int64), np.asarray(others, dtype=np.int64)
+    at, other = whole_numbers("positions", positions), whole_numbers("other positions", others)
     clicked = doubles("clicks", clicks, 0.0, 1.0)
+    if not at.ndim == 1 or not at.shape == other.shape == clicked.shape:
+        raise BadInput("positions, others and clicks", "of one shape (items,)", [at.shape, other.shape, clicked.shape])
     ratios: dict[tuple[int, int], tuple[float, int, int]] = {}
     for k, k_other in sorted(
         {(min(p, q), max(p, q)) for p, q in zip(at.tolist(), other.tolist(), strict=True) if p != q}

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, class_probabilities, doubles
+from flyball.statistics.checks import check_alpha, class_probabilities, doubles, whole, whole_numbers
 
 FEWEST_LABELS = 30
 """Rows of each class in the reference, at least."""
@@ -90,8 +90,7 @@ def label_shift(
     check_alpha(alpha)
     if method not in SHIFT_METHODS:
         raise BadInput("method", f"one of {', '.join(SHIFT_METHODS)}", method)
-    if draws < 20:
-        raise BadInput("draws", "20 or more", draws)
+    draws = whole("draws", draws, 20)
     before, now = class_probabilities("reference", reference), class_probabilities("current", current)
     if now.shape[1] != before.shape[1]:
         raise BadInput("number of classes of current", f"{before.shape[1]}, as of the reference", now.shape[1])
@@ -122,18 +121,18 @@ def label_shift(
 
 
 def _labels(labels: ArrayLike, rows: int, classes: int) -> np.ndarray:
-    numbers = np.asarray(labels)
+    numbers = whole_numbers("labels", labels)
     if numbers.shape != (rows,):
         raise BadInput("labels", f"one for each of {rows} rows of the reference", numbers.shape)
-    unknown = ~np.isin(numbers, np.arange(classes))
+    unknown = numbers >= classes
     if unknown.any():
         raise BadInput("labels", f"whole numbers from 0 to {classes - 1}", numbers[unknown][0].item())
-    counts = np.bincount(numbers.astype(np.int64), minlength=classes)
+    counts = np.bincount(numbers, minlength=classes)
     if counts.min() < FEWEST_LABELS:
         raise BadInput(
             f"rows of class {counts.argmin()} in the reference", f"{FEWEST_LABELS} or more", int(counts.min())
         )
-    return numbers.astype(np.int64)
+    return numbers
 
 
 def _resample(rng: np.random.Generator, rows: Doubles) -> Doubles:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, check_positive, finite
+from flyball.statistics.checks import check_alpha, check_positive, finite, number
 
 
 @finite("v_best")
@@ -100,8 +100,14 @@ def beta_binomial_r(v_best: ArrayLike, alpha: float, g: float, h: float, sides: 
     return np.maximum(best_rho(v_best, alpha, sides) - g * h, 1e-3 * g * h)
 
 
+@finite("v")
 def mixture_bound(log_mixture: Callable[[float], float], v: float, alpha: float, largest: float = np.inf) -> float:
-    """The sum `s` at which a mixture at intrinsic time `v` reaches 1/alpha, or `largest` if that is smaller."""
+    """The sum `s` at which a mixture at intrinsic time `v` reaches 1/alpha, or `largest` if that is smaller.
+
+    Raises `BadInput` for an alpha outside (0, 1), a `v` that is not finite, and a `largest` that is not above 0.
+    """
+    if not number("largest", largest) > 0:
+        raise BadInput("largest", "above 0", largest)
     goal = -np.log(check_alpha(alpha))
     high = v if np.isinf(largest) else largest
     for _ in range(60):

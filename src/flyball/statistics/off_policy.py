@@ -209,6 +209,9 @@ def policy_value(
 def value_of_weights(weights: Doubles, rewards: Doubles, support: Overlap, how: Estimation) -> PolicyValue:
     """As `policy_value`, from importance weights and their overlap, shapes (n,). Raises `BadInput` likewise."""
     check_alpha(how.alpha)
+    weights, rewards = doubles("weights", weights, 0.0), doubles("rewards", rewards)
+    if weights.ndim != 1 or rewards.shape != weights.shape:
+        raise BadInput("rewards", f"of the shape (n,) of the weights {weights.shape}", rewards.shape)
     if how.interval not in INTERVALS:
         raise BadInput("interval", f"one of {', '.join(INTERVALS)}", how.interval)
     terms = _terms(weights, rewards, how)
@@ -286,6 +289,7 @@ def list_value(
     of positions (the pseudoinverse estimator for independent positions). Stronger assumptions give narrower intervals.
     Raises `BadInput` for an unknown form or wrong shapes, and `Refused` as `policy_value` does.
     """
+    check_alpha(alpha)
     if form not in LIST_FORMS:
         raise BadInput("form", f"one of {', '.join(LIST_FORMS)}", form)
     w = importance_weights(policy, logged)

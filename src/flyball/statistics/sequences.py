@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from flyball.core import Doubles
 from flyball.statistics.checks import check_alpha, check_positive, check_side, finite
-from flyball.statistics.contrasts import Contrast
+from flyball.statistics.contrasts import Contrast, standardized
 from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 
@@ -46,8 +46,11 @@ def sequence_reach(se: ArrayLike, count: ArrayLike, alpha: float, r2: float, sid
 
 @finite("effect", "se", "count", "r2")
 def sequence_log_e(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float) -> Doubles:
-    """Log e-value against an effect of zero, two-sided: the likelihood ratio of a normal mixture; shapes broadcast."""
-    z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
+    """Log e-value against an effect of zero, two-sided: the likelihood ratio of a normal mixture; shapes broadcast.
+
+    With a standard error of 0 it is the limit: infinite for an effect, and for none as with any standard error.
+    """
+    z, units = standardized(effect, se), np.asarray(count, dtype=np.float64)
     grown = units * r2
     return np.asarray(z**2 * grown / (2 * (grown + 1)) - 0.5 * np.log1p(grown))
 
@@ -56,9 +59,9 @@ def sequence_log_e(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float
 def sequence_p(effect: ArrayLike, se: ArrayLike, count: ArrayLike, r2: float, side: str = "two") -> Doubles:
     """The always-valid p-value: the smallest alpha at which the interval with this `r2` excludes zero.
 
-    Shapes broadcast.
+    Shapes broadcast. With a standard error of 0 it is the limit: 0 for an effect toward the side, and 1 otherwise.
     """
-    z, units = np.asarray(effect, dtype=np.float64) / np.asarray(se), np.asarray(count, dtype=np.float64)
+    z, units = standardized(effect, se), np.asarray(count, dtype=np.float64)
     if side == "two":
         return np.asarray(np.minimum(1.0, np.exp(-sequence_log_e(effect, se, units, r2))))
     toward = z if side == "greater" else -z
@@ -104,7 +107,9 @@ def anytime(
 
     `n_best`: the units of both arms at which the interval is narrowest, fixed before the start. A `margin` above 0
     makes it a one-sided test of non-inferiority. While an arm has fewer than `burn_in` units, the verdict is
-    `too early`. Raises `BadInput` for a negative margin, an unknown side, or an alpha outside (0, 1).
+    `too early`. With a standard error of 0 the interval is the effect itself, and p the limit, see `sequence_p`. Raises
+    `BadInput` for a negative margin, an unknown side, an alpha outside (0, 1), or a standard error that is below 0 or
+    not finite.
 
     >>> anytime(Contrast(1.0, 0.1, 1e9, 100, 100, 2.0), n_best=5000).verdict
     'too early'

@@ -15,7 +15,7 @@ from scipy import optimize, special, stats
 
 from flyball.core import BadInput, Doubles
 from flyball.statistics.checks import check_alpha, check_side, finite, number_array
-from flyball.statistics.contrasts import Contrast
+from flyball.statistics.contrasts import Contrast, standardized
 from flyball.statistics.fixed import _null
 from flyball.statistics.inference import Inference
 
@@ -203,7 +203,7 @@ def group_sequential(
     first one at or after a planned share; its bound is computed for the units that have arrived (Lan and DeMets 1983).
     Between looks and after the last one, `missing` says so. The interval is the repeated confidence interval,
     effect ± bound x se; p is not corrected for earlier looks. Raises `BadInput` for looks that do not rise below the
-    present units, or for a negative margin.
+    present units, for a negative margin, or a standard error that is below 0 or not finite; 0 is taken as in `welch`.
     """
     null = _null(margin, higher_is_better)
     shares, share = np.array(plan.fractions), min(contrast.count / plan.units, 1.0)
@@ -226,7 +226,7 @@ def group_sequential(
     if looks and looks[-1] >= plan.units:
         missing = f"the last look was taken at {looks[-1]:g} units, and there is no other"
     reach = bound * contrast.se
-    z = (contrast.effect - null) / contrast.se
+    z = float(standardized(contrast.effect - null, contrast.se))
     p = {"two": 2 * stats.norm.sf(abs(z)), "greater": stats.norm.sf(z), "less": stats.norm.cdf(z)}[plan.side]
     return Inference(
         f"group-sequential, {plan.spending} spending",

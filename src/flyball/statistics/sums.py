@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flyball.core import BadInput, Doubles, Ints
-from flyball.statistics.checks import check_positive, doubles, number
+from flyball.statistics.checks import check_positive, doubles, number, whole
 
 _LARGEST = 2**50
 _HALF_BITS = 25
@@ -63,7 +63,7 @@ class Sums(msgspec.Struct, frozen=True):
     def of_totals(cls, count: int, totals: ArrayLike, products: ArrayLike, scale: float = 1e-6) -> "Sums":
         """From sums computed elsewhere: `totals` shape (k,), `products` (k(k+1)/2,), the upper triangle by rows.
 
-        Raises `BadInput` for another number of products or a sum that is not finite.
+        Raises `BadInput` for another number of products, a count that is no whole number, or a sum that is not finite.
         """
         check_positive(scale=scale)
         exact = _exact(scale)
@@ -72,7 +72,7 @@ class Sums(msgspec.Struct, frozen=True):
         if len(seconds) != len(firsts) * (len(firsts) + 1) // 2:
             raise BadInput("products", f"{len(firsts) * (len(firsts) + 1) // 2} for {len(firsts)} totals", len(seconds))
         return cls(
-            int(count),
+            whole("count", count),
             tuple(round(Fraction(total) / exact) for total in firsts),
             tuple(round(Fraction(product) / exact**2) for product in seconds),
             scale,

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, doubles
+from flyball.statistics.checks import check_alpha, doubles, whole
 from flyball.statistics.inference import Inference
 
 _Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -37,9 +37,13 @@ def plan_switchback(
 ) -> SwitchbackPlan:
     """A `SwitchbackPlan` of these constants.
 
-    Raises `BadInput` if a block is not longer than the carry-over, or if so few pairs can never give p <= alpha.
+    Raises `BadInput` for what is no whole number, if a block is not longer than the carry-over, or if so few pairs can
+    never give p <= alpha.
     """
-    if not 0 <= carry_over < block:
+    periods, block = whole("periods", periods, 1), whole("block", block, 1)
+    seed, draws = whole("seed", seed), whole("draws", draws, 1)
+    carry_over = whole("carry_over", carry_over)
+    if not carry_over < block:
         raise BadInput("carry_over", f"from 0 to {block - 1} periods: less than a block", carry_over)
     pairs = periods // (2 * block)
     fewest = int(np.ceil(np.log2(2 / check_alpha(alpha))))

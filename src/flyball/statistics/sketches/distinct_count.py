@@ -11,6 +11,7 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from flyball.core import Doubles
+from flyball.statistics.checks import number_array
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -114,8 +115,11 @@ def _tau(share: float) -> float:
 
 
 def hash_numbers(values: Doubles) -> Hashes:
-    """64-bit hashes of numbers, shape (n,): equal numbers have equal hashes, 0 and -0 too (splitmix64)."""
-    mixed = (values + 0.0).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    """64-bit hashes of numbers, shape (n,): equal numbers have equal hashes, 0 and -0 too (splitmix64).
+
+    Infinite numbers and nan have hashes, too. Raises `BadInput` for what are no numbers.
+    """
+    mixed = (number_array("values", values) + 0.0).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))

@@ -11,6 +11,7 @@ from heapq import nlargest
 from msgspec import Struct
 
 from flyball.core import BadInput
+from flyball.statistics.checks import whole_numbers
 
 FrequentValue = str | int | float | bool
 
@@ -31,10 +32,9 @@ class FrequentItems(Struct, frozen=True):
     size: int = 64
 
     def add(self, counts: Mapping[FrequentValue, int]) -> "FrequentItems":
-        """The sketch with further values, given as how often each occurs. Raises `BadInput` for a count below 1."""
-        if counts and (least := min(counts.values())) < 1:
-            raise BadInput("counts", "1 or more each", least)
-        return self.merge(FrequentItems(sum(counts.values()), dict(counts), 0, self.size))
+        """The sketch with further values, given as how often each occurs: whole numbers, 1 or more."""
+        known = dict(zip(counts, whole_numbers("counts", list(counts.values()), 1).tolist(), strict=True))
+        return self.merge(FrequentItems(sum(known.values()), known, 0, self.size))
 
     def merge(self, other: "FrequentItems") -> "FrequentItems":
         """The sketch of both streams. Raises `BadInput` for sketches of different `size`."""

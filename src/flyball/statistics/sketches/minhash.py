@@ -10,7 +10,8 @@ Sources: Broder, "On the resemblance and containment of documents", 1997; Indyk 
 import numpy as np
 import numpy.typing as npt
 
-from flyball.core import Ints
+from flyball.core import BadInput, Ints
+from flyball.statistics.checks import whole, whole_numbers
 
 _PLACES, _NEIGHBORS = 32, 4
 _EMPTY = np.uint32(0xFFFFFFFF)
@@ -21,13 +22,20 @@ Signatures = npt.NDArray[np.uint32]
 def minhash_signatures(sets: Ints, elements: Ints, count: int) -> Signatures:
     """The signatures of sets, shape (count, 32); element `elements[row]` is in set `sets[row]`, ascending.
 
+    Raises `BadInput` for what are no whole numbers, and for sets that do not ascend to below `count`.
+
     >>> one, two, three = minhash_signatures(np.repeat([0, 1, 2], 3), np.array([1, 2, 3, 1, 2, 3, 7, 8, 9]), 3)
     >>> bool((one == two).all()), bool((one == three).any())
     (True, False)
     """
-    signatures = np.full((count, _PLACES), _EMPTY, np.uint32)
+    signatures = np.full((whole("count", count), _PLACES), _EMPTY, np.uint32)
+    sets, elements = whole_numbers("sets", sets), whole_numbers("elements", elements, -(2**63))
+    if sets.ndim != 1 or elements.shape != sets.shape:
+        raise BadInput("elements", f"one for each of {sets.shape} sets", elements.shape)
     if not len(sets):
         return signatures
+    if (sets[1:] < sets[:-1]).any() or sets[-1] >= count:
+        raise BadInput("sets", f"numbers from 0 to {count - 1} that ascend", int(sets.max()))
     first = np.flatnonzero(np.r_[True, sets[1:] != sets[:-1]])
     present = sets[first]
     for position in range(_PLACES):
@@ -36,7 +44,13 @@ def minhash_signatures(sets: Ints, elements: Ints, count: int) -> Signatures:
 
 
 def most_similar_sets(signatures: Signatures) -> tuple[Ints, Ints]:
-    """(for each set the most similar other one that was found, -1 for none; the places in which both agree)."""
+    """(for each set the most similar other one that was found, -1 for none; the places in which both agree).
+
+    Raises `BadInput` for other than signatures of `minhash_signatures`.
+    """
+    signatures = np.asarray(signatures)
+    if signatures.ndim != 2 or signatures.dtype != np.uint32:
+        raise BadInput("signatures", "of shape (sets, places), as minhash_signatures makes them", signatures.dtype)
     count, positions = signatures.shape
     best, agree = np.full(count, -1, np.int64), np.zeros(count, np.int64)
     for position in range(0, positions, 2):
