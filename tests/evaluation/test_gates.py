@@ -276,6 +276,29 @@ def test_the_champions_own_recipe_must_be_refuted() -> None:
     assert held_against(near, own_recipe=True).passed
 
 
+def test_of_one_model_under_two_names_the_champion_as_it_serves_decides() -> None:
+    both = {"ndcg@5": Estimate(0.5)}
+    report = report_of({"mine": both, "old": both}, {"ndcg@5": {("mine", "old"): Estimate(0.0, 0.0, 0.0)}})
+    rivals = Rivals("old", own_recipe=True, same_model="mine is compared with v1 as it serves")
+
+    def results(gap: Estimate | None) -> dict[str, GateResult]:
+        served = None if gap is None else report_of({"mine": both, "old": both}, {"ndcg@5": {("mine", "old"): gap}})
+        made = check_gates(fb.gates(), (), report, "mine", rivals, "ndcg@5", served)
+        return {result.name: result for result in made}
+
+    same = results(None)["holds_champion"]
+    assert (same.passed, same.metrics) == (True, {})
+    assert same.reason.startswith("old had learned from part of the test window")
+    assert same.reason.endswith("mine is compared with v1 as it serves")
+    assert "holds_served_champion" not in results(None)
+    better, worse = Estimate(0.2, 0.1, 0.3), Estimate(-0.2, -0.3, -0.1)
+    assert results(better)["holds_served_champion"].passed
+    refused = results(worse)["holds_served_champion"]
+    assert not refused.passed
+    assert refused.reason.startswith("on 200 requests of 100 requests since 1970-01-01T00:00:00Z, which neither has seen")
+    assert refused.metrics["difference"] == -0.2
+
+
 def test_a_champion_that_cannot_be_compared_blocks_or_not() -> None:
     both = {"ndcg@5": Estimate(0.5)}
     without = report_of({"mine": both, "old": both})

@@ -143,6 +143,8 @@ def _show(report: "LearnReport", unreleased: str, wide: bool) -> None:
             say(f"{candidate.name} {candidate.window}")
     if report.training is not None:
         say(f"training: {report.training}")
+    if report.served is not None:
+        say(f"champion: {report.served}")
     for note in report.notes:
         say(f"note: {note}")
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from flyball.core import format_second
 from flyball.evaluation.choice import metric_words
 from flyball.evaluation.report import Evaluated, Report
 from flyball.evaluation.resampling import Estimate
@@ -28,7 +29,8 @@ class Rivals(msgspec.Struct, frozen=True):
 
     `champion`: None if there is none. `must_beat`: the baseline that it must beat significantly, "" if none could be
     evaluated. `must_beat_by`: the metric for that, if the baseline lacks the metric to choose by. `own_recipe`: whether
-    the candidate is the champion's recipe, fitted on newer data.
+    the candidate is the champion's recipe, fitted on newer data. `same_model`: not "" where it is also fitted on the
+    same data as the champion is compared with, so that the two are one model; what is compared instead, in words.
     """
 
     champion: str | None = None
@@ -36,15 +38,23 @@ class Rivals(msgspec.Struct, frozen=True):
     must_beat_label: str = "random"
     must_beat_by: str = ""
     own_recipe: bool = False
+    same_model: str = ""
 
 
 def check_gates(
-    gates: Gates, task_gates: Sequence[MetricGate], report: Report, candidate: str, rivals: Rivals, metric: str
+    gates: Gates,
+    task_gates: Sequence[MetricGate],
+    report: Report,
+    candidate: str,
+    rivals: Rivals,
+    metric: str,
+    served: Report | None = None,
 ) -> list[GateResult]:
     """The results of all gates for `candidate`, in order; of a candidate that could not be evaluated, the first only.
 
-    `task_gates`: the gates of the task; a bound in `gates` on the same metric replaces the task's. Raises `NotFound`
-    for a name that is not in the report.
+    `task_gates`: the gates of the task; a bound in `gates` on the same metric replaces the task's. `served`: a report
+    on the candidate and the champion as it serves, on requests that neither has seen. Raises `NotFound` for a name that
+    is not in a report.
     """
     evaluated = report.of(candidate)
     if evaluated.failed:
@@ -58,12 +68,27 @@ def check_gates(
         *(_bound(gate, report, candidate) for gate in (*own, *gates.metrics)),
     ]
     if rivals.champion is not None and rivals.champion != candidate:
-        results.append(_holds_champion(gates, report, candidate, rivals.champion, metric, rivals.own_recipe))
+        if rivals.same_model:
+            results.append(GateResult("holds_champion", True, _same_model(rivals)))
+        else:
+            results.append(_holds_champion(gates, report, candidate, rivals.champion, metric, rivals.own_recipe))
+        if served is not None:
+            against = _holds_champion(gates, served, candidate, rivals.champion, metric, rivals.own_recipe)
+            where = f"on {served.size_text} since {format_second(served.start_us)}, which neither has seen"
+            reason = f"{where}: {against.reason}"
+            results.append(msgspec.structs.replace(against, name="holds_served_champion", reason=reason))
     results.append(_in_time(gates, evaluated))
     leaks = {"refuse": report.leaks, "certain": report.certain_leaks}.get(gates.leaks, ())
     if leaks or gates.leaks == "refuse":
         results.append(GateResult("no_leaks", not leaks, "; ".join(leaks) or "no input gives the outcome away"))
     return [_advised(result) if result.name.startswith(gates.advisory) else result for result in results]
+
+
+def _same_model(rivals: Rivals) -> str:
+    return (
+        f"{rivals.champion} had learned from part of the test window and is compared by its recipe, which is this "
+        f"model when fitted on the same data; {rivals.same_model}"
+    )
 
 
 NOT_REQUIRED = " (not required here)"

@@ -45,7 +45,7 @@ def evaluate_all(
         challengers.append(msgspec.structs.replace(same, name=recipe_name(champion), role=CHAMPION))
         answered |= {challengers[-1].name: answered[twin]} if twin in answered else {}
     if champion is not None:
-        challengers.append(_as_it_is(champion, features))
+        challengers.append(as_it_is(champion, features))
     report = evaluate(
         app.task,
         challengers,
@@ -112,7 +112,8 @@ def _checkpoint(champion: Champion, plan: Continuation, features: OfflineFeature
     )
 
 
-def _as_it_is(champion: Champion, features: OfflineFeatures | None) -> Challenger:
+def as_it_is(champion: Champion, features: OfflineFeatures | None) -> Challenger:
+    """The champion's own artifact as a challenger."""
     return Challenger(
         name=champion.beside if champion.saw_test_window else champion.name,
         role=CHAMPION,

@@ -25,7 +25,7 @@ from flyball.tasks import (
     TrainsCandidates,
 )
 
-FitStage = Literal["fit", "refit"]
+FitStage = Literal["fit", "served", "refit"]
 
 
 class FitStart(msgspec.Struct, frozen=True):
@@ -39,10 +39,11 @@ class FitStart(msgspec.Struct, frozen=True):
 class FitOrder(msgspec.Struct, frozen=True, kw_only=True):
     """A challenger to fit, in this process or another one.
 
-    `stage`: "fit" to evaluate it, "refit" to serve. `recipe`: the folder of the artifact whose model is fitted, "" for
-    the application's challenger `name`. `data`: a folder of `write_data`. `folder`: of the new artifact; `manifest` is
-    added to its manifest. `events`: a folder of `write_past` for a challenger that needs the past, else ""; `lag`: the
-    delay with which serving saw events. `start`: what the challenger continues from, None for a fit on everything.
+    `stage`: "fit" to evaluate it, "served" to compare it with what serves, "refit" to serve. `recipe`: the folder of
+    the artifact whose model is fitted, "" for the application's challenger `name`. `data`: a folder of `write_data`.
+    `folder`: of the new artifact; `manifest` is added to its manifest. `events`: a folder of `write_past` for a
+    challenger that needs the past, else ""; `lag`: the delay with which serving saw events. `start`: what the
+    challenger continues from, None for a fit on everything.
     """
 
     stage: FitStage

@@ -5,10 +5,18 @@ import msgspec
 from flyball.evaluation import GateResult, Report, Rivals, check_gates
 from flyball.learning.champion import Champion, twin_of
 from flyball.learning.job import Job
+from flyball.learning.report import ServedComparison
 
 
-def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, list[GateResult]]:
-    """{candidate: results of its gates}. A candidate whose fit failed is no reference for others."""
+def gates_of(
+    job: Job,
+    report: Report,
+    champion: Champion | None,
+    served: ServedComparison | None = None,
+    served_report: Report | None = None,
+) -> dict[str, list[GateResult]]:
+    """{candidate: results of its gates}. A candidate whose fit failed is no reference for others. `served`: the
+    comparison with the champion as it serves, and its report."""
     app = job.runtime.app
     plan, twin = app.task.offline().plan(), twin_of(job.challengers.models, champion)
     label, must_beat = next(iter(plan.baselines)), job.challengers.baselines[0]
@@ -24,8 +32,13 @@ def gates_of(job: Job, report: Report, champion: Champion | None) -> dict[str, l
             plan.gates,
             report,
             name,
-            msgspec.structs.replace(rivals, own_recipe=name == twin),
+            msgspec.structs.replace(
+                rivals,
+                own_recipe=name == twin,
+                same_model="" if served is None or name != twin else str(served),
+            ),
             app.choose.metric,
+            served_report if name == twin else None,
         )
         for name in job.challengers.candidates
     }

@@ -32,7 +32,7 @@ def trials_of(
     write_data(data, examples.train)
     trials.mkdir()
     orders = [
-        _starting(_order(job, past, "fit", name, model, data, trials / f"{index}"), plan, "trial")
+        _starting(fit_order(job, past, "fit", name, model, data, trials / f"{index}"), plan, "trial")
         for index, (name, model) in enumerate(models.items())
     ]
     for data_of in windows:
@@ -41,13 +41,13 @@ def trials_of(
         for index, name in enumerate(job.challengers.candidates):
             folder = trials / f"{index}-{window}"
             variant = variant_name(name, window)
-            orders.append(_order(job, past, "fit", variant, models[name], job.work / f"train-{window}", folder))
+            orders.append(fit_order(job, past, "fit", variant, models[name], job.work / f"train-{window}", folder))
     if champion is not None and not twin_of(models, champion):
         name, folder = recipe_name(champion), trials / "champion"
-        orders.append(_order(job, past, "fit", name, champion.model, data, folder, recipe=champion.folder))
+        orders.append(fit_order(job, past, "fit", name, champion.model, data, folder, recipe=champion.folder))
     if champion is not None and plan is not None and plan.only_compared:
         name, folder = continued_name(champion), trials / "continued"
-        order = _order(job, past, "fit", name, champion.model, data, folder, recipe=champion.folder)
+        order = fit_order(job, past, "fit", name, champion.model, data, folder, recipe=champion.folder)
         orders.append(msgspec.structs.replace(order, start=plan.trial))
     return orders
 
@@ -67,7 +67,7 @@ def refits_of(
     orders = []
     for name in job.challengers.candidates:
         folder = artifacts / artifact_name(job.run.id, name)
-        order = _order(job, past, "refit", name, job.challengers.models[name], data, folder)
+        order = fit_order(job, past, "refit", name, job.challengers.models[name], data, folder)
         order = _starting(order, plan, "full")
         orders.append(msgspec.structs.replace(order, manifest={**origin, "candidate": name}))
     for data_of in windows:
@@ -76,7 +76,7 @@ def refits_of(
         for name in job.challengers.candidates:
             variant = variant_name(name, data_of.window.name)
             folder = artifacts / artifact_name(job.run.id, variant)
-            order = _order(job, past, "refit", variant, job.challengers.models[name], data, folder)
+            order = fit_order(job, past, "refit", variant, job.challengers.models[name], data, folder)
             orders.append(msgspec.structs.replace(order, manifest={**origin, "candidate": name}))
     return orders
 
@@ -88,7 +88,7 @@ def _starting(order: FitOrder, plan: Continuation | None, start: Literal["trial"
     return msgspec.structs.replace(order, start=getattr(plan, start))
 
 
-def _order(
+def fit_order(
     job: Job,
     past: SnapshotPast,
     stage: FitStage,
@@ -98,6 +98,7 @@ def _order(
     folder: Path,
     recipe: Path | None = None,
 ) -> FitOrder:
+    """The fit of a challenger on everything in `data`."""
     task, events = job.runtime.app.task, None
     if needs_past(task, model):
         events = job.work / "events"

@@ -5,11 +5,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from flyball.core import format_second
 from flyball.evaluation import Estimate
 from flyball.registry import RunStatus
 from flyball.tasks import Holdout
 
-Stage = Literal["history", "snapshot", "examples", "fit", "evaluate", "refit", "register", "release"]
+Stage = Literal["history", "snapshot", "examples", "fit", "served", "evaluate", "refit", "register", "release"]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -83,13 +84,43 @@ class TrainingReport(msgspec.Struct, frozen=True, kw_only=True):
         return words
 
 
+class ServedComparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The candidate of the champion's recipe beside the champion as it serves.
+
+    Fitted on what was known before `from_us`, evaluated on `requests`, as many as `size` says, from then on. `own` and
+    `champion`: the values of `metric`; `difference`: the candidate's minus the champion's. `missing`: why there is no
+    comparison, "" where there is one.
+    """
+
+    version: str
+    candidate: str
+    missing: str = ""
+    metric: str = ""
+    from_us: int = 0
+    requests: int = 0
+    size: str = ""
+    own: Estimate | None = None
+    champion: Estimate | None = None
+    difference: Estimate | None = None
+
+    def __str__(self) -> str:
+        if self.missing or self.own is None or self.champion is None or self.difference is None:
+            return f"{self.candidate} is not compared with {self.version} as it serves: {self.missing}"
+        return (
+            f"{self.candidate}, fitted on what was known before {format_second(self.from_us)}, beside {self.version} "
+            f"as it serves, on {self.size} since then, which neither has seen: {self.metric} {self.own.value:.4f} and "
+            f"{self.champion.value:.4f}, difference {self.difference.text()}"
+        )
+
+
 class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     """The report of a run. `champion`: after the run; `released`: whether this run made it so; `reason`: why or why
     not.
 
     Candidates were evaluated on `requests` of `units` in the test window, the last at `last_request_us`. `metric`: the
     declared one to choose by; `decided_by`: the one whose values decided, such as an inverse-propensity-weighted one.
-    `shown`: metrics to show first. `training`: None where all are fitted on everything. `evaluation`: slices and other
+    `shown`: metrics to show first. `training`: None where all are fitted on everything. `served`: the comparison
+    with the champion as it serves, where all others are with its recipe. `evaluation`: slices and other
     results.
     """
 
@@ -110,6 +141,7 @@ class LearnReport(msgspec.Struct, frozen=True, kw_only=True):
     candidates: list[CandidateReport] = []
     evaluation: dict[str, Any] = {}
     training: TrainingReport | None = None
+    served: ServedComparison | None = None
     chosen: str = ""
     reason: str = ""
     released: bool = False

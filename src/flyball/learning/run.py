@@ -19,6 +19,7 @@ from flyball.learning.continuation import (
     with_windows,
 )
 from flyball.learning.evaluate import evaluate_all
+from flyball.learning.fit import FitStage
 from flyball.learning.gates import gates_of
 from flyball.learning.job import Job
 from flyball.learning.orders import refits_of, trials_of
@@ -26,6 +27,7 @@ from flyball.learning.register import candidate_reports, origin_of, passed_all, 
 from flyball.learning.release import release
 from flyball.learning.report import LearnReport, Progress, ShowProgress, failure_text
 from flyball.learning.scheduler import FitScheduler
+from flyball.learning.served_champion import compare_served, served_orders, served_plan_of
 from flyball.learning.signs_of_life import giving_signs
 from flyball.learning.snapshot import catch_up, past_of, snapshot_of
 from flyball.learning.split import examples_of
@@ -33,6 +35,7 @@ from flyball.learning.training_windows import choose_windows, renamed, variants_
 from flyball.registry import begin_run, end_run, link_run
 from flyball.releases import current
 from flyball.runtime import Runtime
+from flyball.tasks import EvaluationSet
 
 LEARNING_LOCK = "learn.lock"
 
@@ -129,14 +132,23 @@ def _learn(job: Job) -> LearnReport:
     plan = declared if isinstance(declared, Continuation) else None
     job.notes.extend(seen_note(champion, plan is not None and not plan.only_compared))
     trials = trials_of(job, past, examples, champion, plan, windows[1:])
+    beside = served_plan_of(job, past, champion, plan)
+    orders = served_orders(job, past, beside)
     refits = refits_of(job, past, examples, origin, plan, windows[1:])
-    with FitScheduler(job, [*trials, *refits], {"fit": examples.evaluation}) as fits:
+    evaluations: dict[FitStage, EvaluationSet] = {"fit": examples.evaluation}
+    if beside is not None and beside.examples is not None:
+        evaluations["served"] = beside.examples.evaluation
+    with FitScheduler(job, [*trials, *orders, *refits], evaluations) as fits:
         fitted = fits.results("fit", [order.name for order in trials])
         evaluated = evaluate_all(job, examples, past, champion, trials, fitted, plan)
+        served, served_report = None, None
+        if beside is not None:
+            again = fits.results("served", [order.name for order in orders])
+            served, served_report = compare_served(job, past, beside, orders, again)
         chosen = choose_windows(job, evaluated, windows)
         variants = variants_of(chosen, windows)
         evaluated = renamed(evaluated, chosen, windows[0].window)
-        gates = gates_of(job, evaluated, champion)
+        gates = gates_of(job, evaluated, champion, served, served_report)
         names = {variants.get(name, name): name for name in passed_all(job, gates)}
         refitted = {names[fit]: result for fit, result in fits.results("refit", list(names)).items()}
         records = records_of(job, declared, examples, trials, fitted, refitted, variants)
@@ -155,6 +167,7 @@ def _learn(job: Job) -> LearnReport:
         reason=decision.reason,
         champion=decision.champion,
         training=training_report(job, declared, champion, fitted, evaluated),
+        served=served,
     )
 
 
