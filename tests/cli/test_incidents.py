@@ -60,6 +60,25 @@ def test_one_incident_says_what_holds_what_to_do_and_what_is_next(shop: str, run
     assert (described["incident"]["state"], len(described["holding"])) == ("open", 2)
 
 
+@pytest.mark.parametrize(("owner", "told"), [("eve", True), ("Ann", True), ("ann", False), ("ben", False)])
+def test_assigning_says_where_nothing_calls_the_new_owner(shop: str, run: Run, owner: str, told: bool) -> None:
+    lines = run("incidents", "assign", shop, "inc1", owner).out.splitlines()
+    assert lines[0].startswith(f"inc1 is open, owner {owner}: 2 findings in events.View")
+    called = f"{owner} is not on the on-call list (ann, ben): nothing calls them, tell them yourself"
+    assert lines[1:] == ([called] if told else [])
+    assert run("incidents", "acknowledge", shop, "inc1", "--by", "zoe").out.count("on-call list") == 0
+    assert run("incidents", "assign", shop, "inc1", owner, "--json").last["owner"] == owner
+
+
+def test_without_a_list_assigning_says_nothing_of_one(run: Run) -> None:
+    run("new", "shop")
+    run("ingest", "shop.py", "shop-events.jsonl")
+    runtime = open_home("shop.py", None)
+    record_findings(runtime, seen(runtime.clock.now_us()), runtime.clock.now_us())
+    (line,) = run("incidents", "assign", "shop.py", "inc1", "eve").out.splitlines()
+    assert line.startswith("inc1 is open, owner eve: ")
+
+
 def test_from_acknowledged_to_closed(shop: str, run: Run) -> None:
     assert "inc1 is acknowledged, owner ben:" in run("incidents", "acknowledge", shop, "inc1", "--by", "ben").out
     again = run("incidents", "acknowledge", shop, "inc1")
