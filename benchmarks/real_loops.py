@@ -294,10 +294,10 @@ def cards(folder: Path, work: Path) -> None:
         for train, test in (rows_in(at_us, window, HOUR_US) for window in windows):
             likely = make().fit(matrix[train], truth[train]).predict_proba(matrix[test])[:, 1]
             scores.append(
-                {"auc": metrics.roc_auc_score(truth[test], likely), "logloss": metrics.log_loss(truth[test], likely)}
+                {"auc": metrics.roc_auc_score(truth[test], likely), "log_loss": metrics.log_loss(truth[test], likely)}
             )
         measured[name] = scores
-    show("credit cards, a sample with all frauds", windows, ("auc", "logloss"), measured)
+    show("credit cards, a sample with all frauds", windows, ("auc", "log_loss"), measured)
 
 
 # --- fraud ---------------------------------------------------------------------------------------------------------

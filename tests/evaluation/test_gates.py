@@ -295,7 +295,9 @@ def test_of_one_model_under_two_names_the_champion_as_it_serves_decides() -> Non
     assert results(better)["holds_served_champion"].passed
     refused = results(worse)["holds_served_champion"]
     assert not refused.passed
-    assert refused.reason.startswith("on 200 requests of 100 requests since 1970-01-01T00:00:00Z, which neither has seen")
+    assert refused.reason.startswith(
+        "on 200 requests of 100 requests since 1970-01-01T00:00:00Z, which neither has seen"
+    )
     assert refused.metrics["difference"] == -0.2
 
 

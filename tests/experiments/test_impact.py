@@ -117,13 +117,13 @@ def test_what_is_measured_online_is_compared_with_the_same_offline(tmp_path: Pat
     run = begin_run(runtime.registry, "market", 5, 6)
     add_versions(runtime.registry, [candidate_of(run, "knn", "ItemKNN")] * 2)
     both = report("low", value=-0.02, low=-0.04, high=0.01)
-    both["evaluation"]["better"] |= {"logloss": "low", "coverage": 0.8}
+    both["evaluation"]["better"] |= {"log_loss": "low", "coverage": 0.8}
     both["evaluation"]["differences"] |= {
-        name: {"knn": {"v1": {"value": -0.3, "low": -0.5, "high": -0.1}}} for name in ("logloss", "coverage")
+        name: {"knn": {"v1": {"value": -0.3, "low": -0.5, "high": -0.1}}} for name in ("log_loss", "coverage")
     }
     end_run(runtime.registry, run, "done", 7, report=both)
     assert predicted(runtime.registry, "v2", "coverage") is None, "a difference is no gain where a target is set"
-    for loss, name, value in (("log_loss", "logloss", 0.3), ("brier", "ndcg@3", 0.02), ("coverage", "ndcg@3", 0.02)):
+    for loss, name, value in (("log_loss", "log_loss", 0.3), ("brier", "ndcg@3", 0.02), ("coverage", "ndcg@3", 0.02)):
         runtime.app.metrics = {loss: metric.model(loss, role="primary", better="low")}
         runtime.app.choose = fb.best("ndcg@3")
         (row,) = impact_ledger(runtime, runtime.clock.now_us()).rows

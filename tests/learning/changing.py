@@ -96,7 +96,7 @@ def late(candidates: Mapping[str, Any], *, training: Stateful | None = None, **s
             ignore=("note",),
         ),
         candidates=candidates,
-        choose=fb.best("logloss"),
+        choose=fb.best("log_loss"),
         retrain=[],
         training=training,
         world=fb.world(ChangingCity, **settings),

@@ -66,7 +66,7 @@ def test_continued_learning_is_as_good_as_learning_from_everything_for_less(tmp_
     """FTRL continues bit for bit; ours says how much less it takes."""
     runtime = filled(tmp_path, late({"ftrl": fb.FTRL(bits=12)}, period=40.0), 9)
     texts = ("manual", "every:1d", "update:1d")
-    report = backtest(runtime, [parse_policy(text, "logloss") for text in texts], windows=4)
+    report = backtest(runtime, [parse_policy(text, "log_loss") for text in texts], windows=4)
     refitted, continued = of(report, "every:1d"), of(report, "update:1d")
     assert continued.values == refitted.values
     assert (continued.runs, continued.continued, refitted.continued) == (3, 3, 0)
@@ -77,7 +77,7 @@ def test_continued_learning_is_as_good_as_learning_from_everything_for_less(tmp_
 def test_a_trigger_may_continue_from_the_checkpoint(tmp_path: Path) -> None:
     runtime = filled(tmp_path, late({"ftrl": fb.FTRL(bits=12)}, change_day=6.0, slower=8.0), 9)
     texts = ("volume:150", "update:volume:150")
-    report = backtest(runtime, [parse_policy(text, "logloss") for text in texts], windows=4)
+    report = backtest(runtime, [parse_policy(text, "log_loss") for text in texts], windows=4)
     stateless, stateful = of(report, "volume:150"), of(report, "update:volume:150")
     assert (stateful.runs, stateful.continued) == (stateless.runs, stateless.runs) == (3, 3)
     assert stateful.values == stateless.values

@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 
 from flyball.core import BadSetting, NotFound, Refused, StoreCorrupt, StoreUnavailable, UnknownBackend
-from flyball.registry import BACKENDS, Registry, access_keys, add_versions, begin_run
+from flyball.registry import BACKENDS, Registry, access_keys, add_versions, begin_run, end_run
 from flyball.registry.migrate import FOLDER, HEAD, upgrade
 from flyball.registry.tables import metadata
 from flyball.testing.registry_contract import CHECKS, version_of
@@ -110,6 +110,28 @@ def test_a_new_registry_that_is_stopped_leaves_nothing(tmp_path: Path, monkeypat
     assert tables_of(tmp_path / "registry.db") == set()
     monkeypatch.undo()
     assert Registry(url(tmp_path)).versions() == []
+
+
+def test_a_home_from_before_has_the_present_name_of_a_metric(tmp_path: Path) -> None:
+    registry = Registry(url(tmp_path))
+    run = begin_run(registry, "shop", 5, 6)
+    old = {"logloss": {"value": 0.5}, "late:logloss/city=x": {"value": 0.25}, "macro_logloss": {"value": 1.0}}
+    gates = [{"name": "max:logloss", "passed": True, "reason": "logloss is 0.5; my_logloss2 is another"}]
+    add_versions(registry, [version_of(run, metrics=old, gates=gates)])
+    end_run(registry, run, "done", 9, report={"metric": "logloss", "evaluation": {"better": {"logloss": "low"}}})
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0013'")
+        connection.commit()
+    again = Registry(url(tmp_path))
+    (version,) = again.versions()
+    assert version.metrics == {
+        "log_loss": {"value": 0.5},
+        "late:log_loss/city=x": {"value": 0.25},
+        "macro_log_loss": {"value": 1.0},
+    }
+    assert version.gates[0]["name"] == "max:log_loss"
+    assert version.gates[0]["reason"] == "log_loss is 0.5; my_logloss2 is another"
+    assert again.runs()[0].report == {"metric": "log_loss", "evaluation": {"better": {"log_loss": "low"}}}
 
 
 def test_the_tables_are_portable() -> None:

@@ -23,7 +23,7 @@ from flyball.statistics import Inference
 
 FORMATS = ("csv", "parquet", "json")
 FEWEST_PAIRS = 3
-OFFLINE_NAMES = {"log_loss": "logloss", "absolute_error": "mae", "squared_error": "rmse"}
+OFFLINE_NAMES = {"absolute_error": "mae", "squared_error": "rmse"}
 """{loss of `fb.metric.model`: the offline metric of the same quantity}; other losses have one name in both."""
 
 
@@ -32,7 +32,7 @@ class ImpactRow(msgspec.Struct, frozen=True, kw_only=True):
 
     `predicted`: [effect, low, high], the difference to the champion in `offline_metric` on the same held-out requests;
     None if they were not compared. `offline_metric`: that of the same quantity as `online_metric` if both versions have
-    it, as `logloss` for `log_loss`, else the one that the application chooses by. `measured`: the effect on
+    it, as `log_loss` for `log_loss`, else the one that the application chooses by. `measured`: the effect on
     `online_metric`, the primary metric, on users, with its interval; `relative`: the same as a share of control. Signs
     are such that above 0 is better. `missing`: why nothing was measured. `case`: the cause that its run of learning
     began for, "" for none.

@@ -8,7 +8,7 @@ from flyball.core import Refused
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-HEAD = "0013"
+HEAD = "0014"
 """The revision of this code; a test holds it equal to the newest file of `migrations/versions`."""
 
 FOLDER = Path(__file__).parent / "migrations"

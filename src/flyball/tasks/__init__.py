@@ -104,7 +104,16 @@ from flyball.tasks.views import Described, KeepsViews, task_views
 
 if TYPE_CHECKING:
     from flyball.tasks.label_frames import label_requests
-    from flyball.tasks.metrics import DefinedRatio, RatioOfSums, Resampled, Undefined, auc, brier, logloss, request_mean
+    from flyball.tasks.metrics import (
+        DefinedRatio,
+        RatioOfSums,
+        Resampled,
+        Undefined,
+        auc,
+        brier,
+        log_loss,
+        request_mean,
+    )
     from flyball.tasks.predict.declaration import Predict
     from flyball.tasks.predict.targets import Target, elapsed, occurs, target_value
     from flyball.tasks.recommend.cases import Cases, evaluation_cases
@@ -272,7 +281,7 @@ __all__ = [
     "label_plans",
     "label_requests",
     "latest_profiles",
-    "logloss",
+    "log_loss",
     "mean_popularity",
     "ndcg",
     "novelty",

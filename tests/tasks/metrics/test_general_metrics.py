@@ -55,7 +55,7 @@ def naive_recall_at_fpr(scores: Any, happened: Any, most: float = 0.5) -> float:
     return max(recalls)
 
 
-def naive_logloss(scores: Any, happened: Any) -> float:
+def naive_log_loss(scores: Any, happened: Any) -> float:
     return float(np.mean([-np.log(max(p if x else 1 - p, 1e-15)) for p, x in zip(scores, happened, strict=True)]))
 
 
@@ -98,7 +98,7 @@ def naive_balanced_accuracy(p: Any, x: Any) -> float:
 NAIVE: dict[str, tuple[Function, Function]] = {
     "auc": (metrics.auc, naive_auc),
     "average_precision": (metrics.average_precision, naive_average_precision),
-    "logloss": (metrics.logloss, naive_logloss),
+    "log_loss": (metrics.log_loss, naive_log_loss),
     "recall_at_fpr": (at_half_fpr, naive_recall_at_fpr),
     "brier": (metrics.brier, lambda p, x: float(np.mean([(a - b) ** 2 for a, b in zip(p, x, strict=True)]))),
     "calibration_ratio": (metrics.calibration_ratio, lambda p, x: sum(p) / sum(x) if sum(x) else math.nan),
@@ -183,7 +183,7 @@ def test_perfect_and_useless_scores() -> None:
     assert metrics.auc(np.full(4, 0.5), happened, unit_of, 4)(ones)[0] == 0.5
     assert metrics.average_precision(np.array([0.1, 0.2, 0.8, 0.9]), happened, unit_of, 4)(ones)[0] == 1.0
     assert metrics.recall_at_fpr(np.array([0.1, 0.2, 0.8, 0.9]), happened, 0.0, unit_of, 4)(ones)[0] == 1.0
-    assert metrics.logloss(happened.astype(float), happened, unit_of, 4)(ones)[0] == 0.0
+    assert metrics.log_loss(happened.astype(float), happened, unit_of, 4)(ones)[0] == 0.0
     assert np.isnan(metrics.auc(np.arange(4.0), np.ones(4), unit_of, 4)(ones)[0])
 
 
@@ -355,7 +355,7 @@ def test_one_class_says_why_there_is_no_auc() -> None:
 
 def test_log_loss_of_classes() -> None:
     probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
-    value = metrics.class_logloss(probabilities, np.array([0, 1, -1]), np.arange(3), 3)(np.ones((1, 3)))[0]
+    value = metrics.class_log_loss(probabilities, np.array([0, 1, -1]), np.arange(3), 3)(np.ones((1, 3)))[0]
     assert value == pytest.approx(-np.log([0.5, 0.8, 1e-15]).mean())
 
 

@@ -62,7 +62,7 @@ def test_groups_are_fields_or_features_with_names_of_values() -> None:
             "metric of max_gap of gates(...) must be a metric and the attribute of groups",
         ),
         ("true_positive_rate/shop", "must be one of groups= of the task: region, shop.kind"),
-        ("savings/region", "must be a metric that groups are compared by: logloss, auc, brier, selection_rate"),
+        ("savings/region", "must be a metric that groups are compared by: log_loss, auc, brier, selection_rate"),
     ],
 )
 def test_a_bound_on_a_gap_names_a_metric_and_declared_groups(gap: str, says: str) -> None:

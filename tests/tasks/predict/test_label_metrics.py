@@ -41,7 +41,7 @@ def cells(label: int, known: NDArray[Any] = KNOWN) -> list[tuple[float, bool]]:
     return [(PROBABILITY[row, label], CAME[row, label] > 0) for row in range(len(CAME)) if known[row, label]]
 
 
-def logloss(of: list[tuple[float, bool]]) -> float:
+def log_loss(of: list[tuple[float, bool]]) -> float:
     return -sum(math.log(p if came else 1 - p) for p, came in of) / len(of)
 
 
@@ -56,14 +56,14 @@ def average_precision(of: list[tuple[float, bool]]) -> float:
     return sum(sum(ranked[: n + 1]) / (n + 1) for n, came in enumerate(ranked) if came) / sum(ranked)
 
 
-@pytest.mark.parametrize(("name", "measure"), [("logloss", logloss), ("average_precision", average_precision)])
+@pytest.mark.parametrize(("name", "measure"), [("log_loss", log_loss), ("average_precision", average_precision)])
 def test_macro_is_the_mean_over_labels_and_micro_of_all_cells(name: str, measure: Any) -> None:
     by_label = [measure(cells(label)) for label in range(3)]
     assert value(f"macro_{name}") == pytest.approx(sum(by_label) / 3)
     for label, expected in zip(LABELS, by_label, strict=True):
         assert value(f"{label}:{name}") == pytest.approx(expected)
-    if name == "logloss":
-        assert value("micro_logloss") == pytest.approx(logloss([cell for label in range(3) for cell in cells(label)]))
+    if name == "log_loss":
+        assert value("micro_log_loss") == pytest.approx(log_loss([cell for label in range(3) for cell in cells(label)]))
 
 
 @pytest.mark.parametrize("threshold", [0.5, 0.45, 0.95])
@@ -98,8 +98,10 @@ def test_what_is_not_known_of_a_label_changes_nothing() -> None:
 def test_a_label_that_is_nowhere_known_is_left_out_and_its_own_metrics_say_why() -> None:
     known = KNOWN.copy()
     known[:, 2] = 0
-    assert value("macro_logloss", known) == pytest.approx((logloss(cells(0)) + logloss(cells(1))) / 2)
-    assert value("lost:logloss", known) == Undefined("lost:logloss needs requests whose label is known, there are none")
+    assert value("macro_log_loss", known) == pytest.approx((log_loss(cells(0)) + log_loss(cells(1))) / 2)
+    assert value("lost:log_loss", known) == Undefined(
+        "lost:log_loss needs requests whose label is known, there are none"
+    )
 
 
 def test_auc_of_a_label_of_one_class_is_undefined() -> None:
@@ -112,8 +114,8 @@ def test_auc_of_a_label_of_one_class_is_undefined() -> None:
 def test_a_resample_that_repeats_a_unit_counts_it_as_often() -> None:
     weights = np.array([3.0, 0.0, 1.0, 2.0, 0.0])
     repeated = [cell for row, times in enumerate(weights) if KNOWN[row, 0] for cell in [row] * int(times)]
-    expected = logloss([(PROBABILITY[row, 0], CAME[row, 0] > 0) for row in repeated])
-    assert value("late:logloss", weights=weights) == pytest.approx(expected)
+    expected = log_loss([(PROBABILITY[row, 0], CAME[row, 0] > 0) for row in repeated])
+    assert value("late:log_loss", weights=weights) == pytest.approx(expected)
 
 
 def test_every_report_has_each_family_once_and_those_of_a_threshold_at_one_half() -> None:

@@ -124,7 +124,7 @@ def test_the_winner_is_measured_label_by_label_and_on_average(served: Served) ->
     assert outcomes["linear"] == "passed", served.report
     version = served.runtime.registry.version(served.report.champion or "")
     metrics = {name: metric["value"] for name, metric in version.metrics.items()}
-    assert metrics["macro_logloss"] == pytest.approx((metrics["late:logloss"] + metrics["damaged:logloss"]) / 2)
+    assert metrics["macro_log_loss"] == pytest.approx((metrics["late:log_loss"] + metrics["damaged:log_loss"]) / 2)
     assert metrics["late:auc"] > 0.7
     assert {"micro_f1@0.5", "hamming_loss@0.5", "subset_accuracy@0.5", "damaged:average_precision"} <= metrics.keys()
     constant = next(one for one in served.report.candidates if one.name == "constant")
@@ -244,10 +244,10 @@ class TestMetrics:
             total = sum(-w * np.log(p if y else 1 - p) for p, y, w in cells)
             return float(total / sum(w for _, _, w in cells))
 
-        assert self.measured("micro_logloss") == pytest.approx([loss(self.cells(one)) for one in self.drawn])
+        assert self.measured("micro_log_loss") == pytest.approx([loss(self.cells(one)) for one in self.drawn])
         each = [[loss(self.cells(one, (label,))) for label in (0, 1)] for one in self.drawn]
-        assert self.measured("macro_logloss") == pytest.approx(np.mean(each, axis=1))
-        assert self.measured("damaged:logloss") == pytest.approx([one[1] for one in each])
+        assert self.measured("macro_log_loss") == pytest.approx(np.mean(each, axis=1))
+        assert self.measured("damaged:log_loss") == pytest.approx([one[1] for one in each])
 
     @pytest.mark.parametrize("threshold", [0.5, 0.3])
     def test_f1_hamming_and_subset(self, threshold: float) -> None:

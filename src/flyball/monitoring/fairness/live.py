@@ -8,7 +8,7 @@ import numpy as np
 from flyball.core import Doubles
 from flyball.evaluation import GroupComparison, GroupInput, compare_groups
 from flyball.monitoring.performance.logged import Logged, PredictionKind
-from flyball.tasks import DefinedRatio, Resampled, auc, brier, logloss
+from flyball.tasks import DefinedRatio, Resampled, auc, brier, log_loss
 
 _RESAMPLES = 400
 _SMALLEST = 1e-15
@@ -49,7 +49,7 @@ def _covered(rows: Logged) -> Doubles:
 
 LIVE_GROUP_METRICS: Mapping[PredictionKind, Mapping[str, MeasureRows]] = {
     "probability": {
-        "logloss": lambda rows: logloss(rows.scores, rows.actual, rows.unit, rows.units, rows.weight),
+        "log_loss": lambda rows: log_loss(rows.scores, rows.actual, rows.unit, rows.units, rows.weight),
         "auc": lambda rows: auc(rows.scores, rows.actual, rows.unit, rows.units, rows.weight),
         "brier": lambda rows: brier(rows.scores, rows.actual, rows.unit, rows.units, rows.weight),
         "true_positive_rate": _mean(_flagged, lambda rows: rows.actual),
@@ -57,7 +57,7 @@ LIVE_GROUP_METRICS: Mapping[PredictionKind, Mapping[str, MeasureRows]] = {
         "calibration_gap": _mean(lambda rows: rows.actual - rows.scores),
     },
     "classes": {
-        "logloss": _mean(_of_actual),
+        "log_loss": _mean(_of_actual),
         "accuracy": _mean(lambda rows: np.asarray(rows.scores.argmax(axis=1) == rows.actual, np.float64)),
     },
     "number": {

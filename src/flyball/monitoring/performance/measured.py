@@ -9,7 +9,7 @@ import numpy as np
 from flyball.core import Doubles
 from flyball.evaluation import Estimate, resample
 from flyball.monitoring.performance.logged import Logged, PredictionKind
-from flyball.tasks import RatioOfSums, Resampled, auc, brier, logloss
+from flyball.tasks import RatioOfSums, Resampled, auc, brier, log_loss
 
 _RESAMPLES = 200
 _SMALLEST = 1e-15
@@ -63,7 +63,7 @@ LIVE_METRICS: Mapping[PredictionKind, Mapping[str, LiveMetric]] = {
         "share": LiveMetric("", lambda rows: _mean(rows.actual, rows)),
         "auc": LiveMetric("high", lambda rows: auc(rows.scores, rows.actual, rows.unit, rows.units, rows.weight)),
         "log_loss": LiveMetric(
-            "low", lambda rows: logloss(rows.scores, rows.actual, rows.unit, rows.units, rows.weight)
+            "low", lambda rows: log_loss(rows.scores, rows.actual, rows.unit, rows.units, rows.weight)
         ),
         "brier": LiveMetric("low", lambda rows: brier(rows.scores, rows.actual, rows.unit, rows.units, rows.weight)),
         "accuracy": LiveMetric(

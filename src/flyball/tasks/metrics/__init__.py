@@ -9,11 +9,11 @@ from flyball.tasks.metrics.binary import (
     average_precision,
     brier,
     calibration_ratio,
-    logloss,
+    log_loss,
     one_class,
     recall_at_fpr,
 )
-from flyball.tasks.metrics.classes import accuracy, balanced_accuracy, class_logloss, macro_f1
+from flyball.tasks.metrics.classes import accuracy, balanced_accuracy, class_log_loss, macro_f1
 from flyball.tasks.metrics.cost_curve import CostCurve, CostPoint, cost_curve, reviews_of
 from flyball.tasks.metrics.decisions import (
     confusion,
@@ -57,7 +57,7 @@ __all__ = [
     "brier",
     "calibration_error",
     "calibration_ratio",
-    "class_logloss",
+    "class_log_loss",
     "confusion",
     "cost_curve",
     "defined_ratio",
@@ -69,7 +69,7 @@ __all__ = [
     "interval_width",
     "label_cells",
     "late_share",
-    "logloss",
+    "log_loss",
     "macro",
     "macro_f1",
     "mae",

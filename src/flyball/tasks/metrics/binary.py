@@ -42,7 +42,7 @@ def one_class(actual: NDArray[Any], metric: str) -> Undefined | None:
     return Undefined(f"{metric} needs examples of both classes{only or ', there are none'}")
 
 
-def logloss(
+def log_loss(
     predicted: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
     """Mean log loss: -log of the probability of the actual outcome, clipped at 1e-15."""

@@ -15,7 +15,7 @@ from flyball.core import Doubles, SignedInts
 from flyball.tasks.unit_weights import ExampleWeight, Resampled, divided, request_mean
 
 
-def class_logloss(
+def class_log_loss(
     probabilities: NDArray[Any], actual: NDArray[Any], unit_of: SignedInts, units: int, weight: ExampleWeight = None
 ) -> Resampled:
     """Mean log loss: -log of the probability of the row's class, clipped at 1e-15; 1e-15 for an unknown class."""

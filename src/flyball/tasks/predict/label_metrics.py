@@ -84,7 +84,7 @@ def label_families(labels: Sequence[str]) -> tuple[dict[str, MetricFamily], tupl
 
 
 _MEASURES: tuple[tuple[str, Measure, Literal["high", "low"]], ...] = (
-    ("logloss", metrics.logloss, "low"),
+    ("log_loss", metrics.log_loss, "low"),
     ("average_precision", metrics.average_precision, "high"),
 )
 _AVERAGES: dict[str, Measure] = {"macro": metrics.macro, "micro": metrics.micro}
@@ -99,7 +99,7 @@ def _of_label(label: str, column: int) -> dict[str, MetricFamily]:
 
     both: dict[str, Any] = {"better": "high", "both_classes": True}
     return {
-        f"{label}:logloss": measured(f"{label}:logloss", metrics.logloss),
+        f"{label}:log_loss": measured(f"{label}:log_loss", metrics.log_loss),
         f"{label}:auc": measured(f"{label}:auc", metrics.auc, **both),
         f"{label}:average_precision": measured(f"{label}:average_precision", metrics.average_precision, **both),
         f"{label}:calibration": measured(f"{label}:calibration", metrics.calibration_ratio, better=1.0),

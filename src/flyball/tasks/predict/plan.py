@@ -86,7 +86,7 @@ def _quantiles(quantiles: tuple[float, ...]) -> dict[str, TargetMetric]:
 
 def _binary() -> dict[str, TargetMetric]:
     return {
-        "logloss": TargetMetric("logloss", _of_column(metrics.logloss)),
+        "log_loss": TargetMetric("log_loss", _of_column(metrics.log_loss)),
         "auc": TargetMetric("auc", _of_column(metrics.auc), better="high", both_classes=True),
         "average_precision": TargetMetric(
             "average_precision", _of_column(metrics.average_precision), better="high", both_classes=True
@@ -104,11 +104,11 @@ def _classes() -> dict[str, TargetMetric]:
 
         return measured
 
-    def logloss(values: Any, actual: Any, *arguments: Any, **named: Any) -> Resampled:
-        return metrics.class_logloss(values, actual.astype(np.int64), *arguments, **named)
+    def log_loss(values: Any, actual: Any, *arguments: Any, **named: Any) -> Resampled:
+        return metrics.class_log_loss(values, actual.astype(np.int64), *arguments, **named)
 
     return {
-        "logloss": TargetMetric("logloss", logloss),
+        "log_loss": TargetMetric("log_loss", log_loss),
         "accuracy": TargetMetric("accuracy", chosen(metrics.accuracy), better="high"),
         "balanced_accuracy": TargetMetric("balanced_accuracy", chosen(metrics.balanced_accuracy), better="high"),
         "macro_f1": TargetMetric("macro_f1", chosen(metrics.macro_f1), better="high"),
