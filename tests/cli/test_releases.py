@@ -57,9 +57,9 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
     assert commands == ["draft", "start", "pause", "resume", "promote", "rollback"]
     case = run("cases", "show", shop, "c2").out
     assert "resume of rel2 by eve, now canary: by hand\n" in case
-    assert f"promote of rel2 by {user_name()}, now champion: by hand\n" in case
-    assert "rollback of rel2 by ann, now rolled back: worse\nverdict: undone" in case
-    assert "rollback of rel2 by ann, now rolled back: worse" in run("versions", "show", shop, second).out
+    assert f"promote of rel2 ({second}) by {user_name()}, now champion: by hand\n" in case
+    assert f"rollback of rel2 ({second}) by ann, now rolled back: worse\nverdict: undone" in case
+    assert f"rollback of rel2 ({second}) by ann, now rolled back: worse" in run("versions", "show", shop, second).out
     assert [change["by"] for change in run("cases", "show", shop, "c2", "--json").last["changes"]] == [
         user_name(),
         user_name(),
@@ -67,7 +67,7 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
         user_name(),
         "ann",
     ]
-    assert "restore of rel1 by ann, now champion" in run("cases", "show", shop, "c1").out
+    assert f"restore of rel1 ({first}) by ann, now champion" in run("cases", "show", shop, "c1").out
     assert "rel3 started" in run("releases", "start", shop, second, "--by", "ben").out
     assert "now aborted" in run("releases", "abort", shop, "rel3").out
     assert run("releases", "show", shop, "rel9").code != 0
@@ -106,6 +106,7 @@ def test_nobody_is_no_name(shop: str, run: Run) -> None:
     run("versions", "release", shop, "v1", "--by", "ann", "--reason", "try it")
     entries = open_home(shop, None).registry.audit()
     assert [(entry.by, entry.reason) for entry in entries if entry.subject == "v1"][-1:] == [("ann", "try it")]
+    assert "(v1) by ann, now champion: try it" in run("cases", "show", shop, "c1").out, "one that was not chosen"
     run("versions", "rollback", shop, "--by", "ben", "--reason", "worse")
     assert (entry := open_home(shop, None).registry.audit()[-1]).by == "ben", entry
     run("learn", shop, "--as-of", "2026-03-06", "--by", "eve")

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from tests.learning.changing import changing, filled
 
-from flyball.core import ManualStopwatch
+from flyball.core import ManualStopwatch, Refused
 from flyball.learning.job import Job
 from flyball.learning.look import _past
 from flyball.learning.recent_windows import recent_windows
@@ -38,3 +39,5 @@ def test_they_lie_in_a_row_and_there_are_fewer_where_history_ends(tmp_path: Path
     fewer, notes = recent_windows(job, past, 20, DAY_US)
     assert 2 <= len(fewer) < 20
     assert notes[0].startswith(f"{len(fewer)} of 20 test windows, since before them: ")
+    with pytest.raises(Refused, match=r"; this window is the 1m before 2026-.*: take a longer one \(--span\), or wait"):
+        recent_windows(job, past, 1, 60_000_000)

@@ -81,7 +81,8 @@ def change_line(change: "VersionChange") -> str:
     """One change of a release of a version, in a line."""
     after = change.after.replace("_", " ")
     why = f": {change.reason}" if change.reason else ""
-    return f"  {format_second(change.at_us)} {change.command} of {change.release} by {change.by}, now {after}{why}"
+    what = f"{change.command} of {change.release} ({change.version})"
+    return f"  {format_second(change.at_us)} {what} by {change.by}, now {after}{why}"
 
 
 def _lines(report: "CaseReport") -> list[str]:

@@ -80,8 +80,8 @@ def freshness(
 
 
 def _show(report: "FreshnessReport", wide: bool) -> None:
-    tested = counted_units(report.requests, "request")
-    say(f"{report.candidate} on {tested} in {report.tested} windows up to {format_second(report.as_of_us)}")
+    tested = f"{counted_units(report.requests, 'request')} in {counted_units(report.tested, 'window')}"
+    say(f"{report.candidate} on {tested} up to {format_second(report.as_of_us)}")
     say()
     rows: list[list[str | None]] = [["fresh", f"{report.fresh:.4f}", None]]
     rows += [[f"{format_duration(age.age_us)} older", f"{age.value:.4f}", _interval(age.loss)] for age in report.ages]

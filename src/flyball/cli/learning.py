@@ -244,7 +244,7 @@ def show(
     chosen = runtime.registry.version(version)
     cases = [report for report in case_reports(runtime.registry) if report.case.run == chosen.run]
     releases = [release for release in all_releases(runtime.registry) if version in release.versions]
-    changes = version_changes(runtime.registry, version)
+    changes = version_changes(runtime.registry, [version])
     erased = erased_since(runtime.registry).get(chosen.snapshot)
     if json:
         show_json({"version": chosen, "cases": cases, "releases": releases, "changes": changes, "erased": erased})

@@ -35,13 +35,17 @@ def gates_of(
             msgspec.structs.replace(
                 rivals,
                 own_recipe=name == twin,
-                same_model="" if served is None or name != twin else str(served),
+                same_model="" if served is None or name != twin else _instead(served),
             ),
             app.choose.metric,
             served_report if name == twin else None,
         )
         for name in job.challengers.candidates
     }
+
+
+def _instead(served: ServedComparison) -> str:
+    return str(served) if served.missing else "holds_served_champion compares it with what serves"
 
 
 def rejection(gates: list[GateResult]) -> str:

@@ -1,6 +1,6 @@
 """The latest test windows in a row, each with what was known before it."""
 
-from flyball.core import Refused
+from flyball.core import Refused, format_duration, format_timestamp
 from flyball.learning.job import Job
 from flyball.learning.past import SnapshotPast
 from flyball.learning.split import examples_of
@@ -25,7 +25,10 @@ def recent_windows(job: Job, past: SnapshotPast, count: int, span_us: int) -> tu
         examples = examples_of(job, past, door, (end_us - span_us, end_us))
         if isinstance(examples, str):
             if not windows:
-                raise Refused(examples)
+                raise Refused(
+                    f"{examples}; this window is the {format_duration(span_us)} before {format_timestamp(end_us)}: "
+                    "take a longer one (--span), or wait for more labels"
+                )
             return windows, [f"{number} of {count} test windows, since before them: {examples}"]
         windows.insert(0, examples)
         end_us -= span_us

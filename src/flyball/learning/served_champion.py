@@ -50,13 +50,11 @@ def served_plan_of(
     least, door = app.gates.min_examples, app.task.offline()
     since = door.examples(past, 2 * least, job.seed, metrics_of(app), (champion.version.as_of_us + 1, end_us))
     if isinstance(since, str):
-        return ServedPlan(twin, champion, missing=f"too little since it was learned: {since}")
+        return ServedPlan(twin, champion, missing=f"since it was learned, {since}")
     times = sorted(since.evaluation.at_us.tolist())
     later = door.examples(past, least, job.seed, metrics_of(app), (times[len(times) // 2], end_us))
     if isinstance(later, str):
-        return ServedPlan(twin, champion, missing=f"too little since it was learned: {later}")
-    if len(later.evaluation.units) < least:
-        return ServedPlan(twin, champion, missing=f"too little since it was learned: {len(later.evaluation.units)}")
+        return ServedPlan(twin, champion, missing=f"in the later half of the time since it was learned, {later}")
     return ServedPlan(twin, champion, later)
 
 

@@ -14,10 +14,11 @@ from flyball.releases.state import current
 
 
 class VersionChange(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of a release of a version: who made it, when and why. `command`: such as "start", "promote" or
+    """One change of a release of `version`: who made it, when and why. `command`: such as "start", "promote" or
     "rollback"; `after`: the state of the release after it."""
 
     at_us: int
+    version: str
     release: str
     command: str
     after: str
@@ -32,8 +33,8 @@ class CaseReport(msgspec.Struct, frozen=True, kw_only=True):
     little data", "rejected" (no candidate passed its gates), "not released", "in release", "promoted", "undone" (rolled
     back, or its release aborted), or "ended". `gates`: {candidate: why it was rejected, "" for passed}. `version`: the
     one that was chosen; `release`: its release and the state of that. `seconds`: of the run. `payoff`: the row of the
-    impact ledger, None where nothing was measured. `changes`: of the releases of its version, only where one case was
-    asked for.
+    impact ledger, None where nothing was measured. `changes`: of the releases of all versions of its run, only where
+    one case was asked for.
     """
 
     case: Case
@@ -55,17 +56,16 @@ def case_reports(registry: Registry, case_id: str | None = None) -> list[CaseRep
     reports = [_report(case, runs.get(case.run), releases, champions) for case in cases]
     if case_id is None:
         return reports
-    return [
-        msgspec.structs.replace(report, changes=version_changes(registry, report.version)) if report.version else report
-        for report in reports
-    ]
+    of_run = [made.id for made in registry.versions() if made.run == cases[0].run]
+    return [msgspec.structs.replace(report, changes=version_changes(registry, of_run)) for report in reports]
 
 
-def version_changes(registry: Registry, version: str) -> list[VersionChange]:
-    """All changes of all releases of a version, by people or not, oldest first."""
+def version_changes(registry: Registry, versions: Sequence[str]) -> list[VersionChange]:
+    """All changes of all releases of `versions`, by people or not, oldest first."""
     changes = [
         VersionChange(
             at_us=step.at_us,
+            version=", ".join(version for version in versions if version in release.versions),
             release=release.id,
             command=step.command,
             after=step.after,
@@ -73,7 +73,7 @@ def version_changes(registry: Registry, version: str) -> list[VersionChange]:
             reason=step.reason,
         )
         for release in all_releases(registry)
-        if version in release.versions
+        if set(versions) & set(release.versions)
         for step in registry.release_steps(number_of(release))
         if step.command != "draft"
     ]
