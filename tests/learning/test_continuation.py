@@ -124,7 +124,9 @@ def test_the_champion_is_compared_by_its_checkpoint(continued: Continued) -> Non
     assert "its checkpoint, which knew nothing of the window, is evaluated instead" in " ".join(second.notes)
     assert rows["champion:v1"].metrics != rows["ftrl"].metrics
     assert rows["champion:v1"].metrics != rows["champion:v1:as-it-is"].metrics
-    assert any(gate["name"] == "holds_champion" for gate in rows["ftrl"].gates)
+    held = next(gate for gate in rows["ftrl"].gates if gate["name"] == "holds_champion")
+    assert "minus the champion's" in held["reason"], "its checkpoint is another model"
+    assert second.served is None
 
 
 def test_after_some_runs_it_is_fitted_on_everything_and_compared(continued: Continued) -> None:

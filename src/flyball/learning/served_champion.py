@@ -40,12 +40,13 @@ def served_plan_of(
     job: Job, past: SnapshotPast, champion: Champion | None, plan: Continuation | None
 ) -> ServedPlan | None:
     """How the candidate of the champion's recipe is compared with the champion as it serves; None where that is no
-    question: without such a candidate, and where the comparison of all candidates is with the champion as it is."""
+    question: without such a candidate, and where all candidates are compared with the champion as it is, or with its
+    checkpoint, from which that candidate continues."""
     twin = twin_of(job.challengers.models, champion)
     if champion is None or not champion.saw_test_window or twin not in job.challengers.candidates:
         return None
     if plan is not None and not plan.only_compared:
-        return ServedPlan(twin, champion, missing="it continues from it, and its checkpoint is compared")
+        return None
     app, end_us = job.runtime.app, job.run.as_of_us + 1
     least, door = app.gates.min_examples, app.task.offline()
     since = door.examples(past, 2 * least, job.seed, metrics_of(app), (champion.version.as_of_us + 1, end_us))
