@@ -60,12 +60,12 @@ def test_one_incident_says_what_holds_what_to_do_and_what_is_next(shop: str, run
     assert (described["incident"]["state"], len(described["holding"])) == ("open", 2)
 
 
-@pytest.mark.parametrize(("owner", "told"), [("eve", True), ("Ann", True), ("ann", False), ("ben", False)])
-def test_assigning_says_where_nothing_calls_the_new_owner(shop: str, run: Run, owner: str, told: bool) -> None:
+@pytest.mark.parametrize(("owner", "said"), [("eve", True), ("Ann", True), ("ann", False), ("ben", False)])
+def test_assigning_says_where_nothing_calls_the_new_owner(shop: str, run: Run, owner: str, said: bool) -> None:
     lines = run("incidents", "assign", shop, "inc1", owner).out.splitlines()
     assert lines[0].startswith(f"inc1 is open, owner {owner}: 2 findings in events.View")
     called = f"{owner} is not on the on-call list (ann, ben): nothing calls them, tell them yourself"
-    assert lines[1:] == ([called] if told else [])
+    assert lines[1:] == ([called] if said else [])
     assert run("incidents", "acknowledge", shop, "inc1", "--by", "zoe").out.count("on-call list") == 0
     assert run("incidents", "assign", shop, "inc1", owner, "--json").last["owner"] == owner
 

@@ -1,4 +1,4 @@
-"""`flyball learn` that is killed with -9 is interrupted at once for whoever looks, and the next run begins anew."""
+"""`flyball learn` that is killed with -9 is interrupted at once for whoever looks, and the next run has a case of its own."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ FILE = str(Path(__file__).parents[1] / "learning" / "changing.py")
 
 
 @pytest.mark.live
-def test_a_killed_run_is_interrupted_for_all_who_look_and_the_next_begins_anew(tmp_path: Path) -> None:
+def test_a_killed_run_is_interrupted_for_all_who_look_and_the_next_has_a_case_of_its_own(tmp_path: Path) -> None:
     runtime = filled(tmp_path, load_app(FILE), 5)
     command = [sys.executable, "-m", "flyball", "learn", FILE, "--home", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

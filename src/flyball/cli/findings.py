@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home, user_name
+from flyball.cli.common import AppName, By, Home, Json, Wide, now_in, open_home
 from flyball.cli.sections import group
 from flyball.cli.show import progress_line, say, show_json, show_table
 from flyball.core import BadInput, counted_units, format_duration, format_second, parse_timestamp
@@ -58,8 +58,8 @@ def list_(app: AppName, home: Home = None, wide: Wide = False, json: Json = Fals
 def accept(
     app: AppName,
     finding: Annotated[str, typer.Argument(metavar="ID", help="Of the finding; see flyball findings list.")],
+    by: By,
     reason: Annotated[str, typer.Option("--reason", help="Why the new values are right, for the audit trail.")] = "",
-    by: Annotated[str | None, typer.Option("--by", help="Who accepts it.", show_default="you")] = None,
     even_own: Annotated[
         bool, typer.Option("--even-own", help="Accept a fault of our own, too, as of a source that is gone for good.")
     ] = False,
@@ -75,11 +75,11 @@ def accept(
     from flyball.monitoring import note_undone
     from flyball.operations import accept_finding
 
-    runtime, who = open_home(app, home), user_name() if by is None else by
+    runtime = open_home(app, home)
     if undo:
-        shift = note_undone(runtime.registry, finding, who, reason, now_in(runtime))
+        shift = note_undone(runtime.registry, finding, by, reason, now_in(runtime))
     else:
-        shift = accept_finding(runtime, finding, who, reason, even_own)
+        shift = accept_finding(runtime, finding, by, reason, even_own)
     if json:
         show_json(shift)
         return

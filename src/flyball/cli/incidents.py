@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from flyball.cli.common import AppName, Home, Json, Wide, now_in, open_home, pairs, user_name
+from flyball.cli.common import AppName, By, Home, Json, Wide, now_in, open_home, pairs
 from flyball.cli.incident_text import show_incident, show_incidents
 from flyball.cli.sections import group
 from flyball.cli.show import say, show_json, show_table
@@ -21,7 +21,6 @@ commands = group(
 )
 
 IncidentId = Annotated[str, typer.Argument(metavar="INCIDENT", help="Such as inc3; see flyball incidents list.")]
-By = Annotated[str | None, typer.Option("--by", help="Who does it.", show_default="you")]
 TimelineReason = Annotated[str, typer.Option("--reason", help="Why, for the timeline.")]
 Cause = Annotated[str, typer.Option("--cause", help="Why it happened, as far as it is known.")]
 Action = Annotated[str, typer.Option("--action", help="What is to be done so that it does not happen again.")]
@@ -78,15 +77,13 @@ def show(
         show_incident(described, app, now_us, all_, home)
 
 
-def _actor(runtime: "Runtime", by: str | None, reason: str = "") -> "IncidentActor":
+def _actor(runtime: "Runtime", by: str, reason: str = "") -> "IncidentActor":
     from flyball.monitoring import IncidentActor
 
-    return IncidentActor(user_name() if by is None else by, now_in(runtime), reason)
+    return IncidentActor(by, now_in(runtime), reason)
 
 
-def _change(
-    app: str, incident: str, command: Any, by: str | None, reason: str, home: Any, json: bool, **options: Any
-) -> None:
+def _change(app: str, incident: str, command: Any, by: str, reason: str, home: Any, json: bool, **options: Any) -> None:
     from flyball.monitoring import change_incident
 
     runtime = open_home(app, home)
@@ -104,8 +101,8 @@ def _change(
 @commands.command()
 def acknowledge(
     app: AppName,
+    by: By,
     incident: IncidentId,
-    by: By = None,
     reason: TimelineReason = "",
     revision: Revision = None,
     home: Home = None,
@@ -118,9 +115,9 @@ def acknowledge(
 @commands.command()
 def assign(
     app: AppName,
+    by: By,
     incident: IncidentId,
     owner: Annotated[str, typer.Argument(metavar="OWNER", help="Whose it is from now on.")],
-    by: By = None,
     reason: TimelineReason = "",
     revision: Revision = None,
     home: Home = None,
@@ -133,12 +130,12 @@ def assign(
 @commands.command()
 def mitigate(
     app: AppName,
+    by: By,
     incident: IncidentId,
     reason: Annotated[str, typer.Option("--reason", help="What you did against it.")] = "",
     step: Annotated[
         int | None, typer.Option("--step", min=1, help="The step of its checklist that you did.", show_default="none")
     ] = None,
-    by: By = None,
     revision: Revision = None,
     home: Home = None,
     json: Json = False,
@@ -150,13 +147,13 @@ def mitigate(
 @commands.command()
 def note(
     app: AppName,
+    by: By,
     incident: IncidentId,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What is known now.")],
     cause: Cause = "",
     action: Action = "",
     owner: Annotated[str, typer.Option("--owner", help="Who does the action item.", show_default="you")] = "",
     done: Annotated[int, typer.Option("--done", help="The action item that is done.", show_default="none")] = 0,
-    by: By = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -167,6 +164,7 @@ def note(
 @commands.command()
 def close(
     app: AppName,
+    by: By,
     incident: IncidentId,
     reason: Annotated[str, typer.Option("--reason", help="How it ended.")] = "",
     cause: Cause = "",
@@ -174,7 +172,6 @@ def close(
     accept: Annotated[
         bool, typer.Option("--accept", help="Close it although findings hold: they are accepted until they are over.")
     ] = False,
-    by: By = None,
     revision: Revision = None,
     home: Home = None,
     json: Json = False,
@@ -188,9 +185,9 @@ def close(
 @commands.command()
 def reopen(
     app: AppName,
+    by: By,
     incident: IncidentId,
     reason: Annotated[str, typer.Option("--reason", help="Why it is not over.")] = "",
-    by: By = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -201,13 +198,13 @@ def reopen(
 @commands.command()
 def silence(
     app: AppName,
+    by: By,
     matchers: Annotated[
         list[str],
         typer.Argument(metavar="NAME=PATTERN...", help="monitor, subject, group, severity or origin; * is anything."),
     ],
     for_: Annotated[str, typer.Option("--for", help="How long, such as 2h or 7d.")] = "2h",
     reason: Annotated[str, typer.Option("--reason", help="Why nobody need hear of it.")] = "",
-    by: By = None,
     home: Home = None,
     json: Json = False,
 ) -> None:
@@ -227,9 +224,9 @@ def silence(
 @commands.command()
 def silences(
     app: AppName,
+    by: By,
     end: Annotated[str, typer.Option("--end", help="End this one now, such as sil2.", show_default="none")] = "",
     all_: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
-    by: By = None,
     home: Home = None,
     wide: Wide = False,
     json: Json = False,
