@@ -1,4 +1,4 @@
-"""`flyball learn` that is killed with -9 is interrupted at once for whoever looks, and the next run has a case of its own."""
+"""`flyball learn` killed with -9 is interrupted at once for whoever looks; the next run has a case of its own."""
 
 import os
 import signal

@@ -48,13 +48,13 @@ def at_work(database: "Database") -> dict[str, AtWork]:
         )
         for row in rows
     ]
-    return {each.subject: each for each in known if each.alive}
+    return {work.subject: work for work in known if work.alive}
 
 
 def elsewhere(database: "Database") -> set[str]:
     """The subjects that a process other than this one is at work on."""
     own = this_process()
-    return {subject for subject, found in at_work(database).items() if found.process != own}
+    return {subject for subject, work in at_work(database).items() if work.process != own}
 
 
 def give_sign(database: "Database", subject: str, for_us: int = SIGN_OF_LIFE_US) -> None:

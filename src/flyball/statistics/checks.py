@@ -38,7 +38,7 @@ def number_array(what: str, values: object) -> Doubles:
     return array
 
 
-def whole(what: str, value: object, least: int = 0) -> int:
+def whole_number(what: str, value: object, least: int = 0) -> int:
     """`value` as an integer. Raises `BadInput` for what is no whole number, and for one below `least`."""
     known = number(what, value)
     if not np.isfinite(known) or known != int(known) or known < least:

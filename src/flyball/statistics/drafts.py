@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from flyball.core import BadInput
-from flyball.statistics.checks import whole, whole_numbers
+from flyball.statistics.checks import whole_number, whole_numbers
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -48,7 +48,7 @@ def ruled_draft(
     >>> ruled_draft([["a", "c"], ["b", "c"]], 2, [1, 0], rule)
     Draft(items=('b', 'c'), teams=(1, 0))
     """
-    whole("size", size, 1)
+    whole_number("size", size, 1)
     if sorted(whole_numbers("order", order).tolist()) != list(range(len(rankings))):
         raise BadInput("order", f"each number of a ranker from 0 to {len(rankings) - 1}, once", list(order))
     placed: dict[Item, int] = {}
@@ -147,7 +147,7 @@ def _probabilities(rankings: Sequence[Sequence[Item]], size: int) -> list[dict[I
 def _check(rankings: Sequence[Sequence[Item]], size: int) -> None:
     if len(rankings) < 2 or any(len(set(ranking)) < len(ranking) for ranking in rankings):
         raise BadInput("rankings", "two or more, each naming an item once", [list(ranking)[:5] for ranking in rankings])
-    whole("size", size, 1)
+    whole_number("size", size, 1)
 
 
 def _round(

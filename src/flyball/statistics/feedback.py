@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from flyball.core import BadInput, Doubles, SignedInts
-from flyball.statistics.checks import doubles, whole, whole_numbers
+from flyball.statistics.checks import doubles, whole_number, whole_numbers
 
 _CHUNK_CELLS = 2_000_000
 _Z = 1.959963984540054
@@ -73,7 +73,7 @@ def randomized_effect(
     Sources: Rosenbaum, "Observational Studies", 2002, chapter 2 (randomization tests); Ramdas, Grünwald, Vovk and
     Shafer, "Game-theoretic Statistics and Safe Anytime-valid Inference", Statistical Science 2023 (e-values).
     """
-    permutations, seed = whole("permutations", permutations), whole("seed", seed)
+    permutations, seed = whole_number("permutations", permutations), whole_number("seed", seed)
     counts = [doubles(name, values, 0.0) for name, values in (("draws", drawn), ("before", before), ("after", after))]
     strata = np.asarray(stratum)
     if len({array.shape for array in (*counts, strata)}) != 1:
@@ -114,7 +114,7 @@ def share_slope(
     weight = np.ones(len(y)) if offered is None else doubles("offers", offered, 0.0)
     groups, units = np.asarray(group), whole_numbers("units", unit)
     if not y.ndim == 1 or not y.shape == x.shape == weight.shape == groups.shape == units.shape:
-        raise BadInput("rows", "as many in each array", [each.shape for each in (y, x, weight, groups, units)])
+        raise BadInput("rows", "as many in each array", [values.shape for values in (y, x, weight, groups, units)])
     number = np.unique(groups, return_inverse=True)[1]
     slope, mean, fitted, information = 0.0, np.zeros(0), np.zeros(0), 0.0
     for _ in range(_STEPS):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from flyball.core import BadInput
 from flyball.statistics.bounded import BettingPlan, Wealth, bet, betting_interval, betting_log_e, plan_betting
-from flyball.statistics.checks import doubles, whole, whole_numbers
+from flyball.statistics.checks import doubles, whole_number, whole_numbers
 from flyball.statistics.inference import Inference
 
 
@@ -24,7 +24,7 @@ def team_credit(teams: Sequence[int], clicks: Mapping[int, float] | Sequence[int
     >>> team_credit([0, 1, 1], [1, 2])
     [0.0, 2.0]
     """
-    credit = [0.0] * whole("rankers", rankers, 1)
+    credit = [0.0] * whole_number("rankers", rankers, 1)
     if ((credited := whole_numbers("teams", teams)) >= len(credit)).any():
         raise BadInput("teams", f"numbers from 0 to {len(credit) - 1}", int(credited.max()))
     values = clicks if isinstance(clicks, Mapping) else dict.fromkeys(clicks, 1.0)

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, class_probabilities, doubles, whole, whole_numbers
+from flyball.statistics.checks import check_alpha, class_probabilities, doubles, whole_number, whole_numbers
 
 FEWEST_LABELS = 30
 """Rows of each class in the reference, at least."""
@@ -90,7 +90,7 @@ def label_shift(
     check_alpha(alpha)
     if method not in SHIFT_METHODS:
         raise BadInput("method", f"one of {', '.join(SHIFT_METHODS)}", method)
-    draws = whole("draws", draws, 20)
+    draws = whole_number("draws", draws, 20)
     before, now = class_probabilities("reference", reference), class_probabilities("current", current)
     if now.shape[1] != before.shape[1]:
         raise BadInput("number of classes of current", f"{before.shape[1]}, as of the reference", now.shape[1])

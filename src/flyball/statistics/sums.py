@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from flyball.core import BadInput, Doubles, Ints
-from flyball.statistics.checks import check_positive, doubles, number, whole
+from flyball.statistics.checks import check_positive, doubles, number, whole_number
 
 _LARGEST = 2**50
 _HALF_BITS = 25
@@ -72,7 +72,7 @@ class Sums(msgspec.Struct, frozen=True):
         if len(seconds) != len(firsts) * (len(firsts) + 1) // 2:
             raise BadInput("products", f"{len(firsts) * (len(firsts) + 1) // 2} for {len(firsts)} totals", len(seconds))
         return cls(
-            whole("count", count),
+            whole_number("count", count),
             tuple(round(Fraction(total) / exact) for total in firsts),
             tuple(round(Fraction(product) / exact**2) for product in seconds),
             scale,

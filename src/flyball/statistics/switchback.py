@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from flyball.core import BadInput, Doubles
-from flyball.statistics.checks import check_alpha, doubles, whole
+from flyball.statistics.checks import check_alpha, doubles, whole_number
 from flyball.statistics.inference import Inference
 
 _Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -40,9 +40,9 @@ def plan_switchback(
     Raises `BadInput` for what is no whole number, if a block is not longer than the carry-over, or if so few pairs can
     never give p <= alpha.
     """
-    periods, block = whole("periods", periods, 1), whole("block", block, 1)
-    seed, draws = whole("seed", seed), whole("draws", draws, 1)
-    carry_over = whole("carry_over", carry_over)
+    periods, block = whole_number("periods", periods, 1), whole_number("block", block, 1)
+    seed, draws = whole_number("seed", seed), whole_number("draws", draws, 1)
+    carry_over = whole_number("carry_over", carry_over)
     if not carry_over < block:
         raise BadInput("carry_over", f"from 0 to {block - 1} periods: less than a block", carry_over)
     pairs = periods // (2 * block)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flyball.core import BadInput, Ints
-from flyball.statistics.checks import whole, whole_numbers
+from flyball.statistics.checks import whole_number, whole_numbers
 
 _PLACES, _NEIGHBORS = 32, 4
 _EMPTY = np.uint32(0xFFFFFFFF)
@@ -28,7 +28,7 @@ def minhash_signatures(sets: Ints, elements: Ints, count: int) -> Signatures:
     >>> bool((one == two).all()), bool((one == three).any())
     (True, False)
     """
-    signatures = np.full((whole("count", count), _PLACES), _EMPTY, np.uint32)
+    signatures = np.full((whole_number("count", count), _PLACES), _EMPTY, np.uint32)
     sets, elements = whole_numbers("sets", sets), whole_numbers("elements", elements, -(2**63))
     if sets.ndim != 1 or elements.shape != sets.shape:
         raise BadInput("elements", f"one for each of {sets.shape} sets", elements.shape)
