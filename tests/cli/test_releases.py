@@ -56,7 +56,7 @@ def test_learning_again_starts_a_canary_instead_of_promoting(shop: str, run: Run
     commands = [step["command"] for step in run("releases", "show", shop, "rel2", "--json").last["steps"]]
     assert commands == ["draft", "start", "pause", "resume", "promote", "rollback"]
     case = run("cases", "show", shop, "c2").out
-    assert "resume of rel2 by eve, now canary: by hand\n" in case
+    assert f"resume of rel2 ({second}) by eve, now canary: by hand\n" in case
     assert f"promote of rel2 ({second}) by {user_name()}, now champion: by hand\n" in case
     assert f"rollback of rel2 ({second}) by ann, now rolled back: worse\nverdict: undone" in case
     assert f"rollback of rel2 ({second}) by ann, now rolled back: worse" in run("versions", "show", shop, second).out
