@@ -101,14 +101,19 @@ def test_every_command_that_changes_what_is_served_or_learned_takes_a_name() -> 
 
 
 def test_nobody_is_no_name(shop: str, run: Run) -> None:
-    refused = run("versions", "release", shop, "v1", "--by", " ")
+    versions = run("versions", "list", shop, "--json").last["versions"]
+    other = next(version["id"] for version in versions if version["state"] == "candidate")
+    refused = run("versions", "release", shop, other, "--by", " ")
     assert refused.err.startswith("flyball: --by must be the name of a person or a program, got ' '")
-    run("versions", "release", shop, "v1", "--by", "ann", "--reason", "try it")
-    entries = open_home(shop, None).registry.audit()
-    assert [(entry.by, entry.reason) for entry in entries if entry.subject == "v1"][-1:] == [("ann", "try it")]
-    assert "(v1) by ann, now champion: try it" in run("cases", "show", shop, "c1").out, "one that was not chosen"
+    run("versions", "release", shop, other, "--by", "ann", "--reason", "try it")
+    promoted = open_home(shop, None).registry.audit()[-1]
+    assert (promoted.by, promoted.subject, promoted.reason) == ("ann", other, "try it")
     run("versions", "rollback", shop, "--by", "ben", "--reason", "worse")
-    assert (entry := open_home(shop, None).registry.audit()[-1]).by == "ben", entry
+    undone = open_home(shop, None).registry.audit()[-1]
+    assert (undone.by, undone.action, undone.reason) == ("ben", "rollback", "worse")
+    case = run("cases", "show", shop, "c1").out
+    assert f"({other}) by ann, now champion: try it" in case, "of a version of the run that was not chosen"
+    assert f"({other}) by ben, now rolled back: worse" in case
     run("learn", shop, "--as-of", "2026-03-06", "--by", "eve")
     assert "cause: started by eve" in run("cases", "show", shop, "c2").out
 
