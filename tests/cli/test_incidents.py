@@ -108,7 +108,7 @@ def test_of_two_at_once_the_second_is_refused(shop: str, run: Run) -> None:
     assert (late.code, "must be at revision 1, got 2" in late.err) == (1, True)
     assert "it is open (eve has it)" in late.err
     nobody = run("incidents", "acknowledge", shop, "inc1", "--by", "")
-    assert (nobody.code, "by must be the name of who does it, got ''" in nobody.err) == (2, True)
+    assert (nobody.code, "--by must be the name of a person or a program, got ''" in nobody.err) == (2, True)
 
 
 def test_silences_have_an_end_and_a_reason(shop: str, run: Run) -> None:

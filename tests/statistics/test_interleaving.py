@@ -115,7 +115,7 @@ def test_examination_is_harvested_whatever_the_relevance() -> None:
     [
         (lambda rng: team_draft([["a"]], 1, rng), "two or more"),
         (lambda rng: team_draft([["a", "a"], ["b"]], 1, rng), "naming an item once"),
-        (lambda rng: team_draft([["a"], ["b"]], 0, rng), "size must be 1"),
+        (lambda rng: team_draft([["a"], ["b"]], 0, rng), "size must be a whole number, 1 or more"),
         (lambda rng: team_credit([0, 1], [2]), "from 0 to 1"),
     ],
 )

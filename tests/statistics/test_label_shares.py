@@ -138,7 +138,7 @@ def test_bad_arguments_are_refused() -> None:
         label_shift(labels, before, np.full((9, 3), 1 / 3), rng)
     with pytest.raises(BadInput, match="sum of the counts of class 1 in the reference must be above 0"):
         label_shift(labels, before, before, rng, counts=labels == 0)
-    with pytest.raises(BadInput, match="draws must be 20 or more"):
+    with pytest.raises(BadInput, match="draws must be a whole number, 20 or more"):
         label_shift(labels, before, before, rng, draws=3)
 
 

@@ -22,7 +22,7 @@ from flyball.events.formats import KEPT_NOWHERE, NOT_ALLOWED, BadLine, BatchBuil
 from flyball.events.former_names import FormerNames
 from flyball.events.forwarding_log import ForwardingLog
 from flyball.events.identity import IdentityChange, identity_changes
-from flyball.events.ingest import IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
+from flyball.events.ingest import MAX_IGNORED, IngestReport, LineVerdicts, Verdict, ingest, ingest_batch, ingest_lines
 from flyball.events.ingest_streams import ingest_stream
 from flyball.events.inlet import IngestMode, Inlet, LineSource
 from flyball.events.joined import LATE_US, Join, join_of, joined, logged_types, original_field_name
@@ -87,6 +87,7 @@ __all__ = [
     "KEPT_NOWHERE",
     "LAST_US",
     "LATE_US",
+    "MAX_IGNORED",
     "NOT_ALLOWED",
     "QUARANTINE_BACKENDS",
     "SOURCE_FLAGS",

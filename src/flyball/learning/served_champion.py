@@ -49,6 +49,8 @@ def served_plan_of(
         return None
     app, end_us = job.runtime.app, job.run.as_of_us + 1
     least, door = app.gates.min_examples, app.task.offline()
+    if champion.version.as_of_us + 1 >= end_us:
+        return ServedPlan(twin, champion, missing="since it was learned, no time has passed")
     since = door.examples(past, 2 * least, job.seed, metrics_of(app), (champion.version.as_of_us + 1, end_us))
     if isinstance(since, str):
         return ServedPlan(twin, champion, missing=f"since it was learned, {since}")
