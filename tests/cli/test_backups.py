@@ -25,9 +25,13 @@ def test_a_backup_is_made_listed_verified_restored_and_deleted(shop: Run) -> Non
     refused = shop("restore", "copies", "--home", "again")
     assert (refused.code, "must be empty to be restored" in refused.err) == (1, True)
 
-    chunk = next(path for path in Path("copies/chunks").rglob("*") if path.is_file())
-    chunk.write_bytes(b"other")
-    both = shop("backup", "verify", "copies", "--json")
+    for chunk in [path for path in Path("copies/chunks").rglob("*") if path.is_file()]:
+        whole = chunk.read_bytes()
+        chunk.write_bytes(b"other")
+        both = shop("backup", "verify", "copies", "--json")
+        if len(both.last["damaged"]) == 2:  # of the parts that did not change between the backups
+            break
+        chunk.write_bytes(whole)
     assert (both.code, len(both.last["damaged"]), both.last["verified"]) == (1, 2, [])
     assert both.err.count("this backup cannot be used") == 2
     assert shop("backup", "shop.py", "--to", "copies").code == 0

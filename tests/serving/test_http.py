@@ -400,7 +400,7 @@ async def test_nothing_known_is_not_ready_and_says_why(empty: Runtime, call: Any
         await caller.until(lambda: "stores are being opened" not in caller.service.refresher.unready())
         answer = await caller.get("/readyz")
         assert answer.status_code == 503
-        assert "no film is known" in answer.json()["reasons"][0]
+        assert "no film has a positive yet" in answer.json()["reasons"][0]
         plain = await caller.get("/recommend/7")
         assert (plain.status_code, plain.text, plain.headers["x-flyball-level"]) == (200, "", "empty")
 

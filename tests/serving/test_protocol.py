@@ -9,6 +9,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from flyball.serving.processes import server as process
+from flyball.serving.processes.chunked import LINGER_S
 from flyball.serving.processes.request_time import HEAD_S, LEAST_RATE, LOOK_S, REQUEST_S, TAKE_S
 from flyball.serving.processes.server import MAX_HEAD, _Connection
 
@@ -51,7 +52,10 @@ class Timer:
 
 class Transport:
     def __init__(self) -> None:
-        self.written, self.closed = b"", False
+        self.written, self.closed, self.ended = b"", False, False
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -89,7 +93,9 @@ class Floor:
         self.connection.data_received(data)
 
     def refusal(self) -> int:
-        """The status of the problem document written."""
+        """The status of the problem document written, after which the client has some time to end, too."""
+        if self.transport.ended:
+            self.loop.pass_s(LINGER_S)
         assert self.transport.closed
         head, _, body = self.transport.written.partition(b"\r\n\r\n")
         assert b"application/problem+json" in head

@@ -33,5 +33,5 @@ def test_few_values_are_counted_exactly_and_listed_by_count() -> None:
 def test_what_cannot_be_merged_is_refused() -> None:
     with pytest.raises(BadInput, match="size of frequent items"):
         FrequentItems(size=4).merge(FrequentItems())
-    with pytest.raises(BadInput, match="1 or more each, got 0"):
+    with pytest.raises(BadInput, match="counts must be whole numbers, 1 or more, got 0"):
         FrequentItems().add({"a": 0})
