@@ -69,8 +69,14 @@ class HistoryConsumer:
         self._clean = False  # whether what others left was removed: a listing of an object store takes a second
 
     def offsets(self) -> Offsets:
-        """The durable offsets: the records before them are in the parts."""
-        return self._padded(read_manifest(self._files).offsets)
+        """The durable offsets: the records before them are in the parts.
+
+        Where nothing is buffered it goes on from there, also after a removal: what is read from now on knows of it.
+        """
+        manifest = read_manifest(self._files)
+        if not self._rows:
+            self._start_at(manifest)
+        return self._padded(manifest.offsets)
 
     def apply(self, slices: Sequence[Slice]) -> int:
         """Buffer `slices` and write when there is enough; returns the number of new records."""
@@ -113,15 +119,17 @@ class HistoryConsumer:
         return True
 
     def _take(self, slices: Sequence[Slice]) -> None:
-        if self._reached is None:
-            manifest = read_manifest(self._files)
-            self._reached = self._base = self._padded(manifest.offsets)
-            self._removals = manifest.removals
-        new, self._reached = fresh(slices, self._reached)
+        reached = self._start_at(read_manifest(self._files)) if self._reached is None else self._reached
+        new, self._reached = fresh(slices, reached)
         for piece in new:
             kept = piece.stored or piece.records
             self._rows.extend((record, piece.partition, offset) for offset, record in enumerate(kept, piece.first))
             self._bytes += sum(len(record.body) for record in kept)
+
+    def _start_at(self, manifest: Manifest) -> Offsets:
+        self._reached = self._base = self._padded(manifest.offsets)
+        self._removals = manifest.removals
+        return self._base
 
     def _padded(self, offsets: Offsets) -> Offsets:
         return offsets + (0,) * (self._partitions - len(offsets))
