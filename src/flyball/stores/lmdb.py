@@ -44,7 +44,6 @@ class _Environment:
                 max_readers=1024,
                 max_spare_txns=8,
                 readahead=False,
-                meminit=False,
             )
         except lmdb.Error as error:
             raise StoreUnavailable(f"state store {folder} must be openable: {error}") from error
