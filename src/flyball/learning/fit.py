@@ -75,9 +75,9 @@ class Fitted(msgspec.Struct, frozen=True):
 def fit_elsewhere(source: AppSource, order: FitOrder, evaluation: bytes, stopwatch: Stopwatch) -> Fitted:
     """`fit_challenger` in another process, which loads the application. `evaluation`: made by `pack`."""
     app = source.load()  # first, since unpickling may need its classes
-    # Safe: the bytes are an argument that the parent process sends through a private pipe. They are never in a file or
-    # on a network, unlike data and artifacts, which are never pickled. Another format would have to be defined by each
-    # task, since contexts and truths may be of any class.
+    # The bytes are an argument that the parent process sends through a private pipe, or within the Ray cluster, which
+    # pickles all arguments itself. They are never in a file, and data and artifacts are never pickled. Another format
+    # would have to be defined by each task, since contexts and truths may be of any class.
     unpacked = pickle.loads(evaluation)  # of our own parent process # noqa: S301 # nosec B301
     return fit_challenger(app, order, unpacked, stopwatch)
 
